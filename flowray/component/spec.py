@@ -1,0 +1,45 @@
+"""What a component takes, gives and needs: the Spec the planner reads, named by the SHA-256 of the component's source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import field as _field
+
+from flowray.flow.types import Field, Json, Output
+
+
+@dataclass(frozen=True, kw_only=True)
+class Needs:
+    """Where a component has to run; zero and empty mean no demand.
+
+    `memory_mib` in MiB, `gpu` in whole or fractional devices, `pool` the name of a Runner pool.
+    """
+
+    cpu: float = 0.0
+    memory_mib: int = 0
+    gpu: float = 0.0
+    pool: str | None = None
+    heavy: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComponentSpec:
+    """One version of one component.
+
+    `digest` is the full SHA-256 (hex) of `source`; `origin` says who vouches for the spec:
+    "lfx" (the installed component index), "sandbox" (extracted from a published flow) or "flow" (claimed by the export, not verified).
+    `problem` is set when extraction failed: the component's own error, as text.
+    """
+
+    digest: str
+    name: str
+    display_name: str
+    fields: Mapping[str, Field]
+    outputs: tuple[Output, ...]
+    base_classes: tuple[str, ...] = ()
+    needs: Needs = Needs()
+    imports: tuple[str, ...] = ()
+    origin: str = "flow"
+    problem: str | None = None
+    frontend: Mapping[str, Json] = _field(default_factory=dict, repr=False, compare=False)

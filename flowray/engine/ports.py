@@ -1,0 +1,68 @@
+"""What the engine needs from outside: a place to write the journal, a place for values, and somebody to run steps."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from dataclasses import field as _field
+from typing import Protocol
+
+from flowray.engine.commands import StartStep
+from flowray.engine.events import Event, Recorded, RunId, StepEvent
+from flowray.engine.values import Ref
+from flowray.flow.types import Flow, Json, NodeId
+from flowray.plan.types import Plan
+
+
+class Journal(Protocol):
+    """The ordered events of runs. Appending after RunFinished is an error (`ConflictError`)."""
+
+    async def append(self, run: RunId, events: Sequence[Event], *, at: float) -> int:
+        """Add events in order; return the seq of the last one."""
+
+    def read(self, run: RunId, *, after: int = 0, follow: bool = False) -> AsyncIterator[Recorded]:
+        """Events with seq > after; with `follow`, go on until RunFinished. Unknown run: `NotFoundError`."""
+
+
+class Objects(Protocol):
+    """Bytes that stay where they are."""
+
+    async def put(self, key: str, data: bytes) -> Ref:
+        """Write once; the key is below the store's root."""
+
+    async def get(self, key: str) -> bytes:
+        """The bytes; `NotFoundError` when there are none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRequest:
+    """Everything a run is about, fixed before it starts.
+
+    `flow` has the caller's tweaks already applied. `variables` are the run's own secrets by name.
+    `files` maps the path a component reads to the Ref of its bytes. `egress` are allowed hosts ("api.openai.com", "*.x.org", "host:port").
+    `outputs` narrows the nodes that answer; empty means the plan's.
+    """
+
+    run: RunId
+    tenant: str
+    flow: Flow
+    flow_id: str
+    plan: Plan
+    session: str
+    input_value: str = ""
+    input_type: str = "chat"
+    output_type: str = "chat"
+    output_component: str = ""
+    stream: bool = False
+    variables: Mapping[str, str] = _field(default_factory=dict, repr=False)
+    files: Mapping[str, Ref] = _field(default_factory=dict)
+    egress: tuple[str, ...] = ()
+    context: Mapping[str, Json] = _field(default_factory=dict)
+    only_nodes: frozenset[NodeId] | None = None
+
+
+class Steps(Protocol):
+    """Runs steps. Events come in batches, StepStarted first, and exactly one StepFinished or StepFailed last; it never raises for a failed step."""
+
+    def run(self, request: RunRequest, step: StartStep) -> AsyncIterator[Sequence[StepEvent]]:
+        """Start a step; closing the iterator cancels it."""

@@ -1,0 +1,105 @@
+"""What the user drew: a Flow of Nodes and Edges, frozen, with every unknown field kept in `raw`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import field as _field
+from functools import cached_property
+from typing import Any, NewType
+
+NodeId = NewType("NodeId", str)
+Json = Any
+JsonObject = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Field:
+    """One input of a node (an entry of Langflow's `template`).
+
+    `input_types` are the value types an edge may bring; empty when the field takes no edge.
+    """
+
+    name: str
+    type: str = "str"
+    input_types: tuple[str, ...] = ()
+    value: Json = None
+    required: bool = False
+    is_list: bool = False
+    load_from_db: bool = False
+    password: bool = False
+    tool_mode: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Output:
+    """One output port of a node."""
+
+    name: str
+    types: tuple[str, ...] = ()
+    method: str | None = None
+    allows_loop: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """One component on the canvas.
+
+    `component` is the component's type name ("ChatInput"); `code` its Python source when the export carries it;
+    `raw` the node as it stood in the document.
+    """
+
+    id: NodeId
+    component: str
+    display_name: str
+    fields: Mapping[str, Field]
+    outputs: tuple[Output, ...]
+    base_classes: tuple[str, ...] = ()
+    code: str | None = None
+    frozen: bool = False
+    tool_mode: bool = False
+    raw: JsonObject = _field(default_factory=dict, repr=False, compare=False)
+
+    @cached_property
+    def code_digest(self) -> str | None:
+        """Full SHA-256 (hex) of the component's source, its identity in the registry; None without source."""
+        import hashlib
+
+        return hashlib.sha256(self.code.encode("utf-8", "surrogatepass")).hexdigest() if self.code is not None else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edge:
+    """A wire from `source`'s output port to `target`'s field.
+
+    `feedback` marks the wire that closes a loop: it ends at an output port of the loop node (`field` is then that port's name).
+    """
+
+    id: str
+    source: NodeId
+    output: str
+    target: NodeId
+    field: str
+    source_types: tuple[str, ...] = ()
+    target_types: tuple[str, ...] = ()
+    feedback: bool = False
+    raw: JsonObject = _field(default_factory=dict, repr=False, compare=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flow:
+    """A whole flow, groups flattened and notes set aside; `raw` is the document as it was read."""
+
+    name: str
+    nodes: tuple[Node, ...]
+    edges: tuple[Edge, ...]
+    id: str | None = None
+    description: str = ""
+    endpoint_name: str | None = None
+    notes: int = 0
+    raw: JsonObject = _field(default_factory=dict, repr=False, compare=False)
+
+    @cached_property
+    def by_id(self) -> Mapping[NodeId, Node]:
+        """The nodes by their id."""
+        return {node.id: node for node in self.nodes}

@@ -1,0 +1,64 @@
+"""What will run: a Plan of Steps, each step one or more nodes that share one sandbox."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, NewType
+
+from flowray.component.spec import Needs
+from flowray.flow.types import Edge, NodeId
+
+StepId = NewType("StepId", str)
+Fusion = Literal["auto", "none"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cut:
+    """A border between two steps: the edge that crosses it, and why it is there."""
+
+    source: StepId
+    target: StepId
+    edge: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """Nodes that run together, in topological order.
+
+    `needs` are the steps whose values this one reads; `joined_because` says why its nodes may not be parted, or were fused.
+    """
+
+    id: StepId
+    nodes: tuple[NodeId, ...]
+    needs: tuple[StepId, ...] = ()
+    pool: str = "default"
+    resources: Needs = Needs()
+    joined_because: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A DAG of steps in topological order, with the flow's edges and the reasons for every cut.
+
+    `flow_digest` names the flow version it was made from. `outputs` are the nodes whose results answer the caller.
+    """
+
+    flow_digest: str
+    fusion: Fusion
+    steps: tuple[Step, ...]
+    edges: tuple[Edge, ...]
+    cuts: tuple[Cut, ...] = ()
+    outputs: tuple[NodeId, ...] = ()
+
+    @cached_property
+    def by_id(self) -> Mapping[StepId, Step]:
+        """The steps by their id."""
+        return {step.id: step for step in self.steps}
+
+    @cached_property
+    def step_of(self) -> Mapping[NodeId, StepId]:
+        """The step that runs each node."""
+        return {node: step.id for step in self.steps for node in step.nodes}
