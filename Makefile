@@ -1,0 +1,50 @@
+# Two commands matter: `make demo` and `make test`. The others are their parts.
+PYTHON ?= python3
+BIN := .venv/bin
+.DEFAULT_GOAL := help
+.PHONY: help install image demo test install-dev lint types layers unit contract integration lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+install: ## create .venv with the locked dependencies
+	@$(PYTHON) deploy/install.py
+
+image: install ## build the default environment image, which sandboxes run in
+	@$(BIN)/flowray image build
+
+demo: image ## start FlowRay here, run an example flow over HTTP, stop again
+	@$(BIN)/flowray demo
+
+test: install-dev lint types layers unit contract integration ## everything CI runs
+
+install-dev:
+	@$(PYTHON) deploy/install.py --lock dev
+	@$(BIN)/flowray image build
+
+lint: ## ruff: rules and format
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check .
+
+types: ## mypy, strict, tests too
+	@$(BIN)/mypy --no-error-summary
+
+layers: ## import-linter: imports go down only
+	@$(BIN)/lint-imports --no-cache
+
+unit: ## without Ray, sandboxes or servers; seconds
+	@$(BIN)/python -m pytest -q tests/unit tests/upkeep
+
+contract: ## ports and clients against real servers
+	@$(BIN)/python -m pytest -q tests/contract
+
+integration: ## one Ray cluster, real sandboxes, real flows
+	@$(BIN)/python -m pytest -q tests/integration tests/acceptance
+
+lock: ## resolve the dependencies anew
+	uv pip compile -q --no-header --generate-hashes --universal --python-version 3.11 --extra local pyproject.toml -o deploy/locks/service.txt
+	uv pip compile -q --no-header --generate-hashes --universal --python-version 3.11 --extra local --group dev pyproject.toml -o deploy/locks/dev.txt
+	uv pip compile -q --no-header --generate-hashes --universal --python-version 3.11 sandbox/flowray_sandbox/images/default.in -o sandbox/flowray_sandbox/images/default.txt
+
+clean: ## remove .venv and caches
+	rm -rf .venv .mypy_cache .ruff_cache .hypothesis .import_linter_cache
