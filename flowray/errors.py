@@ -68,6 +68,20 @@ class InvalidRequestError(FlowRayError):
     status = 422
 
 
+class MalformedJsonError(InvalidRequestError):
+    """The body is not JSON; the message names the place."""
+
+    code = "malformed_json"
+    status = 400
+
+
+class RequestTooLargeError(InvalidRequestError):
+    """The body is larger than this route reads."""
+
+    code = "request_too_large"
+    status = 413
+
+
 class TweakRefusedError(InvalidRequestError):
     """A tweak names a node or a field that may not be changed."""
 

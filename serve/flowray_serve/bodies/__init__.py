@@ -1,0 +1,1 @@
+"""Request bodies: read with a limit, parsed once, frozen."""
