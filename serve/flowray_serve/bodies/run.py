@@ -1,0 +1,47 @@
+"""The body of `POST /api/v1/run/{flow}`, as Langflow's clients write it: flat, or embedded under `input_request`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from flowray_serve.bodies.reading import fit, parse_object
+
+NAME_LIMIT = 256
+SECRET_LIMIT = 64 * 1024
+
+
+class RunContext(BaseModel):
+    """What a run may know beside its input: its secrets, and whatever else goes to the flow's shared context."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    request_variables: Mapping[str, str] = Field(default_factory=dict, description="Global variables of this run only.")
+
+
+class RunBody(BaseModel):
+    """What to run the flow with. Without `input_value`, the inputs keep the values saved in the flow."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    input_value: str | None = Field(None, description="Goes to the flow's inputs of type `input_type`.")
+    input_type: Literal["chat", "text", "any"] = "chat"
+    output_type: Literal["chat", "text", "any", "debug"] = Field("chat", description="Which outputs answer.")
+    output_component: str | None = Field("", description="Id or name of the one node that answers.")
+    tweaks: Mapping[str, Any] | None = Field(None, description="Field values by node id, node name or field name.")
+    session_id: str | None = Field(None, max_length=NAME_LIMIT, description="Chat memory; the flow's id without it.")
+    stream: bool = Field(default=False, description="Same as the query parameter.")
+    context: RunContext = RunContext()
+
+
+def run_body(body: bytes) -> RunBody:
+    """The run body, whichever of its two shapes it came in."""
+    parsed = parse_object(body)
+    embedded = parsed.get("input_request")
+    if isinstance(embedded, dict):
+        parsed = {**embedded, **{key: parsed[key] for key in ("context", "stream") if key in parsed}}
+    if parsed.get("context", ...) is None:
+        del parsed["context"]
+    return fit(RunBody, parsed)

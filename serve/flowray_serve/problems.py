@@ -1,0 +1,133 @@
+"""Every error leaves as a problem document (RFC 9457) with a stable `code`, whatever raised it."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from flowray.engine.failures import RunFailedError
+from flowray.errors import FlowRayError, InvalidRequestError
+
+_log = logging.getLogger("flowray.serve")
+
+MEDIA_TYPE = "application/problem+json"
+_CODES_BY_STATUS = {404: "unknown_route", 405: "method_not_allowed"}
+
+
+def document(error: FlowRayError, *, instance: str = "") -> dict[str, Any]:
+    """The problem document of `error`. `detail` is a plain string, which is where Langflow's clients look."""
+    facts: dict[str, Any] = {}
+    if isinstance(error, RunFailedError):
+        facts = {"run": error.run, **error.facts}
+        instance = f"/api/v1/runs/{error.run}"
+    return _document(error.status, error.code, error.message, fault=error.fault, instance=instance) | facts
+
+
+def problem(error: FlowRayError, *, instance: str = "") -> Response:
+    """`error` as a response."""
+    headers = {"retry-after": "1"} if error.status == HTTPStatus.SERVICE_UNAVAILABLE else {}
+    if isinstance(error, RunFailedError):
+        headers["x-flowray-run"] = error.run
+    return _response(document(error, instance=instance), headers=headers)
+
+
+def answer_with_problems(app: FastAPI) -> None:
+    """Make every error of `app` a problem document."""
+    for kind in (FlowRayError, RequestValidationError, HTTPException, ClientDisconnect):
+        app.add_exception_handler(kind, _on_error)
+    app.add_middleware(_Incidents)
+
+
+class _Incidents:
+    """Turns what nobody expected into a 500 that names an incident, and logs the traceback under the same id."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def noting(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting)
+        except Exception:
+            response = _incident(scope.get("path", ""))
+            if started or scope["type"] != "http":
+                raise
+            await response(scope, receive, send)
+
+
+def _incident(path: str) -> Response:
+    incident = uuid.uuid4().hex
+    _log.exception("Unexpected error", extra={"action": "incident", "incident": incident, "path": path})
+    detail = f"Something unexpected went wrong here; the operator finds it in the log as incident {incident}."
+    return _response(_document(500, FlowRayError.code, detail, fault="service", instance=f"urn:uuid:{incident}"))
+
+
+def _document(status: int, code: str, detail: str, *, fault: str, instance: str) -> dict[str, Any]:
+    return {
+        "type": f"urn:flowray:problem:{code}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "fault": fault,
+        "instance": instance,
+    }
+
+
+def _response(body: Mapping[str, Any], *, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(_encode(body), status_code=body["status"], media_type=MEDIA_TYPE, headers=headers)
+
+
+def _encode(body: Mapping[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(body, default=repr)
+    except orjson.JSONEncodeError:
+        # A message quotes what the caller or a component sent; a lone surrogate in it must not cost the answer.
+        detail = str(body["detail"]).encode("utf-8", "backslashreplace").decode()
+        return orjson.dumps(
+            {name: body[name] for name in ("type", "title", "status", "code", "fault")} | {"detail": detail}
+        )
+
+
+async def _on_error(request: Request, error: Exception) -> Response:
+    path = request.url.path
+    match error:
+        case FlowRayError():
+            if error.fault == "service":
+                _log.error("%s", error, extra={"action": "service_error", "code": error.code, "path": path})
+            return problem(error, instance=path)
+        case RequestValidationError():
+            mistakes = [f"`{'.'.join(str(part) for part in one['loc'])}`: {one['msg']}" for one in error.errors()[:5]]
+            return problem(InvalidRequestError("; ".join(mistakes) + "."), instance=path)
+        case HTTPException():
+            return _http_problem(request, error)
+        case ClientDisconnect():
+            # Nobody is left to read the answer; without this case the incident log would fill with closed browsers.
+            return Response(status_code=HTTPStatus.BAD_REQUEST)
+        case _:
+            return _incident(path)
+
+
+def _http_problem(request: Request, error: HTTPException) -> Response:
+    path = request.url.path
+    code = _CODES_BY_STATUS.get(error.status_code)
+    detail = f"{request.method} {path[:200]} is not part of this API; /docs lists what is." if code else error.detail
+    body = _document(error.status_code, code or "invalid_request", detail, fault="caller", instance=path)
+    return _response(body, headers=error.headers)
