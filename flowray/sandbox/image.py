@@ -1,0 +1,152 @@
+"""Environment images: the locked set of packages that flows may import, apart from the service's own.
+
+An image is a folder of packages, named after its lock and the digest of that lock, with an `image.json` beside them.
+It is built aside and renamed into place, so an image that can be found is complete.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from flowray.errors import ImageError
+
+_RECORD = "image.json"
+_LAST_LINES = 15
+
+
+@dataclass(frozen=True, kw_only=True)
+class Image:
+    """A complete environment image: which interpreter runs which packages."""
+
+    name: str
+    digest: str
+    python: Path
+    site_packages: Path
+    base_prefix: Path
+
+
+def inside_package() -> Path:
+    """The folder of `flowray_sandbox`, found without importing it: the trusted side never loads what runs inside."""
+    spec = importlib.util.find_spec("flowray_sandbox")
+    if spec is None or not spec.submodule_search_locations:
+        raise ImageError("The package `flowray_sandbox` is not installed. Install FlowRay again: pip install flowray")
+    return Path(spec.submodule_search_locations[0])
+
+
+def default_lock() -> Path:
+    """The lock of the default image, shipped beside the code that runs inside."""
+    return inside_package() / "images" / "default.txt"
+
+
+def default_root() -> Path:
+    """Where images are kept unless the settings name another folder."""
+    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(cache) / "flowray" / "images"
+
+
+def find_image(lock: Path | None = None, root: Path | None = None) -> Image:
+    """The built image of this lock, or an `ImageError` that says how to build it."""
+    lock = lock or default_lock()
+    folder = (root or default_root()) / _folder_name(lock)
+    record = folder / _RECORD
+    if not record.is_file():
+        raise ImageError(
+            f"The environment image `{lock.stem}` is not built ({folder} is missing). Build it: flowray image build"
+        )
+    return _read(record)
+
+
+def build_image(
+    lock: Path | None = None, root: Path | None = None, *, progress: Callable[[str], None] = lambda _: None
+) -> Image:
+    """Build the image of this lock unless it is there: exact versions, checked hashes, compiled bytecode."""
+    lock, root = lock or default_lock(), root or default_root()
+    folder = root / _folder_name(lock)
+    if (folder / _RECORD).is_file():
+        return _read(folder / _RECORD)
+    root.mkdir(parents=True, exist_ok=True)
+    progress(f"Building the environment image `{lock.stem}` in {folder}")
+    with tempfile.TemporaryDirectory(prefix=f".{lock.stem}-", dir=root) as aside:
+        built = Path(aside) / "image"
+        packages = built / "site-packages"
+        packages.mkdir(parents=True)
+        _install(lock, packages, Path(aside), progress)
+        _write(built / _RECORD, lock)
+        _put_in_place(built, folder)
+    return _read(folder / _RECORD)
+
+
+def _folder_name(lock: Path) -> str:
+    return f"{lock.stem}-{_digest(lock)[:12]}"
+
+
+def _digest(lock: Path) -> str:
+    """Same lock, same interpreter, same digest: compiled extensions fit one Python on one kind of machine only."""
+    if not lock.is_file():
+        raise ImageError(f"The image lock {lock} does not exist. Name an existing lock file.")
+    flavour = f"{sys.implementation.cache_tag} {platform.machine()} {sys.base_prefix}"
+    return hashlib.sha256(lock.read_bytes() + b"\0" + flavour.encode()).hexdigest()
+
+
+def _write(record: Path, lock: Path) -> None:
+    python = Path(sys.base_prefix) / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}"
+    facts = {"name": lock.stem, "digest": _digest(lock), "python": str(python), "base_prefix": sys.base_prefix}
+    record.write_text(json.dumps({**facts, "site_packages": "site-packages"}, indent=2))
+
+
+def _read(record: Path) -> Image:
+    try:
+        facts = json.loads(record.read_text())
+        return Image(
+            name=facts["name"],
+            digest=facts["digest"],
+            python=Path(facts["python"]),
+            site_packages=(record.parent / facts["site_packages"]).resolve(),
+            base_prefix=Path(facts["base_prefix"]),
+        )
+    except (ValueError, KeyError, TypeError) as cause:
+        raise ImageError(f"{record} is not readable. Remove {record.parent} and run: flowray image build") from cause
+
+
+def _put_in_place(built: Path, folder: Path) -> None:
+    try:
+        built.rename(folder)
+    except OSError:
+        # Another build of the same lock was faster: its image is as good as this one.
+        if not (folder / _RECORD).is_file():
+            raise
+
+
+def _install(lock: Path, packages: Path, aside: Path, progress: Callable[[str], None]) -> None:
+    """Install with uv when there is one, else with the pip of a throw-away environment."""
+    wanted = ["--require-hashes", "--no-deps", "--target", str(packages), "-r", str(lock)]
+    uv = shutil.which("uv")
+    if uv:
+        _run([uv, "pip", "install", "--python", sys.executable, "--compile-bytecode", *wanted], progress)
+        return
+    _run([sys.executable, "-m", "venv", str(aside / "pip")], progress)
+    _run([str(aside / "pip" / "bin" / "python"), "-m", "pip", "install", "--compile", *wanted], progress)
+
+
+def _run(command: Sequence[str], progress: Callable[[str], None]) -> None:
+    """Run to the end and pass on each line as it is said, since an install takes minutes."""
+    last: deque[str] = deque(maxlen=_LAST_LINES)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as running:  # noqa: S603
+        for line in running.stdout or ():
+            last.append(line.rstrip())
+            progress(line.rstrip())
+    if running.returncode:
+        said = "\n".join(last)
+        raise ImageError(f"The environment image could not be built: `{command[0]}` said\n{said}")
