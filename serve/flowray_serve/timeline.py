@@ -1,0 +1,101 @@
+"""The story of a run, folded from its journal: its status, its steps, and when each node ran where."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from flowray.engine import events as ev
+from flowray.flow.types import NodeId
+from flowray.plan.types import StepId
+
+
+class Timeline:
+    """Takes a run's events in order. `step_of` says which step ran a node; without it nodes stand alone."""
+
+    def __init__(self, step_of: Mapping[NodeId, StepId]) -> None:
+        self._step_of = step_of
+        self._run: dict[str, Any] = {"status": "accepted", "error": None}
+        self._steps: dict[StepId, dict[str, Any]] = {}
+        self._nodes: dict[NodeId, dict[str, Any]] = {}
+
+    def add(self, recorded: ev.Recorded) -> None:
+        """Take one more event."""
+        event, at = recorded.event, recorded.at
+        self._run["last_seq"] = recorded.seq
+        match event:
+            case ev.RunAccepted() | ev.RunStarted() | ev.RunPaused() | ev.RunResumed() | ev.RunFinished():
+                self._add_to_run(recorded, event)
+            case ev.StepQueued() | ev.StepStarted() | ev.StepFinished() | ev.StepFailed():
+                self._add_to_step(event, at)
+            case ev.NodeStarted() | ev.NodeFinished() | ev.NodeFailed():
+                self._add_to_node(event, at)
+            case ev.BranchStopped(nodes=nodes):
+                for node in nodes:
+                    self._nodes.setdefault(node, {"node": node})["status"] = "stopped"
+            case _:
+                return
+
+    def as_json(self) -> dict[str, Any]:
+        """The whole story."""
+        nodes = [{**node, **self._place(node)} for node in self._nodes.values()]
+        return {**self._run, "steps": list(self._steps.values()), "nodes": nodes}
+
+    def _add_to_run(
+        self,
+        recorded: ev.Recorded,
+        event: ev.RunAccepted | ev.RunStarted | ev.RunPaused | ev.RunResumed | ev.RunFinished,
+    ) -> None:
+        run, at = self._run, recorded.at
+        match event:
+            case ev.RunAccepted():
+                flow = {"id": event.flow, "name": event.flow_name, "version": event.version}
+                run |= {"id": recorded.run, "flow": flow, "session": event.session, "accepted_at": at}
+            case ev.RunStarted():
+                run |= {"status": "running", "engine": event.engine, "started_at": at}
+            case ev.RunPaused():
+                run["status"] = "paused"
+            case ev.RunResumed():
+                run["status"] = "running"
+            case ev.RunFinished():
+                run |= {"status": event.status, "finished_at": at, "took_s": at - run.get("accepted_at", at)}
+                run["error"] = _error(event)
+
+    def _add_to_step(self, event: ev.StepQueued | ev.StepStarted | ev.StepFinished | ev.StepFailed, at: float) -> None:
+        step = self._steps.setdefault(event.step, {"step": event.step})
+        match event:
+            case ev.StepQueued():
+                step |= {"status": "queued", "attempt": event.attempt, "queued_at": at}
+            case ev.StepStarted():
+                step |= {"status": "running", "runner": event.runner, "queued_s": event.queued_s, "started_at": at}
+            case ev.StepFinished():
+                step |= {"status": "finished", "took_s": event.took_s, "usage": event.usage, "finished_at": at}
+            case ev.StepFailed():
+                step |= {"status": "failed", "error": event.error, "kind": event.kind, "finished_at": at}
+
+    def _add_to_node(self, event: ev.NodeStarted | ev.NodeFinished | ev.NodeFailed, at: float) -> None:
+        node = self._nodes.setdefault(event.node, {"node": event.node, "runs": 0})
+        match event:
+            case ev.NodeStarted():
+                node |= {"status": "running", "started_at": at, "runs": node.get("runs", 0) + 1}
+            case ev.NodeFinished():
+                node |= {"status": "finished", "took_s": event.took_s, "cached": event.cached, "finished_at": at}
+                node["usage"] = event.usage
+            case ev.NodeFailed():
+                node |= {"status": "failed", "error": event.error, "error_type": event.error_type, "finished_at": at}
+
+    def _place(self, node: Mapping[str, Any]) -> dict[str, Any]:
+        step = self._steps.get(self._step_of.get(node["node"], StepId("")), {})
+        return {"step": step.get("step"), "runner": step.get("runner"), "queued_s": step.get("queued_s")}
+
+
+def _error(finished: ev.RunFinished) -> dict[str, Any] | None:
+    if finished.status != "failed":
+        return None
+    return {
+        "message": finished.error,
+        "kind": finished.kind,
+        "node": finished.node,
+        "error_type": finished.error_type,
+        "traceback": finished.traceback,
+    }
