@@ -1,0 +1,143 @@
+"""A run as Langflow's v2 stream: journal events said in Langflow's words, framed by lfx's own protocol adapters.
+
+The adapters make `langflow` and `agui` streams what Langflow's clients know; they see events, never components.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from flowray.engine import events as ev
+from flowray.engine.ports import RunRequest
+from flowray.errors import InvalidRequestError
+from flowray.flow.types import Flow, Json, Node
+from flowray_serve.bodies.workflow import WorkflowBody
+from flowray_serve.streams import sse
+from flowray_serve.workflow_answer import terminal_nodes
+
+if TYPE_CHECKING:
+    from lfx.workflow.adapters import StreamAdapter, StreamEvent
+
+_WithoutGraphByDefault = frozenset({"agui"})
+
+
+class UnknownProtocolError(InvalidRequestError):
+    """No adapter frames this protocol."""
+
+    code = "unknown_stream_protocol"
+
+
+def adapter_for(body: WorkflowBody, request: RunRequest) -> StreamAdapter:
+    """The adapter of the protocol the caller asked for."""
+    # lfx costs a fifth of a second and 15 MB to import: only those pay who stream.
+    from lfx.workflow.adapters import (
+        StreamAdapterContext,
+        UnknownStreamProtocolError,
+        get_stream_adapter,
+    )
+
+    wanted = body.expose_graph_state
+    exposed = body.stream_protocol not in _WithoutGraphByDefault if wanted is None else wanted
+    context = StreamAdapterContext(run_id=request.run, thread_id=request.session, expose_graph_state=exposed)
+    try:
+        return get_stream_adapter(body.stream_protocol, context)
+    except UnknownStreamProtocolError as cause:
+        raise UnknownProtocolError(f"`stream_protocol`: {cause}.") from cause
+
+
+async def frames(events: AsyncIterator[ev.Recorded], adapter: StreamAdapter, flow: Flow) -> AsyncGenerator[bytes, None]:
+    """The run's frames, from the adapter's opening to its end, error or cancellation."""
+    words = _Words(flow)
+    seq = 0
+    for event in adapter.initial_events():
+        yield sse(event.data_json.encode(), seq=seq)
+        seq += 1
+    async for recorded in events:
+        for event in _translated(recorded, adapter, words):
+            yield sse(event.data_json.encode(), seq=seq)
+            seq += 1
+
+
+def _translated(recorded: ev.Recorded, adapter: StreamAdapter, words: _Words) -> Iterator[StreamEvent]:
+    event = recorded.event
+    if isinstance(event, ev.RunFinished) and event.status == "cancelled":
+        yield from adapter.cancel_events(event.error or "The run was cancelled.")
+        return
+    for kind, said in words.say(event):
+        yield from adapter.translate(kind, said)
+    if isinstance(event, ev.RunFinished) and event.status == "succeeded":
+        yield from adapter.final_events()
+
+
+class _Words:
+    """Says journal events as the events of Langflow's EventManager."""
+
+    def __init__(self, flow: Flow) -> None:
+        self._flow = flow
+        self._terminal = {node.id for node in terminal_nodes(flow)}
+        self._stopped: dict[str, list[str]] = {}
+        self._began = time.monotonic()
+
+    def say(self, event: ev.Event) -> Iterable[tuple[str, dict[str, Any]]]:
+        """The EventManager events that `event` stands for, as kind and data."""
+        match event:
+            case ev.Token() | ev.MessageAdded() | ev.Log():
+                return _spoken(event)
+            case ev.RunStarted():
+                ids = [node.id for node in self._flow.nodes]
+                return [("vertices_sorted", {"ids": ids, "to_run": ids}), ("build_start", {})]
+            case ev.NodeStarted(node=node):
+                return [("build_start", {"id": node})]
+            case ev.NodeFinished() | ev.NodeFailed():
+                return [("end_vertex", self._end_of(event))]
+            case ev.RunFinished():
+                return [self._end(event)]
+        if isinstance(event, ev.BranchStopped):
+            self._stopped.setdefault(event.node, []).extend(event.nodes)
+        return []
+
+    def _end(self, event: ev.RunFinished) -> tuple[str, dict[str, Any]]:
+        if event.status == "succeeded":
+            return "end", {"build_duration": round(time.monotonic() - self._began, 3)}
+        return "error", {"error": event.error, "node": event.node, "error_type": event.error_type}
+
+    def _end_of(self, event: ev.NodeFinished | ev.NodeFailed) -> dict[str, Any]:
+        valid = isinstance(event, ev.NodeFinished)
+        build = {
+            "id": event.node,
+            "valid": valid,
+            "params": None if isinstance(event, ev.NodeFinished) else event.error,
+            "data": event.result if isinstance(event, ev.NodeFinished) else _error_result(event),
+            "inactivated_vertices": self._stopped.pop(event.node, []),
+            "next_vertices_ids": [edge.target for edge in self._flow.edges if edge.source == event.node],
+            "top_level_vertices": [],
+        }
+        node = self._flow.by_id.get(event.node)
+        return {"build_data": build, "output_meta": self._meta(node) if node else {}}
+
+    def _meta(self, node: Node) -> dict[str, Any]:
+        return {
+            "component_id": node.id,
+            "display_name": node.display_name,
+            "is_output": node.is_output,
+            "is_terminal": node.id in self._terminal,
+            "output_types": list(node.outputs[0].types) if node.outputs else [],
+            "vertex_type": node.component,
+        }
+
+
+def _spoken(event: ev.Token | ev.MessageAdded | ev.Log) -> list[tuple[str, dict[str, Any]]]:
+    match event:
+        case ev.Token():
+            return [("token", {"chunk": event.text, "id": event.message})]
+        case ev.MessageAdded():
+            return [("add_message", event.message)] if isinstance(event.message, dict) else []
+        case ev.Log():
+            return [("log", {"component_id": event.node, "name": event.name, "message": event.text})]
+
+
+def _error_result(event: ev.NodeFailed) -> Json:
+    message = {"errorMessage": event.error, "stackTrace": event.traceback}
+    return {"results": {}, "outputs": {"error": {"message": message, "type": "error"}}, "logs": {}, "artifacts": {}}
