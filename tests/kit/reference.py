@@ -7,6 +7,7 @@ import os
 import select
 import subprocess
 import tempfile
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -40,8 +41,9 @@ class Answer:
 class Reference:
     """One lfx process that runs flows one after another; importing lfx takes seconds, a flow a fraction."""
 
-    def __init__(self, worker: subprocess.Popen[str], log: IO[str]) -> None:
+    def __init__(self, worker: subprocess.Popen[str], home: Path, log: IO[str]) -> None:
         self._worker = worker
+        self._home = home
         self._log = log
 
     def run(
@@ -51,16 +53,20 @@ class Reference:
         *,
         tweaks: Mapping[str, Any] | None = None,
         variables: Mapping[str, str] | None = None,
-        session_id: str = "reference",
+        files: Mapping[str, bytes] | None = None,
     ) -> Answer:
-        """Run `flow`, as Langflow's `/run` does."""
+        """Run `flow`, as Langflow's `/run` does. `files` are in its storage, under paths like `{flow id}/{name}`."""
+        for path, content in (files or {}).items():
+            place = self._home / path
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(content)
         reply = self._ask(
             {
                 "flow": flow,
                 "input_value": input_value,
                 "tweaks": tweaks or {},
                 "variables": variables or {},
-                "session_id": session_id,
+                "session_id": uuid.uuid4().hex,
             }
         )
         if "error" in reply:
@@ -87,6 +93,7 @@ def running_reference(python: Path) -> Iterator[Reference]:
         environment = {
             "PATH": os.environ["PATH"],
             "HOME": home,
+            "LANGFLOW_CONFIG_DIR": home,
             "LANGFLOW_SSRF_ALLOWED_HOSTS": HOST,
             "LANGFLOW_LOG_LEVEL": "error",
             "DO_NOT_TRACK": "true",
@@ -95,7 +102,7 @@ def running_reference(python: Path) -> Iterator[Reference]:
         pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": log, "text": True}
         with subprocess.Popen(command, env=environment, cwd=home, **pipes) as worker:
             try:
-                yield Reference(worker, log)
+                yield Reference(worker, Path(home), log)
             finally:
                 worker.kill()
 

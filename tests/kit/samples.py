@@ -7,7 +7,7 @@ from typing import Any
 
 _DEEPEST = 12
 # A default of nothing often does not fit its own schema, which is how "required" looks in Langflow's tools.
-_NOTHING = (None, "", [], {})
+_NOTHING: tuple[object, ...] = (None, "", [], {})
 
 
 def sample(schema: Mapping[str, Any], *, seed: str, name: str = "value") -> Any:
