@@ -17,7 +17,8 @@ JsonObject = Mapping[str, Any]
 class Field:
     """One input of a node (an entry of Langflow's `template`).
 
-    `input_types` are the value types an edge may bring; empty when the field takes no edge.
+    `input_types` are the value types an edge may bring; empty when the field takes no edge. `value` of a file field is
+    its path. `show` is false for a field that the component has switched off: it takes no part in the run.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Field:
     load_from_db: bool = False
     password: bool = False
     tool_mode: bool = False
+    show: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,7 +48,8 @@ class Node:
     """One component on the canvas.
 
     `component` is the component's type name ("ChatInput"); `code` its Python source when the export carries it;
-    `raw` the node as it stood in the document.
+    `raw` the node in the form Langflow 1.13 reads. `is_output` marks a node whose result answers the caller, as a
+    ChatOutput's does.
     """
 
     id: NodeId
@@ -58,6 +61,8 @@ class Node:
     code: str | None = None
     frozen: bool = False
     tool_mode: bool = False
+    is_input: bool = False
+    is_output: bool = False
     raw: JsonObject = _field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
@@ -72,7 +77,8 @@ class Node:
 class Edge:
     """A wire from `source`'s output port to `target`'s field.
 
-    `feedback` marks the wire that closes a loop: it ends at an output port of the loop node (`field` is then that port's name).
+    `feedback` marks the wire that closes a loop: it ends at an output port of the loop node, and `field` is that port's
+    name.
     """
 
     id: str
@@ -86,6 +92,18 @@ class Edge:
     raw: JsonObject = _field(default_factory=dict, repr=False, compare=False)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Group:
+    """A box the user drew around nodes: gone from the flow, kept because callers tweak its fields by its id or name.
+
+    `fields` maps each of the group's own fields to the node and field it stands for.
+    """
+
+    id: NodeId
+    display_name: str
+    fields: Mapping[str, tuple[NodeId, str]]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Flow:
     """A whole flow, groups flattened and notes set aside; `raw` is the document as it was read."""
@@ -97,6 +115,7 @@ class Flow:
     description: str = ""
     endpoint_name: str | None = None
     notes: int = 0
+    groups: tuple[Group, ...] = ()
     raw: JsonObject = _field(default_factory=dict, repr=False, compare=False)
 
     @cached_property

@@ -1,0 +1,159 @@
+"""What is wrong with a flow, seen from its wires and values alone; each finding names node and field."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from flowray.flow.cycles import endless
+from flowray.flow.match import fit
+from flowray.flow.nearest import meant
+from flowray.flow.shape import clipped
+from flowray.flow.types import Edge, Field, Flow, Node, NodeId
+
+Severity = Literal["error", "warning"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """One thing about a flow: an error forbids running it, a warning names what a run may trip over.
+
+    `code` is stable; `node` and `field` are None when the finding is about the whole flow or node.
+    """
+
+    severity: Severity
+    code: str
+    message: str
+    node: NodeId | None = None
+    field: str | None = None
+
+
+def check_wiring(flow: Flow) -> Iterator[Finding]:
+    """Yield the findings that need no knowledge of components."""
+    if not flow.nodes:
+        yield Finding(severity="error", code="no_nodes", message="The flow has no nodes to run.")
+    yield from _duplicates(flow)
+    for edge in flow.edges:
+        yield from _wire(flow, edge)
+    if stuck := endless(flow):
+        yield _cycle(stuck)
+    yield from _loose_ends(flow)
+
+
+def _duplicates(flow: Flow) -> Iterator[Finding]:
+    for node_id, count in Counter(node.id for node in flow.nodes).items():
+        if count > 1:
+            yield _error("duplicate_node", f"{count} nodes have the id `{clipped(node_id)}`.", node_id)
+
+
+def _wire(flow: Flow, edge: Edge) -> Iterator[Finding]:
+    source, target = flow.by_id.get(edge.source), flow.by_id.get(edge.target)
+    if source is None or target is None:
+        yield _dangling(flow, edge)
+        return
+    given = _given(source, edge)
+    if given is None:
+        names = [output.name for output in source.outputs]
+        message = f"A wire starts at output `{clipped(edge.output)}`, which `{clipped(source.id)}` does not have."
+        yield _error("unknown_output", message + meant(edge.output, names), source.id, edge.output)
+        return
+    yield from _feedback(edge, target, given) if edge.feedback else _plug(edge, target, given)
+
+
+def _dangling(flow: Flow, edge: Edge) -> Finding:
+    missing, there, port = edge.source, edge.target, edge.field
+    if missing in flow.by_id:
+        missing, there, port = edge.target, edge.source, edge.output
+    message = f"A wire at `{clipped(port)}` leads to `{clipped(missing)}`, which is not there."
+    return _error("dangling_edge", message, there if there in flow.by_id else None, port)
+
+
+def _given(source: Node, edge: Edge) -> tuple[str, ...] | None:
+    """Return the types of the port; old exports name none on the port, but on the node."""
+    output = next((output for output in source.outputs if output.name == edge.output), None)
+    if output is None:
+        return None if source.outputs or not source.base_classes else source.base_classes
+    return output.types
+
+
+def _plug(edge: Edge, target: Node, given: tuple[str, ...]) -> Iterator[Finding]:
+    field = target.fields.get(edge.field)
+    if field is None:
+        message = f"A wire ends at field `{clipped(edge.field)}`, which `{clipped(target.id)}` does not have."
+        yield _warning("unknown_field", message + meant(edge.field, target.fields), target.id, edge.field)
+        return
+    # Langflow refuses a wire whose two plugs do not fit, and one whose port no longer gives what its plug says.
+    if not fit(edge.source_types, (*edge.target_types, field.type)) or not fit(
+        given, edge.target_types or _any_type(target)
+    ):
+        yield _clash(edge, given, edge.target_types or (field.type,))
+
+
+def _any_type(node: Node) -> tuple[str, ...]:
+    return tuple(name for field in node.fields.values() for name in (field.type, *field.input_types))
+
+
+def _feedback(edge: Edge, target: Node, given: tuple[str, ...]) -> Iterator[Finding]:
+    port = next((output for output in target.outputs if output.name == edge.field), None)
+    if port is None or not port.allows_loop:
+        message = (
+            f"A wire leads back to output `{clipped(edge.field)}` of `{clipped(target.id)}`, which closes no loop."
+        )
+        yield _error("no_loop_output", message, target.id, edge.field)
+    elif edge.target_types and not fit((*edge.source_types, *given), edge.target_types):
+        yield _clash(edge, given, edge.target_types)
+
+
+def _clash(edge: Edge, given: tuple[str, ...], wanted: tuple[str, ...]) -> Finding:
+    message = (
+        f"`{clipped(edge.source)}` gives {_either(given)} at `{clipped(edge.output)}`, "
+        f"but `{clipped(edge.field)}` takes {_either(wanted)}."
+    )
+    return _error("type_clash", message, edge.target, edge.field)
+
+
+def _either(types: tuple[str, ...]) -> str:
+    return " or ".join(clipped(name) for name in dict.fromkeys(types)) or "nothing"
+
+
+def _cycle(stuck: tuple[NodeId, ...]) -> Finding:
+    names = " -> ".join(f"`{clipped(node)}`" for node in (*stuck[:5], stuck[0]))
+    message = f"{names} wait for each other. Only a Loop component may close a circle."
+    return _error("cycle", message, stuck[0])
+
+
+def _loose_ends(flow: Flow) -> Iterator[Finding]:
+    wired = {(edge.target, edge.field) for edge in flow.edges}
+    sources = {edge.source for edge in flow.edges}
+    for node in flow.nodes:
+        if node.tool_mode and node.id not in sources:
+            yield _warning("unused_tool", f"`{clipped(node.id)}` is a tool that nobody uses; it will not run.", node.id)
+            continue
+        for field in node.fields.values():
+            if (node.id, field.name) not in wired and _missing(node, field):
+                yield _missing_finding(node, field)
+
+
+def _missing(node: Node, field: Field) -> bool:
+    if not field.required or not field.show or field.load_from_db:
+        return False
+    # The agent that calls a tool fills in its arguments.
+    return field.value in (None, "", [], {}) and not (node.tool_mode and field.tool_mode)
+
+
+def _missing_finding(node: Node, field: Field) -> Finding:
+    if field.type == "other":
+        message = f"`{clipped(node.id)}` needs a wire at `{clipped(field.name)}`."
+        return _error("missing_required", message, node.id, field.name)
+    message = f"`{clipped(node.id)}` needs a value at `{clipped(field.name)}`: set it in the flow or with a tweak."
+    return _warning("missing_required", message, node.id, field.name)
+
+
+def _error(code: str, message: str, node: NodeId | None = None, field: str | None = None) -> Finding:
+    return Finding(severity="error", code=code, message=message, node=node, field=field)
+
+
+def _warning(code: str, message: str, node: NodeId | None = None, field: str | None = None) -> Finding:
+    return Finding(severity="warning", code=code, message=message, node=node, field=field)

@@ -1,0 +1,38 @@
+"""The content hash that names a flow version: same meaning, same digest."""
+
+from __future__ import annotations
+
+import hashlib
+
+import orjson
+
+from flowray.flow.types import Edge, Flow, Node
+
+# What Langflow's editor writes into a component for itself: none of it changes a run.
+_CANVAS = frozenset(
+    {"last_updated", "lf_version", "pinned", "minimized", "score", "priority", "category", "key", "full_path", "error"}
+)
+
+
+def digest(flow: Flow) -> str:
+    """Return the SHA-256 (hex) of what a flow does.
+
+    Each value, source and wire counts. Places on the canvas, the view, notes, time stamps, names and the order in which
+    nodes stand in the document do not.
+    """
+    content = hashlib.sha256()
+    for part in (*sorted(map(_node_bytes, flow.nodes)), b"", *sorted(map(_edge_bytes, flow.edges))):
+        content.update(len(part).to_bytes(8, "big"))
+        content.update(part)
+    return content.hexdigest()
+
+
+def _node_bytes(node: Node) -> bytes:
+    body = node.raw["data"]["node"]
+    kept = {key: value for key, value in body.items() if key not in _CANVAS}
+    return orjson.dumps([node.id, node.component, kept], option=orjson.OPT_SORT_KEYS)
+
+
+def _edge_bytes(edge: Edge) -> bytes:
+    ends = [edge.source, edge.output, edge.target, edge.field, edge.feedback]
+    return orjson.dumps([*ends, sorted(edge.source_types), sorted(edge.target_types)])
