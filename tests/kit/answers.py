@@ -52,7 +52,7 @@ def digest_of(request: Mapping[str, Any]) -> str:
         "messages": [[message["role"], _text(message.get("content"))] for message in request["messages"]],
         "model": request.get("model"),
         "temperature": request.get("temperature"),
-        "tools": [tool["function"] for tool in request.get("tools") or []],
+        "tools": _functions(request),
     }
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:10]
 
@@ -96,11 +96,16 @@ def _tool_result(messages: Sequence[Mapping[str, Any]]) -> str | None:
     return "\n".join(results) if results else None
 
 
+def _functions(request: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The tools by name: lfx offers them in the order of a set, another one in each process."""
+    return sorted((tool["function"] for tool in request.get("tools") or []), key=lambda function: str(function["name"]))
+
+
 def _wanted(
     request: Mapping[str, Any], *, has_result: bool, known: Mapping[str, Mapping[str, Any]]
 ) -> Mapping[str, Any] | None:
     """The tool to call: the one the request forces, else the first suitable one, once."""
-    functions: list[Mapping[str, Any]] = [tool["function"] for tool in request.get("tools") or []]
+    functions = _functions(request)
     choice = request.get("tool_choice", "auto")
     if isinstance(choice, dict):
         return next(one for one in functions if one["name"] == choice["function"]["name"])
@@ -109,7 +114,8 @@ def _wanted(
     suitable = [one for one in functions if one["name"] not in _NEVER_CALLED]
     if has_result or choice == "none" or not suitable:
         return None
-    return next((one for one in suitable if one["name"] in known), suitable[0])
+    by_name = {one["name"]: one for one in suitable}
+    return next((by_name[name] for name in known if name in by_name), suitable[0])
 
 
 def _call(tool: Mapping[str, Any], digest: str, arguments: Mapping[str, Mapping[str, Any]]) -> Call:

@@ -64,7 +64,7 @@ class Llm:
 def running_llm(
     *, host: str = HOST, port: int = 0, arguments: Mapping[str, Mapping[str, Any]] | None = None
 ) -> Iterator[Llm]:
-    """The server on a thread of its own. `arguments`: what the model calls tools of these names with."""
+    """The server on a thread of its own. `arguments`: what the model calls tools with, by name, best liked first."""
     llm = Llm(arguments=arguments or {})
     with serving(_application(llm), host=host, port=port) as url:
         llm.url = url
