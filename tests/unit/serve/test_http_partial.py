@@ -1,0 +1,41 @@
+"""Parts of a flow."""
+
+from __future__ import annotations
+
+import pytest
+
+from flowray.flow.types import NodeId
+from flowray_serve.partial import UnknownNodeError, part
+from tests.unit.serve.flows import flow
+
+CHAIN = flow("a", "b", "c", "x", wires=[("a", "b"), ("b", "c"), ("x", "c")])
+
+
+def nodes(*names: str) -> frozenset[NodeId]:
+    return frozenset(NodeId(name) for name in names)
+
+
+def test_without_bounds_all_of_it_runs() -> None:
+    assert part(CHAIN, start=None, stop=None) is None
+
+
+def test_stop_keeps_the_node_and_what_it_needs() -> None:
+    assert part(CHAIN, start=None, stop="b") == nodes("a", "b")
+
+
+def test_start_keeps_what_hangs_on_the_node_and_what_that_needs() -> None:
+    assert part(CHAIN, start="b", stop=None) == nodes("a", "b", "c", "x")
+
+
+def test_both_keep_what_both_keep() -> None:
+    assert part(CHAIN, start="x", stop="x") == nodes("x")
+
+
+def test_a_circle_ends() -> None:
+    circle = flow("a", "b", wires=[("a", "b"), ("b", "a")])
+    assert part(circle, start="a", stop="b") == nodes("a", "b")
+
+
+def test_a_node_that_is_not_there_is_named() -> None:
+    with pytest.raises(UnknownNodeError, match="`stop_component_id`: the flow has no node `zzz`"):
+        part(CHAIN, start=None, stop="zzz")

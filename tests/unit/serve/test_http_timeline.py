@@ -1,0 +1,61 @@
+"""The story of a run, from its journal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flowray.engine import events as ev
+from flowray.flow.types import NodeId
+from flowray.plan.types import StepId
+from flowray_serve.timeline import Timeline
+from tests.unit.serve.flows import RUN, SUCCEEDED, journal, said
+
+ACCEPTED = ev.RunAccepted(tenant="t", flow="f", flow_name="Echo", version="v" * 64, session="s")
+STARTED = ev.StepStarted(step=StepId("s1"), attempt=1, runner="node-a/1", queued_s=0.25)
+CHAT = NodeId("ChatOutput-1")
+
+
+def story(*events: ev.Event) -> dict[str, Any]:
+    timeline = Timeline({CHAT: StepId("s1")})
+    for recorded in journal(*events):
+        timeline.add(recorded)
+    return timeline.as_json()
+
+
+def test_a_run_that_waits_is_accepted() -> None:
+    assert story(ACCEPTED)["status"] == "accepted"
+
+
+def test_a_whole_run_says_when_where_and_how_long() -> None:
+    told = story(
+        ACCEPTED,
+        ev.RunStarted(engine="e1"),
+        ev.StepQueued(step=StepId("s1")),
+        STARTED,
+        ev.NodeStarted(node=CHAT),
+        said(CHAT, "hi"),
+        ev.StepFinished(step=StepId("s1"), took_s=0.5),
+        SUCCEEDED,
+    )
+    assert (told["id"], told["status"], told["took_s"], told["last_seq"]) == (RUN, "succeeded", 7.0, 8)
+    assert told["flow"] == {"id": "f", "name": "Echo", "version": "v" * 64}
+    (node,) = told["nodes"]
+    assert node["runner"] == "node-a/1"
+    assert (node["queued_s"], node["started_at"], node["took_s"]) == (0.25, 105.0, 0.01)
+    assert told["steps"][0]["status"] == "finished"
+
+
+def test_a_node_of_a_loop_counts_its_runs() -> None:
+    told = story(ACCEPTED, ev.NodeStarted(node=CHAT), said(CHAT, "1"), ev.NodeStarted(node=CHAT), said(CHAT, "2"))
+    assert told["nodes"][0]["runs"] == 2
+
+
+def test_a_failed_run_keeps_the_error_and_its_node() -> None:
+    told = story(ACCEPTED, ev.RunFinished(status="failed", kind="component", node=CHAT, error="no", traceback="tb"))
+    assert told["error"]["node"] == CHAT
+    assert told["error"]["traceback"] == "tb"
+
+
+def test_a_node_on_a_stopped_branch_is_stopped() -> None:
+    told = story(ACCEPTED, ev.BranchStopped(node=NodeId("Router-1"), output="false", nodes=(CHAT,)))
+    assert told["nodes"][0]["status"] == "stopped"
