@@ -9,6 +9,7 @@ import sys
 import traceback
 from typing import Any
 
+from lfx.graph.flow_builder.builder import build_flow_from_spec
 from lfx.graph.graph.base import Graph
 from lfx.processing.process import process_tweaks
 
@@ -47,6 +48,8 @@ def text_of(results: Any) -> str:
 def answer(line: str) -> dict[str, Any]:
     """The reply to one line."""
     job = json.loads(line)
+    if "spec" in job:
+        return build_flow_from_spec(job["spec"])
     before = dict(os.environ)
     os.environ.update(job["variables"])
     try:

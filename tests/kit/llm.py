@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +24,7 @@ from tests.kit.server import HOST, serving
 KEY = "sk-test"
 MODEL = "gpt-4o-mini"
 _PIECE_CHARS = 12
+_Route = Callable[[Request], Awaitable[Response]]
 
 
 @dataclass
@@ -96,11 +97,23 @@ def _application(llm: Llm) -> Starlette:
 
     return Starlette(
         routes=[
-            Route("/v1/chat/completions", chat, methods=["POST"]),
-            Route("/v1/embeddings", embeddings, methods=["POST"]),
-            Route("/v1/models", models),
+            Route("/v1/chat/completions", _with_key(chat), methods=["POST"]),
+            Route("/v1/embeddings", _with_key(embeddings), methods=["POST"]),
+            Route("/v1/models", _with_key(models)),
         ]
     )
+
+
+def _with_key(route: _Route) -> _Route:
+    """Refuse whoever does not bring the key: a run's secrets have to reach its model, and nothing else may."""
+
+    async def checked(request: Request) -> Response:
+        if request.headers.get("authorization") == f"Bearer {KEY}":
+            return await route(request)
+        error = {"message": "Incorrect API key provided.", "type": "invalid_request_error", "code": "invalid_api_key"}
+        return JSONResponse({"error": error}, status_code=401)
+
+    return checked
 
 
 def _completion(asked: Mapping[str, Any], reply: Reply) -> dict[str, Any]:

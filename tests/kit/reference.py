@@ -73,6 +73,14 @@ class Reference:
             raise ReferenceError(reply["error"])
         return Answer(texts=reply["texts"], built=frozenset(reply["built"]))
 
+    def expand(self, spec: str) -> dict[str, Any]:
+        """The flow that a compact spec describes."""
+        reply = self._ask({"spec": spec})
+        if "error" in reply:
+            raise ReferenceError(f"{reply['error']}: {reply['details']}")
+        flow: dict[str, Any] = reply["flow"]
+        return flow
+
     def _ask(self, job: Mapping[str, Any]) -> Any:
         if self._worker.stdin is None or self._worker.stdout is None:
             raise ReferenceError("The lfx process has no pipes.")
