@@ -1,0 +1,85 @@
+"""One sandbox as the host sees it: a parked child that waits for its spec, and how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from flowray.errors import SandboxUnavailableError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exit:
+    """How a child ended, as the kernel told its zygote: nothing the child says can change it."""
+
+    code: int | None
+    signal: int | None
+    cpu_s: float
+    max_rss_mib: float
+
+
+class Child:
+    """A child behind all its walls. `sock` is its channel; the spec goes there first, and it serves one."""
+
+    def __init__(self, number: int, sock: socket.socket, pidfd: int, listener: socket.socket) -> None:
+        self.number = number
+        self.sock = sock
+        self.pidfd = pidfd
+        self.born = time.monotonic()
+        self.used_network = False
+        self._listener = listener
+        self._exit: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
+
+    @property
+    def gate(self) -> socket.socket:
+        """The listener of 127.0.0.1:3128 in the child's network.
+
+        Ask for it before sending a spec that grants egress, and only then: a network that was asked for serves no other
+        child afterwards.
+        """
+        self.used_network = True
+        return self._listener
+
+    @property
+    def alive(self) -> bool:
+        """Whether no end was told yet."""
+        return not self._exit.done()
+
+    def kill(self) -> None:
+        """End the child and all that it started: it is pid 1 of its namespace. Safe to call at any time."""
+        if self.pidfd < 0:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+
+    async def wait(self) -> Exit:
+        """Wait for the child's end."""
+        return await asyncio.shield(self._exit)
+
+    def close(self) -> None:
+        """Kill the child if it lives, and close its channel."""
+        self.kill()
+        self.sock.close()
+
+    def ended(self, end: Exit) -> None:
+        """Tell those who wait. Called by the zygote's client."""
+        os.close(self.pidfd)
+        self.pidfd = -1
+        self._exit.set_result(end)
+
+    def lost(self) -> None:
+        """Tell those who wait that the zygote died, and the child with it."""
+        if self._exit.done():
+            return
+        os.close(self.pidfd)
+        self.pidfd = -1
+        self._exit.set_result(Exit(code=None, signal=signal.SIGKILL, cpu_s=0.0, max_rss_mib=0.0))
+
+
+Born = Callable[[], SandboxUnavailableError]

@@ -1,0 +1,104 @@
+"""The control channel to a zygote: orders down, reports up, each one message of a SOCK_SEQPACKET socket.
+
+The inside has its own copy of these layouts (`flowray_sandbox.zygote`): the two sides share no code.
+"""
+
+from __future__ import annotations
+
+import array
+import socket
+import struct
+from dataclasses import dataclass, field
+
+_ORDER = struct.Struct("<cI")
+_BORN = struct.Struct("<cIIB")
+_GONE = struct.Struct("<cIIIddQ")
+_CREDENTIALS = struct.Struct("3i")
+_MOST = 8192
+_DESCRIPTORS = 3
+_ANCILLARY = socket.CMSG_SPACE(_DESCRIPTORS * 4) + socket.CMSG_SPACE(_CREDENTIALS.size)
+
+
+def spawn(number: int) -> bytes:
+    """Fork a child under this number."""
+    return _ORDER.pack(b"S", number)
+
+
+def keep_cell(cell: int) -> bytes:
+    """The cell's network was not used: another child may have it."""
+    return _ORDER.pack(b"K", cell)
+
+
+def drop_cell(cell: int) -> bytes:
+    """The cell's network was used: it ends."""
+    return _ORDER.pack(b"D", cell)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Started:
+    """The zygote is warm. `pid` comes from the kernel."""
+
+    pid: int
+    facts: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failed:
+    """The zygote could not start."""
+
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Born:
+    """A child is behind its walls: its channel, its pidfd, and the listener when its cell is new."""
+
+    number: int
+    cell: int
+    descriptors: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gone:
+    """A child ended: its wait status and what it used."""
+
+    number: int
+    cell: int
+    status: int
+    cpu_s: float
+    max_rss_mib: float
+
+
+Report = Started | Failed | Born | Gone
+
+
+def receive(control: socket.socket) -> Report | None:
+    """The next report, or None at the end. Raises BlockingIOError when there is none yet."""
+    message, ancillary, _, _ = control.recvmsg(_MOST, _ANCILLARY, socket.MSG_CMSG_CLOEXEC)
+    if not message:
+        return None
+    kind = message[:1]
+    if kind == b"G":
+        _, number, cell, status, user_s, system_s, max_rss_kib = _GONE.unpack(message)
+        return Gone(number=number, cell=cell, status=status, cpu_s=user_s + system_s, max_rss_mib=max_rss_kib / 1024)
+    if kind == b"B":
+        _, number, cell, _ = _BORN.unpack(message)
+        return Born(number=number, cell=cell, descriptors=_descriptors(ancillary))
+    if kind == b"R":
+        return Started(pid=_pid(ancillary), facts=message[1:])
+    return Failed(reason=message[1:].decode(errors="replace"))
+
+
+def _descriptors(ancillary: list[tuple[int, int, bytes]]) -> list[int]:
+    passed = array.array("i")
+    for level, kind, content in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            passed.frombytes(content)
+    return passed.tolist()
+
+
+def _pid(ancillary: list[tuple[int, int, bytes]]) -> int:
+    for level, kind, content in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_CREDENTIALS:
+            return int(_CREDENTIALS.unpack(content)[0])
+    return 0

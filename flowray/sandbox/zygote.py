@@ -1,0 +1,216 @@
+"""The host's side of a zygote: starts it in the outer jail, orders children, and hears how they ended."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+from flowray.errors import SandboxUnavailableError
+from flowray.sandbox import bubblewrap, control
+from flowray.sandbox.child import Child, Exit
+from flowray.sandbox.image import Image
+
+# Unprivileged users of their own for zygotes when the service runs as root: no files of the host belong to them.
+_FIRST_UID, _UIDS = 60000, 5000
+_START_S = 120.0
+_STOP_S = 5.0
+_LAST_BYTES = 4000
+_BOOT = (
+    "import sys; sys.path[:0] = ['/flowray', '/packages']; sys.dont_write_bytecode = True; "
+    "import json; from flowray_sandbox import zygote; zygote.main(json.loads(sys.argv[1]))"
+)
+
+
+class Zygote:
+    """One warm parent. Start it with `Zygote.start`, from a thread that lives as long as it shall."""
+
+    def __init__(self, process: subprocess.Popen[bytes], channel: socket.socket, log: IO[bytes]) -> None:
+        self.pid = 0
+        self.closed = asyncio.Event()
+        self.modules = 0
+        self._process = process
+        self._channel = channel
+        self._log = log
+        self._loop = asyncio.get_running_loop()
+        self._last = 0
+        self._awaited: dict[int, asyncio.Future[Child]] = {}
+        self._children: dict[int, Child] = {}
+        self._listeners: dict[int, socket.socket] = {}
+        self._started: asyncio.Future[None] = self._loop.create_future()
+        self._loop.add_reader(channel.fileno(), self._on_reports)
+
+    @classmethod
+    async def start(
+        cls,
+        image: Image,
+        *,
+        preload: Sequence[str] = (),
+        warm: Sequence[str] = ("flowray_sandbox.preload",),
+        work: str = "flowray_sandbox.work",
+        log: Path | None = None,
+    ) -> Zygote:
+        """Start a zygote and wait until it is warm.
+
+        `preload` names further modules to import, `warm` modules whose `warm()` is called, `work` the one that serves
+        specs. What the zygote prints goes to `log`.
+        """
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.settimeout(0)
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        errors: IO[bytes] = log.open("ab+") if log else tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop
+        wanted = {"preload": list(preload), "warm": list(warm), "work": work, "control": theirs.fileno()}
+        with theirs:
+            zygote = cls(_launch(image, wanted, theirs, errors), ours, errors)
+        try:
+            async with asyncio.timeout(_START_S):
+                await zygote._started
+        except TimeoutError as cause:
+            await zygote.stop()
+            raise SandboxUnavailableError(f"The zygote was not warm after {_START_S:.0f} s") from cause
+        except BaseException:
+            await zygote.stop()
+            raise
+        return zygote
+
+    async def spawn(self) -> Child:
+        """Order one child and wait until it is parked behind its walls."""
+        if self.closed.is_set():
+            raise SandboxUnavailableError("The zygote has ended")
+        self._last += 1
+        awaited: asyncio.Future[Child] = self._loop.create_future()
+        self._awaited[self._last] = awaited
+        await self._order(control.spawn(self._last))
+        return await awaited
+
+    async def stop(self) -> None:
+        """End the zygote and every child, and wait until they are gone."""
+        self._close()
+        self._channel.close()
+        try:
+            await asyncio.to_thread(self._process.wait, _STOP_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            await asyncio.to_thread(self._process.wait)
+        self._log.close()
+
+    async def _order(self, order: bytes) -> None:
+        await self._loop.sock_sendall(self._channel, order)
+
+    def _on_reports(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while not self.closed.is_set():
+                self._on_report(self._receive())
+
+    def _receive(self) -> control.Report | None:
+        try:
+            return control.receive(self._channel)
+        except ConnectionResetError:
+            return None
+
+    def _on_report(self, report: control.Report | None) -> None:
+        match report:
+            case control.Born():
+                self._on_born(report)
+            case control.Gone():
+                self._on_gone(report)
+            case control.Started(pid=pid, facts=facts):
+                self.pid, self.modules = pid, json.loads(facts)["modules"]
+                self._started.set_result(None)
+            case control.Failed(reason=reason):
+                self._fail_start(reason)
+            case None:
+                self._fail_start("it ended")
+                self._close()
+
+    def _on_born(self, born: control.Born) -> None:
+        channel, pidfd, *listener = born.descriptors
+        if listener:
+            self._listeners[born.cell] = socket.socket(fileno=listener[0])
+        sock = socket.socket(fileno=channel)
+        sock.settimeout(0)
+        sock.recv(_READY_SIZE + len(b'{"pid":%d}' % born.number))
+        child = Child(born.number, sock, pidfd, self._listeners[born.cell])
+        self._children[born.number] = child
+        awaited = self._awaited.pop(born.number)
+        if awaited.cancelled():
+            child.close()
+        else:
+            awaited.set_result(child)
+
+    def _on_gone(self, gone: control.Gone) -> None:
+        awaited = self._awaited.pop(gone.number, None)
+        if awaited is not None and not awaited.done():
+            awaited.set_exception(SandboxUnavailableError(f"A child could not build its walls: {self._last_words()}"))
+        child = self._children.pop(gone.number, None)
+        if child is None or child.used_network:
+            self._listeners.pop(gone.cell).close()
+            order = control.drop_cell(gone.cell)
+        else:
+            order = control.keep_cell(gone.cell)
+        self._channel.send(order)
+        if child is not None:
+            child.ended(_exit_of(gone))
+
+    def _fail_start(self, reason: str) -> None:
+        if not self._started.done():
+            said = self._last_words()
+            self._started.set_exception(SandboxUnavailableError(f"The zygote did not start: {reason}. It said: {said}"))
+
+    def _last_words(self) -> str:
+        self._log.seek(0, os.SEEK_END)
+        self._log.seek(max(0, self._log.tell() - _LAST_BYTES))
+        return self._log.read().decode(errors="replace").strip() or "nothing"
+
+    def _close(self) -> None:
+        if self.closed.is_set():
+            return
+        self.closed.set()
+        self._loop.remove_reader(self._channel.fileno())
+        for awaited in self._awaited.values():
+            if not awaited.done():
+                awaited.set_exception(SandboxUnavailableError("The zygote has ended"))
+        for child in self._children.values():
+            child.lost()
+        for listener in self._listeners.values():
+            listener.close()
+
+
+_READY_SIZE = 5
+
+
+def _exit_of(gone: control.Gone) -> Exit:
+    by_signal = os.WIFSIGNALED(gone.status)
+    return Exit(
+        code=None if by_signal else os.WEXITSTATUS(gone.status),
+        signal=os.WTERMSIG(gone.status) if by_signal else None,
+        cpu_s=gone.cpu_s,
+        max_rss_mib=gone.max_rss_mib,
+    )
+
+
+def _launch(image: Image, wanted: dict[str, object], theirs: socket.socket, log: IO[bytes]) -> subprocess.Popen[bytes]:
+    """Start bubblewrap with an empty environment, as nobody in particular when we are root."""
+    inside = ["/python/bin/python3", "-I", "-S", "-B", "-c", _BOOT, json.dumps(wanted)]
+    uid = _FIRST_UID + os.getpid() % _UIDS if os.geteuid() == 0 else None
+    invocation = bubblewrap.invoke(image, inside, uid=uid)
+    try:
+        return subprocess.Popen(  # noqa: S603 - our own program and arguments
+            invocation.command,
+            env={},
+            pass_fds=(theirs.fileno(), *invocation.descriptors),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+    except OSError as cause:
+        raise SandboxUnavailableError(f"bubblewrap could not be started: {cause}") from cause
+    finally:
+        invocation.close()
