@@ -8,20 +8,23 @@ from dataclasses import field as _field
 from typing import Protocol
 
 from flowray.engine.commands import StartStep
-from flowray.engine.events import Event, Recorded, RunId, StepEvent
+from flowray.engine.events import Recorded, RunId, StepEvent
 from flowray.engine.values import Ref
 from flowray.flow.types import Flow, Json, NodeId
 from flowray.plan.types import Plan
 
 
 class Journal(Protocol):
-    """The ordered events of runs. Appending after RunFinished is an error (`ConflictError`)."""
+    """The ordered events of runs, each run with its tenant. The engine that drives a run numbers its events."""
 
-    async def append(self, run: RunId, events: Sequence[Event], *, at: float) -> int:
-        """Add events in order; return the seq of the last one."""
+    async def append(self, tenant: str, events: Sequence[Recorded]) -> None:
+        """Add the next events of one run, all or none.
 
-    def read(self, run: RunId, *, after: int = 0, follow: bool = False) -> AsyncIterator[Recorded]:
-        """Events with seq > after; with `follow`, go on until RunFinished. Unknown run: `NotFoundError`."""
+        `ConflictError` when the journal already has events with these numbers (another engine drives the run), or its RunFinished.
+        """
+
+    def read(self, tenant: str, run: RunId, *, after: int = 0, follow: bool = False) -> AsyncIterator[Recorded]:
+        """Events with seq > after; with `follow`, go on until RunFinished. A run unknown to this tenant: `NotFoundError`."""
 
 
 class Objects(Protocol):
