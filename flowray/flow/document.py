@@ -13,7 +13,7 @@ from flowray.flow.shape import an_object
 from flowray.flow.types import Json
 
 _BOM = b"\xef\xbb\xbf"
-_INT_BITS = 64
+_INTEGERS = range(-(2**63), 2**64)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,7 +120,7 @@ def _check_leaf(value: Json) -> None:
             return
         case str():
             _check_text(value)
-        case int() if value.bit_length() < _INT_BITS:
+        case int() if value in _INTEGERS:
             return
         case float() if math.isfinite(value):
             return

@@ -115,7 +115,8 @@ def _hand_down(template: Raw, children: Mapping[str, Raw], place: str) -> None:
             continue
         inner = child["data"]["node"]["template"]
         old = an_object(inner.get(field_name), place, "template", name, "proxy", field_name)
-        kept = {key: old[key] for key in ("show", "advanced", "display_name") if key in old}
+        # `proxy` too: a field of a group inside this one goes on standing for what it stood for.
+        kept = {key: old[key] for key in ("show", "advanced", "display_name", "proxy") if key in old}
         # A group's field may not turn source into plain text: it would then pass for a value that callers may change.
         kind = {"type": "code"} if old.get("type") == "code" else {}
         inner[field_name] = {**entry, **kept, **kind}

@@ -1,0 +1,138 @@
+"""Findings about wires and values."""
+
+from __future__ import annotations
+
+from flowray.flow.check import Finding, check_wiring
+from flowray.flow.types import Flow
+from tests.unit.build import Raw, dag_of, field, flow_of, node, output
+
+
+def found(flow: Flow) -> list[tuple[str, str, str | None, str | None]]:
+    return [(finding.severity, finding.code, finding.node, finding.field) for finding in check_wiring(flow)]
+
+
+def only(flow: Flow) -> Finding:
+    [finding] = check_wiring(flow)
+    return finding
+
+
+def loop(node_id: str = "loop") -> Raw:
+    outputs = (output("item", "Data", "Message", allows_loop=True), output("done", "Table"))
+    return node(node_id, "LoopComponent", fields=(field("data", "Table", "Message"),), outputs=outputs)
+
+
+def test_a_sound_flow_has_no_findings() -> None:
+    assert found(dag_of(a="", b="a", c="a b")) == []
+
+
+def test_a_flow_of_nothing_is_an_error() -> None:
+    assert found(flow_of()) == [("error", "no_nodes", None, None)]
+
+
+def test_two_nodes_of_one_id_are_an_error() -> None:
+    assert only(flow_of(node("a"), node("a"))).message == "2 nodes have the id `a`."
+
+
+def test_a_wire_from_or_to_nowhere_is_an_error() -> None:
+    flow = flow_of(node("a"), wires=("gone.out > a.in", "a.out > lost.in"))
+
+    assert found(flow) == [("error", "dangling_edge", "a", "in"), ("error", "dangling_edge", "a", "out")]
+
+
+def test_a_wire_from_an_output_that_is_not_there_is_an_error() -> None:
+    finding = only(flow_of(node("a"), node("b"), wires=("a.oout > b.in",)))
+
+    assert (finding.severity, finding.code, finding.node) == ("error", "unknown_output", "a")
+    assert finding.message.endswith("Did you mean `out`?")
+
+
+def test_a_wire_to_a_field_that_is_not_there_is_a_warning() -> None:
+    assert found(flow_of(node("a"), node("b"), wires=("a.out > b.gone",))) == [
+        ("warning", "unknown_field", "b", "gone")
+    ]
+
+
+def test_types_that_do_not_fit_are_an_error() -> None:
+    finding = only(
+        flow_of(node("a", outputs=(output("out", "Tool"),)), node("b"), wires=("a.out > b.in",)),
+    )
+
+    assert (finding.severity, finding.code, finding.node, finding.field) == ("error", "type_clash", "b", "in")
+    assert finding.message == "`a` gives Tool at `out`, but `in` takes Message."
+
+
+def test_the_old_and_the_new_name_of_a_type_fit() -> None:
+    for old, new in (("Data", "JSON"), ("DataFrame", "Table")):
+        for given, taken in ((old, new), (new, old)):
+            source = node("a", outputs=(output("out", given),))
+            target = node("b", fields=(field("in", taken),))
+            assert found(flow_of(source, target, wires=("a.out > b.in",))) == []
+
+
+def test_a_plug_that_no_longer_is_what_its_port_gives_is_an_error() -> None:
+    doc_source, target = node("a", outputs=(output("out", "Message"),)), node("b")
+    flow = flow_of(node("a", outputs=(output("out", "Tool"),)), target, wires=("a.out > b.in",))
+    good = flow_of(doc_source, target, wires=("a.out > b.in",))
+    mixed = Flow(name="mixed", nodes=flow.nodes, edges=good.edges)
+
+    assert [finding.code for finding in check_wiring(mixed)] == ["type_clash"]
+
+
+def test_a_circle_without_a_loop_is_an_error() -> None:
+    finding = only(flow_of(node("a"), node("b"), node("c"), wires=("a.out > b.in", "b.out > c.in", "c.out > b.in")))
+
+    assert finding.code == "cycle"
+    assert finding.message.startswith("`c` -> `b` -> `c` wait for each other")
+
+
+def test_a_node_that_waits_for_itself_is_an_error() -> None:
+    assert only(flow_of(node("a"), wires=("a.out > a.in",))).code == "cycle"
+
+
+def test_a_loop_may_wait_for_its_own_body() -> None:
+    flow = flow_of(node("a"), loop(), node("b"), wires=("a.out > loop.data", "loop.item > b.in", "b.out >> loop.item"))
+
+    assert found(flow) == []
+
+
+def test_a_circle_inside_the_body_of_a_loop_is_an_error() -> None:
+    wires = ("loop.item > b.in", "b.out > c.in", "c.out > b.in", "c.out >> loop.item")
+
+    assert [code for _, code, _, _ in found(flow_of(loop(), node("b"), node("c"), wires=wires))] == ["cycle"]
+
+
+def test_a_wire_back_to_what_is_no_loop_is_an_error() -> None:
+    flow = flow_of(node("a"), node("b"), wires=("a.out > b.in", "b.out >> a.out"))
+
+    assert ("error", "no_loop_output", "a", "out") in found(flow)
+
+
+def test_a_missing_value_is_a_warning_since_a_tweak_can_bring_it() -> None:
+    flow = flow_of(node("a", fields=(field("model", required=True, type="model"),)))
+
+    assert found(flow) == [("warning", "missing_required", "a", "model")]
+
+
+def test_a_missing_wire_is_an_error_where_only_a_wire_will_do() -> None:
+    flow = flow_of(node("a", fields=(field("tools", "Tool", required=True, type="other"),)))
+
+    assert found(flow) == [("error", "missing_required", "a", "tools")]
+
+
+def test_what_is_wired_stored_switched_off_or_filled_by_an_agent_is_not_missing() -> None:
+    fields = (
+        field("wired", "Message", required=True),
+        field("stored", required=True, load_from_db=True),
+        field("off", required=True, show=False),
+        field("argument", required=True, tool_mode=True),
+        field("zero", required=True, type="int", value=0),
+    )
+    tool = node("b", fields=fields, tool_mode=True)
+
+    assert found(flow_of(node("a"), tool, node("c"), wires=("a.out > b.wired", "b.out > c.in"))) == []
+
+
+def test_a_tool_that_nobody_uses_is_a_warning() -> None:
+    flow = flow_of(node("a", fields=(field("x", required=True),), tool_mode=True))
+
+    assert found(flow) == [("warning", "unused_tool", "a", None)]

@@ -1,0 +1,190 @@
+"""Tweaks change values for one run, the way Langflow applies them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from flowray.errors import TweakRefusedError
+from flowray.flow.tweaks import tweak
+from flowray.flow.types import Flow, NodeId
+from tests.unit.build import field, flow_of, node
+from tests.unit.flow.test_groups import group
+
+
+def value_of(flow: Flow, node_id: str, name: str) -> Any:
+    """The value as the run will read it, seen alike by the typed field and the raw node."""
+    found = flow.by_id[NodeId(node_id)]
+    raw = found.raw["data"]["node"]["template"][name]
+    assert found.fields[name].value == (raw.get("file_path") if raw["type"] == "file" else raw["value"])
+    return found.fields[name].value
+
+
+def models() -> Flow:
+    """Two nodes with a `model` each, one of them with more."""
+    more = (field("model"), field("temperature", type="float", value=0.1))
+    return flow_of(
+        node("a", fields=(field("model"),), display_name="First"), node("b", fields=more, display_name="Second")
+    )
+
+
+def test_a_node_is_named_by_its_id() -> None:
+    flow = tweak(models(), {"b": {"temperature": 0.9, "model": "m"}})
+
+    assert (value_of(flow, "b", "temperature"), value_of(flow, "b", "model")) == (0.9, "m")
+    assert value_of(flow, "a", "model") == ""
+
+
+def test_a_node_is_named_by_its_display_name() -> None:
+    flow = tweak(models(), {"Second": {"temperature": 0.9}})
+
+    assert value_of(flow, "b", "temperature") == 0.9
+
+
+def test_a_field_name_counts_for_every_node_that_has_it() -> None:
+    flow = tweak(models(), {"model": [{"name": "gpt"}]})
+
+    assert value_of(flow, "a", "model") == value_of(flow, "b", "model") == [{"name": "gpt"}]
+
+
+def test_a_field_name_outdoes_a_node() -> None:
+    flow = tweak(models(), {"model": "all", "a": {"model": "one"}})
+
+    assert value_of(flow, "a", "model") == "all"
+
+
+def test_the_flow_given_stays_as_it_is_and_untouched_nodes_are_shared() -> None:
+    before = models()
+
+    after = tweak(before, {"b": {"model": "m"}})
+
+    assert value_of(before, "b", "model") == ""
+    assert after.nodes[0] is before.nodes[0]
+
+
+def test_no_tweaks_give_the_same_flow() -> None:
+    flow = models()
+
+    assert tweak(flow, {}) is flow
+    assert tweak(flow, {"a": {}, "gone": {}}) is flow
+
+
+def test_a_tweak_replaces_a_stored_variable() -> None:
+    flow = flow_of(node("a", fields=(field("key", load_from_db=True, value="OPENAI_API_KEY"),)))
+
+    tweaked = tweak(flow, {"a": {"key": "sk-1"}})
+
+    assert not tweaked.nodes[0].fields["key"].load_from_db
+    assert value_of(tweaked, "a", "key") == "sk-1"
+
+
+def test_a_tweak_may_name_a_stored_variable() -> None:
+    flow = flow_of(node("a", fields=(field("key", load_from_db=False),)))
+
+    tweaked = tweak(flow, {"a": {"key": {"value": "MY_KEY", "load_from_db": True}}})
+
+    assert tweaked.nodes[0].fields["key"].load_from_db
+    assert value_of(tweaked, "a", "key") == "MY_KEY"
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "expected"),
+    [
+        ("str", {"value": "x"}, "x"),
+        ("dict", {"a": 1}, {"a": 1}),
+        ("dict", {"value": {"a": 1}}, {"a": 1}),
+        ("dict", [{"key": "a", "value": 1}], [{"key": "a", "value": 1}]),
+        ("NestedDict", '{"a": [1]}', {"a": [1]}),
+        ("NestedDict", "{half", "{half"),
+        ("NestedDict", {"a": 1}, {"a": 1}),
+        ("mcp", {"name": "server", "config": {}}, {"name": "server", "config": {}}),
+        ("file", "t/x.txt", "t/x.txt"),
+        ("file", {"file_path": "t/x.txt"}, "t/x.txt"),
+        ("file", {"value": "t/x.txt"}, "t/x.txt"),
+        ("file", ["t/x.txt", "t/y.txt"], ["t/x.txt", "t/y.txt"]),
+    ],
+)
+def test_what_a_value_means_depends_on_the_fields_type(kind: str, given: Any, expected: Any) -> None:
+    flow = flow_of(node("a", fields=(field("x", type=kind),)))
+
+    assert value_of(tweak(flow, {"a": {"x": given}}), "a", "x") == expected
+
+
+def test_stream_is_set_where_a_node_can_stream() -> None:
+    flow = flow_of(node("a", fields=(field("stream", type="bool", value=False),)), node("b"))
+
+    assert value_of(tweak(flow, {}, stream=True), "a", "stream") is True
+    assert value_of(tweak(flow, {"stream": False}, stream=True), "a", "stream") is False
+
+
+def test_a_group_is_tweaked_by_the_fields_it_shows() -> None:
+    flow = flow_of(group("G", node("x"), shows={"x_in": "x.in"}, gives={}, display_name="Box"))
+
+    assert value_of(tweak(flow, {"G": {"x_in": "1"}}), "x", "in") == "1"
+    assert value_of(tweak(flow, {"Box": {"x_in": "2"}}), "x", "in") == "2"
+
+
+@pytest.mark.parametrize(
+    ("component", "name", "value"),
+    [
+        ("Any", "code", "import os"),
+        ("Any", "snippet", "import os"),
+        ("PythonREPLComponent", "global_imports", "os"),
+        ("Smart Transform", "filter_instruction", "x"),
+        ("SQLComponent", "database_url", "sqlite://"),
+        ("BingSearchAPIComponent", "bing_search_url", "http://evil"),
+        ("Any", "plain", {"value": "x", "proxy": {"id": "y", "field": "code"}}),
+    ],
+)
+def test_what_is_executed_or_privileged_is_refused(component: str, name: str, value: Any) -> None:
+    names = ("global_imports", "filter_instruction", "database_url", "bing_search_url", "plain")
+    fields = (field("snippet", type="code"), *(field(each) for each in names))
+    flow = flow_of(node("a", component, fields=fields))
+
+    for tweaks in ({"a": {name: value}}, *([{name: value}] if isinstance(value, str) else [])):
+        with pytest.raises(TweakRefusedError, match=f"`{name}` keeps the value its author gave it"):
+            tweak(flow, tweaks)
+
+
+def test_source_shown_by_a_group_is_refused() -> None:
+    flow = flow_of(group("G", node("x"), shows={"shown": "x.code"}, gives={}, shown={"value": "y = 2"}))
+
+    with pytest.raises(TweakRefusedError, match="keeps the value"):
+        tweak(flow, {"G": {"shown": "import os"}})
+
+
+@pytest.mark.parametrize(
+    ("tweaks", "said"),
+    [
+        ({"c": {"model": 1}}, "name `c`, but the flow has no such node."),
+        ({"Secnd": {"model": 1}}, "name `Secnd`, but the flow has no such node. Did you mean `Second`?"),
+        ({"b": {"temprature": 1}}, "Node `b` has no field `temprature`. Did you mean `temperature`?"),
+        ({"modle": 1}, "No node has the field `modle`. Did you mean `model`?"),
+        ({"a": {"model": {"type": 5}}}, "`template.model.type`: expected text, got a number"),
+        ({"a": {"model": math.nan}}, "JSON cannot carry the number nan"),
+        ({"a": {"model": "\ud800"}}, "lone surrogate"),
+        ({"a": {"model": object()}}, "JSON cannot carry a object"),
+    ],
+)
+def test_a_mistaken_tweak_is_refused_with_its_remedy(tweaks: dict[str, Any], said: str) -> None:
+    with pytest.raises(TweakRefusedError) as caught:
+        tweak(models(), tweaks)
+
+    assert said in caught.value.message
+
+
+def test_a_lenient_tweak_ignores_what_the_flow_does_not_have() -> None:
+    flow = tweak(models(), {"gone": {"x": 1}, "a": {"gone": 1, "model": "m"}, "nowhere": 1}, lenient=True)
+
+    assert value_of(flow, "a", "model") == "m"
+
+
+def test_nothing_is_applied_when_anything_is_refused() -> None:
+    flow = models()
+
+    with pytest.raises(TweakRefusedError):
+        tweak(flow, {"a": {"model": "m"}, "b": {"code": "x"}}, lenient=True)
+
+    assert value_of(flow, "a", "model") == ""
