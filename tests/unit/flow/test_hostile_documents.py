@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 from collections.abc import Iterator
@@ -55,14 +56,17 @@ def places(value: Any, *path: Any) -> Iterator[tuple[Any, ...]]:
 PLACES = list(places(sound()))
 
 
-@given(changes=st.lists(st.tuples(st.sampled_from(PLACES), VALUES), min_size=1, max_size=3), as_text=st.booleans())
+@given(
+    changes=st.lists(st.tuples(st.sampled_from(PLACES), VALUES), min_size=1, max_size=3),
+    send=st.sampled_from([json.dumps, copy.copy]),
+)
 @settings(max_examples=400, deadline=None)
-def test_a_flow_with_anything_anywhere_is_read_or_refused(changes: list[tuple[Any, Any]], as_text: bool) -> None:
+def test_a_flow_with_anything_anywhere_is_read_or_refused(changes: list[tuple[Any, Any]], send: Any) -> None:
     doc = sound()
     for path, value in changes:
         _put(doc, path, value)
 
-    read_and_use(json.dumps(doc) if as_text else doc)
+    read_and_use(send(doc))
 
 
 @given(source=VALUES | st.text() | st.binary())
@@ -76,10 +80,8 @@ def test_anything_at_all_is_read_or_refused(source: Any) -> None:
 def test_any_tweak_is_applied_or_refused(tweaks: Any) -> None:
     flow = read(sound())
 
-    try:
+    with contextlib.suppress(TweakRefusedError):
         digest(tweak(flow, tweaks))
-    except TweakRefusedError as refusal:
-        assert refusal.message
 
 
 def _put(doc: Any, path: tuple[Any, ...], value: Any) -> None:
@@ -94,11 +96,13 @@ def _put(doc: Any, path: tuple[Any, ...], value: Any) -> None:
 
 def read_and_use(source: Any) -> None:
     """Read, and do with the flow what everybody does: nothing else may be raised."""
+    said, flow = "", None
     try:
         flow = read(source)
     except (FlowFormatError, FlowTooLargeError) as refusal:
-        assert refusal.message
-        assert len(refusal.message) < 500
+        said = refusal.message
+    if flow is None:
+        assert 0 < len(said) < 500
         return
     assert all(finding.message for finding in check_wiring(flow))
     assert digest(flow) == digest(read(write(flow)))

@@ -143,7 +143,8 @@ def test_what_is_executed_or_privileged_is_refused(component: str, name: str, va
     fields = (field("snippet", type="code"), *(field(each) for each in names))
     flow = flow_of(node("a", component, fields=fields))
 
-    for tweaks in ({"a": {name: value}}, *([{name: value}] if isinstance(value, str) else [])):
+    every: list[dict[str, Any]] = [{"a": {name: value}}, *([{name: value}] if isinstance(value, str) else [])]
+    for tweaks in every:
         with pytest.raises(TweakRefusedError, match=f"`{name}` keeps the value its author gave it"):
             tweak(flow, tweaks)
 
