@@ -1,4 +1,4 @@
-"""What a component takes, gives and needs: the Spec the planner reads, named by the SHA-256 of the component's source."""
+"""What a component takes, gives and needs: the Spec the planner reads, named by the SHA-256 of its source."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from flowray.flow.types import Field, Json, Output
 class Needs:
     """Where a component has to run; zero and empty mean no demand.
 
-    `memory_mib` in MiB, `gpu` in whole or fractional devices, `pool` the name of a Runner pool.
+    `memory_mib` in MiB, `gpu` in whole or fractional devices, `pool` the name of a Runner pool. `heavy` work is worth a
+    sandbox of its own beside other heavy work. What runs `alone` shares its sandbox only with what it cannot be parted
+    from.
     """
 
     cpu: float = 0.0
@@ -21,14 +23,15 @@ class Needs:
     gpu: float = 0.0
     pool: str | None = None
     heavy: bool = False
+    alone: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class ComponentSpec:
     """One version of one component.
 
-    `digest` is the full SHA-256 (hex) of `source`; `origin` says who vouches for the spec:
-    "lfx" (the installed component index), "sandbox" (extracted from a published flow) or "flow" (claimed by the export, not verified).
+    `digest` is the full SHA-256 (hex) of its source; `origin` says who vouches for the spec: "lfx" (the installed
+    component index), "sandbox" (extracted from a published flow) or "flow" (claimed by the export, not verified).
     `problem` is set when extraction failed: the component's own error, as text.
     """
 

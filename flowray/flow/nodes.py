@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 from flowray.flow.shape import a_list, a_name, a_text, an_object, clipped, misfit, some_texts
 from flowray.flow.types import Field, Json, Node, NodeId, Output
 
@@ -34,7 +31,7 @@ def node_of(raw: Raw, index: int) -> Node:
         component=component,
         display_name=a_text(body.get("display_name"), place, "display_name") or component,
         fields=fields_of(template, place),
-        outputs=_outputs(a_list(body.get("outputs"), place, "outputs"), place),
+        outputs=outputs_of(body.get("outputs"), place),
         base_classes=some_texts(body.get("base_classes"), place, "base_classes"),
         code=_code(template, place),
         frozen=bool(body.get("frozen")),
@@ -80,9 +77,10 @@ def field_of(name: str, raw: Raw, place: str) -> Field:
     )
 
 
-def _outputs(raws: Sequence[Any], place: str) -> tuple[Output, ...]:
+def outputs_of(raws: Json, place: str) -> tuple[Output, ...]:
+    """Return a component's outputs, typed."""
     outputs = []
-    for index, value in enumerate(raws):
+    for index, value in enumerate(a_list(raws, place, "outputs")):
         raw = an_object(value, place, "outputs", index)
         output = Output(
             name=a_name(raw.get("name"), place, "outputs", index, "name"),

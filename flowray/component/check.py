@@ -1,0 +1,82 @@
+"""All findings about a flow: those of its wires and values, and those of the components behind its nodes."""
+
+from __future__ import annotations
+
+import ast
+import threading
+import warnings
+from collections.abc import Iterator, Mapping
+
+from flowray.component.needs import needs_of
+from flowray.component.spec import ComponentSpec
+from flowray.errors import FlowFormatError
+from flowray.flow.check import Finding, check_wiring
+from flowray.flow.nearest import meant
+from flowray.flow.shape import clipped
+from flowray.flow.types import Flow, Node
+
+# Parsing takes up to 2 ms per KB. The longest component that lfx ships has 90 KB; what is beyond goes unparsed, and the
+# sandbox finds out.
+_MOST_CHARS_PER_FLOW = 512 * 1024
+# Python's warning filters are one per process: two threads that set them aside at once would never get them back.
+_WARNINGS = threading.Lock()
+
+
+def check(flow: Flow, catalog: Mapping[str, ComponentSpec] | None = None) -> tuple[Finding, ...]:
+    """Return what is wrong with a flow, errors first.
+
+    `catalog` holds the known components by the digest of their source; without one, no component is called unknown.
+    """
+    findings = [*check_wiring(flow), *_components(flow, catalog or {}), *_needs(flow)]
+    if catalog is not None:
+        findings += _unknown(flow, {spec.name for spec in catalog.values()})
+    return tuple(sorted(findings, key=lambda finding: finding.severity != "error"))
+
+
+def _unknown(flow: Flow, names: set[str]) -> Iterator[Finding]:
+    for node in flow.nodes:
+        if node.code is None and node.component not in names:
+            said = f"`{clipped(node.id)}` is a `{clipped(node.component)}`: no such component, and it brings no source."
+            yield _error("unknown_component", said + meant(node.component, names), node)
+
+
+def _components(flow: Flow, catalog: Mapping[str, ComponentSpec]) -> Iterator[Finding]:
+    seen: dict[str, str | None] = {}
+    chars = 0
+    for node in flow.nodes:
+        if node.code is None or node.code_digest is None:
+            continue
+        digest = node.code_digest
+        if digest in catalog:
+            seen[digest] = catalog[digest].problem
+        elif digest not in seen:
+            chars += len(node.code)
+            seen[digest] = _parse_problem(node.code) if chars <= _MOST_CHARS_PER_FLOW else None
+        if problem := seen[digest]:
+            yield _error("broken_component", f"The source of `{clipped(node.id)}` is broken: {problem}", node, "code")
+
+
+def _parse_problem(source: str) -> str | None:
+    try:
+        with _WARNINGS, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a doubtful escape in a component is its author's affair
+            ast.parse(source)
+    except SyntaxError as cause:
+        return f"{cause.msg} (line {cause.lineno})."
+    except (RecursionError, MemoryError):
+        return "it is nested too deeply."
+    except ValueError as cause:
+        return f"{cause}."
+    return None
+
+
+def _needs(flow: Flow) -> Iterator[Finding]:
+    for node in flow.nodes:
+        try:
+            needs_of(node.raw["data"]["node"].get("metadata"), f"Node `{clipped(node.id)}`")
+        except FlowFormatError as cause:
+            yield _error("bad_needs", cause.message, node, "metadata")
+
+
+def _error(code: str, message: str, node: Node, field: str | None = None) -> Finding:
+    return Finding(severity="error", code=code, message=message, node=node.id, field=field)
