@@ -55,18 +55,25 @@ class Zygote:
         preload: Sequence[str] = (),
         warm: Sequence[str] = ("flowray_sandbox.preload",),
         work: str = "flowray_sandbox.work",
+        lowered: Sequence[str] = (),
         log: Path | None = None,
     ) -> Zygote:
         """Start a zygote and wait until it is warm.
 
         `preload` names further modules to import, `warm` modules whose `warm()` is called, `work` the one that serves
-        specs. What the zygote prints goes to `log`.
+        specs. `lowered` names walls to leave out. What the zygote prints goes to `log`.
         """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.settimeout(0)
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         errors: IO[bytes] = log.open("ab+") if log else tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop
-        wanted = {"preload": list(preload), "warm": list(warm), "work": work, "control": theirs.fileno()}
+        wanted: dict[str, object] = {
+            "preload": list(preload),
+            "warm": list(warm),
+            "work": work,
+            "lowered": list(lowered),
+        }
+        wanted["control"] = theirs.fileno()
         with theirs:
             zygote = cls(_launch(image, wanted, theirs, errors), ours, errors)
         try:

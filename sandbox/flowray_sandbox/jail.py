@@ -14,10 +14,11 @@ import signal
 import socket
 import struct
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from flowray_sandbox import syscalls
+from flowray_sandbox import seccomp, syscalls
+from flowray_sandbox.landlock import Landlock
 from flowray_sandbox.network import Cell
 
 CHANNEL, CONTROL, NULL = 3, 4, 5
@@ -50,31 +51,62 @@ def inherit_limits() -> None:
         resource.setrlimit(limit, (value, value))
 
 
-def enter(cell: Cell, number: int, control: socket.socket) -> None:
-    """Build all walls around the calling process, a fresh fork that is pid 1 of its namespace, and say READY."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    os.setsid()
-    _separate(cell)
-    ours, theirs = socket.socketpair()
-    pidfd = os.pidfd_open(os.getpid())
-    passed = [theirs.fileno(), pidfd]
-    if cell.listener is not None:
-        passed.append(cell.listener.fileno())
-    os.dup2(ours.fileno(), CHANNEL)
-    for standard in (0, 1, 2):
-        os.dup2(NULL, standard)
-    _give_up_powers()
-    _reseed()
+class Walls:
+    """What the walls need, prepared in the zygote so that a child only has to put it up.
+
+    `lowered` names walls that an operator, or a test of this very wall, leaves out.
+    """
+
+    def __init__(self, limits: Limits, lowered: Collection[str]) -> None:
+        self._limits = limits
+        self._landlock = None if "landlock" in lowered else Landlock()
+        self._child_filter = None if "seccomp" in lowered else seccomp.child()
+        self._offline_filter = None if "seccomp" in lowered else seccomp.offline()
+        self._user_namespace = "user_namespace" not in lowered
+        if "seccomp" not in lowered:
+            whole = seccomp.inherited()
+            syscalls.seccomp_filter(whole.header)
+
+    def enter(self, cell: Cell, number: int, control: socket.socket) -> None:
+        """Build all walls around the calling process, a fresh fork that is pid 1 of its namespace, and say READY."""
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        os.setsid()
+        _separate(cell, user_namespace=self._user_namespace)
+        ours, theirs = socket.socketpair()
+        passed = [theirs.fileno(), os.pidfd_open(os.getpid())]
+        if cell.listener is not None:
+            passed.append(cell.listener.fileno())
+        os.dup2(ours.fileno(), CHANNEL)
+        for standard in (0, 1, 2):
+            os.dup2(NULL, standard)
+        _give_up_powers()
+        _reseed()
+        if self._landlock is not None:
+            self._landlock.restrict()
+        if self._child_filter is not None:
+            syscalls.seccomp_filter(self._child_filter.header)
+        _say_ready(number, cell, control, passed)
+        ours.detach()
+        theirs.detach()
+        syscalls.close_from(CONTROL)
+
+    def on_spec(self, spec: Mapping[str, Any]) -> None:
+        """Tighten the walls to what this one spec grants. Called before any code of the flow runs."""
+        self._limits.apply(spec)
+        if self._offline_filter is not None and not spec.get("egress"):
+            syscalls.seccomp_filter(self._offline_filter.header)
+
+
+def _say_ready(number: int, cell: Cell, control: socket.socket, passed: list[int]) -> None:
+    """Leave READY in the channel, then hand the host its end of it: when the host hears, READY is there."""
     ready = b'{"pid":%d}' % number
     os.write(CHANNEL, _READY.pack(len(ready), 16) + ready)
     rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack(f"{len(passed)}i", *passed))]
     control.sendmsg([_BORN.pack(b"B", number, cell.number, len(passed))], rights)
-    ours.detach()
-    theirs.detach()
-    syscalls.close_from(CONTROL)
 
 
-def _separate(cell: Cell) -> None:
+def _separate(cell: Cell, *, user_namespace: bool) -> None:
     """Namespaces of its own (that of pids came with the fork), a private /tmp and /dev/shm, then a user namespace."""
     syscalls.unshare(_OWN)
     syscalls.setns(cell.namespace, syscalls.CLONE_NEWNET)
@@ -83,7 +115,8 @@ def _separate(cell: Cell) -> None:
     os.chdir(_HOME)
     # Without a map its one user shows as 65534 inside and stays the outer jail's outside: nothing needs more, writing
     # maps would need a /proc, and the kernel lets no unmapped user make further user namespaces.
-    syscalls.unshare(syscalls.CLONE_NEWUSER)
+    if user_namespace:
+        syscalls.unshare(syscalls.CLONE_NEWUSER)
 
 
 def _give_up_powers() -> None:

@@ -111,6 +111,6 @@ def landlock_restrict(rules: int) -> None:
     _syscall(_LANDLOCK_RESTRICT, rules, 0, 0, 0)
 
 
-def seccomp_filter(program: int) -> None:
-    """Install the filter whose `sock_fprog` is at this address."""
-    _syscall(_SECCOMP, 1, 0, program, 0)
+def seccomp_filter(program: ctypes.Array[ctypes.c_char]) -> None:
+    """Install the filter that this `sock_fprog` describes, on top of those in place."""
+    _syscall(_SECCOMP, 1, 0, ctypes.addressof(program), 0)

@@ -36,10 +36,10 @@ _ENVIRONMENT = {"HOME": "/tmp", "LANG": "C.UTF-8", "SSL_CERT_FILE": "/etc/ssl/ce
 class Zygote:
     """Forks children on order and reaps them."""
 
-    def __init__(self, control: socket.socket, serve: Serve, limits: jail.Limits) -> None:
+    def __init__(self, control: socket.socket, serve: Serve, walls: jail.Walls) -> None:
         self._control = control
         self._serve = serve
-        self._limits = limits
+        self._walls = walls
         self._cells = Cells()
         self._children: dict[int, tuple[int, int]] = {}
         self._self = os.pidfd_open(os.getpid())
@@ -89,8 +89,8 @@ class Zygote:
         status = 70
         gc.enable()
         try:
-            jail.enter(cell, number, self._control)
-            self._serve(jail.CHANNEL, self._limits.apply)
+            self._walls.enter(cell, number, self._control)
+            self._serve(jail.CHANNEL, self._walls.on_spec)
             status = 0
         except BaseException:  # noqa: BLE001 - a child must never return into the zygote's loop
             traceback.print_exc()
@@ -148,8 +148,8 @@ def _prepare(control: socket.socket, wanted: Mapping[str, Any]) -> tuple[Zygote,
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0, 0, 0, 0)
     syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     limits = jail.Limits(memory.in_use(resource.RLIMIT_DATA), memory.in_use(resource.RLIMIT_AS))
-    zygote = Zygote(control, serve, limits)
     heap.freeze()
+    zygote = Zygote(control, serve, jail.Walls(limits, wanted["lowered"]))
     return zygote, {"modules": len(sys.modules)}
 
 
