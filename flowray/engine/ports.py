@@ -20,11 +20,15 @@ class Journal(Protocol):
     async def append(self, tenant: str, events: Sequence[Recorded]) -> None:
         """Add the next events of one run, all or none.
 
-        `ConflictError` when the journal already has events with these numbers (another engine drives the run), or its RunFinished.
+        `ConflictError` when the journal already has events with these numbers (another engine drives the run),
+        or its RunFinished.
         """
 
     def read(self, tenant: str, run: RunId, *, after: int = 0, follow: bool = False) -> AsyncIterator[Recorded]:
-        """Events with seq > after; with `follow`, go on until RunFinished. A run unknown to this tenant: `NotFoundError`."""
+        """Events with seq > after; with `follow`, go on until RunFinished.
+
+        `NotFoundError` when this tenant has no such run.
+        """
 
 
 class Objects(Protocol):
@@ -41,8 +45,10 @@ class Objects(Protocol):
 class RunRequest:
     """Everything a run is about, fixed before it starts.
 
-    `flow` has the caller's tweaks already applied. `variables` are the run's own secrets by name.
-    `files` maps the path a component reads to the Ref of its bytes. `egress` are allowed hosts ("api.openai.com", "*.x.org", "host:port").
+    `flow` has the caller's tweaks already applied. Without an `input_value` the inputs keep what the flow has saved.
+    `variables` are the run's own secrets by name.
+    `files` maps the path a component reads to the Ref of its bytes.
+    `egress` are allowed hosts ("api.openai.com", "*.x.org", "host:port").
     `outputs` narrows the nodes that answer; empty means the plan's.
     """
 
@@ -52,7 +58,7 @@ class RunRequest:
     flow_id: str
     plan: Plan
     session: str
-    input_value: str = ""
+    input_value: str | None = None
     input_type: str = "chat"
     output_type: str = "chat"
     output_component: str = ""
@@ -65,7 +71,10 @@ class RunRequest:
 
 
 class Steps(Protocol):
-    """Runs steps. Events come in batches, StepStarted first, and exactly one StepFinished or StepFailed last; it never raises for a failed step."""
+    """Runs steps; a failed step is an event, never an exception."""
 
     def run(self, request: RunRequest, step: StartStep) -> AsyncIterator[Sequence[StepEvent]]:
-        """Start a step; closing the iterator cancels it."""
+        """Start a step; its events come in batches, StepStarted first, exactly one StepFinished or StepFailed last.
+
+        Closing the iterator cancels the step.
+        """
