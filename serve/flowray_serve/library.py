@@ -1,0 +1,118 @@
+"""Published flows, ready to run: parsed and planned once per version, however often they run."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from flowray.component.spec import ComponentSpec
+from flowray.engine.values import Ref
+from flowray.errors import FlowInvalidError, NotFoundError
+from flowray.flow.check import Finding
+from flowray.flow.langflow import read
+from flowray.flow.tweaks import tweak
+from flowray.flow.types import Field, Flow
+from flowray.plan.types import Plan
+from flowray_serve.ports import FlowRecord, FlowStore, Registry
+
+Specs = Mapping[str, ComponentSpec]
+Planner = Callable[[Flow, Specs], Plan]
+Checker = Callable[[Flow, Specs], Sequence[Finding]]
+
+_ERRORS_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class LoadedFlow:
+    """A flow that may run. `flow` has streaming switched off, `streaming` on, as Langflow does per request."""
+
+    id: str
+    flow: Flow
+    plan: Plan
+
+    @cached_property
+    def streaming(self) -> Flow:
+        """The flow with streaming switched on."""
+        return tweak(self.flow, {}, stream=True)
+
+    @cached_property
+    def file_paths(self) -> frozenset[str]:
+        """The uploaded files it names."""
+        return named_files(self.flow, self.id)
+
+
+class Library:
+    """Finds flows for runs. Only what names the current version is asked for each time; the rest is kept."""
+
+    def __init__(
+        self, *, store: FlowStore, registry: Registry, planner: Planner, checker: Checker, capacity: int = 256
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._planner = planner
+        self._checker = checker
+        self._capacity = capacity
+        self._loaded: OrderedDict[tuple[str, str, str], LoadedFlow] = OrderedDict()
+
+    async def load(self, tenant: str, name: str) -> LoadedFlow:
+        """The current version of a flow, by id or endpoint name."""
+        found = await self.find(tenant, name)
+        key = (tenant, found.id, found.revision)
+        loaded = self._loaded.get(key)
+        if loaded is not None:
+            self._loaded.move_to_end(key)
+            return loaded
+        record = await self._store.read(tenant, found.id)
+        if record is None:
+            raise unknown_flow(name)
+        loaded = await self.ready(record.id, read(record.document))
+        self._loaded[tenant, record.id, record.revision] = loaded
+        if len(self._loaded) > self._capacity:
+            self._loaded.popitem(last=False)
+        return loaded
+
+    async def find(self, tenant: str, name: str) -> FlowRecord:
+        """The flow with this id or endpoint name."""
+        record = await self._store.find(tenant, name)
+        if record is None:
+            raise unknown_flow(name)
+        return record
+
+    async def ready(self, flow_id: str, flow: Flow) -> LoadedFlow:
+        """`flow`, planned; `FlowInvalidError` when its findings forbid running it."""
+        specs = await self._registry.specs({node.code_digest for node in flow.nodes if node.code_digest})
+        errors = [finding for finding in self._checker(flow, specs) if finding.severity == "error"]
+        if errors:
+            raise FlowInvalidError(f"The flow cannot run: {_joined(errors)}")
+        return LoadedFlow(id=flow_id, flow=tweak(flow, {}, stream=False), plan=self._planner(flow, specs))
+
+    async def files_of(self, tenant: str, loaded: LoadedFlow, flow: Flow) -> Mapping[str, Ref]:
+        """The uploaded files that `flow`, which is `loaded` with a caller's tweaks, reads."""
+        untouched = flow is loaded.flow or flow is loaded.streaming
+        paths = loaded.file_paths if untouched else named_files(flow, loaded.id)
+        found = {path: await self._store.find_file(tenant, path) for path in paths}
+        return {path: ref for path, ref in found.items() if ref is not None}
+
+
+def named_files(flow: Flow, flow_id: str) -> frozenset[str]:
+    """The paths below the flow's own folder of uploads that its fields name."""
+    texts = (text for node in flow.nodes for field in node.fields.values() for text in _texts(field))
+    return frozenset(text for text in texts if text.startswith(f"{flow_id}/"))
+
+
+def unknown_flow(name: str) -> NotFoundError:
+    """The error for a flow that this tenant does not have."""
+    return NotFoundError(f"There is no flow with the id or endpoint name `{name[:80]}`.")
+
+
+def _texts(field: Field) -> Iterator[str]:
+    values = field.value if isinstance(field.value, list) else [field.value]
+    return (value for value in values if isinstance(value, str))
+
+
+def _joined(errors: Sequence[Finding]) -> str:
+    shown = " ".join(error.message for error in errors[:_ERRORS_SHOWN])
+    rest = len(errors) - _ERRORS_SHOWN
+    return f"{shown} And {rest} more." if rest > 0 else shown

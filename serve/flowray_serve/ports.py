@@ -1,0 +1,64 @@
+"""What the HTTP side needs from outside: who calls, where flows and files are kept, which components are known."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from flowray.component.spec import ComponentSpec
+from flowray.engine.values import Ref
+from flowray.flow.types import Json
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowRecord:
+    """A flow as it is kept: `version` is its content digest, `revision` changes with every write.
+
+    `document` has Langflow's fields; in lists and look-ups it comes without the canvas (`data`).
+    """
+
+    id: str
+    version: str
+    revision: str
+    document: Mapping[str, Json]
+
+    @property
+    def endpoint_name(self) -> str | None:
+        """The name the flow may be run by."""
+        return self.document.get("endpoint_name")
+
+
+class FlowStore(Protocol):
+    """The flows and files of all tenants."""
+
+    async def find(self, tenant: str, name: str) -> FlowRecord | None:
+        """The flow with this id or endpoint name, without its canvas; asked on every run."""
+
+    async def read(self, tenant: str, flow_id: str) -> FlowRecord | None:
+        """The flow with its canvas."""
+
+    async def list(self, tenant: str) -> Sequence[FlowRecord]:
+        """All flows, without their canvas."""
+
+    async def save(self, tenant: str, record: FlowRecord) -> None:
+        """Keep this as the flow's newest version."""
+
+    async def delete(self, tenant: str, flow_id: str) -> None:
+        """Forget a flow."""
+
+    async def save_file(self, tenant: str, path: str, content: bytes) -> None:
+        """Keep a file for runs."""
+
+    async def find_file(self, tenant: str, path: str) -> Ref | None:
+        """Where a file's bytes are."""
+
+
+class Registry(Protocol):
+    """The components known by the digest of their source."""
+
+    async def specs(self, digests: Collection[str]) -> Mapping[str, ComponentSpec]:
+        """The known ones among these."""
+
+    async def register(self, code: str, name: str) -> ComponentSpec:
+        """Get to know a component; may load its source in a sandbox."""

@@ -1,0 +1,194 @@
+"""From an order to a run: the flow as it will run, and the runs this process is driving."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from flowray.engine.events import Recorded, RunId
+from flowray.engine.failures import RunCancelledError
+from flowray.engine.ports import RunRequest
+from flowray.errors import ConflictError, InvalidRequestError
+from flowray.flow.tweaks import tweak
+from flowray.flow.types import Flow, Json
+from flowray_serve.fold import Outcome
+from flowray_serve.library import Library, LoadedFlow
+from flowray_serve.partial import part
+
+_STREAM_BUFFER = 256
+_INPUTS_BY_TYPE = {"chat": ("ChatInput", "Chat Input"), "text": ("TextInput", "Text Input")}
+
+
+class Engine(Protocol):
+    """Runs a request to its end, recording as it goes. Cancelling whoever iterates cancels the run."""
+
+    def run(self, request: RunRequest) -> AsyncIterator[Recorded]:
+        """The run's events, each after it was recorded."""
+
+
+class InputGivenTwiceError(InvalidRequestError):
+    """An input came both as `input_value` and as a tweak."""
+
+    code = "input_given_twice"
+    status = 400
+
+
+@dataclass(frozen=True, kw_only=True)
+class TenantDefaults:
+    """What every run of a tenant starts from: variables by name, and the hosts its components may reach."""
+
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+    egress: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOrder:
+    """What a caller wants run with. Without `input_value`, inputs keep the values saved in the flow."""
+
+    input_value: str | None = None
+    input_type: str = "chat"
+    output_type: str = "chat"
+    output_component: str = ""
+    tweaks: Mapping[str, Json] = field(default_factory=dict)
+    session: str | None = None
+    stream: bool = False
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+    context: Mapping[str, Json] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
+    start: str | None = None
+    stop: str | None = None
+
+
+class RunService:
+    """Prepares runs and drives them in this process."""
+
+    def __init__(self, *, library: Library, engine: Engine, defaults: Callable[[str], TenantDefaults]) -> None:
+        self._library = library
+        self._engine = engine
+        self._defaults = defaults
+        self._live: dict[RunId, asyncio.Task[None]] = {}
+
+    async def prepare(self, tenant: str, flow_name: str, order: RunOrder) -> RunRequest:
+        """The request to run a published flow, tweaked as ordered."""
+        return await self.prepare_loaded(tenant, await self._library.load(tenant, flow_name), order)
+
+    async def prepare_loaded(self, tenant: str, loaded: LoadedFlow, order: RunOrder) -> RunRequest:
+        """The request to run this flow."""
+        flow = _tweaked(loaded, order)
+        defaults = self._defaults(tenant)
+        return RunRequest(
+            run=RunId(str(uuid.uuid4())),
+            tenant=tenant,
+            flow=flow,
+            flow_id=loaded.id,
+            plan=loaded.plan,
+            session=order.session or loaded.id,
+            input_value=order.input_value,
+            input_type=order.input_type,
+            output_type=order.output_type,
+            output_component=order.output_component,
+            stream=order.stream,
+            variables={**defaults.variables, **order.variables},
+            files=await self._library.files_of(tenant, loaded, flow),
+            egress=defaults.egress,
+            context=order.context,
+            only_nodes=part(flow, start=order.start, stop=order.stop),
+        )
+
+    async def execute(self, request: RunRequest) -> Outcome:
+        """Run to the end. Cancelling the caller cancels the run."""
+        outcome = Outcome()
+
+        async def drive() -> None:
+            async for recorded in self._engine.run(request):
+                outcome.add(recorded)
+
+        task = self._own(request.run, drive())
+        try:
+            await task
+        except asyncio.CancelledError:
+            if _is_being_cancelled():
+                raise
+            raise _cancelled(request.run) from None
+        return outcome
+
+    async def stream(self, request: RunRequest) -> AsyncGenerator[Recorded, None]:
+        """The run's events as they come. A reader that falls behind slows its own run; one that leaves cancels it."""
+        events: asyncio.Queue[Recorded | None] = asyncio.Queue(_STREAM_BUFFER)
+
+        async def drive() -> None:
+            try:
+                async for recorded in self._engine.run(request):
+                    await events.put(recorded)
+            finally:
+                await events.put(None)
+
+        task = self._own(request.run, drive())
+        try:
+            while (recorded := await events.get()) is not None:
+                yield recorded
+            await task
+        except asyncio.CancelledError:
+            if _is_being_cancelled():
+                raise
+            raise _cancelled(request.run) from None
+        finally:
+            task.cancel()
+
+    async def cancel(self, run: RunId) -> None:
+        """Stop a run of this process and wait until it has stopped."""
+        task = self._live.get(run)
+        if task is None:
+            raise ConflictError(f"Run `{run}` is not running here: it is over, or another gateway drives it.")
+        task.cancel()
+        await asyncio.wait({task})
+
+    async def close(self) -> None:
+        """Cancel what still runs and wait for it."""
+        tasks = list(self._live.values())
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def _own(self, run: RunId, work: Any) -> asyncio.Task[None]:
+        task: asyncio.Task[None] = asyncio.create_task(work, name=f"run {run}")
+        self._live[run] = task
+        task.add_done_callback(lambda _: self._live.pop(run, None))
+        return task
+
+
+def _tweaked(loaded: LoadedFlow, order: RunOrder) -> Flow:
+    if not order.tweaks and not order.files:
+        return loaded.streaming if order.stream else loaded.flow
+    _refuse_inputs_given_twice(order)
+    flow = tweak(loaded.flow, order.tweaks, stream=order.stream)
+    if not order.files:
+        return flow
+    inputs = [node.id for node in flow.nodes if node.component == "ChatInput" and "files" in node.fields]
+    return tweak(flow, {node: {"files": list(order.files)} for node in inputs})
+
+
+def _refuse_inputs_given_twice(order: RunOrder) -> None:
+    names = _INPUTS_BY_TYPE.get(order.input_type, ())
+    if order.input_value is None:
+        return
+    for key, values in order.tweaks.items():
+        if not isinstance(values, Mapping) or values.get("input_value") is None:
+            continue
+        if any(name in key for name in names):
+            raise InputGivenTwiceError(
+                f"`input_value` came with the request and as a tweak of `{key[:80]}`: send one of them."
+            )
+
+
+def _is_being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _cancelled(run: RunId) -> RunCancelledError:
+    return RunCancelledError("The run was cancelled.", run)
