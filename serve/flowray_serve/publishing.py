@@ -1,0 +1,152 @@
+"""Taking a flow in: read, checked, its components made known, and kept. What is doubtful is a finding, not a refusal."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from flowray.component.spec import ComponentSpec
+from flowray.errors import ConflictError, FlowRayError, PlanError
+from flowray.flow.check import Finding
+from flowray.flow.digest import digest
+from flowray.flow.langflow import read
+from flowray.flow.types import Flow, Json, Node
+from flowray_serve.bodies.flow import FlowBody, FlowChange
+from flowray_serve.library import Checker, Planner, unknown_flow
+from flowray_serve.ports import FlowRecord, FlowStore, Registry
+
+_LOADED_AT_ONCE = 2
+_NAMES_TRIED = 1_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """A kept flow and what was noticed about it. `created` when it was not there before."""
+
+    record: FlowRecord
+    findings: Sequence[Finding]
+    created: bool
+
+
+class Publisher:
+    """Keeps flows. `patience_s` bounds how long the unknown components of one flow may take to load."""
+
+    def __init__(
+        self, *, store: FlowStore, registry: Registry, planner: Planner, checker: Checker, patience_s: float = 30.0
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._planner = planner
+        self._checker = checker
+        self._patience_s = patience_s
+
+    async def create(self, tenant: str, body: FlowBody) -> Published:
+        """Keep a new flow. As in Langflow, a name in use gets a number and never refuses the flow."""
+        taken = await self._store.list(tenant)
+        fields = body.model_dump(exclude_unset=True)
+        fields["name"] = _free(body.name, {str(one.document.get("name")) for one in taken}, "{} ({})")
+        if body.endpoint_name:
+            fields["endpoint_name"] = _free(body.endpoint_name, {one.endpoint_name or "" for one in taken}, "{}-{}")
+        return await self._keep(tenant, str(uuid.uuid4()), fields, created=True)
+
+    async def put(self, tenant: str, flow_id: str, body: FlowBody) -> Published:
+        """Keep the flow under this id, whether or not it is there already."""
+        there = await self._store.find(tenant, flow_id)
+        fields = body.model_dump(exclude_unset=True)
+        await self._refuse_taken_endpoint(tenant, flow_id, fields)
+        old = there.document if there is not None and there.id == flow_id else {}
+        return await self._keep(tenant, flow_id, {**old, **fields}, created=not old)
+
+    async def change(self, tenant: str, flow_id: str, change: FlowChange) -> Published:
+        """Change some fields of a flow that is there."""
+        there = await self._store.read(tenant, flow_id)
+        if there is None:
+            raise unknown_flow(flow_id)
+        fields = {
+            name: value for name, value in change.model_dump(exclude_unset=True).items() if _is_change(name, value)
+        }
+        await self._refuse_taken_endpoint(tenant, flow_id, fields)
+        return await self._keep(tenant, flow_id, {**there.document, **fields}, created=False)
+
+    async def findings(self, flow: Flow) -> tuple[Finding, ...]:
+        """All there is to say about a flow before it runs. Components seen first are registered on the way."""
+        specs, doubts = await self._known_components(flow)
+        found = [*self._checker(flow, specs), *doubts]
+        if not any(finding.severity == "error" for finding in found):
+            found += self._planning(flow, specs)
+        return tuple(found)
+
+    async def _keep(self, tenant: str, flow_id: str, fields: Mapping[str, Json], *, created: bool) -> Published:
+        document = _json_ready(fields) | {
+            "id": flow_id,
+            "updated_at": datetime.now(UTC).isoformat(timespec="microseconds"),
+        }
+        flow = read(document)
+        findings = await self.findings(flow)
+        record = FlowRecord(id=flow_id, version=digest(flow), revision=uuid.uuid4().hex, document=document)
+        await self._store.save(tenant, record)
+        return Published(record=record, findings=findings, created=created)
+
+    async def _refuse_taken_endpoint(self, tenant: str, flow_id: str, fields: Mapping[str, Json]) -> None:
+        name = fields.get("endpoint_name")
+        holder = await self._store.find(tenant, name) if name else None
+        if holder is not None and holder.id != flow_id:
+            raise ConflictError(f"The endpoint name `{name}` belongs to the flow `{holder.id}`. Choose another one.")
+
+    def _planning(self, flow: Flow, specs: Mapping[str, ComponentSpec]) -> list[Finding]:
+        try:
+            self._planner(flow, specs)
+        except PlanError as error:
+            return [Finding(severity="error", code=error.code, message=error.message)]
+        return []
+
+    async def _known_components(self, flow: Flow) -> tuple[Mapping[str, ComponentSpec], list[Finding]]:
+        by_digest = {node.code_digest: node for node in flow.nodes if node.code_digest}
+        known = dict(await self._registry.specs(by_digest))
+        unknown = [node for code_digest, node in by_digest.items() if code_digest not in known]
+        gate = asyncio.Semaphore(_LOADED_AT_ONCE)
+        deadline = asyncio.get_running_loop().time() + self._patience_s
+        outcomes = await asyncio.gather(*(self._introduce(node, gate, deadline) for node in unknown))
+        known |= {spec.digest: spec for spec, _ in outcomes if spec is not None}
+        problems = [_problem(node, known[found].problem) for found, node in by_digest.items() if found in known]
+        return known, [finding for finding in (*problems, *(doubt for _, doubt in outcomes)) if finding is not None]
+
+    async def _introduce(
+        self, node: Node, gate: asyncio.Semaphore, deadline: float
+    ) -> tuple[ComponentSpec | None, Finding | None]:
+        """Register a component seen first. One that cannot be loaded now is a finding: it may load where it runs."""
+        try:
+            async with asyncio.timeout_at(deadline), gate:
+                return await self._registry.register(node.code or "", node.component), None
+        except TimeoutError:
+            why = f"it was not loaded within {self._patience_s:g} s"
+        except FlowRayError as error:
+            why = error.message
+        return None, _problem(node, why)
+
+
+def _problem(node: Node, why: str | None) -> Finding | None:
+    if not why:
+        return None
+    message = f"Component `{node.component}` could not be examined: {why}"
+    return Finding(severity="warning", code="component_not_loaded", message=message, node=node.id)
+
+
+def _is_change(name: str, value: Any) -> bool:
+    """Null takes a flow's optional fields away, but neither its name nor its canvas."""
+    return value is not None or name not in ("name", "data")
+
+
+def _json_ready(fields: Mapping[str, Any]) -> dict[str, Json]:
+    return {name: str(value) if isinstance(value, uuid.UUID) else value for name, value in fields.items()}
+
+
+def _free(name: str, taken: set[str], pattern: str) -> str:
+    if name not in taken:
+        return name
+    numbered = (pattern.format(name, number) for number in range(1, _NAMES_TRIED))
+    return next((one for one in numbered if one not in taken), f"{name}-{uuid.uuid4().hex[:8]}")
