@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flowray.errors import ChannelError
+from flowray.runner import frames
+from flowray.runner.frames import Caps, Frame, FrameDecoder, frame, parsed
+
+SMALL = Caps(frame_bytes=1000, total_bytes=5000, frames=20, events=10, values=50, depth=8)
+KINDS = st.sampled_from([frames.EVENT, frames.BLOB, frames.HEARTBEAT, frames.ASK])
+SOME_FRAMES = st.lists(st.builds(Frame, KINDS, st.binary(max_size=100)), max_size=10)
+
+
+def cut(data: bytes, places: list[int]) -> list[bytes]:
+    borders = [0, *sorted(place % (len(data) + 1) for place in places), len(data)]
+    return [data[a:b] for a, b in pairwise(borders)]
+
+
+@given(sent=SOME_FRAMES, places=st.lists(st.integers(0, 10_000), max_size=20))
+def test_frames_come_out_as_they_went_in_however_the_bytes_are_cut(sent: list[Frame], places: list[int]) -> None:
+    data = b"".join(frame(*one) for one in sent)
+    decoder = FrameDecoder()
+    assert [got for piece in cut(data, places) for got in decoder.feed(piece)] == sent
+    assert not decoder.midway
+
+
+@given(garbage=st.binary(max_size=3000), places=st.lists(st.integers(0, 10_000), max_size=5))
+def test_garbage_gives_frames_or_a_channel_error_and_never_holds_more_than_one_frame(
+    garbage: bytes, places: list[int]
+) -> None:
+    decoder = FrameDecoder(SMALL)
+    try:
+        for piece in cut(garbage, places):
+            decoder.feed(piece)
+            assert len(decoder._buffer) < SMALL.frame_bytes + 5
+    except ChannelError:
+        return
+
+
+def test_a_huge_frame_is_refused_by_its_head_alone() -> None:
+    with pytest.raises(ChannelError, match="4,294,967,280"):
+        FrameDecoder().feed(bytes.fromhex("fffffff0") + bytes([frames.EVENT]))
+
+
+def test_an_unknown_type_is_refused() -> None:
+    with pytest.raises(ChannelError, match="unknown type 99"):
+        FrameDecoder().feed(frame(99))
+
+
+@pytest.mark.parametrize("last", [frames.RESULT, frames.ERROR])
+def test_nothing_may_follow_the_result(last: int) -> None:
+    with pytest.raises(ChannelError, match="after its result"):
+        FrameDecoder().feed(frame(last, b"{}") + b"x")
+    decoder = FrameDecoder()
+    decoder.feed(frame(last, b"{}"))
+    with pytest.raises(ChannelError, match="after its result"):
+        decoder.feed(frame(frames.EVENT, b"{}"))
+
+
+def test_too_many_events_are_refused() -> None:
+    decoder = FrameDecoder(SMALL)
+    decoder.feed(frame(frames.EVENT) * 10)
+    with pytest.raises(ChannelError, match="more than 10 events"):
+        decoder.feed(frame(frames.EVENT))
+
+
+def test_too_many_frames_of_other_kinds_are_refused() -> None:
+    with pytest.raises(ChannelError, match="more than 20 frames"):
+        FrameDecoder(SMALL).feed(frame(frames.HEARTBEAT) * 21)
+
+
+def test_too_many_bytes_are_refused() -> None:
+    decoder = FrameDecoder(SMALL)
+    decoder.feed(frame(frames.BLOB, bytes(900)) * 5)
+    with pytest.raises(ChannelError, match="more than 5,000 bytes"):
+        decoder.feed(frame(frames.BLOB, bytes(900)))
+
+
+def test_the_parts_of_a_blob_arrive_as_one() -> None:
+    sent = frame(frames.BLOB_PART, b"ab") + frame(frames.BLOB_PART, b"cd") + frame(frames.BLOB, b"e")
+    assert FrameDecoder().feed(sent + frame(frames.BLOB, b"f")) == [(frames.BLOB, b"abcde"), (frames.BLOB, b"f")]
+
+
+def test_the_parts_of_a_blob_stand_together() -> None:
+    with pytest.raises(ChannelError, match="between the parts"):
+        FrameDecoder().feed(frame(frames.BLOB_PART, b"ab") + frame(frames.EVENT, b"{}"))
+
+
+@pytest.mark.parametrize("size", [0, 1, 7 << 20, (7 << 20) + 1, 15 << 20])
+def test_a_blob_for_the_sandbox_is_cut_into_frames_that_it_reads(size: int) -> None:
+    content = bytes(size)
+    heads = list(frames.blob(content))
+    assert all(len(one) <= 5 + (8 << 20) for one in heads)
+    assert [one[4] for one in heads] == [frames.BLOB_PART_DOWN] * (len(heads) - 1) + [frames.BLOB_DOWN]
+    assert b"".join(one[5:] for one in heads) == content
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+)
+
+
+@given(payload=st.binary(max_size=300) | JSON.map(lambda value: orjson.dumps({"v": value}, default=str)))
+def test_what_was_parsed_can_be_said_again(payload: bytes) -> None:
+    try:
+        found = parsed(payload, Caps())
+    except ChannelError:
+        return
+    assert orjson.loads(orjson.dumps(found)) == found
+
+
+@pytest.mark.parametrize(
+    "payload", [b"NaN", b'{"a":NaN}', b'{"a":1e999}', b'{"a":"\\ud800"}', b"[]", b"{", b"\x80", b""]
+)
+def test_bad_json_is_a_violation(payload: bytes) -> None:
+    with pytest.raises(ChannelError):
+        parsed(payload, Caps())
+
+
+@pytest.mark.parametrize(("levels", "fits"), [(200, True), (201, False), (900, False), (2000, False)])
+def test_deep_json_is_refused_before_the_journal_would_stumble_over_it(levels: int, fits: bool) -> None:  # noqa: FBT001
+    payload = b'{"a":' + b"[" * (levels - 1) + b"]" * (levels - 1) + b"}"
+    if fits:
+        assert parsed(payload, Caps())
+        return
+    with pytest.raises(ChannelError):
+        parsed(payload, Caps())
+
+
+def test_json_with_very_many_values_is_refused_unparsed() -> None:
+    with pytest.raises(ChannelError, match="more than 50 values"):
+        parsed(b'{"a":[' + b"[]," * 60 + b"[]]}", SMALL)
