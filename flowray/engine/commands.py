@@ -14,7 +14,10 @@ from flowray.plan.types import StepId
 
 @dataclass(frozen=True, kw_only=True)
 class StartStep:
-    """Run a step: `upstream` holds the finished outputs it reads, by node and port; `skip` its nodes on closed branches."""
+    """Run a step.
+
+    `upstream` holds the finished outputs it reads, by node and port; `skip` its nodes on closed branches.
+    """
 
     step: StepId
     attempt: int = 1

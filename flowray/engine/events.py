@@ -1,4 +1,7 @@
-"""What happened: the closed set of journal events. A run is the ordered list of them, and everything else is a fold over it."""
+"""What happened: the closed set of journal events.
+
+A run is the ordered list of them, and everything else is a fold over it.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +58,7 @@ class StepQueued:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepStarted:
-    """A runner handed the step to a sandbox; from here on it is at-most-once. `queued_s` is the wait for a spare, in seconds."""
+    """A runner handed the step to a sandbox; from here on it is at-most-once. `queued_s` is the wait for a spare."""
 
     step: StepId
     attempt: int
@@ -89,7 +92,7 @@ class MessageAdded:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Log:
-    """A line a node logged or printed. `stream` is log, stdout or stderr; `node` is empty when it belongs to no node."""
+    """A line a node logged or printed. `stream` is log, stdout or stderr; `node` is empty when no node is known."""
 
     node: NodeId
     text: str

@@ -26,7 +26,8 @@ class Value:
     """One output of one node, as typed JSON or as a Ref to its bytes.
 
     `type` is one of message, data, dataframe, text, number, boolean, list, object, bytes, none.
-    Exactly one of `json` and `ref` is meaningful; with `ref`, the bytes are the JSON text of the value (for type bytes and text, the raw bytes).
+    Exactly one of `json` and `ref` is meaningful; with `ref`, the bytes are the JSON text of the value
+    (for type bytes and text, the raw bytes).
     """
 
     type: str
