@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import field as _field
 from functools import cached_property
 from typing import Literal, NewType
 
@@ -12,6 +13,16 @@ from flowray.flow.types import Edge, NodeId
 
 StepId = NewType("StepId", str)
 Fusion = Literal["auto", "none"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pool:
+    """A kind of Runner, and what one of them has: `memory_mib` in MiB, `gpu` in devices. None means nobody said."""
+
+    name: str
+    cpu: float | None = None
+    memory_mib: int | None = None
+    gpu: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,14 +39,16 @@ class Cut:
 class Step:
     """Nodes that run together, in topological order.
 
-    `needs` are the steps whose values this one reads; `joined_because` says why its nodes may not be parted, or were fused.
+    `needs` are the steps whose values this one reads, `reads` the very nodes in them: the step may start once those
+    have finished. `joined_because` says why its nodes may not be parted, or were fused.
     """
 
     id: StepId
     nodes: tuple[NodeId, ...]
     needs: tuple[StepId, ...] = ()
+    reads: tuple[NodeId, ...] = ()
     pool: str = "default"
-    resources: Needs = Needs()
+    resources: Needs = _field(default_factory=Needs)
     joined_because: tuple[str, ...] = ()
 
 
