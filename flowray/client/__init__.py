@@ -1,0 +1,8 @@
+"""The Python client of a FlowRay service."""
+
+from flowray.client.answers import Answer, PublishedFlow
+from flowray.client.blocking import Client
+from flowray.client.errors import ServiceUnreachableError
+from flowray.client.nonblocking import AsyncClient
+
+__all__ = ["Answer", "AsyncClient", "Client", "PublishedFlow", "ServiceUnreachableError"]

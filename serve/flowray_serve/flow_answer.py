@@ -50,6 +50,6 @@ def flow_header(tenant: str, record: FlowRecord) -> dict[str, Any]:
     return {**flow_read(tenant, record), "data": None}
 
 
-def page(flows: Sequence[Mapping[str, Any]], *, number: int, size: int, total: int) -> dict[str, Any]:
+def page(flows: Sequence[Any], *, number: int, size: int, total: int) -> dict[str, Any]:
     """One page of a list, in the shape of Langflow's page object."""
     return {"items": flows, "total": total, "page": number, "size": size, "pages": max(1, -(-total // size))}

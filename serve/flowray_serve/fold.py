@@ -57,14 +57,14 @@ def answering(flow: Flow, *, output_type: str, output_component: str = "") -> tu
     return tuple(node for node in outputs if output_type == "any" or output_type in node.lower()) or outputs
 
 
-def run_response(request: RunRequest, outcome: Outcome, *, given_input: str | None) -> dict[str, Any]:
+def run_response(request: RunRequest, outcome: Outcome) -> dict[str, Any]:
     """Langflow's RunResponse: one entry of `outputs` for the one input, with a ResultData for each answering node."""
     nodes = answering(request.flow, output_type=request.output_type, output_component=request.output_component)
     return {
         "session_id": request.session,
         "outputs": [
             {
-                "inputs": {} if given_input is None else {"input_value": given_input},
+                "inputs": {} if request.input_value is None else {"input_value": request.input_value},
                 "outputs": [outcome.results[node] for node in nodes if node in outcome.results],
             }
         ],

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from flowray.component.spec import ComponentSpec
+from flowray.engine.events import RunId
 from flowray.engine.values import Ref
 from flowray.flow.types import Json
 
@@ -62,3 +63,10 @@ class Registry(Protocol):
 
     async def register(self, code: str, name: str) -> ComponentSpec:
         """Get to know a component; may load its source in a sandbox."""
+
+
+class RunIndex(Protocol):
+    """Which runs a tenant has had."""
+
+    async def latest(self, tenant: str, *, limit: int) -> Sequence[RunId]:
+        """The newest runs first."""

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-import orjson
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -16,6 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from flowray.engine.codec import dumps
 from flowray.engine.failures import RunFailedError
 from flowray.errors import FlowRayError, InvalidRequestError
 
@@ -92,18 +92,7 @@ def _document(status: int, code: str, detail: str, *, fault: str, instance: str)
 
 
 def _response(body: Mapping[str, Any], *, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(_encode(body), status_code=body["status"], media_type=MEDIA_TYPE, headers=headers)
-
-
-def _encode(body: Mapping[str, Any]) -> bytes:
-    try:
-        return orjson.dumps(body, default=repr)
-    except orjson.JSONEncodeError:
-        # A message quotes what the caller or a component sent; a lone surrogate in it must not cost the answer.
-        detail = str(body["detail"]).encode("utf-8", "backslashreplace").decode()
-        return orjson.dumps(
-            {name: body[name] for name in ("type", "title", "status", "code", "fault")} | {"detail": detail}
-        )
+    return Response(dumps(body), status_code=body["status"], media_type=MEDIA_TYPE, headers=headers)
 
 
 async def _on_error(request: Request, error: Exception) -> Response:

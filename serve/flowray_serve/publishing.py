@@ -1,4 +1,4 @@
-"""Taking a flow in: read, checked, its components made known, and kept. What is doubtful is a finding, not a refusal."""
+"""Taking a flow in: read, checked, its components made known, and kept. A doubt is a finding, not a refusal."""
 
 from __future__ import annotations
 
@@ -86,6 +86,7 @@ class Publisher:
             "updated_at": datetime.now(UTC).isoformat(timespec="microseconds"),
         }
         flow = read(document)
+        document["webhook"] = any(node.component == "Webhook" for node in flow.nodes)
         findings = await self.findings(flow)
         record = FlowRecord(id=flow_id, version=digest(flow), revision=uuid.uuid4().hex, document=document)
         await self._store.save(tenant, record)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any, TypeVar
 
-import orjson
 from starlette.responses import StreamingResponse
 from starlette.types import Send
+
+from flowray.engine.codec import dumps
 
 _T = TypeVar("_T")
 
@@ -24,8 +25,8 @@ class EventStream(StreamingResponse):
 
     media_type = "text/event-stream"
 
-    def __init__(self, source: AsyncGenerator[bytes, None], *, headers: dict[str, str] | None = None) -> None:
-        super().__init__(source, headers=_HEADERS | (headers or {}))
+    def __init__(self, source: AsyncGenerator[bytes, None], *, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(source, headers={**_HEADERS, **(headers or {})})
         self._source = source
 
     async def stream_response(self, send: Send) -> None:
@@ -44,7 +45,7 @@ def sse(data: bytes, *, seq: int, event: str = "") -> bytes:
 
 def langflow_frame(event: str, data: Any) -> bytes:
     """One frame of Langflow's v1 stream: JSON and an empty line, without the `data:` of server-sent events."""
-    return orjson.dumps({"event": event, "data": data}, default=repr) + b"\n\n"
+    return dumps({"event": event, "data": data}) + b"\n\n"
 
 
 async def kept_alive(source: AsyncIterator[_T], *, every_s: float = KEEP_ALIVE_S) -> AsyncGenerator[_T | None, None]:
@@ -74,3 +75,20 @@ class _End:
 
 async def _next(source: AsyncIterator[_T]) -> _T | _End:
     return await anext(source, _End())
+
+
+class JsonStream(StreamingResponse):
+    """A JSON list whose items are sent as they are read."""
+
+    media_type = "application/json"
+
+    def __init__(self, items: AsyncGenerator[bytes, None]) -> None:
+        super().__init__(_listed(items))
+
+
+async def _listed(items: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    opening = b"["
+    async for item in items:
+        yield opening + item
+        opening = b","
+    yield b"[]" if opening == b"[" else b"]"

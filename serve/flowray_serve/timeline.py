@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from flowray.engine import events as ev
@@ -11,10 +11,9 @@ from flowray.plan.types import StepId
 
 
 class Timeline:
-    """Takes a run's events in order. `step_of` says which step ran a node; without it nodes stand alone."""
+    """Takes a run's events in order."""
 
-    def __init__(self, step_of: Mapping[NodeId, StepId]) -> None:
-        self._step_of = step_of
+    def __init__(self) -> None:
         self._run: dict[str, Any] = {"status": "accepted", "error": None}
         self._steps: dict[StepId, dict[str, Any]] = {}
         self._nodes: dict[NodeId, dict[str, Any]] = {}
@@ -38,8 +37,7 @@ class Timeline:
 
     def as_json(self) -> dict[str, Any]:
         """The whole story."""
-        nodes = [{**node, **self._place(node)} for node in self._nodes.values()]
-        return {**self._run, "steps": list(self._steps.values()), "nodes": nodes}
+        return {**self._run, "steps": list(self._steps.values()), "nodes": list(self._nodes.values())}
 
     def _add_to_run(
         self,
@@ -84,9 +82,14 @@ class Timeline:
             case ev.NodeFailed():
                 node |= {"status": "failed", "error": event.error, "error_type": event.error_type, "finished_at": at}
 
-    def _place(self, node: Mapping[str, Any]) -> dict[str, Any]:
-        step = self._steps.get(self._step_of.get(node["node"], StepId("")), {})
-        return {"step": step.get("step"), "runner": step.get("runner"), "queued_s": step.get("queued_s")}
+
+def placed(
+    node: Mapping[str, Any], steps: Iterable[Mapping[str, Any]], step_of: Mapping[NodeId, StepId]
+) -> dict[str, Any]:
+    """A node of a story with the step that ran it: where, and how long it waited for a sandbox."""
+    named = step_of.get(node["node"])
+    step = next((step for step in steps if step["step"] == named), {})
+    return {**node, "step": named, "runner": step.get("runner"), "queued_s": step.get("queued_s")}
 
 
 def _error(finished: ev.RunFinished) -> dict[str, Any] | None:

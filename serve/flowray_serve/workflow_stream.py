@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from flowray.engine import events as ev
+from flowray.engine.failures import RunCancelledError
 from flowray.engine.ports import RunRequest
 from flowray.errors import InvalidRequestError
 from flowray.flow.types import Flow, Json, Node
@@ -47,17 +49,30 @@ def adapter_for(body: WorkflowBody, request: RunRequest) -> StreamAdapter:
         raise UnknownProtocolError(f"`stream_protocol`: {cause}.") from cause
 
 
-async def frames(events: AsyncIterator[ev.Recorded], adapter: StreamAdapter, flow: Flow) -> AsyncGenerator[bytes, None]:
+async def frames(
+    events: AsyncGenerator[ev.Recorded, None], adapter: StreamAdapter, request: RunRequest
+) -> AsyncGenerator[bytes, None]:
     """The run's frames, from the adapter's opening to its end, error or cancellation."""
-    words = _Words(flow)
-    seq = 0
-    for event in adapter.initial_events():
-        yield sse(event.data_json.encode(), seq=seq)
-        seq += 1
-    async for recorded in events:
-        for event in _translated(recorded, adapter, words):
+    async with aclosing(events), aclosing(_said(events, adapter, request.flow)) as said:
+        seq = 0
+        async for event in said:
             yield sse(event.data_json.encode(), seq=seq)
             seq += 1
+
+
+async def _said(
+    events: AsyncIterator[ev.Recorded], adapter: StreamAdapter, flow: Flow
+) -> AsyncGenerator[StreamEvent, None]:
+    words = _Words(flow)
+    for event in adapter.initial_events():
+        yield event
+    try:
+        async for recorded in events:
+            for event in _translated(recorded, adapter, words):
+                yield event
+    except RunCancelledError as error:
+        for event in adapter.cancel_events(error.message):
+            yield event
 
 
 def _translated(recorded: ev.Recorded, adapter: StreamAdapter, words: _Words) -> Iterator[StreamEvent]:

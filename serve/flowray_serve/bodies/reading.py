@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import orjson
 from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
+from starlette.types import Message
 
 from flowray.errors import InvalidRequestError, MalformedJsonError, RequestTooLargeError
 
@@ -34,6 +35,21 @@ async def read_body(request: Request, *, limit_bytes: int) -> bytes:
             raise _too_large(limit_bytes)
         parts.append(part)
     return b"".join(parts)
+
+
+def limited(request: Request, *, limit_bytes: int) -> Request:
+    """The request, reading no more than the limit whoever reads it: for forms, which are parsed while they come."""
+    size = 0
+
+    async def receive() -> Message:
+        nonlocal size
+        message = await request.receive()
+        size += len(message.get("body", b""))
+        if size > limit_bytes:
+            raise _too_large(limit_bytes)
+        return message
+
+    return Request(request.scope, receive)
 
 
 def parse_json(body: bytes) -> Any:

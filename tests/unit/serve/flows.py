@@ -35,7 +35,7 @@ def flow(*nodes: str | Node, wires: Iterable[tuple[str, str]] = ()) -> Flow:
 def request(of: Flow, **facts: Any) -> RunRequest:
     step = Step(id=StepId("s1"), nodes=tuple(one.id for one in of.nodes))
     plan = Plan(flow_digest="d" * 64, fusion="auto", steps=(step,), edges=of.edges)
-    defaults: dict[str, Any] = {"tenant": "default", "flow_id": of.id, "session": "chat-1", "input_value": ""}
+    defaults: dict[str, Any] = {"tenant": "default", "flow_id": of.id, "session": "chat-1"}
     return RunRequest(run=RUN, flow=of, plan=plan, **(defaults | facts))
 
 

@@ -35,7 +35,7 @@ def test_all_outputs_answer_when_none_speaks_of_the_type() -> None:
 
 def test_the_response_has_langflows_shape() -> None:
     outcome = fold(journal(said("ChatInput-1", "hi"), said("ChatOutput-1", "hello"), SUCCEEDED))
-    response = run_response(request(CHAT, input_value="hi"), outcome, given_input="hi")
+    response = run_response(request(CHAT, input_value="hi"), outcome)
     assert response["session_id"] == "chat-1"
     (block,) = response["outputs"]
     assert block["inputs"] == {"input_value": "hi"}
@@ -45,20 +45,20 @@ def test_the_response_has_langflows_shape() -> None:
 def test_results_come_in_the_flows_order_whoever_finished_first() -> None:
     outcome = fold(journal(said("ChatOutput-2", "b"), said("ChatOutput-1", "a"), SUCCEEDED))
     drawn = flow("ChatOutput-1", "ChatOutput-2")
-    response = run_response(request(drawn), outcome, given_input=None)
+    response = run_response(request(drawn), outcome)
     assert [result["component_id"] for result in response["outputs"][0]["outputs"]] == ["ChatOutput-1", "ChatOutput-2"]
     assert response["outputs"][0]["inputs"] == {}
 
 
 def test_a_node_on_a_branch_not_taken_does_not_answer() -> None:
     outcome = fold(journal(said("ChatOutput-1", "a"), SUCCEEDED))
-    response = run_response(request(flow("ChatOutput-1", "ChatOutput-2")), outcome, given_input="x")
+    response = run_response(request(flow("ChatOutput-1", "ChatOutput-2")), outcome)
     assert len(response["outputs"][0]["outputs"]) == 1
 
 
 def test_of_a_node_that_ran_twice_the_last_result_counts() -> None:
     outcome = fold(journal(said("ChatOutput-1", "first"), said("ChatOutput-1", "second"), SUCCEEDED))
-    response = run_response(request(flow("ChatOutput-1")), outcome, given_input="x")
+    response = run_response(request(flow("ChatOutput-1")), outcome)
     assert response["outputs"][0]["outputs"][0]["results"]["message"]["text"] == "second"
 
 

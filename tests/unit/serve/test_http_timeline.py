@@ -7,7 +7,7 @@ from typing import Any
 from flowray.engine import events as ev
 from flowray.flow.types import NodeId
 from flowray.plan.types import StepId
-from flowray_serve.timeline import Timeline
+from flowray_serve.timeline import Timeline, placed
 from tests.unit.serve.flows import RUN, SUCCEEDED, journal, said
 
 ACCEPTED = ev.RunAccepted(tenant="t", flow="f", flow_name="Echo", version="v" * 64, session="s")
@@ -16,7 +16,7 @@ CHAT = NodeId("ChatOutput-1")
 
 
 def story(*events: ev.Event) -> dict[str, Any]:
-    timeline = Timeline({CHAT: StepId("s1")})
+    timeline = Timeline()
     for recorded in journal(*events):
         timeline.add(recorded)
     return timeline.as_json()
@@ -39,7 +39,8 @@ def test_a_whole_run_says_when_where_and_how_long() -> None:
     )
     assert (told["id"], told["status"], told["took_s"], told["last_seq"]) == (RUN, "succeeded", 7.0, 8)
     assert told["flow"] == {"id": "f", "name": "Echo", "version": "v" * 64}
-    (node,) = told["nodes"]
+    (told_node,) = told["nodes"]
+    node = placed(told_node, told["steps"], {CHAT: StepId("s1")})
     assert node["runner"] == "node-a/1"
     assert (node["queued_s"], node["started_at"], node["took_s"]) == (0.25, 105.0, 0.01)
     assert told["steps"][0]["status"] == "finished"

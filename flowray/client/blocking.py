@@ -1,0 +1,127 @@
+"""The client for programs that wait."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self, TypeVar, Unpack
+
+import httpx
+
+from flowray.client import calls
+from flowray.client.answers import Answer, PublishedFlow
+from flowray.client.calls import Call, FlowSource, RunOptions
+from flowray.client.errors import ServiceUnreachableError, error_of
+from flowray.client.follow import Follower
+from flowray.client.sse import frames
+from flowray.engine.events import Recorded
+
+T = TypeVar("T")
+
+
+class Client:
+    """Speaks to a FlowRay service at `url` with an API key. `timeout_s` is how long a synchronous run may take."""
+
+    def __init__(
+        self,
+        url: str,
+        key: str = "",
+        *,
+        timeout_s: float = 600.0,
+        transport: httpx.BaseTransport | None = None,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        timeout = httpx.Timeout(timeout_s, connect=10.0)
+        self._http = httpx.Client(
+            base_url=url, headers={"x-api-key": key} if key else {}, timeout=timeout, transport=transport
+        )
+        self._pause = pause
+
+    def publish(self, source: FlowSource) -> PublishedFlow:
+        """Publish a flow: a file's path, a Langflow export, or a Flow. Publishing again updates it."""
+        return self._ask(calls.publish(source))
+
+    def flows(self) -> tuple[PublishedFlow, ...]:
+        """All flows of the tenant."""
+        return self._ask(calls.flows())
+
+    def flow(self, flow: str) -> PublishedFlow:
+        """One flow, by id or endpoint name."""
+        return self._ask(calls.flow(flow))
+
+    def delete(self, flow_id: str) -> None:
+        """Forget a flow."""
+        self._ask(calls.delete(flow_id))
+
+    def run(self, flow: str, **options: Unpack[RunOptions]) -> Answer:
+        """Run a flow, by id or endpoint name, and wait for its answer; a failed run raises its error."""
+        return self._ask(calls.run(flow, options))
+
+    def stream(self, flow: str, **options: Unpack[RunOptions]) -> Iterator[Mapping[str, Any]]:
+        """Run a flow and get Langflow's stream frames as they come: messages, tokens, then `end` or `error`."""
+        body = {**calls.run_body(options), "stream": True}
+        with self._http.stream("POST", calls.run_path(flow), json=body) as response:
+            if not response.is_success:
+                response.read()
+                raise error_of(response)
+            yield from (json.loads(line) for line in response.iter_lines() if line)
+
+    def runs(self, *, limit: int = 50) -> Sequence[Mapping[str, Any]]:
+        """The tenant's latest runs, newest first."""
+        return self._ask(calls.runs(limit=limit))
+
+    def run_status(self, run: str) -> Mapping[str, Any]:
+        """One run, with the timeline of its nodes."""
+        return self._ask(calls.run_status(run))
+
+    def events(self, run: str, *, after: int = 0) -> Iterator[Recorded]:
+        """A run's journal from seq `after` + 1 to its end, followed while it runs; a broken connection is resumed."""
+        follower = Follower(after=after)
+        while not follower.over:
+            try:
+                yield from self._events_of_one_connection(run, follower)
+            except httpx.TransportError as cause:
+                follower.last_cause = cause
+            if not follower.over:
+                self._pause(follower.wait_s(str(self._http.base_url)))
+
+    def cancel(self, run: str) -> Mapping[str, Any]:
+        """Ask a run to stop."""
+        return self._ask(calls.cancel(run))
+
+    def upload(self, flow: str, path: Path) -> str:
+        """Store a file for a flow's runs; answers the path to give to the flow's file fields."""
+        return self._ask(calls.upload(flow, path))
+
+    def health(self) -> Mapping[str, Any]:
+        """Whether the service is up."""
+        return self._ask(calls.health())
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _ask(self, call: Call[T]) -> T:
+        try:
+            response = self._http.request(call.method, call.path, json=call.json, params=call.params, files=call.files)
+        except httpx.TransportError as cause:
+            raise ServiceUnreachableError.at(str(self._http.base_url), cause) from cause
+        if not response.is_success:
+            raise error_of(response)
+        return call.read(response)
+
+    def _events_of_one_connection(self, run: str, follower: Follower) -> Iterator[Recorded]:
+        with self._http.stream("GET", calls.events_path(run), headers=follower.headers) as response:
+            if not response.is_success:
+                response.read()
+                raise error_of(response)
+            for frame in frames(response.iter_lines()):
+                yield follower.take(frame)

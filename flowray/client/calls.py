@@ -1,0 +1,151 @@
+"""What the client can ask, as plain requests: the one place that knows the service's paths."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypedDict, TypeVar
+
+import httpx
+
+from flowray.client.answers import Answer, PublishedFlow, answer, published_flow, published_flows
+from flowray.errors import FlowFormatError, InvalidRequestError
+from flowray.flow.types import Flow
+
+T = TypeVar("T")
+FlowSource = Flow | Mapping[str, Any] | str | os.PathLike[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call(Generic[T]):
+    """One request, and how to read its answer."""
+
+    method: str
+    path: str
+    read: Callable[[httpx.Response], T]
+    json: Any = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    files: Mapping[str, tuple[str, bytes]] | None = None
+
+
+def publish(source: FlowSource) -> Call[PublishedFlow]:
+    """Create the flow, or bring it up to date when it is there already."""
+    document = _document(source)
+    flow_id = document.get("id") or str(uuid.uuid5(uuid.NAMESPACE_URL, f"flowray:flow:{document.get('name')}"))
+    return Call(method="PUT", path=f"/api/v1/flows/{flow_id}", json=document, read=published_flow)
+
+
+def flows() -> Call[tuple[PublishedFlow, ...]]:
+    """All flows of the tenant, without their canvas."""
+    params = {"get_all": True, "header_flows": True}
+    return Call(method="GET", path="/api/v1/flows/", params=params, read=published_flows)
+
+
+def flow(name: str) -> Call[PublishedFlow]:
+    """One flow, by id or endpoint name."""
+    return Call(method="GET", path=f"/api/v1/flows/{name}", read=published_flow)
+
+
+def delete(flow_id: str) -> Call[None]:
+    """Forget a flow."""
+    return Call(method="DELETE", path=f"/api/v1/flows/{flow_id}", read=lambda _: None)
+
+
+class RunOptions(TypedDict, total=False):
+    """What a run may be given beside its flow.
+
+    `variables` are secrets of this run only; `session` names its chat memory; `tweaks` are field values by node id.
+    """
+
+    input_value: str
+    input_type: str
+    output_type: str
+    output_component: str
+    tweaks: Mapping[str, Any]
+    session: str
+    variables: Mapping[str, str]
+
+
+def run(flow_name: str, options: RunOptions) -> Call[Answer]:
+    """Run a flow and wait for its answer."""
+    return Call(method="POST", path=run_path(flow_name), json=run_body(options), read=answer)
+
+
+def run_path(flow_name: str) -> str:
+    """Where a flow runs."""
+    return f"/api/v1/run/{flow_name}"
+
+
+def run_body(options: RunOptions) -> dict[str, Any]:
+    """The body that asks for a run."""
+    body: dict[str, Any] = {**options}
+    session, variables = body.pop("session", None), body.pop("variables", None)
+    if session is not None:
+        body["session_id"] = session
+    if variables:
+        body["context"] = {"request_variables": variables}
+    return body
+
+
+def runs(*, limit: int) -> Call[Sequence[Mapping[str, Any]]]:
+    """The tenant's latest runs, newest first."""
+    return Call(
+        method="GET", path="/api/v1/runs", params={"limit": limit}, read=lambda response: response.json()["runs"]
+    )
+
+
+def run_status(run_id: str) -> Call[Mapping[str, Any]]:
+    """One run, with the timeline of its nodes."""
+    return Call(method="GET", path=f"/api/v1/runs/{run_id}", read=lambda response: response.json())
+
+
+def cancel(run_id: str) -> Call[Mapping[str, Any]]:
+    """Ask a run to stop."""
+    return Call(method="POST", path=f"/api/v1/runs/{run_id}/cancel", read=lambda response: response.json())
+
+
+def upload(flow_name: str, path: Path) -> Call[str]:
+    """Store a file for a flow's runs; the answer is the path to give to its file fields."""
+    files = {"file": (path.name, path.read_bytes())}
+    return Call(
+        method="POST",
+        path=f"/api/v1/files/upload/{flow_name}",
+        files=files,
+        read=lambda response: response.json()["file_path"],
+    )
+
+
+def health() -> Call[Mapping[str, Any]]:
+    """Whether the service is up."""
+    return Call(method="GET", path="/health", read=lambda response: response.json())
+
+
+def events_path(run_id: str) -> str:
+    """Where a run's journal streams from."""
+    return f"/api/v1/runs/{run_id}/events"
+
+
+def _document(source: FlowSource) -> Mapping[str, Any]:
+    match source:
+        case Flow():
+            return source.raw
+        case Mapping():
+            return source
+        case _:
+            return _read(Path(source))
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        document = json.loads(path.read_bytes())
+    except OSError as cause:
+        raise InvalidRequestError(f"Cannot read {path}: {cause.strerror}.") from cause
+    except ValueError as cause:
+        raise FlowFormatError(f"{path} is not JSON: {cause}.") from cause
+    if not isinstance(document, Mapping):
+        raise FlowFormatError(f"{path} is not a Langflow export: its top level must be an object.")
+    return document

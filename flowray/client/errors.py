@@ -1,0 +1,57 @@
+"""Problem documents back into the errors they came from."""
+
+from __future__ import annotations
+
+import httpx
+
+from flowray import errors
+from flowray.engine import failures
+from flowray.engine.failures import RunFailedError
+from flowray.errors import FlowRayError
+
+_STANDARD_MEMBERS = frozenset({"type", "title", "status", "detail", "code", "fault", "instance", "run"})
+_BODY_SHOWN = 500
+
+
+class ServiceUnreachableError(FlowRayError):
+    """Nothing answers at the service's address, or it broke off."""
+
+    code = "service_unreachable"
+    status = 503
+
+    @classmethod
+    def at(cls, url: str, cause: Exception) -> ServiceUnreachableError:
+        """The error for a request to `url` that got no answer."""
+        why = str(cause) or type(cause).__name__
+        return cls(f"FlowRay does not answer at {url}: {why}. Is it up? `flowray up` starts one here.")
+
+
+def _by_code() -> dict[str, type[FlowRayError]]:
+    known = [*vars(errors).values(), *vars(failures).values()]
+    classes = [one for one in known if isinstance(one, type) and issubclass(one, FlowRayError)]
+    return {one.code: one for one in classes}
+
+
+_ERRORS = _by_code()
+
+
+def error_of(response: httpx.Response) -> FlowRayError:
+    """The error that an unsuccessful response stands for."""
+    document = _document(response)
+    if document is None:
+        text = response.text[:_BODY_SHOWN]
+        return FlowRayError(f"{response.url} answered {response.status_code} without a problem document: {text}")
+    detail = str(document.get("detail") or response.reason_phrase)
+    error_class = _ERRORS.get(str(document.get("code")), FlowRayError)
+    if issubclass(error_class, RunFailedError):
+        facts = {name: fact for name, fact in document.items() if name not in _STANDARD_MEMBERS}
+        return error_class(detail, str(document.get("run", "")), facts)
+    return error_class(detail)
+
+
+def _document(response: httpx.Response) -> dict[str, object] | None:
+    try:
+        document = response.json()
+    except ValueError:
+        return None
+    return document if isinstance(document, dict) and "code" in document else None

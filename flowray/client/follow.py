@@ -1,0 +1,41 @@
+"""Following a run over connections that break: what was seen last, and when to give up."""
+
+from __future__ import annotations
+
+from flowray.client.errors import ServiceUnreachableError
+from flowray.client.sse import Frame
+from flowray.engine.codec import decode
+from flowray.engine.events import Recorded, RunFinished
+
+_TRIES_WITHOUT_PROGRESS = 8
+_LONGEST_WAIT_S = 5.0
+
+
+class Follower:
+    """Where a reader of one run's journal stands. `over` once the run's last event was taken."""
+
+    def __init__(self, *, after: int) -> None:
+        self.over = False
+        self.last_cause: Exception = ConnectionError("the service closed the stream before the run's end")
+        self._last = after
+        self._tries = 0
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What makes the service continue after the last event taken."""
+        return {"last-event-id": str(self._last), "accept": "text/event-stream"}
+
+    def take(self, frame: Frame) -> Recorded:
+        """The event in `frame`."""
+        recorded = decode(frame.data.encode())
+        self._last = recorded.seq
+        self._tries = 0
+        self.over = isinstance(recorded.event, RunFinished)
+        return recorded
+
+    def wait_s(self, url: str) -> float:
+        """How long to wait before the next connection; raises when too many brought nothing."""
+        self._tries += 1
+        if self._tries > _TRIES_WITHOUT_PROGRESS:
+            raise ServiceUnreachableError.at(url, self.last_cause) from self.last_cause
+        return min(_LONGEST_WAIT_S, 0.1 * 2.0**self._tries)

@@ -1,0 +1,135 @@
+"""The client for programs that run an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self, TypeVar, Unpack
+
+import httpx
+
+from flowray.client import calls
+from flowray.client.answers import Answer, PublishedFlow
+from flowray.client.calls import Call, FlowSource, RunOptions
+from flowray.client.errors import ServiceUnreachableError, error_of
+from flowray.client.follow import Follower
+from flowray.client.sse import FrameReader
+from flowray.engine.events import Recorded
+
+T = TypeVar("T")
+
+
+class AsyncClient:
+    """Speaks to a FlowRay service at `url` with an API key. `timeout_s` is how long a synchronous run may take."""
+
+    def __init__(
+        self,
+        url: str,
+        key: str = "",
+        *,
+        timeout_s: float = 600.0,
+        transport: httpx.AsyncBaseTransport | None = None,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        timeout = httpx.Timeout(timeout_s, connect=10.0)
+        self._http = httpx.AsyncClient(
+            base_url=url, headers={"x-api-key": key} if key else {}, timeout=timeout, transport=transport
+        )
+        self._pause = pause
+
+    async def publish(self, source: FlowSource) -> PublishedFlow:
+        """Publish a flow: a file's path, a Langflow export, or a Flow. Publishing again updates it."""
+        return await self._ask(calls.publish(source))
+
+    async def flows(self) -> tuple[PublishedFlow, ...]:
+        """All flows of the tenant."""
+        return await self._ask(calls.flows())
+
+    async def flow(self, flow: str) -> PublishedFlow:
+        """One flow, by id or endpoint name."""
+        return await self._ask(calls.flow(flow))
+
+    async def delete(self, flow_id: str) -> None:
+        """Forget a flow."""
+        await self._ask(calls.delete(flow_id))
+
+    async def run(self, flow: str, **options: Unpack[RunOptions]) -> Answer:
+        """Run a flow, by id or endpoint name, and wait for its answer; a failed run raises its error."""
+        return await self._ask(calls.run(flow, options))
+
+    async def stream(self, flow: str, **options: Unpack[RunOptions]) -> AsyncIterator[Mapping[str, Any]]:
+        """Run a flow and get Langflow's stream frames as they come: messages, tokens, then `end` or `error`."""
+        body = {**calls.run_body(options), "stream": True}
+        async with self._http.stream("POST", calls.run_path(flow), json=body) as response:
+            if not response.is_success:
+                await response.aread()
+                raise error_of(response)
+            async for line in response.aiter_lines():
+                if line:
+                    yield json.loads(line)
+
+    async def runs(self, *, limit: int = 50) -> Sequence[Mapping[str, Any]]:
+        """The tenant's latest runs, newest first."""
+        return await self._ask(calls.runs(limit=limit))
+
+    async def run_status(self, run: str) -> Mapping[str, Any]:
+        """One run, with the timeline of its nodes."""
+        return await self._ask(calls.run_status(run))
+
+    async def events(self, run: str, *, after: int = 0) -> AsyncIterator[Recorded]:
+        """A run's journal from seq `after` + 1 to its end, followed while it runs; a broken connection is resumed."""
+        follower = Follower(after=after)
+        while not follower.over:
+            try:
+                async for recorded in self._events_of_one_connection(run, follower):
+                    yield recorded
+            except httpx.TransportError as cause:
+                follower.last_cause = cause
+            if not follower.over:
+                await self._pause(follower.wait_s(str(self._http.base_url)))
+
+    async def cancel(self, run: str) -> Mapping[str, Any]:
+        """Ask a run to stop."""
+        return await self._ask(calls.cancel(run))
+
+    async def upload(self, flow: str, path: Path) -> str:
+        """Store a file for a flow's runs; answers the path to give to the flow's file fields."""
+        return await self._ask(calls.upload(flow, path))
+
+    async def health(self) -> Mapping[str, Any]:
+        """Whether the service is up."""
+        return await self._ask(calls.health())
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def _ask(self, call: Call[T]) -> T:
+        try:
+            response = await self._http.request(
+                call.method, call.path, json=call.json, params=call.params, files=call.files
+            )
+        except httpx.TransportError as cause:
+            raise ServiceUnreachableError.at(str(self._http.base_url), cause) from cause
+        if not response.is_success:
+            raise error_of(response)
+        return call.read(response)
+
+    async def _events_of_one_connection(self, run: str, follower: Follower) -> AsyncIterator[Recorded]:
+        async with self._http.stream("GET", calls.events_path(run), headers=follower.headers) as response:
+            if not response.is_success:
+                await response.aread()
+                raise error_of(response)
+            reader = FrameReader()
+            async for line in response.aiter_lines():
+                frame = reader.feed(line)
+                if frame is not None:
+                    yield follower.take(frame)

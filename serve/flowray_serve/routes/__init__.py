@@ -1,0 +1,1 @@
+"""The HTTP surface: each module one resource, put together in `application`."""

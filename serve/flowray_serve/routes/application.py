@@ -1,0 +1,29 @@
+"""The application: all routes over one set of services, every error a problem document."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+from flowray_serve.problems import answer_with_problems
+from flowray_serve.routes.about import AboutRoutes
+from flowray_serve.routes.files import FileRoutes
+from flowray_serve.routes.flows import FlowRoutes
+from flowray_serve.routes.openapi import describe
+from flowray_serve.routes.run import RunRoutes
+from flowray_serve.routes.runs import RunsRoutes
+from flowray_serve.routes.workflows import WorkflowRoutes
+from flowray_serve.services import Services
+
+_DESCRIPTION = "Runs Langflow flows on a Ray cluster, each step in a sandbox. Speaks Langflow's API."
+# The busiest route first: routes are tried in order.
+_ROUTES = (RunRoutes, WorkflowRoutes, RunsRoutes, FlowRoutes, FileRoutes, AboutRoutes)
+
+
+def build_app(services: Services) -> FastAPI:
+    """The FastAPI application over these services."""
+    app = FastAPI(title="FlowRay", version=services.version, description=_DESCRIPTION, redoc_url=None)
+    answer_with_problems(app)
+    for routes in _ROUTES:
+        app.include_router(routes(services).router())
+    describe(app)
+    return app

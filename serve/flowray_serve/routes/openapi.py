@@ -1,0 +1,70 @@
+"""The API's description. Bodies are read by hand, with limits, so their schemas are added by hand too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from flowray_serve.bodies.flow import FlowBody, FlowChange
+from flowray_serve.bodies.run import RunBody
+from flowray_serve.bodies.workflow import WorkflowBody
+
+_BODIES: tuple[type[BaseModel], ...] = (FlowBody, FlowChange, RunBody, WorkflowBody)
+_REFERENCE = "#/components/schemas/{model}"
+_PROBLEM: Mapping[str, Any] = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "code", "fault"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "What exactly went wrong, and what to do."},
+        "code": {"type": "string", "description": "Stable and machine readable."},
+        "fault": {"enum": ["caller", "flow", "component", "service"], "description": "Who can mend it."},
+        "instance": {"type": "string"},
+    },
+}
+
+
+def takes(model: type[BaseModel]) -> dict[str, Any]:
+    """What to give a route as `openapi_extra` when its body is `model`."""
+    schema = {"$ref": _REFERENCE.format(model=model.__name__)}
+    return {"requestBody": {"content": {"application/json": {"schema": schema}}}}
+
+
+def takes_file() -> dict[str, Any]:
+    """What to give a route that takes one uploaded file."""
+    schema = {"type": "object", "required": ["file"], "properties": {"file": {"type": "string", "format": "binary"}}}
+    return {"requestBody": {"content": {"multipart/form-data": {"schema": schema}}}}
+
+
+def describe(app: FastAPI) -> None:
+    """Make `app` serve a description with the bodies, the key and the problem documents in it."""
+
+    def description() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _description(app)
+        return app.openapi_schema
+
+    app.openapi = description  # type: ignore[method-assign] # FastAPI's documented way
+
+
+def _description(app: FastAPI) -> dict[str, Any]:
+    document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+    components = document.setdefault("components", {})
+    _, bodies = models_json_schema([(model, "validation") for model in _BODIES], ref_template=_REFERENCE)
+    components.setdefault("schemas", {}).update(bodies["$defs"], Problem=_PROBLEM)
+    components["securitySchemes"] = {"key": {"type": "apiKey", "in": "header", "name": "x-api-key"}}
+    problem = {"content": {"application/problem+json": {"schema": {"$ref": _REFERENCE.format(model="Problem")}}}}
+    components["responses"] = {"Problem": {"description": "A problem document (RFC 9457).", **problem}}
+    document["security"] = [{"key": []}]
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            operation["responses"]["default"] = {"$ref": "#/components/responses/Problem"}
+            operation["responses"].pop("422", None)
+    return document

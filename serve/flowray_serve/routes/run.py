@@ -1,0 +1,83 @@
+"""`POST /api/v1/run/{flow}`: run a flow and answer, or stream what it says, in Langflow's shapes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from flowray.engine.events import MessageAdded, Token
+from flowray.engine.failures import RunFailedError
+from flowray.engine.ports import RunRequest
+from flowray_serve.bodies.reading import read_body
+from flowray_serve.bodies.run import RunBody, run_body
+from flowray_serve.fold import Outcome, run_response
+from flowray_serve.problems import document
+from flowray_serve.replies import reply
+from flowray_serve.routes.openapi import takes
+from flowray_serve.routes.variables import header_variables
+from flowray_serve.run_service import RunOrder
+from flowray_serve.services import Services
+from flowray_serve.streams import EventStream, langflow_frame
+
+RUN_HEADER = "x-flowray-run"
+
+
+class RunRoutes:
+    """The handlers of `/api/v1/run`."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def router(self) -> APIRouter:
+        """The routes."""
+        router = APIRouter(prefix="/api/v1", tags=["run"])
+        router.add_api_route("/run/{flow}", self.run, methods=["POST"], openapi_extra=takes(RunBody))
+        return router
+
+    async def run(self, request: Request, flow: str, *, stream: bool = False) -> Response:
+        """Run a flow, by id or endpoint name. The header `x-flowray-run` of the answer names the run."""
+        caller = await self._services.authenticator(request)
+        body = run_body(await read_body(request, limit_bytes=self._services.limits.run_bytes))
+        order = _order(body, header_variables(request), stream=stream or body.stream)
+        prepared = await self._services.runs.prepare(caller.tenant, flow, order)
+        headers = {RUN_HEADER: prepared.run}
+        if order.stream:
+            return EventStream(self._frames(prepared), headers=headers)
+        outcome = await self._services.runs.execute(prepared)
+        outcome.require_success(prepared)
+        return reply(run_response(prepared, outcome), headers=headers)
+
+    async def _frames(self, prepared: RunRequest) -> AsyncGenerator[bytes, None]:
+        outcome = Outcome()
+        events = self._services.runs.stream(prepared)
+        try:
+            async for recorded in events:
+                outcome.add(recorded)
+                match recorded.event:
+                    case Token(text=text, message=message):
+                        yield langflow_frame("token", {"chunk": text, "id": message})
+                    case MessageAdded(message=message):
+                        yield langflow_frame("add_message", message)
+            outcome.require_success(prepared)
+            yield langflow_frame("end", {"result": run_response(prepared, outcome)})
+        except RunFailedError as error:
+            yield langflow_frame("error", {"error": error.message, **document(error)})
+        finally:
+            await events.aclose()
+
+
+def _order(body: RunBody, variables: dict[str, str], *, stream: bool) -> RunOrder:
+    return RunOrder(
+        input_value=body.input_value,
+        input_type=body.input_type,
+        output_type=body.output_type,
+        output_component=body.output_component or "",
+        tweaks=body.tweaks or {},
+        session=body.session_id,
+        stream=stream,
+        variables={**body.context.request_variables, **variables},
+        context=body.context.model_extra or {},
+    )

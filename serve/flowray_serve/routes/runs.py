@@ -1,0 +1,108 @@
+"""Runs: what a tenant has run, how far a run is, and its journal as it grows."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from flowray.engine.codec import encode, kind_of
+from flowray.engine.events import Recorded, RunId
+from flowray.errors import ConflictError, FlowRayError
+from flowray.flow.types import NodeId
+from flowray.plan.types import StepId
+from flowray_serve.replies import reply
+from flowray_serve.services import Services
+from flowray_serve.streams import KEEP_ALIVE, EventStream, kept_alive, sse
+from flowray_serve.timeline import Timeline, placed
+
+_LISTED_LIMIT = 200
+_FOLDED_AT_ONCE = 16
+
+
+class RunsRoutes:
+    """The handlers of `/api/v1/runs`."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def router(self) -> APIRouter:
+        """The routes."""
+        router = APIRouter(prefix="/api/v1/runs", tags=["runs"])
+        router.add_api_route("", self.list, methods=["GET"])
+        router.add_api_route("/{run}", self.read, methods=["GET"])
+        router.add_api_route("/{run}/events", self.events, methods=["GET"])
+        router.add_api_route("/{run}/cancel", self.cancel, methods=["POST"])
+        return router
+
+    async def list(self, request: Request, limit: Annotated[int, Query(ge=1, le=_LISTED_LIMIT)] = 50) -> Response:
+        """The tenant's latest runs, newest first."""
+        caller = await self._services.authenticator(request)
+        runs = await self._services.run_index.latest(caller.tenant, limit=limit)
+        gate = asyncio.Semaphore(_FOLDED_AT_ONCE)
+
+        async def story(run: RunId) -> Mapping[str, Any]:
+            async with gate:
+                told = await self._story(caller.tenant, run)
+            return {name: fact for name, fact in told.items() if name not in ("nodes", "steps")}
+
+        return reply({"runs": await asyncio.gather(*(story(run) for run in runs))})
+
+    async def read(self, request: Request, run: str) -> Response:
+        """One run: its status, and when each node ran where."""
+        caller = await self._services.authenticator(request)
+        told = await self._story(caller.tenant, RunId(run))
+        step_of = await self._step_of(caller.tenant, told["flow"])
+        return reply(told | {"nodes": [placed(node, told["steps"], step_of) for node in told["nodes"]]})
+
+    async def events(
+        self,
+        request: Request,
+        run: str,
+        after: Annotated[int, Query(ge=0, description="Skip the events up to this seq.")] = 0,
+        last_event_id: Annotated[int | None, Header(ge=0, description="Same, and stronger.")] = None,
+    ) -> Response:
+        """The run's journal as server-sent events, followed while it runs. `id` is the event's seq."""
+        caller = await self._services.authenticator(request)
+        seen = after if last_event_id is None else last_event_id
+        # A stream has no status to change once it is open, so a run that is not there has to show before.
+        await anext(aiter(self._services.journal.read(caller.tenant, RunId(run))), None)
+        return EventStream(self._frames(caller.tenant, RunId(run), seen))
+
+    async def cancel(self, request: Request, run: str) -> Response:
+        """Stop a run, and answer how it ended."""
+        caller = await self._services.authenticator(request)
+        told = await self._story(caller.tenant, RunId(run))
+        if "finished_at" in told:
+            raise ConflictError(f"Run `{run}` is over: it has {told['status']}.")
+        await self._services.runs.cancel(RunId(run))
+        return reply(await self._story(caller.tenant, RunId(run)))
+
+    async def _step_of(self, tenant: str, flow: Mapping[str, Any]) -> Mapping[NodeId, StepId]:
+        """Which step ran which node, when the flow is still the one that ran."""
+        try:
+            loaded = await self._services.library.load(tenant, flow["id"])
+        except FlowRayError:
+            return {}
+        return loaded.plan.step_of if loaded.plan.flow_digest == flow["version"] else {}
+
+    async def _story(self, tenant: str, run: RunId) -> dict[str, Any]:
+        timeline = Timeline()
+        async for recorded in self._services.journal.read(tenant, run):
+            timeline.add(recorded)
+        return timeline.as_json()
+
+    async def _frames(self, tenant: str, run: RunId, after: int) -> AsyncGenerator[bytes, None]:
+        journal = self._services.journal.read(tenant, run, after=after, follow=True)
+        async with aclosing(kept_alive(journal)) as events:
+            async for recorded in events:
+                yield KEEP_ALIVE if recorded is None else _frame(recorded)
+
+
+def _frame(recorded: Recorded) -> bytes:
+    return sse(encode(recorded), seq=recorded.seq, event=kind_of(recorded.event))

@@ -1,0 +1,105 @@
+"""`POST /api/v2/workflows`: run a flow and answer in one piece, or stream it as `langflow` or `agui` events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from flowray.engine.failures import RunFailedError
+from flowray.engine.ports import RunRequest
+from flowray.errors import InvalidRequestError
+from flowray.flow.langflow import read
+from flowray_serve.bodies.reading import fit, parse_object, read_body
+from flowray_serve.bodies.workflow import WorkflowBody
+from flowray_serve.replies import reply
+from flowray_serve.routes.openapi import takes
+from flowray_serve.routes.run import RUN_HEADER
+from flowray_serve.routes.variables import header_variables
+from flowray_serve.run_service import RunOrder
+from flowray_serve.services import Services
+from flowray_serve.streams import EventStream
+from flowray_serve.workflow_answer import failed, succeeded, terminal_nodes
+from flowray_serve.workflow_stream import adapter_for, frames
+
+
+class ModeUnsupportedError(InvalidRequestError):
+    """The workflow API has this mode, this service does not."""
+
+    code = "mode_unsupported"
+
+
+class UnknownOutputError(InvalidRequestError):
+    """`output_ids` names something that is no output of the flow."""
+
+    code = "unknown_output_ids"
+
+
+class WorkflowRoutes:
+    """The handlers of `/api/v2/workflows`."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def router(self) -> APIRouter:
+        """The routes."""
+        router = APIRouter(prefix="/api/v2", tags=["workflows"])
+        router.add_api_route("/workflows", self.run, methods=["POST"], openapi_extra=takes(WorkflowBody))
+        return router
+
+    async def run(self, request: Request) -> Response:
+        """Run a flow. A component's failure is in the body of a 200 answer, as this API has it."""
+        caller = await self._services.authenticator(request)
+        content = await read_body(request, limit_bytes=self._services.limits.flow_bytes)
+        body = fit(WorkflowBody, parse_object(content))
+        if body.mode == "background":
+            raise ModeUnsupportedError("`mode`: background runs are not served here; send `sync` or `stream`.")
+        prepared = await self._prepare(caller.tenant, body, header_variables(request))
+        _check_output_ids(prepared, body)
+        headers = {RUN_HEADER: prepared.run}
+        if body.mode == "stream":
+            adapter = adapter_for(body, prepared)
+            return EventStream(frames(self._services.runs.stream(prepared), adapter, prepared), headers=headers)
+        return await self._answer(prepared, body, headers)
+
+    async def _answer(self, prepared: RunRequest, body: WorkflowBody, headers: Mapping[str, str]) -> Response:
+        outcome = await self._services.runs.execute(prepared)
+        try:
+            outcome.require_success(prepared)
+        except RunFailedError as error:
+            if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
+                raise
+            return reply(failed(prepared, error, body), headers=headers)
+        return reply(succeeded(prepared, outcome, body), headers=headers)
+
+    async def _prepare(self, tenant: str, body: WorkflowBody, variables: dict[str, str]) -> RunRequest:
+        order = RunOrder(
+            input_value=body.input_value or None,
+            output_type="any",
+            tweaks=body.tweaks,
+            session=body.session_id,
+            stream=body.mode == "stream",
+            variables={**variables, **body.globals},
+            files=tuple(body.files or ()),
+            start=body.start_component_id,
+            stop=body.stop_component_id,
+        )
+        flow_id = str(body.flow_id)
+        if body.data is None:
+            return await self._services.runs.prepare(tenant, flow_id, order)
+        saved = await self._services.library.find(tenant, flow_id)
+        canvas = read({**saved.document, "data": body.data})
+        return await self._services.runs.prepare_loaded(
+            tenant, await self._services.library.ready(saved.id, canvas), order
+        )
+
+
+def _check_output_ids(prepared: RunRequest, body: WorkflowBody) -> None:
+    known = [node.id for node in terminal_nodes(prepared.flow)]
+    unknown = [wanted for wanted in body.output_ids or () if wanted not in known]
+    if unknown:
+        available = ", ".join(f"`{node}`" for node in known)
+        raise UnknownOutputError(f"`output_ids`: {unknown[0][:80]!r} is no output of this flow; those are {available}.")

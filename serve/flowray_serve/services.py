@@ -1,0 +1,38 @@
+"""What the routes stand on, put together by the composition root."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flowray.engine.ports import Journal
+from flowray_serve.auth import Authenticator
+from flowray_serve.library import Library
+from flowray_serve.ports import FlowStore, RunIndex
+from flowray_serve.publishing import Publisher
+from flowray_serve.run_service import RunService
+
+_MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class BodyLimits:
+    """How much the routes read: of a run's body, of a flow, of an uploaded file."""
+
+    run_bytes: int = 8 * _MIB
+    flow_bytes: int = 16 * _MIB
+    file_bytes: int = 64 * _MIB
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """Everything the routes use."""
+
+    authenticator: Authenticator
+    store: FlowStore
+    library: Library
+    publisher: Publisher
+    runs: RunService
+    journal: Journal
+    run_index: RunIndex
+    limits: BodyLimits = BodyLimits()
+    version: str = "0"
