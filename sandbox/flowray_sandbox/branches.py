@@ -1,0 +1,53 @@
+"""What hangs on a node's outputs: the wires of the whole flow, also beyond the step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wire:
+    """An edge from a port of one node to a field of another; a loop's feedback edge has an output's name as `field`."""
+
+    source: str
+    target: str
+    port: str
+    field: str
+
+    @classmethod
+    def of(cls, edge: Mapping[str, Any]) -> Wire:
+        """The wire of a raw edge."""
+        data = edge.get("data") or {}
+        target = data.get("targetHandle") or {}
+        return cls(
+            source=edge["source"],
+            target=edge["target"],
+            port=str((data.get("sourceHandle") or {}).get("name") or ""),
+            field=str(target.get("fieldName") or target.get("name") or ""),
+        )
+
+
+def downstream(wires: Iterable[Wire], source: str, outputs: set[str] | None) -> set[str]:
+    """The nodes that only these outputs of `source` lead to; of all its outputs when none are named.
+
+    A node that another output of the same source leads to as well stays open, as in lfx.
+    """
+    wires = list(wires)
+    if outputs is None:
+        return _reach(wires, source, None)
+    others = {wire.port for wire in wires if wire.source == source} - outputs
+    return _reach(wires, source, outputs) - (_reach(wires, source, others) if others else set())
+
+
+def _reach(wires: list[Wire], source: str, outputs: set[str] | None) -> set[str]:
+    reached: set[str] = set()
+    waiting = [wire.target for wire in wires if wire.source == source and (outputs is None or wire.port in outputs)]
+    while waiting:
+        node = waiting.pop()
+        if node in reached or node == source:
+            continue
+        reached.add(node)
+        waiting.extend(wire.target for wire in wires if wire.source == node)
+    return reached

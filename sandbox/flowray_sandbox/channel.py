@@ -1,0 +1,189 @@
+"""The sandbox's end of its channel: the spec comes in, events, blobs and one answer go out.
+
+A frame is a length (u32, big-endian), a type (u8) and the payload. The host counts and caps what it is sent; here only
+what comes in is checked. Events are gathered for a moment before they are sent, since each send wakes the host; what
+a node says is on its way after `FLUSH_S` at the latest, unless its code keeps the event loop busy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+
+SPEC, BLOB_IN, CANCEL, REPLY, BLOB_PART_IN = 1, 2, 3, 4, 5
+EVENT, BLOB_PART, BLOB, ASK, RESULT, ERROR = 17, 18, 19, 21, 22, 23
+FRAME_LIMIT_BYTES = 8 << 20
+PART_BYTES = 7 << 20
+FLUSH_S = 0.02
+_FLUSH_BYTES = 64 << 10
+_HEAD = struct.Struct(">IB")
+
+
+class ChannelBrokenError(Exception):
+    """The host closed the channel, or sent something that is no frame."""
+
+
+class Channel:
+    """One socket, written from any thread, read by the event loop once the spec is in."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._sending = threading.Lock()
+        self._gathered = bytearray()
+        self._flushed_at = time.monotonic()
+        self._blobs_sent = 0
+        self._received = bytearray()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._flush_planned = False
+        self._on_cancel: Callable[[], None] = _nothing
+        self._asked: dict[int, asyncio.Future[Any]] = {}
+
+    def read_spec(self) -> tuple[dict[str, Any], list[bytes]]:
+        """Wait for the spec, and for the blobs that come before it."""
+        blobs: list[bytes] = []
+        parts = bytearray()
+        while True:
+            kind, payload = self._read_frame()
+            if kind == SPEC:
+                return orjson.loads(payload), blobs
+            if kind == BLOB_PART_IN:
+                parts += payload
+            elif kind == BLOB_IN:
+                blobs.append(bytes(parts + payload) if parts else payload)
+                parts.clear()
+            else:
+                raise ChannelBrokenError(f"frame of type {kind} before the spec")
+
+    def listen(self, loop: asyncio.AbstractEventLoop, on_cancel: Callable[[], None]) -> None:
+        """From now on the loop reads: replies wake who asked, a cancellation calls `on_cancel`."""
+        self._loop = loop
+        self._on_cancel = on_cancel
+        loop.add_reader(self._sock.fileno(), self._take)
+
+    def event(self, event: Mapping[str, Any]) -> None:
+        """Say what happened. May be called from any thread."""
+        self._send(EVENT, orjson.dumps(event))
+
+    def blob(self, content: bytes) -> int:
+        """Send large bytes aside; the number is how a later event or answer refers to them."""
+        with self._sending:
+            for start in range(0, max(len(content) - PART_BYTES, 0), PART_BYTES):
+                self._gather(BLOB_PART, content[start : start + PART_BYTES])
+                self._flush()
+            rest = len(content) - max(-(-len(content) // PART_BYTES) - 1, 0) * PART_BYTES
+            self._gather(BLOB, content[len(content) - rest :])
+            self._blobs_sent += 1
+            return self._blobs_sent - 1
+
+    async def ask(self, what: str, **details: Any) -> Any:
+        """Ask the host something and wait for its reply; raises what it refused with."""
+        number = len(self._asked) + 1
+        self._asked[number] = reply = asyncio.get_running_loop().create_future()
+        self._send(ASK, orjson.dumps({"ask": number, "what": what, **details}))
+        self.flush()
+        return await reply
+
+    def finish(self, kind: int, answer: Mapping[str, Any]) -> None:
+        """Send the one RESULT or ERROR, after all that was gathered."""
+        with self._sending:
+            self._gather(kind, orjson.dumps(answer))
+            self._flush()
+
+    def flush(self) -> None:
+        """Send what was gathered now."""
+        with self._sending:
+            self._flush()
+
+    def _send(self, kind: int, payload: bytes) -> None:
+        with self._sending:
+            self._gather(kind, payload)
+            now = time.monotonic()
+            if now - self._flushed_at >= FLUSH_S or len(self._gathered) >= _FLUSH_BYTES:
+                self._flush()
+                return
+            if self._flush_planned or self._loop is None:
+                return
+            self._flush_planned = True
+        self._plan_flush(self._loop)
+
+    def _plan_flush(self, loop: asyncio.AbstractEventLoop) -> None:
+        if asyncio._get_running_loop() is loop:  # noqa: SLF001 - the public one raises where there is none
+            loop.call_later(FLUSH_S, self._flush_planned_now)
+        else:
+            loop.call_soon_threadsafe(loop.call_later, FLUSH_S, self._flush_planned_now)
+
+    def _flush_planned_now(self) -> None:
+        self._flush_planned = False
+        self.flush()
+
+    def _gather(self, kind: int, payload: bytes) -> None:
+        if len(payload) > FRAME_LIMIT_BYTES:
+            raise ValueError(f"{len(payload)} bytes do not fit into a frame")
+        self._gathered += _HEAD.pack(len(payload), kind)
+        self._gathered += payload
+
+    def _flush(self) -> None:
+        if self._gathered:
+            self._sock.sendall(self._gathered)
+            self._gathered.clear()
+        self._flushed_at = time.monotonic()
+
+    def _read_frame(self) -> tuple[int, bytes]:
+        length, kind = _HEAD.unpack(self._read(_HEAD.size))
+        if length > FRAME_LIMIT_BYTES:
+            raise ChannelBrokenError(f"a frame of {length} bytes")
+        return kind, self._read(length)
+
+    def _read(self, size: int) -> bytes:
+        chunks = bytearray()
+        while len(chunks) < size:
+            chunk = self._sock.recv(size - len(chunks))
+            if not chunk:
+                raise ChannelBrokenError("the host closed the channel")
+            chunks += chunk
+        return bytes(chunks)
+
+    def _take(self) -> None:
+        """Handle what has come in, without waiting for more."""
+        chunk = self._sock.recv(1 << 16, socket.MSG_DONTWAIT)
+        if not chunk:
+            # Nobody is left to answer to.
+            os._exit(1)
+        self._received += chunk
+        while len(self._received) >= _HEAD.size:
+            length, kind = _HEAD.unpack_from(self._received)
+            if length > FRAME_LIMIT_BYTES:
+                os._exit(1)
+            end = _HEAD.size + length
+            if len(self._received) < end:
+                return
+            payload = bytes(self._received[_HEAD.size : end])
+            del self._received[:end]
+            self._obey(kind, payload)
+
+    def _obey(self, kind: int, payload: bytes) -> None:
+        if kind == CANCEL:
+            self._on_cancel()
+        elif kind == REPLY:
+            self._hear(orjson.loads(payload))
+
+    def _hear(self, reply: Mapping[str, Any]) -> None:
+        waiting = self._asked.get(reply["ask"])
+        if waiting is None or waiting.done():
+            return
+        if reply["ok"]:
+            waiting.set_result(reply.get("value"))
+        else:
+            waiting.set_exception(RuntimeError(str(reply.get("error"))))
+
+
+def _nothing() -> None:
+    return

@@ -1,0 +1,109 @@
+"""How a job ends badly: the one error it answers with, and a traceback that shows the component's code and not ours."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import sys
+import traceback
+from collections.abc import Iterable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import lfx
+from lfx.exceptions.component import ComponentBuildError
+from lfx.field_typing.constants import DEFAULT_IMPORT_STRING
+
+import flowray_sandbox
+
+_COMPONENT_FILE = "<string>"  # lfx compiles component code under this name
+_LINES_BEFORE = DEFAULT_IMPORT_STRING.count("\n") + 1  # and puts these lines in front of it
+
+
+class JobFailedError(Exception):
+    """The job cannot be done. `kind` says whose doing it was, in the engine's words."""
+
+    def __init__(
+        self, error: str, *, kind: str = "component", error_type: str = "", node: str | None = None, trace: str = ""
+    ) -> None:
+        super().__init__(error)
+        self.kind = kind
+        self.error = error
+        self.error_type = error_type
+        self.node = node
+        self.trace = trace
+
+    def answer(self) -> dict[str, Any]:
+        """The ERROR frame's content."""
+        return {
+            "kind": self.kind,
+            "error": _utf8(self.error),
+            "error_type": self.error_type,
+            "node": self.node,
+            "traceback": _utf8(self.trace),
+        }
+
+
+def component_failed(cause: BaseException, *, node: str | None = None, code: str = "") -> JobFailedError:
+    """What a component raised, said in its own words."""
+    error = own_error(cause)
+    kind = "memory" if isinstance(error, MemoryError) else "component"
+    text = str(error) or ("out of memory" if kind == "memory" else type(error).__name__)
+    return JobFailedError(text, kind=kind, error_type=type(error).__name__, node=node, trace=trimmed(error, code))
+
+
+def own_error(cause: BaseException) -> BaseException:
+    """The error beneath lfx's wrappers."""
+    if isinstance(cause, BaseExceptionGroup) and len(cause.exceptions) == 1:
+        return own_error(cause.exceptions[0])
+    wrapped = isinstance(cause, ComponentBuildError) or str(cause).startswith(("Error creating class.", "Syntax error"))
+    if wrapped and cause.__cause__ is not None:
+        return own_error(cause.__cause__)
+    return cause
+
+
+def trimmed(error: BaseException, code: str = "") -> str:
+    """The traceback without frames of lfx, of asyncio and of this package; `code` gives the component's lines."""
+    told = traceback.TracebackException.from_exception(error)
+    _trim(told, code.splitlines(), set())
+    return "".join(told.format())
+
+
+def _trim(told: traceback.TracebackException | None, lines: list[str], seen: set[int]) -> None:
+    if told is None or id(told) in seen:
+        return
+    seen.add(id(told))
+    told.stack = traceback.StackSummary.from_list(_shown(told.stack, lines))
+    _trim(told.__cause__, lines, seen)
+    _trim(told.__context__, lines, seen)
+
+
+def _shown(stack: Iterable[traceback.FrameSummary], lines: list[str]) -> list[traceback.FrameSummary]:
+    return [_renamed(frame, lines) for frame in stack if not frame.filename.startswith(_HIDDEN)]
+
+
+def _renamed(frame: traceback.FrameSummary, lines: list[str]) -> traceback.FrameSummary:
+    if frame.filename != _COMPONENT_FILE or not lines or frame.lineno is None:
+        return frame
+    number = frame.lineno - _LINES_BEFORE
+    line = lines[number - 1] if 0 < number <= len(lines) else ""
+    return traceback.FrameSummary("<component>", number, frame.name, line=line)
+
+
+def _folder(module: ModuleType) -> str:
+    return str(Path(next(iter(module.__path__))))
+
+
+_HIDDEN = (
+    _folder(lfx),
+    _folder(flowray_sandbox),
+    _folder(asyncio),
+    _folder(concurrent.futures),
+    str(Path(sys.modules["threading"].__file__ or "threading")),
+    "<frozen ",
+)
+
+
+def _utf8(text: str) -> str:
+    return text.encode(errors="replace").decode()

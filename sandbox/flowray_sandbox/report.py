@@ -1,0 +1,131 @@
+"""What the nodes of a step tell the world while they run, as events on the channel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
+from typing import Any
+
+import orjson
+from lfx.events.event_manager import EventManager
+from lfx.serialization.serialization import serialize
+
+from flowray_sandbox import values
+from flowray_sandbox.channel import Channel
+from flowray_sandbox.failures import JobFailedError
+
+# Whose code is running: set around each node, inherited by the threads and tasks that its code starts.
+running_node: ContextVar[str] = ContextVar("running_node", default="")
+_TEXT_LIMIT = 64 << 10
+
+
+class Report:
+    """Says what happens to nodes; the fields are those of the engine's events."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+
+    def started(self, node: str) -> None:
+        """The node begins to run."""
+        self._channel.event({"kind": "node_started", "node": node})
+
+    def finished(
+        self, node: str, outputs: Mapping[str, Any], *, result: bytes, took_s: float, usage: Mapping[str, int]
+    ) -> None:
+        """The node is done; `result` is JSON text."""
+        self._channel.event(
+            {
+                "kind": "node_finished",
+                "node": node,
+                "outputs": outputs,
+                "result": orjson.Fragment(result),
+                "took_s": took_s,
+                "usage": usage,
+                "cached": False,
+            }
+        )
+
+    def failed(self, node: str, failure: JobFailedError) -> None:
+        """The node's code raised."""
+        told = {"kind": "node_failed", **failure.answer(), "node": node}
+        self._channel.event({**told, "kind": "node_failed"})
+
+    def token(self, node: str, text: str, message: str) -> None:
+        """A piece of streamed text."""
+        self._event({"kind": "token", "node": node, "text": text, "message": message})
+
+    def message(self, node: str, message: Any) -> None:
+        """A chat message came to be or changed."""
+        self._event({"kind": "message", "node": node, "message": message})
+
+    def log(self, node: str, text: str, *, stream: str = "log", name: str = "") -> None:
+        """Something a node logged or printed."""
+        self._event({"kind": "log", "node": node, "text": text[:_TEXT_LIMIT], "stream": stream, "name": name})
+
+    def branch_stopped(self, node: str, output: str, nodes: Sequence[str], *, lasting: bool) -> None:
+        """The node closed what hangs on one of its outputs."""
+        event = {"kind": "branch_stopped", "node": node, "output": output, "nodes": list(nodes), "lasting": lasting}
+        self._channel.event(event)
+
+    def context(self, node: str, changed: Mapping[str, Any]) -> None:
+        """The node wrote to the flow's shared context."""
+        self._event({"kind": "context", "node": node, "values": changed})
+
+    def keep(self, content: bytes) -> int:
+        """Send large bytes aside."""
+        return self._channel.blob(content)
+
+    def _event(self, event: Mapping[str, Any]) -> None:
+        self._channel.event({name: json_of(item) for name, item in event.items()})
+
+
+class Voice(EventManager):
+    """What lfx takes for its event queue: components speak through it, wherever they run."""
+
+    def __init__(self, report: Report) -> None:
+        self.queue = None
+        self.events = {}
+        self._loop = None
+        self._report = report
+
+    def on_token(self, *, data: Any) -> None:
+        """A component streams text."""
+        self._report.token(running_node.get(), str(data.get("chunk", "")), str(data.get("id", "")))
+
+    def on_message(self, *, data: Any) -> None:
+        """A component sends or updates a chat message."""
+        self._report.message(running_node.get(), data)
+
+    def on_log(self, *, data: Any) -> None:
+        """A component logs."""
+        self._report.log(running_node.get(), text_of(data.get("message")), name=str(data.get("name") or ""))
+
+    def send_event(self, *, event_type: str, data: Any) -> None:
+        """Other events of lfx tell what our own events already say."""
+
+
+def text_of(logged: Any) -> str:
+    """A log's message as text: components log records and lists, too."""
+    return logged if isinstance(logged, str) else json_of(logged).contents.decode()
+
+
+def result_json(result: Any) -> bytes:
+    """lfx's ResultData as Langflow's API shows it."""
+    try:
+        return values.to_json(result.model_dump(mode="json"))
+    except Exception:  # noqa: BLE001 - results hold what components made; anything may refuse to be dumped
+        return values.to_json(serialize(result.model_dump(), to_str=True))
+
+
+def json_of(item: Any) -> Any:
+    """Anything as JSON, one way or another: what has no form of its own is told as text."""
+    if isinstance(item, str):
+        return item if item.isascii() else item.encode(errors="replace").decode()
+    return orjson.Fragment(_text(item))
+
+
+def _text(item: Any) -> bytes:
+    try:
+        return orjson.dumps(item, default=str, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY)
+    except (TypeError, ValueError, RecursionError):
+        return values.to_json(serialize(item, to_str=True))

@@ -1,0 +1,223 @@
+"""The job `run`: build the nodes of one step and say what happens."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+from lfx.graph.graph.base import Graph
+from lfx.graph.vertex.base import Vertex
+from lfx.graph.vertex.vertex_types import ComponentVertex
+from lfx.template.field.base import UNDEFINED
+
+from flowray_sandbox import capture, files, services, values
+from flowray_sandbox.channel import Channel
+from flowray_sandbox.failures import JobFailedError, component_failed
+from flowray_sandbox.graph import OWN_CONTEXT, StepGraph
+from flowray_sandbox.report import Report, Voice, result_json, running_node, text_of
+from flowray_sandbox.spec import RunSpec, run_spec
+from flowray_sandbox.walk import Walk
+
+
+async def run(spec: Mapping[str, Any], blobs: list[bytes], channel: Channel) -> dict[str, Any]:
+    """Run the step and answer with how long it took."""
+    begun = time.perf_counter()
+    report = Report(channel)
+    capture.capture(report)
+    files.write(spec.get("files") or {}, blobs)
+    wanted = run_spec(spec, blobs)
+    services.use_variables(wanted.variables, proxied=bool(spec.get("egress")))
+    try:
+        await Step(wanted, report).run()
+    finally:
+        capture.tell_rest()
+    return {"took_s": time.perf_counter() - begun}
+
+
+class Step:
+    """One step while it runs."""
+
+    def __init__(self, spec: RunSpec, report: Report) -> None:
+        self._spec = spec
+        self._report = report
+        self._voice = Voice(report) if spec.stream else None
+        self._graph = _graph(spec, report)
+        self._graph.around_iteration = self._watch_iteration
+        self._context = dict(self._graph.context)
+        self._inner_failure: JobFailedError | None = None
+
+    async def run(self) -> None:
+        """Give the inputs to the nodes that take them, then run all."""
+        graph, spec = self._graph, self._spec
+        if spec.input_value is not None:
+            graph._set_inputs([], {"input_value": spec.input_value}, spec.input_type)  # type: ignore[arg-type]  # noqa: SLF001 - what lfx itself does before a run
+        for node in graph.has_session_id_vertices:
+            graph.get_vertex(node).update_raw_params({"session_id": spec.session_id})
+        await Walk(graph, self._run_node).run()
+
+    async def _run_node(self, node: str) -> None:
+        await self._build(self._graph.get_vertex(node))
+        self._tell_context(node)
+        if self._graph.pause_requested:
+            raise JobFailedError(
+                f"Node `{node}` asks for a decision by a person, which FlowRay cannot carry out yet.", node=node
+            )
+
+    async def _build(self, vertex: Vertex) -> None:
+        """Build one node; its start and its end are told whatever happens."""
+        mark = running_node.set(vertex.id)
+        self._report.started(vertex.id)
+        begun = time.perf_counter()
+        try:
+            await self._execute(vertex)
+            took_s = time.perf_counter() - begun
+            capture.tell_rest()
+            self._tell_finished(vertex, took_s)
+        except JobFailedError as failure:
+            self._report.failed(vertex.id, failure)
+            raise
+        except (Exception, SystemExit) as cause:  # noqa: BLE001 - components raise anything
+            failure = self._failed(vertex, cause)
+            # A loop fails because a node of its body did: that one is to blame.
+            raise self._inner_failure or failure from None
+        finally:
+            running_node.reset(mark)
+
+    async def _execute(self, vertex: Vertex) -> None:
+        graph = vertex.graph
+        if vertex.custom_component is None:
+            vertex.instantiate_component(graph.user_id, event_manager=self._voice)
+            _set_caching(vertex)
+        await vertex.build(
+            user_id=graph.user_id,
+            inputs={},
+            files=list(self._spec.files) if self._spec.files else None,
+            event_manager=self._voice,
+            fallback_to_env_vars=True,
+        )
+        if vertex.result is None:
+            raise JobFailedError(f"Node `{vertex.id}` gave no result.", node=vertex.id)
+
+    def _failed(self, vertex: Vertex, cause: BaseException) -> JobFailedError:
+        capture.tell_rest()
+        failure = component_failed(cause, node=vertex.id, code=_code(vertex))
+        self._report.failed(vertex.id, failure)
+        return failure
+
+    def _tell_finished(self, vertex: Vertex, took_s: float) -> None:
+        if self._voice is None:
+            self._tell_logs(vertex)
+        outputs = self._outputs(vertex)
+        usage = vertex.result.token_usage if vertex.result else None
+        self._report.finished(
+            vertex.id,
+            outputs,
+            result=result_json(vertex.result),
+            took_s=took_s,
+            usage={name: count for name, count in usage.model_dump().items() if count} if usage else {},
+        )
+
+    def _outputs(self, vertex: Vertex) -> dict[str, Any]:
+        needed = self._graph.crossing(vertex.id) if vertex.graph is self._graph else set()
+        encoded: dict[str, Any] = {}
+        for port, value in _values(vertex).items():
+            try:
+                encoded[port] = values.encode(value, self._report.keep)
+            except values.CannotTravelError as cause:
+                if port in needed:
+                    raise JobFailedError(
+                        f"The output `{port}` of node `{vertex.id}` is {cause}, which cannot travel to another step.",
+                        kind="value",
+                        error_type=type(value).__name__,
+                        node=vertex.id,
+                    ) from None
+                encoded[port] = values.opaque(value)
+        return encoded
+
+    def _tell_logs(self, vertex: Vertex) -> None:
+        """Without an event queue, lfx's components keep their logs to themselves until they are done."""
+        for logs in vertex.logs.values():
+            for log in logs if isinstance(logs, list) else [logs]:
+                self._report.log(vertex.id, text_of(getattr(log, "message", log)), name=str(getattr(log, "name", "")))
+
+    def _tell_context(self, node: str) -> None:
+        context = self._graph.context
+        changed: dict[str, Any] = {}
+        for name, value in context.items():
+            if name == OWN_CONTEXT or name.startswith(f"{node}_") or self._context.get(name, self) is value:
+                continue
+            self._context[name] = value
+            try:
+                changed[name] = values.plain(value)
+            except values.CannotTravelError:
+                continue
+        if changed:
+            self._report.context(node, changed)
+
+    def _watch_iteration(self, iteration: Graph) -> None:
+        """The nodes of a loop's body report like all others, once per item."""
+
+        async def build_vertex(vertex_id: str, **options: Any) -> Any:
+            mark = running_node.set(vertex_id)
+            self._report.started(vertex_id)
+            begun = time.perf_counter()
+            try:
+                built = await Graph.build_vertex(iteration, vertex_id, **options)
+                self._tell_finished(iteration.get_vertex(vertex_id), time.perf_counter() - begun)
+            except (Exception, SystemExit) as cause:
+                self._inner_failure = self._inner_failure or self._failed(iteration.get_vertex(vertex_id), cause)
+                raise
+            finally:
+                running_node.reset(mark)
+            return built
+
+        iteration.build_vertex = build_vertex  # type: ignore[assignment]  # lfx calls it for each node of the body
+        iteration.create_subgraph = self._watched(iteration.create_subgraph)  # type: ignore[method-assign]
+
+    def _watched(self, create: Callable[[set[str]], AbstractAsyncContextManager[Graph]]) -> Any:
+        """Loops within loops."""
+
+        @asynccontextmanager
+        async def create_subgraph(vertex_ids: set[str]) -> AsyncIterator[Graph]:
+            async with create(vertex_ids) as iteration:
+                self._watch_iteration(iteration)
+                yield iteration
+
+        return create_subgraph
+
+
+def _graph(spec: RunSpec, report: Report) -> StepGraph:
+    try:
+        return StepGraph(spec, report)
+    except values.CannotTravelError as cause:
+        raise JobFailedError(f"A value from another step cannot be used here: {cause}.", kind="value") from None
+    except (Exception, SystemExit) as cause:  # noqa: BLE001 - what the user drew may be refused in any way
+        raise component_failed(cause) from None
+
+
+def _values(vertex: Vertex) -> Mapping[str, Any]:
+    """What the node put out, by port: the outputs themselves, since lfx's results are copies with secrets masked."""
+    if not isinstance(vertex, ComponentVertex):
+        return {vertex.outputs[0]["name"] if vertex.outputs else "output": vertex.built_object}
+    component = vertex.custom_component
+    if component is None:
+        return dict(vertex.results)
+    outputs = component.get_outputs_map()
+    return {
+        name: vertex.results.get(name) if output.value is UNDEFINED else output.value
+        for name, output in outputs.items()
+        if output.value is not UNDEFINED or name in vertex.results
+    }
+
+
+def _set_caching(vertex: Vertex) -> None:
+    """In cycles, and wherever nodes listen to each other, outputs are made anew each time."""
+    graph = vertex.graph
+    if vertex.id in graph.cycle_vertices or any(v.base_name in {"Listen", "Notify"} for v in graph.vertices):
+        vertex.apply_on_outputs(lambda output: setattr(output, "cache", False))
+
+
+def _code(vertex: Vertex) -> str:
+    return str((vertex.data["node"]["template"].get("code") or {}).get("value") or "")

@@ -1,0 +1,66 @@
+"""What a sandbox does once its walls stand: take one spec, do its job, answer once, end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NoReturn
+
+from flowray_sandbox import expand, extract, run
+from flowray_sandbox.channel import ERROR, RESULT, Channel, ChannelBrokenError
+from flowray_sandbox.failures import JobFailedError, component_failed
+
+Job = Callable[[Mapping[str, Any], list[bytes], Channel], Awaitable[Mapping[str, Any]]]
+OnSpec = Callable[[Mapping[str, Any]], None]
+
+_JOBS: Mapping[str, Job] = {"run": run.run, "extract": extract.extract, "expand": expand.expand}
+
+
+def serve(channel: int, on_spec: OnSpec = lambda _: None) -> NoReturn:
+    """Do the one job that arrives on the channel (a socket's descriptor), and end the process.
+
+    `on_spec` is called with the spec before anything of it is used.
+    """
+    line = Channel(socket.socket(fileno=channel))
+    status = 1
+    try:
+        _serve(line, on_spec)
+        status = 0
+    except (ChannelBrokenError, OSError):
+        pass  # nobody is there to be told
+    finally:
+        # Threads of component code may still run: they end with the process.
+        os._exit(status)
+
+
+def _serve(channel: Channel, on_spec: OnSpec) -> None:
+    loop = asyncio.new_event_loop()
+    spec, blobs = channel.read_spec()
+    on_spec(spec)
+    try:
+        answer = _do(loop, spec, blobs, channel)
+    except JobFailedError as failure:
+        channel.finish(ERROR, failure.answer())
+    except asyncio.CancelledError:
+        channel.finish(ERROR, JobFailedError("The run was cancelled.", kind="cancelled").answer())
+    except BaseException as cause:  # noqa: BLE001 - whatever it is, the host must hear of it
+        channel.finish(ERROR, component_failed(cause).answer())
+    else:
+        channel.finish(RESULT, answer)
+
+
+def _do(
+    loop: asyncio.AbstractEventLoop, spec: Mapping[str, Any], blobs: list[bytes], channel: Channel
+) -> Mapping[str, Any]:
+    job = _JOBS.get(spec.get("job", ""))
+    if job is None:
+        raise JobFailedError(f"There is no job `{spec.get('job')}`.", kind="protocol")
+    work = loop.create_task(_call(job, spec, blobs, channel))
+    channel.listen(loop, work.cancel)
+    return loop.run_until_complete(work)
+
+
+async def _call(job: Job, spec: Mapping[str, Any], blobs: list[bytes], channel: Channel) -> Mapping[str, Any]:
+    return await job(spec, blobs, channel)
