@@ -75,8 +75,8 @@ def _loops(nodes: Mapping[NodeId, Node], edges: tuple[Edge, ...]) -> Iterator[Bo
             continue
         items = {output.name for output in loop.outputs if output.allows_loop}
         starts = [edge.target for edge in edges if edge.source == loop.id and edge.output in items]
-        ends = {edge.source for edge in edges if edge.target == loop.id and edge.source in circle}
-        body = reached(targets, starts, not_into={loop.id}, not_beyond=ends) if starts else frozenset()
+        # Also what hangs on the body without leading back: the loop stops that branch for the rest of the flow.
+        body = reached(targets, starts, not_into={loop.id}) if starts else frozenset()
         fed = reached(sources, body, not_into={loop.id})
         members = tuple(node for node in nodes if node in circle or node in fed)
         yield Bond(nodes=members, reason=f"`{loop.id}` runs its body, and what feeds it, once per item")

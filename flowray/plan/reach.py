@@ -46,16 +46,12 @@ def reached(
     starts: Iterable[NodeId],
     *,
     not_into: Container[NodeId] = (),
-    not_beyond: Container[NodeId] = (),
 ) -> frozenset[NodeId]:
-    """Return the starts and all nodes found from them, never into the one kind of nodes and never beyond the other."""
+    """Return the starts and all nodes found from them, without those that are not to be entered."""
     found = set(starts)
     waiting = list(found)
     while waiting:
-        node = waiting.pop()
-        if node in not_beyond:
-            continue
-        for neighbour in neighbours.get(node, ()):
+        for neighbour in neighbours.get(waiting.pop(), ()):
             if neighbour not in found and neighbour not in not_into:
                 found.add(neighbour)
                 waiting.append(neighbour)

@@ -1,0 +1,62 @@
+"""Plans for people."""
+
+from __future__ import annotations
+
+import orjson
+
+from flowray.flow.types import Flow
+from flowray.plan.planner import plan
+from flowray.plan.show import as_json, as_mermaid, as_table
+from tests.unit.build import flow_of, node, output
+
+
+def small() -> Flow:
+    idle = node("idle", tool_mode=True, outputs=(output("component_as_tool", "Tool"),))
+    return flow_of(
+        node("ask", display_name='Say "hi"\n#1'),
+        node("big", metadata={"flowray": {"gpu": 1}}),
+        idle,
+        wires=("ask.out > big.in",),
+    )
+
+
+def test_a_table_shows_steps_and_reasons() -> None:
+    flow = small()
+
+    assert as_table(plan(flow), flow).splitlines() == [
+        "STEP  NODES  POOL     NEEDS  AFTER",
+        "s1    ask    default  -      -",
+        "s2    big    default  1 GPU  s1",
+        "",
+        "Apart",
+        "  s1 | s2: `big` needs 1 GPU, `ask` nothing special",
+        "",
+        "Left out",
+        "  idle: a tool that nobody uses",
+    ]
+
+
+def test_a_diagram_has_a_box_per_step_and_no_loose_quotes() -> None:
+    flow = small()
+
+    assert as_mermaid(plan(flow), flow).splitlines() == [
+        "flowchart LR",
+        '  subgraph s1["s1 (default)"]',
+        '    n0["Say #quot;hi#quot; #35;1 (ask)"]',
+        "  end",
+        '  subgraph s2["s2 (default)"]',
+        '    n1["big"]',
+        "  end",
+        "  n0 --> n1",
+    ]
+
+
+def test_json_is_json() -> None:
+    flow = small()
+
+    shown = orjson.loads(orjson.dumps(as_json(plan(flow))))
+
+    assert [step["nodes"] for step in shown["steps"]] == [["ask"], ["big"]]
+    assert shown["steps"][1]["resources"]["gpu"] == 1
+    assert shown["cuts"][0]["reason"]
+    assert shown["outputs"] == ["big"]
