@@ -33,7 +33,7 @@ class RunBody(BaseModel):
     tweaks: Mapping[str, Any] | None = Field(None, description="Field values by node id, node name or field name.")
     session_id: str | None = Field(None, max_length=NAME_LIMIT, description="Chat memory; the flow's id without it.")
     stream: bool = Field(default=False, description="Same as the query parameter.")
-    context: RunContext = RunContext()
+    context: RunContext = Field(default_factory=RunContext)
 
 
 def run_body(body: bytes) -> RunBody:

@@ -16,6 +16,7 @@ from flowray_serve.bodies.run import RunBody, run_body
 from flowray_serve.fold import Outcome, run_response
 from flowray_serve.problems import document
 from flowray_serve.replies import reply
+from flowray_serve.routes.direct import DirectRoute
 from flowray_serve.routes.openapi import takes
 from flowray_serve.routes.variables import header_variables
 from flowray_serve.run_service import RunOrder
@@ -23,6 +24,12 @@ from flowray_serve.services import Services
 from flowray_serve.streams import EventStream, langflow_frame
 
 RUN_HEADER = "x-flowray-run"
+_YES = frozenset({"1", "true", "yes", "on"})
+_STREAM = {
+    "parameters": [
+        {"in": "query", "name": "stream", "schema": {"type": "boolean", "default": False}, "description": "Stream it."}
+    ]
+}
 
 
 class RunRoutes:
@@ -33,15 +40,15 @@ class RunRoutes:
 
     def router(self) -> APIRouter:
         """The routes."""
-        router = APIRouter(prefix="/api/v1", tags=["run"])
-        router.add_api_route("/run/{flow}", self.run, methods=["POST"], openapi_extra=takes(RunBody))
+        router = APIRouter(prefix="/api/v1", tags=["run"], route_class=DirectRoute)
+        router.add_api_route("/run/{flow}", self.run, methods=["POST"], openapi_extra=_STREAM | takes(RunBody))
         return router
 
-    async def run(self, request: Request, flow: str, *, stream: bool = False) -> Response:
+    async def run(self, request: Request, flow: str) -> Response:
         """Run a flow, by id or endpoint name. The header `x-flowray-run` of the answer names the run."""
         caller = await self._services.authenticator(request)
         body = run_body(await read_body(request, limit_bytes=self._services.limits.run_bytes))
-        order = _order(body, header_variables(request), stream=stream or body.stream)
+        order = _order(body, header_variables(request), stream=body.stream or _wants_stream(request))
         prepared = await self._services.runs.prepare(caller.tenant, flow, order)
         headers = {RUN_HEADER: prepared.run}
         if order.stream:
@@ -67,6 +74,12 @@ class RunRoutes:
             yield langflow_frame("error", {"error": error.message, **document(error)})
         finally:
             await events.aclose()
+
+
+def _wants_stream(request: Request) -> bool:
+    if not request.url.query:
+        return False
+    return request.query_params.get("stream", "").lower() in _YES
 
 
 def _order(body: RunBody, variables: dict[str, str], *, stream: bool) -> RunOrder:

@@ -16,6 +16,7 @@ from flowray.flow.langflow import read
 from flowray_serve.bodies.reading import fit, parse_object, read_body
 from flowray_serve.bodies.workflow import WorkflowBody
 from flowray_serve.replies import reply
+from flowray_serve.routes.direct import DirectRoute
 from flowray_serve.routes.openapi import takes
 from flowray_serve.routes.run import RUN_HEADER
 from flowray_serve.routes.variables import header_variables
@@ -46,7 +47,7 @@ class WorkflowRoutes:
 
     def router(self) -> APIRouter:
         """The routes."""
-        router = APIRouter(prefix="/api/v2", tags=["workflows"])
+        router = APIRouter(prefix="/api/v2", tags=["workflows"], route_class=DirectRoute)
         router.add_api_route("/workflows", self.run, methods=["POST"], openapi_extra=takes(WorkflowBody))
         return router
 

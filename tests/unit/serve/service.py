@@ -1,0 +1,234 @@
+"""A whole service in memory: real routes and run service over kept-in-dict stores and an engine that plays a script."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import httpx
+
+from flowray.component.spec import ComponentSpec
+from flowray.engine import events as ev
+from flowray.engine.ports import RunRequest
+from flowray.engine.values import Ref
+from flowray.errors import InvalidRequestError, NotFoundError
+from flowray.flow.check import Finding, check_wiring
+from flowray.flow.types import Flow
+from flowray.plan.planner import plan
+from flowray_serve.auth import Authenticator
+from flowray_serve.library import Library
+from flowray_serve.ports import FlowRecord
+from flowray_serve.publishing import Publisher
+from flowray_serve.routes.application import build_app
+from flowray_serve.run_service import RunService, TenantDefaults
+from flowray_serve.services import BodyLimits, Services
+from tests.unit.serve.flows import message_result
+
+KEY, OTHER_KEY = "key-of-default", "key-of-other"
+Script = Callable[[RunRequest], AsyncIterator[ev.Event]]
+
+
+@dataclass(frozen=True)
+class Tenant:
+    tenant: str
+
+
+class MemoryCallers:
+    def __init__(self) -> None:
+        self.asked = 0
+        self._keys = {hashlib.sha256(key.encode()).hexdigest(): name for key, name in KEYS.items()}
+
+    async def caller(self, key_digest: str) -> Tenant | None:
+        self.asked += 1
+        name = self._keys.get(key_digest)
+        return Tenant(name) if name else None
+
+
+KEYS = {KEY: "default", OTHER_KEY: "other"}
+
+
+class MemoryFlows:
+    def __init__(self) -> None:
+        self.flows: dict[tuple[str, str], FlowRecord] = {}
+        self.files: dict[tuple[str, str], bytes] = {}
+        self.reads = 0
+
+    async def find(self, tenant: str, name: str) -> FlowRecord | None:
+        mine = [record for (owner, _), record in self.flows.items() if owner == tenant]
+        return next((one for one in mine if one.id == name), None) or next(
+            (one for one in mine if one.endpoint_name == name), None
+        )
+
+    async def read(self, tenant: str, flow_id: str) -> FlowRecord | None:
+        self.reads += 1
+        return self.flows.get((tenant, flow_id))
+
+    async def list(self, tenant: str) -> Sequence[FlowRecord]:
+        return [_without_canvas(one) for (owner, _), one in self.flows.items() if owner == tenant]
+
+    async def save(self, tenant: str, record: FlowRecord) -> None:
+        self.flows[tenant, record.id] = record
+
+    async def delete(self, tenant: str, flow_id: str) -> None:
+        del self.flows[tenant, flow_id]
+
+    async def save_file(self, tenant: str, path: str, content: bytes) -> None:
+        self.files[tenant, path] = content
+
+    async def find_file(self, tenant: str, path: str) -> Ref | None:
+        content = self.files.get((tenant, path))
+        return None if content is None else Ref(key=f"{tenant}/{path}", size=len(content), sha256="0" * 64)
+
+
+def _without_canvas(record: FlowRecord) -> FlowRecord:
+    return replace(record, document={name: value for name, value in record.document.items() if name != "data"})
+
+
+class MemoryRegistry:
+    """Knows nothing at first; a component whose source says `broken` cannot be loaded, one that says `slow` takes for ever."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, ComponentSpec] = {}
+
+    async def specs(self, digests: Collection[str]) -> Mapping[str, ComponentSpec]:
+        return {one: self.known[one] for one in digests if one in self.known}
+
+    async def register(self, code: str, name: str) -> ComponentSpec:
+        if "slow" in code:
+            await asyncio.Event().wait()
+        if "broken" in code:
+            raise InvalidRequestError("SyntaxError: invalid syntax (line 1)")
+        digest = hashlib.sha256(code.encode()).hexdigest()
+        spec = ComponentSpec(digest=digest, name=name, display_name=name, fields={}, outputs=(), origin="sandbox")
+        self.known[digest] = spec
+        return spec
+
+
+class MemoryJournal:
+    def __init__(self) -> None:
+        self.runs: dict[tuple[str, ev.RunId], list[ev.Recorded]] = {}
+        self._grown = asyncio.Condition()
+
+    async def append(self, tenant: str, events: Sequence[ev.Recorded]) -> None:
+        async with self._grown:
+            for event in events:
+                self.runs.setdefault((tenant, event.run), []).append(event)
+            self._grown.notify_all()
+
+    async def read(
+        self, tenant: str, run: ev.RunId, *, after: int = 0, follow: bool = False
+    ) -> AsyncIterator[ev.Recorded]:
+        if (tenant, run) not in self.runs:
+            raise NotFoundError(f"There is no run `{run}`.")
+        seen = after
+        while True:
+            for event in self.runs[tenant, run][seen:]:
+                seen = event.seq
+                yield event
+                if isinstance(event.event, ev.RunFinished):
+                    return
+            if not follow:
+                return
+            async with self._grown:
+                await self._grown.wait_for(lambda: len(self.runs[tenant, run]) > seen)
+
+    async def latest(self, tenant: str, *, limit: int) -> Sequence[ev.RunId]:
+        return [run for owner, run in reversed(self.runs) if owner == tenant][:limit]
+
+
+class ScriptedEngine:
+    """Plays the script for each run, between the events every run begins and ends with."""
+
+    def __init__(self, journal: MemoryJournal) -> None:
+        self.script: Script = echo
+        self.requests: list[RunRequest] = []
+        self._journal = journal
+
+    async def run(self, request: RunRequest) -> AsyncIterator[ev.Recorded]:
+        self.requests.append(request)
+        number = 0
+
+        async def record(event: ev.Event) -> ev.Recorded:
+            nonlocal number
+            number += 1
+            recorded = ev.Recorded(seq=number, at=1000.0 + number, run=request.run, event=event)
+            await self._journal.append(request.tenant, [recorded])
+            return recorded
+
+        accepted = ev.RunAccepted(
+            tenant=request.tenant,
+            flow=request.flow_id,
+            flow_name=request.flow.name,
+            version=request.plan.flow_digest,
+            session=request.session,
+        )
+        yield await record(accepted)
+        yield await record(ev.RunStarted(engine="test"))
+        try:
+            async for event in self.script(request):
+                yield await record(event)
+        except asyncio.CancelledError:
+            await record(ev.RunFinished(status="cancelled"))
+            raise
+
+
+async def echo(request: RunRequest) -> AsyncIterator[ev.Event]:
+    """Every node says the input."""
+    for node in request.flow.nodes:
+        yield ev.NodeStarted(node=node.id)
+        yield ev.NodeFinished(node=node.id, outputs={}, result=message_result(node.id, request.input_value or ""))
+    yield ev.RunFinished(status="succeeded")
+
+
+@dataclass
+class Service:
+    """The service and what stands behind it."""
+
+    flows: MemoryFlows
+    registry: MemoryRegistry
+    journal: MemoryJournal
+    engine: ScriptedEngine
+    callers: MemoryCallers
+    services: Services
+    http: httpx.AsyncClient = field(init=False)
+
+    async def publish(self, document: Mapping[str, Any]) -> str:
+        response = await self.http.post("/api/v1/flows/", json=document)
+        assert response.status_code == 201, response.text
+        flow_id: str = response.json()["id"]
+        return flow_id
+
+
+def check(flow: Flow, specs: Mapping[str, ComponentSpec]) -> Sequence[Finding]:
+    return tuple(check_wiring(flow))
+
+
+def service(
+    *, limits: BodyLimits | None = None, defaults: TenantDefaults | None = None, patience_s: float = 30.0
+) -> Service:
+    flows, registry, journal, callers = MemoryFlows(), MemoryRegistry(), MemoryJournal(), MemoryCallers()
+    engine = ScriptedEngine(journal)
+    known: dict[str, Any] = {"store": flows, "registry": registry, "planner": plan_of, "checker": check}
+    library = Library(**known)
+    services = Services(
+        authenticator=Authenticator(callers),
+        store=flows,
+        library=library,
+        publisher=Publisher(**known, patience_s=patience_s),
+        runs=RunService(library=library, engine=engine, defaults=lambda _: defaults or TenantDefaults()),
+        journal=journal,
+        run_index=journal,
+        limits=limits or BodyLimits(),
+        version="0.1.0",
+    )
+    made = Service(flows, registry, journal, engine, callers, services)
+    transport = httpx.ASGITransport(app=build_app(services), raise_app_exceptions=False)
+    made.http = httpx.AsyncClient(transport=transport, base_url="http://flowray.test", headers={"x-api-key": KEY})
+    return made
+
+
+def plan_of(flow: Flow, specs: Mapping[str, ComponentSpec]) -> Any:
+    return plan(flow, specs=specs)
