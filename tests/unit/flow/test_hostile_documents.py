@@ -60,7 +60,7 @@ PLACES = list(places(sound()))
     changes=st.lists(st.tuples(st.sampled_from(PLACES), VALUES), min_size=1, max_size=3),
     send=st.sampled_from([json.dumps, copy.copy]),
 )
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_a_flow_with_anything_anywhere_is_read_or_refused(changes: list[tuple[Any, Any]], send: Any) -> None:
     doc = sound()
     for path, value in changes:
@@ -70,13 +70,13 @@ def test_a_flow_with_anything_anywhere_is_read_or_refused(changes: list[tuple[An
 
 
 @given(source=VALUES | st.text() | st.binary())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_anything_at_all_is_read_or_refused(source: Any) -> None:
     read_and_use(source)
 
 
 @given(tweaks=st.dictionaries(st.sampled_from(["agent", "G", "in", "code", "x_in", "?"]), VALUES, max_size=3))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_any_tweak_is_applied_or_refused(tweaks: Any) -> None:
     flow = read(sound())
 

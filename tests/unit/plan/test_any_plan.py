@@ -34,7 +34,7 @@ def flows(draw: st.DrawFn) -> Flow:
 
 
 @given(flow=flows(), fusion=st.sampled_from(["auto", "none"]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_any_plan_is_sound(flow: Flow, fusion: Fusion) -> None:
     made = plan(flow, fusion=fusion)
 
