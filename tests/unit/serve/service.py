@@ -88,7 +88,7 @@ def _without_canvas(record: FlowRecord) -> FlowRecord:
 
 
 class MemoryRegistry:
-    """Knows nothing at first; a component whose source says `broken` cannot be loaded, one that says `slow` takes for ever."""
+    """Knows nothing at first. Source that says `broken` cannot be loaded, source that says `slow` takes for ever."""
 
     def __init__(self) -> None:
         self.known: dict[str, ComponentSpec] = {}
@@ -133,7 +133,8 @@ class MemoryJournal:
             if not follow:
                 return
             async with self._grown:
-                await self._grown.wait_for(lambda: len(self.runs[tenant, run]) > seen)
+                while len(self.runs[tenant, run]) <= seen:
+                    await self._grown.wait()
 
     async def latest(self, tenant: str, *, limit: int) -> Sequence[ev.RunId]:
         return [run for owner, run in reversed(self.runs) if owner == tenant][:limit]
@@ -204,6 +205,40 @@ class Service:
 
 def check(flow: Flow, specs: Mapping[str, ComponentSpec]) -> Sequence[Finding]:
     return tuple(check_wiring(flow))
+
+
+def canvas(*nodes: Mapping[str, Any], wires: Sequence[tuple[str, str]] = ()) -> dict[str, Any]:
+    """A Langflow export of these nodes."""
+    edges = [
+        {
+            "source": source,
+            "target": target,
+            "data": {
+                "sourceHandle": {"dataType": "x", "id": source, "name": "message", "output_types": ["Message"]},
+                "targetHandle": {"fieldName": "input_value", "id": target, "inputTypes": ["Message"], "type": "str"},
+            },
+        }
+        for source, target in wires
+    ]
+    return {"name": "Echo", "description": "Says it again", "data": {"nodes": list(nodes), "edges": edges}}
+
+
+def drawn(node_id: str, *, code: str | None = None, **fields: Mapping[str, Any]) -> dict[str, Any]:
+    """A node as the canvas has it."""
+    component = node_id.partition("-")[0]
+    template: dict[str, Any] = {
+        "_type": "Component",
+        "input_value": {"type": "str", "value": "", "input_types": ["Message"], "name": "input_value"},
+        **fields,
+    }
+    if code is not None:
+        template["code"] = {"type": "code", "value": code}
+    outputs = [{"name": "message", "types": ["Message"], "method": "say", "selected": "Message"}]
+    node = {"display_name": component, "template": template, "outputs": outputs, "base_classes": ["Message"]}
+    return {"id": node_id, "type": "genericNode", "data": {"id": node_id, "type": component, "node": node}}
+
+
+ECHO = canvas(drawn("ChatInput-1"), drawn("ChatOutput-1"), wires=[("ChatInput-1", "ChatOutput-1")])
 
 
 def service(

@@ -1,0 +1,187 @@
+"""Flows over HTTP, in Langflow's shapes."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import pytest
+
+from flowray_serve.services import BodyLimits
+from tests.unit.serve.service import ECHO, canvas, drawn, service
+
+FLOW_ID = "33333333-3333-4333-8333-333333333333"
+
+
+async def test_a_published_flow_comes_back_as_it_was() -> None:
+    made = service()
+    created = (await made.http.post("/api/v1/flows/", json=ECHO)).json()
+    read = (await made.http.get(f"/api/v1/flows/{created['id']}")).json()
+    assert read["data"] == ECHO["data"]
+    assert (read["name"], read["access_type"], read["locked"]) == ("Echo", "PRIVATE", False)
+    assert created["findings"] == []
+    assert len(created["version"]) == 64
+
+
+async def test_a_name_in_use_gets_a_number() -> None:
+    made = service()
+    names = [(await made.http.post("/api/v1/flows/", json=ECHO)).json()["name"] for _ in range(3)]
+    assert names == ["Echo", "Echo (1)", "Echo (2)"]
+
+
+async def test_an_endpoint_name_in_use_gets_a_number_when_created() -> None:
+    made = service()
+    flow = {**ECHO, "endpoint_name": "echo"}
+    names = [(await made.http.post("/api/v1/flows/", json=flow)).json()["endpoint_name"] for _ in range(2)]
+    assert names == ["echo", "echo-1"]
+
+
+async def test_put_creates_then_updates() -> None:
+    made = service()
+    first = await made.http.put(f"/api/v1/flows/{FLOW_ID}", json=ECHO)
+    second = await made.http.put(f"/api/v1/flows/{FLOW_ID}", json={**ECHO, "name": "Other"})
+    assert (first.status_code, second.status_code) == (201, 200)
+    assert second.json()["id"] == FLOW_ID
+    assert (await made.http.get(f"/api/v1/flows/{FLOW_ID}")).json()["name"] == "Other"
+
+
+async def test_put_under_an_endpoint_name_of_another_flow_is_a_conflict() -> None:
+    made = service()
+    await made.http.post("/api/v1/flows/", json={**ECHO, "endpoint_name": "echo"})
+    response = await made.http.put(f"/api/v1/flows/{FLOW_ID}", json={**ECHO, "endpoint_name": "echo"})
+    assert (response.status_code, response.json()["code"]) == (409, "conflict")
+
+
+async def test_put_under_an_id_that_is_no_uuid_is_refused() -> None:
+    response = await service().http.put("/api/v1/flows/mine", json=ECHO)
+    assert response.status_code == 422
+
+
+async def test_patch_changes_only_what_it_names() -> None:
+    made = service()
+    flow_id = await made.publish({**ECHO, "endpoint_name": "echo"})
+    before = (await made.http.get(f"/api/v1/flows/{flow_id}")).json()
+    after = (await made.http.patch(f"/api/v1/flows/{flow_id}", json={"description": "New"})).json()
+    assert after["description"] == "New"
+    assert (after["data"], after["endpoint_name"], after["version"]) == (before["data"], "echo", before["version"])
+
+
+@pytest.mark.parametrize("nothing", [None, ""])
+async def test_patch_takes_an_endpoint_name_away(nothing: str | None) -> None:
+    made = service()
+    flow_id = await made.publish({**ECHO, "endpoint_name": "echo"})
+    after = (await made.http.patch(f"/api/v1/flows/{flow_id}", json={"endpoint_name": nothing})).json()
+    assert after["endpoint_name"] is None
+    assert (await made.http.post("/api/v1/run/echo", json={})).status_code == 404
+
+
+async def test_a_changed_flow_runs_in_its_new_version() -> None:
+    made = service()
+    flow_id = await made.publish(ECHO)
+    await made.http.post(f"/api/v1/run/{flow_id}", json={})
+    await made.http.patch(f"/api/v1/flows/{flow_id}", json={"data": canvas(drawn("ChatOutput-9"))["data"]})
+    await made.http.post(f"/api/v1/run/{flow_id}", json={})
+    assert [[node.id for node in one.flow.nodes] for one in made.engine.requests] == [
+        ["ChatInput-1", "ChatOutput-1"],
+        ["ChatOutput-9"],
+    ]
+
+
+async def test_a_deleted_flow_is_gone() -> None:
+    made = service()
+    flow_id = await made.publish(ECHO)
+    assert (await made.http.delete(f"/api/v1/flows/{flow_id}")).status_code == 200
+    assert (await made.http.get(f"/api/v1/flows/{flow_id}")).status_code == 404
+    assert (await made.http.delete(f"/api/v1/flows/{flow_id}")).status_code == 404
+
+
+async def test_all_flows_are_a_list_with_their_canvases() -> None:
+    made = service()
+    await made.publish(ECHO)
+    await made.publish(ECHO)
+    flows = (await made.http.get("/api/v1/flows/?get_all=true")).json()
+    assert [flow["data"] for flow in flows] == [ECHO["data"]] * 2
+
+
+async def test_headers_come_without_canvas() -> None:
+    made = service()
+    await made.publish(ECHO)
+    (flow,) = (await made.http.get("/api/v1/flows/?header_flows=true&remove_example_flows=true")).json()
+    assert (flow["name"], flow["data"]) == ("Echo", None)
+
+
+async def test_a_page_says_how_many_there_are() -> None:
+    made = service()
+    for _ in range(3):
+        await made.publish(ECHO)
+    page = (await made.http.get("/api/v1/flows/?get_all=false&page=2&size=2")).json()
+    assert (len(page["items"]), page["total"], page["page"], page["size"], page["pages"]) == (1, 3, 2, 2, 2)
+
+
+async def test_flows_of_another_project_are_none() -> None:
+    made = service()
+    await made.publish(ECHO)
+    assert (await made.http.get(f"/api/v1/flows/?folder_id={uuid.uuid4()}")).json() == []
+    (project,) = (await made.http.get("/api/v1/projects/")).json()
+    assert len((await made.http.get(f"/api/v1/flows/?folder_id={project['id']}")).json()) == 1
+
+
+@pytest.mark.parametrize(
+    ("document", "says"),
+    [
+        ({}, "name"),
+        ({"name": "x"}, "data"),
+        ({"name": "x", "data": {}}, "nodes"),
+        ({"name": "x", "data": []}, "data"),
+        ({"name": "x", "data": {"nodes": {}, "edges": []}}, "nodes"),
+        ({"name": "x", "data": {"nodes": [1], "edges": []}}, "Node 0"),
+        ({"name": "x" * 300, "data": {"nodes": [], "edges": []}}, "name"),
+        ({**ECHO, "endpoint_name": "with space"}, "endpoint_name"),
+        ({**ECHO, "tags": "a"}, "tags"),
+        ({**ECHO, "icon_bg_color": "red"}, "icon_bg_color"),
+    ],
+)
+async def test_what_is_no_flow_is_refused_by_name(document: dict[str, Any], says: str) -> None:
+    response = await service().http.post("/api/v1/flows/", json=document)
+    assert response.status_code == 422
+    assert says in response.json()["detail"]
+
+
+async def test_a_flow_of_too_many_bytes_is_refused() -> None:
+    made = service(limits=BodyLimits(flow_bytes=1000))
+    response = await made.http.post("/api/v1/flows/", content=b'{"name": "' + b"x" * 2000 + b'"}')
+    assert (response.status_code, response.json()["code"]) == (413, "request_too_large")
+
+
+async def test_a_flow_of_too_many_nodes_is_refused() -> None:
+    response = await service().http.post("/api/v1/flows/", json=canvas(*[drawn(f"A-{i}") for i in range(5000)]))
+    assert (response.status_code, response.json()["code"]) == (413, "flow_too_large")
+
+
+async def test_a_component_seen_first_is_registered() -> None:
+    made = service()
+    await made.publish(canvas(drawn("Own-1", code="class Own: pass")))
+    assert [spec.name for spec in made.registry.known.values()] == ["Own"]
+
+
+async def test_a_component_that_cannot_be_loaded_is_a_finding_not_a_refusal() -> None:
+    response = await service().http.post("/api/v1/flows/", json=canvas(drawn("Own-1", code="broken")))
+    (finding,) = response.json()["findings"]
+    assert (finding["severity"], finding["code"], finding["node"]) == ("warning", "component_not_loaded", "Own-1")
+    assert "SyntaxError" in finding["message"]
+
+
+async def test_a_component_that_loads_for_ever_does_not_hold_publishing_up() -> None:
+    made = service(patience_s=0.01)
+    response = await made.http.post("/api/v1/flows/", json=canvas(drawn("Own-1", code="slow")))
+    assert response.status_code == 201
+    assert "not loaded within" in response.json()["findings"][0]["message"]
+
+
+async def test_a_flow_with_errors_is_kept_with_its_findings_and_refuses_to_run() -> None:
+    made = service()
+    response = await made.http.post("/api/v1/flows/", json=canvas(drawn("A-1"), wires=[("Gone-1", "A-1")]))
+    assert [finding["code"] for finding in response.json()["findings"]] == ["dangling_edge"]
+    run = await made.http.post(f"/api/v1/run/{response.json()['id']}", json={})
+    assert (run.status_code, run.json()["code"]) == (422, "flow_invalid")
+    assert "Gone-1" in run.json()["detail"]
