@@ -1,12 +1,12 @@
 """Fuse pieces into steps: a hop costs milliseconds, so a cut has to buy something.
 
-A piece joins a step when the step starts no later with it than without it, and both run in the same kind of place. So
-fusing holds up no step's start, and no step can come to wait for itself.
+A piece joins a step when both run in the same kind of place, when the step starts no later with it than without it, and
+when whoever waits for the step waits for the piece as well. So fusing holds nothing up, and no step waits for itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from flowray.component.spec import Needs
@@ -14,6 +14,8 @@ from flowray.plan.pieces import Piece
 from flowray.plan.types import Fusion
 
 _Place = tuple[str, float, int, float]
+# Flows settle after two or three; what is left unsettled is a cut too few or too many, never a wrong plan.
+_ROUNDS = 4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,13 +34,15 @@ class Placed:
 
 @dataclass(kw_only=True, slots=True)
 class Fused:
-    """A step to be: its pieces (by index), the steps that end before it starts (as bits), and whether more may join.
+    """A step to be: its pieces (by index), and as bits the steps that end before it starts.
 
+    `leads` are, as bits, the pieces behind it that start a step of their own: all of the step's pieces lead to them.
     `beside` is the piece of other heavy work that this step was cut off to run beside.
     """
 
     pieces: list[int] = field(default_factory=list)
     before: int
+    leads: int
     place: _Place
     alone: bool = False
     beside: int | None = None
@@ -46,38 +50,66 @@ class Fused:
 
 def fused(pieces: Sequence[Placed], fusion: Fusion) -> list[Fused]:
     """Return the steps in topological order."""
+    beside = _beside(pieces) if fusion == "auto" else {}
+    openers: frozenset[int] = frozenset()
+    steps: list[Fused] = []
+    # Which pieces start a step decides what may be fused before them, and that may make others start one.
+    for _ in range(_ROUNDS):
+        steps = _fused_once(pieces, fusion, beside, _leads(pieces, openers))
+        found = openers | {step.pieces[0] for step in steps if step.before}
+        if fusion == "none" or found == openers:
+            break
+        openers = found
+    return steps
+
+
+def _fused_once(
+    pieces: Sequence[Placed], fusion: Fusion, beside: Mapping[int, int], leads: Sequence[int]
+) -> list[Fused]:
     steps: list[Fused] = []
     step_of: list[int] = []
-    first_of: dict[tuple[_Place, int], int] = {}
-    beside = _beside(pieces)
+    first_of: dict[tuple[_Place, int, int], int] = {}
     for index, placed in enumerate(pieces):
         sources = {step_of[piece] for piece in placed.piece.before}
         before = 0
         for source in sources:
             before |= steps[source].before | 1 << source
         own = fusion == "none" or placed.needs.alone or index in beside
-        home = None if own else _home(placed.place, sources, before, steps)
+        new = Fused(
+            before=before,
+            leads=leads[index],
+            place=placed.place,
+            alone=placed.needs.alone,
+            beside=beside.get(index),
+        )
+        home = None if own else _home(new, sources, steps)
         if home is None and not own:
-            home = first_of.get((placed.place, before))
-        if home is None:
+            home = first_of.setdefault((new.place, before, new.leads), len(steps))
+        if home is None or home == len(steps):
             home = len(steps)
-            steps.append(
-                Fused(before=before, place=placed.place, alone=placed.needs.alone, beside=beside.get(index)),
-            )
-            if not own:
-                first_of[placed.place, before] = home
+            steps.append(new)
         steps[home].pieces.append(index)
         step_of.append(home)
     return steps
 
 
-def _home(place: _Place, sources: set[int], before: int, steps: Sequence[Fused]) -> int | None:
+def _home(new: Fused, sources: set[int], steps: Sequence[Fused]) -> int | None:
     """Return the step among a piece's sources that already waits for all the others."""
     for source in sorted(sources, reverse=True):
         step = steps[source]
-        if step.place == place and not step.alone and not before & ~(step.before | 1 << source):
+        alike = step.place == new.place and step.leads == new.leads and not step.alone
+        if alike and not new.before & ~(step.before | 1 << source):
             return source
     return None
+
+
+def _leads(pieces: Sequence[Placed], openers: frozenset[int]) -> list[int]:
+    leads = [0] * len(pieces)
+    for index in reversed(range(len(pieces))):
+        own = leads[index] | (1 << index if index in openers else 0)
+        for source in pieces[index].piece.before:
+            leads[source] |= own
+    return leads
 
 
 def _beside(pieces: Sequence[Placed]) -> dict[int, int]:

@@ -18,20 +18,17 @@ def steps_of(
 ) -> tuple[Step, ...]:
     """Return the steps, their nodes in topological order (`order`)."""
     step_of = _step_of(groups, placed)
-    rank = {node: index for index, node in enumerate(order)}
     nodes: list[list[NodeId]] = [[] for _ in groups]
     for node in order:
         nodes[step_of[node]].append(node)
-    reads: list[set[NodeId]] = [set() for _ in groups]
+    needs: list[set[int]] = [set() for _ in groups]
     for edge in edges:
-        if step_of[edge.source] != step_of[edge.target]:
-            reads[step_of[edge.target]].add(edge.source)
+        needs[step_of[edge.target]].add(step_of[edge.source])
     return tuple(
         Step(
             id=_name(index),
             nodes=tuple(nodes[index]),
-            needs=tuple(_name(source) for source in sorted({step_of[node] for node in reads[index]})),
-            reads=tuple(sorted(reads[index], key=rank.__getitem__)),
+            needs=tuple(_name(source) for source in sorted(needs[index] - {index})),
             pool=placed[group.pieces[0]].pool,
             resources=_resources([placed[piece] for piece in group.pieces]),
             joined_because=_why([placed[piece] for piece in group.pieces]),
@@ -65,13 +62,27 @@ def _reason(edge: Edge, source: Fused, target: Fused, placed: Sequence[Placed], 
         return f"`{edge.target}` runs in pool `{there.pool}`, `{edge.source}` in pool `{here.pool}`"
     if here.place != there.place:
         return f"`{edge.target}` needs {said(there.needs)}, `{edge.source}` {said(here.needs)}"
+    return _asked(edge, source, target) or _beside(source, target, placed) or _waiting(edge, source, target)
+
+
+def _asked(edge: Edge, source: Fused, target: Fused) -> str | None:
     for step, node in ((target, edge.target), (source, edge.source)):
         if step.alone:
             return f"`{node}` asks to run alone"
+    return None
+
+
+def _beside(source: Fused, target: Fused, placed: Sequence[Placed]) -> str | None:
     for step in (target, source):
         if step.beside is not None:
             heavy, other = placed[step.pieces[0]].piece.nodes[0], placed[step.beside].piece.nodes[0]
             return f"`{heavy}` is heavy and runs beside `{other}`"
+    return None
+
+
+def _waiting(edge: Edge, source: Fused, target: Fused) -> str:
+    if source.leads != target.leads:
+        return f"what waits for `{edge.source}` need not wait for `{edge.target}`"
     return f"`{edge.target}` waits for steps that run side by side"
 
 

@@ -39,14 +39,13 @@ class Cut:
 class Step:
     """Nodes that run together, in topological order.
 
-    `needs` are the steps whose values this one reads, `reads` the very nodes in them: the step may start once those
-    have finished. `joined_because` says why its nodes may not be parted, or were fused.
+    `needs` are the steps whose values this one reads. `joined_because` says why its nodes may not be parted, or were
+    fused.
     """
 
     id: StepId
     nodes: tuple[NodeId, ...]
     needs: tuple[StepId, ...] = ()
-    reads: tuple[NodeId, ...] = ()
     pool: str = "default"
     resources: Needs = _field(default_factory=Needs)
     joined_because: tuple[str, ...] = ()

@@ -64,7 +64,7 @@ PLACES = list(places(sound()))
 def test_a_flow_with_anything_anywhere_is_read_or_refused(changes: list[tuple[Any, Any]], send: Any) -> None:
     doc = sound()
     for path, value in changes:
-        _put(doc, path, value)
+        put(doc, path, value)
 
     read_and_use(send(doc))
 
@@ -84,7 +84,8 @@ def test_any_tweak_is_applied_or_refused(tweaks: Any) -> None:
         digest(tweak(flow, tweaks))
 
 
-def _put(doc: Any, path: tuple[Any, ...], value: Any) -> None:
+def put(doc: Any, path: tuple[Any, ...], value: Any) -> None:
+    """Exchange the value at a place of a document."""
     *way, last = path
     try:
         for key in way:

@@ -10,7 +10,7 @@ from flowray.component.claims import claimed
 from flowray.component.spec import ComponentSpec, Needs
 from flowray.errors import FlowFormatError, PlanError
 from flowray.flow.digest import digest
-from flowray.flow.types import Flow
+from flowray.flow.types import Flow, NodeId
 from flowray.plan.planner import plan
 from flowray.plan.types import Plan, Pool
 from tests.unit.build import Raw, dag_of, field, flow_of, node, output
@@ -199,13 +199,14 @@ def test_fusing_never_holds_up_a_step() -> None:
     assert made.cuts[0].reason
 
 
-def test_a_step_says_which_nodes_it_reads() -> None:
-    flow = flow_of(node("a"), node("b"), needing("c", pool="gpu"), wires=("a.out > b.in", "a.out > c.in"))
+def test_a_branch_that_leads_elsewhere_does_not_hold_up_a_step() -> None:
+    flow = flow_of(node("a"), node("b"), needing("g", pool="gpu"), wires=("a.out > b.in", "a.out > g.in"))
 
     made = plan(flow)
 
-    assert parts(made) == ["a b", "c"]
-    assert made.steps[1].reads == ("a",)
+    assert parts(made) == ["a", "b", "g"]
+    assert made.by_id[made.step_of[NodeId("g")]].needs == ("s1",)
+    assert made.cuts[0].reason == "what waits for `a` need not wait for `b`"
 
 
 def test_a_nodes_own_needs_outdo_its_components() -> None:
