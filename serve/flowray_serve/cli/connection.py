@@ -1,0 +1,22 @@
+"""Which service a verb speaks to: named by options or environment, else the one that runs at FLOWRAY_HOME."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from flowray.client import Client
+from flowray_serve.home import Home
+
+Url = Annotated[str, typer.Option("--url", envvar="FLOWRAY_URL", help="The service; default: the one started at FLOWRAY_HOME.")]
+Key = Annotated[str, typer.Option("--key", envvar="FLOWRAY_KEY", help="An API key; default: the one that `flowray up` made.")]
+
+
+def connect(url: str, key: str) -> Client:
+    """A client for the service that the options name."""
+    home = Home.of_environment()
+    if not url:
+        running = home.running()
+        url = running.url if running else "http://127.0.0.1:8000"
+    return Client(url, key or home.key() or "")

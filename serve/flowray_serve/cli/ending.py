@@ -1,0 +1,34 @@
+"""How a verb ends that did not end well: one line (or one JSON object) on stderr, and an exit code."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from flowray.client import ServiceUnreachableError
+from flowray.engine.failures import RunFailedError
+from flowray.errors import FlowRayError
+
+FAILED = 1
+USAGE = 2
+UNREACHABLE = 3
+
+
+def exit_code(error: FlowRayError) -> int:
+    """The exit code an error stands for."""
+    if isinstance(error, ServiceUnreachableError):
+        return UNREACHABLE
+    return USAGE if error.fault in ("caller", "flow") and not isinstance(error, RunFailedError) else FAILED
+
+
+def report(error: FlowRayError, *, as_json: bool) -> int:
+    """Say the error on stderr; the exit code that goes with it."""
+    facts = error.facts if isinstance(error, RunFailedError) else {}
+    if as_json:
+        problem = {"code": error.code, "fault": error.fault, "detail": error.message, **facts}
+        print(json.dumps(problem, default=str), file=sys.stderr)
+        return exit_code(error)
+    print(f"flowray: {error.message}", file=sys.stderr)
+    if facts.get("traceback"):
+        print(facts["traceback"], file=sys.stderr)
+    return exit_code(error)

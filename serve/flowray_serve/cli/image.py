@@ -1,0 +1,40 @@
+"""`flowray image ...`: the environment images that sandboxes run in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flowray_serve.cli.terminal import AsJson, Progress, say, say_json
+
+app = typer.Typer(help="Environment images: what flows may import.", no_args_is_help=True)
+
+
+@app.command()
+def build(
+    lock: Annotated[Path | None, typer.Option(help="A hashed requirements lock; default: FlowRay's own.")] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Build an environment image, unless it is there."""
+    from flowray.sandbox.image import build_image
+
+    image = build_image(lock, progress=Progress(quiet=as_json))
+    if as_json:
+        say_json({"name": image.name, "digest": image.digest, "site_packages": image.site_packages})
+        return
+    say(f"The environment image `{image.name}` ({image.digest[:12]}) is ready.")
+
+
+@app.command()
+def show(*, as_json: AsJson = False) -> None:
+    """Say which default image is there."""
+    from flowray.sandbox.image import find_image
+
+    image = find_image()
+    if as_json:
+        say_json({"name": image.name, "digest": image.digest, "site_packages": image.site_packages})
+        return
+    say(f"{image.name} {image.digest[:12]} {image.site_packages}")

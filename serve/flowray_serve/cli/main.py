@@ -1,0 +1,35 @@
+"""The `flowray` command: gathers the verbs, and turns errors into one line and an exit code.
+
+Exit codes: 0 ok, 1 the run failed (or a check found errors), 2 wrong usage, 3 the service cannot be reached.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from flowray.errors import FlowRayError
+from flowray_serve.cli import check, demo, doctor, down, image, plan, publish, run, runs, up, watch
+from flowray_serve.cli.ending import report
+
+app = typer.Typer(
+    help="Run Langflow flows on Ray, each step in a sandbox of its own.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for verb in (up, down, run, check, plan, publish, runs, watch, doctor, demo):
+    app.command(verb.__name__.rpartition(".")[2])(verb.command)
+app.add_typer(image.app, name="image")
+
+
+def main() -> None:
+    """Run one verb."""
+    try:
+        app()
+    except FlowRayError as error:
+        raise SystemExit(report(error, as_json="--json" in sys.argv)) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None

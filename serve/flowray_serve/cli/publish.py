@@ -1,0 +1,37 @@
+"""`flowray publish FLOW...`: put flows on the service, or bring them up to date."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flowray.client import PublishedFlow
+from flowray_serve.cli.connection import Key, Url, connect
+from flowray_serve.cli.terminal import AsJson, say, say_json
+
+
+def command(
+    flows: Annotated[list[Path], typer.Argument(help="Langflow exports.")],
+    *,
+    url: Url = "",
+    key: Key = "",
+    as_json: AsJson = False,
+) -> None:
+    """Publish flows. Publishing a flow again makes a new version of it; nothing is lost."""
+    with connect(url, key) as client:
+        published = [client.publish(path) for path in flows]
+    if as_json:
+        say_json([asdict(each) for each in published])
+        return
+    for each in published:
+        _tell(each)
+
+
+def _tell(published: PublishedFlow) -> None:
+    verb = "created" if published.created else "updated"
+    say(f"{verb} {published.name}: {published.endpoint_name or published.id} (version {published.version[:12]})")
+    for finding in published.findings:
+        say(f"  {finding['severity']}: {finding['message']}")

@@ -1,0 +1,77 @@
+"""An attack: a function that is sent as a component's source and tries to get past the walls.
+
+The function's own text becomes part of a component, so it stands alone: its imports are inside it. It answers with a sentence that
+begins with "held" when the wall held, and with "ESCAPED" when it did not. `ends` says what the trusted side must report instead when the attack
+cannot live to answer: the failure kinds of a run.
+"""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass
+
+PRELUDE = '''
+from lfx.custom.custom_component.component import Component
+from lfx.io import Output
+from lfx.schema.message import Message
+
+
+def refused(attempt, *arguments):
+    """What came of an attempt that has to fail."""
+    try:
+        got = attempt(*arguments)
+    except Exception as error:
+        return f"held: {type(error).__name__}: {error}"
+    return f"ESCAPED: {got!r}"[:300]
+
+
+def all_refused(attempts):
+    """The first attempt that got through, or "held"."""
+    said = [refused(attempt) for attempt in attempts]
+    return next((each for each in said if each.startswith("ESCAPED")), f"held: {len(said)} attempts, the last: {said[-1]}")
+
+'''
+COMPONENT = '''
+
+class Attack(Component):
+    display_name = "Attack"
+    name = "Attack"
+    outputs = [Output(name="verdict", display_name="Verdict", method="run_attack")]
+
+    def run_attack(self) -> Message:
+        return Message(text=str(ATTACK()))
+'''
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attack:
+    """One attack; `needs` names the wall that alone stops it, when there is only one."""
+
+    name: str
+    function: Callable[[], str]
+    ends: frozenset[str]
+    egress: bool = False
+    needs: str = ""
+
+    @property
+    def source(self) -> str:
+        """The component's source."""
+        text = textwrap.dedent(inspect.getsource(self.function))
+        body = text[text.index("def ") :]
+        return PRELUDE + body + COMPONENT.replace("ATTACK", self.function.__name__)
+
+
+ATTACKS: dict[str, Attack] = {}
+
+
+def attack(*ends: str, egress: bool = False, needs: str = "") -> Callable[[Callable[[], str]], Callable[[], str]]:
+    """Register an attack; without `ends` it must live and say "held"."""
+
+    def register(function: Callable[[], str]) -> Callable[[], str]:
+        name = function.__name__
+        ATTACKS[name] = Attack(name=name, function=function, ends=frozenset(ends), egress=egress, needs=needs)
+        return function
+
+    return register

@@ -1,0 +1,24 @@
+"""Code that runs when it is only looked at: at publish, validation, planning. These are whole components, not functions."""
+
+from tests.attacks.attack import COMPONENT, PRELUDE
+
+CANARY = "/tmp/flowray-canary"
+TOUCH = f'''
+import os
+try:
+    open("{CANARY}", "w").close()
+    os.system("touch {CANARY}")
+except Exception:
+    pass
+'''
+ANSWER = "\ndef answer():\n    return 'held: it ran here'\n"
+RUNS = COMPONENT.replace("ATTACK", "answer")
+
+AT_MODULE_LEVEL = PRELUDE + TOUCH + ANSWER + RUNS
+IN_A_DECORATOR = PRELUDE + ANSWER + f"\ndef touch(f):\n    open('{CANARY}', 'w').close()\n    return f\n@touch\ndef unused():\n    pass\n" + RUNS
+IN_A_DEFAULT_ARGUMENT = PRELUDE + ANSWER + f"\ndef unused(x=open('{CANARY}', 'w').close()):\n    pass\n" + RUNS
+IN_A_CLASS_BODY = PRELUDE + ANSWER + RUNS + f"    open('{CANARY}', 'w').close()\n"
+IN_AN_ANNOTATION = PRELUDE + ANSWER + f"\ndef unused(x: open('{CANARY}', 'w').close()):\n    pass\n" + RUNS
+LOADING = {
+    name.lower(): source for name, source in dict(globals()).items() if name.startswith(("AT_", "IN_")) and isinstance(source, str)
+}
