@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import importlib.util
 import os
+import sys
 import warnings
+from types import ModuleType
+from typing import Any
 
 from flowray_sandbox.services import LFX_ENVIRONMENT
 
@@ -17,6 +21,8 @@ def warm() -> None:
     from flowray_sandbox import classes, surroundings, work  # noqa: F401 - after the environment is set: lfx reads it
 
     surroundings.settle()
+    for name in _THREADED:
+        _defer(name)
     for name in _LAZY:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
@@ -26,4 +32,55 @@ def warm() -> None:
     classes.install()
 
 
-_LAZY: tuple[str, ...] = ()
+class _Deferred(ModuleType):
+    """Stands in for a module until somebody reads from it.
+
+    The standard library's lazy loader would not do: an import statement alone makes it load.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") and name != "__path__":
+            raise AttributeError(name)
+        del sys.modules[self.__name__]
+        real = importlib.import_module(self.__name__)
+        vars(self).update(vars(real))
+        return getattr(real, name)
+
+
+def _defer(name: str) -> None:
+    found = importlib.util.find_spec(name)
+    if found is not None and name not in sys.modules:
+        stand_in = _Deferred(name)
+        stand_in.__spec__, stand_in.__file__ = found, found.origin
+        sys.modules[name] = stand_in
+
+
+# Importing these starts threads, and a process with threads must not be forked: they are imported when first used.
+# `magika` guesses file types for `markitdown`, with a model run by `onnxruntime`.
+_THREADED = ("magika",)
+
+# What flows import while they run, beyond what lfx imports to load them: learned by running Langflow's starter flows
+# and asking each sandbox what it had to import (`preload_report` in a spec).
+_LAZY = (
+    "anyio._backends._asyncio",
+    "jiter",
+    "langchain_core.messages.block_translators.langchain_v0",
+    "langchain_core.tracers.context",
+    "langchain_core.tracers.run_collector",
+    "langchain_core.tracers.stdout",
+    "langchain_openai",
+    "lfx.base.models.llm_callback_utils",
+    "lfx.base.models.model_remediation",
+    "lfx.base.tools.component_tool",
+    "lfx.components.models_and_agents.structured_output",
+    "lfx.components.models_and_agents.structured_output.structured_output_orchestrator",
+    "lfx.memory.stubs",
+    "lfx.observability_llm_metrics",
+    "lfx.utils.version",
+    "numpy.rec",
+    "openai.resources",
+    "pandas.core.methods.to_dict",
+    "pandas.io.formats.string",
+    "tabulate",
+    "tiktoken_ext",
+)

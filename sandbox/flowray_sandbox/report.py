@@ -106,7 +106,7 @@ class Voice(EventManager):
 
 def text_of(logged: Any) -> str:
     """A log's message as text: components log records and lists, too."""
-    return logged if isinstance(logged, str) else json_of(logged).contents.decode()
+    return logged if isinstance(logged, str) else _text(logged).decode()
 
 
 def result_json(result: Any) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import sys
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NoReturn
 
@@ -39,6 +40,7 @@ def _serve(channel: Channel, on_spec: OnSpec) -> None:
     loop = asyncio.new_event_loop()
     spec, blobs = channel.read_spec()
     on_spec(spec)
+    preloaded = set(sys.modules) if spec.get("preload_report") else None
     try:
         answer = _do(loop, spec, blobs, channel)
     except JobFailedError as failure:
@@ -48,6 +50,8 @@ def _serve(channel: Channel, on_spec: OnSpec) -> None:
     except BaseException as cause:  # noqa: BLE001 - whatever it is, the host must hear of it
         channel.finish(ERROR, component_failed(cause).answer())
     else:
+        if preloaded is not None:
+            answer = {**answer, "imported": sorted(set(sys.modules) - preloaded)}
         channel.finish(RESULT, answer)
 
 
