@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-import flowray
 from tests.kit.door import Door, Refused
 from tests.kit.llm import Llm
 from tests.kit.reference import Reference
@@ -46,7 +45,6 @@ LACKING = {
     "Meeting Summary": ({"AAITranscriber-ms", "MemoryBase-meeting"}, ""),
     "Vector Store RAG": ({"Knowledge-vLJOb"}, "knowledge base"),
 }
-ALL = sorted((*RUNNING, *NEEDING_A_FILE, *LACKING))
 
 
 def prepared(name: str, web: Web) -> dict[str, Any]:
@@ -58,18 +56,7 @@ def prepared(name: str, web: Web) -> dict[str, Any]:
 
 
 def test_every_starter_is_accounted_for() -> None:
-    assert sorted(starters()) == ALL
-
-
-@pytest.mark.parametrize("name", ALL)
-def test_a_starter_loads_checks_and_plans(name: str) -> None:
-    flow = flowray.load(starters()[name])
-
-    findings = flowray.check(flow)
-    plan = flowray.plan(flow)
-
-    assert [finding for finding in findings if finding.severity == "error"] == []
-    assert sorted(node for step in plan.steps for node in step.nodes) == sorted(node.id for node in flow.nodes)
+    assert sorted(starters()) == sorted((*RUNNING, *NEEDING_A_FILE, *LACKING))
 
 
 @pytest.mark.parametrize("name", RUNNING)
