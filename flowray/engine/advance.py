@@ -67,7 +67,7 @@ def _after_run_event(
         case CancelRequested(reason=reason):
             return _decided(state, FinishRun(status="cancelled", kind="cancelled", error=reason))
         case RunFinished():
-            return replace(state, verdict=_verdict_of(event)), ()
+            return replace(state, verdict=FinishRun.of(event)), ()
         case RunAccepted() | RunPaused() | RunResumed():
             return state, ()
         case _:
@@ -162,28 +162,9 @@ def _after_failure(state: State, failed: StepFailed, phase: Asked | Started) -> 
     if failed.retryable and phase.attempt < MOST_ATTEMPTS:
         again = phase.attempt + 1
         return state.with_phase(failed.step, Asked(again)), (state.start_of(failed.step, again),)
-    verdict = FinishRun(
-        status="failed",
-        error=failed.error,
-        kind=failed.kind,
-        node=failed.node,
-        error_type=failed.error_type,
-        traceback=failed.traceback,
-    )
-    return _decided(state.with_phase(failed.step, Over()), verdict)
+    return _decided(state.with_phase(failed.step, Over()), FinishRun.of(failed))
 
 
 def _decided(state: State, verdict: FinishRun) -> Next:
     stops = tuple(StopStep(step=step) for step in state.running)
     return replace(state, verdict=verdict), (*stops, verdict)
-
-
-def _verdict_of(finished: RunFinished) -> FinishRun:
-    return FinishRun(
-        status=finished.status,
-        error=finished.error,
-        kind=finished.kind,
-        node=finished.node,
-        error_type=finished.error_type,
-        traceback=finished.traceback,
-    )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field as _field
 
-from flowray.engine.events import FailureKind, RunStatus
+from flowray.engine.events import FailureKind, RunFinished, RunStatus, StepFailed
 from flowray.engine.values import Value
 from flowray.flow.types import Json, NodeId
 from flowray.plan.types import StepId
@@ -44,5 +44,16 @@ class FinishRun:
     error_type: str = ""
     traceback: str = ""
 
+    @classmethod
+    def of(cls, event: RunFinished | StepFailed) -> FinishRun:
+        """The verdict that a journal's last event records, or that a failed step leads to."""
+        status = event.status if isinstance(event, RunFinished) else "failed"
+        return cls(status=status, **{name: getattr(event, name) for name in _FAILURE})
 
+    def as_event(self) -> RunFinished:
+        """The event that records it."""
+        return RunFinished(status=self.status, **{name: getattr(self, name) for name in _FAILURE})
+
+
+_FAILURE = ("error", "kind", "node", "error_type", "traceback")
 Command = StartStep | StopStep | FinishRun

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import field as _field
 from typing import Protocol
@@ -73,8 +73,8 @@ class RunRequest:
 class Steps(Protocol):
     """Runs steps; a failed step is an event, never an exception."""
 
-    def run(self, request: RunRequest, step: StartStep) -> AsyncIterator[Sequence[StepEvent]]:
+    def run(self, request: RunRequest, step: StartStep) -> AsyncGenerator[Sequence[StepEvent], None]:
         """Start a step; its events come in batches, StepStarted first, exactly one StepFinished or StepFailed last.
 
-        Closing the iterator cancels the step.
+        Closing the generator cancels the step.
         """

@@ -1,0 +1,103 @@
+"""What happens in one run, numbered and written to the journal: at once, behind the run, or at its end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Literal
+
+from flowray.engine.events import Event, Recorded, RunId
+from flowray.engine.ports import Journal
+from flowray.errors import FlowRayError
+
+log = logging.getLogger(__name__)
+
+Durability = Literal["strict", "pipelined", "relaxed"]
+"""How far the journal may lag behind a run.
+
+strict     an event is written before anything follows from it: nothing that has an effect is ever forgotten.
+pipelined  events are written in order, some milliseconds behind; the run's end is written before its answer goes out.
+relaxed    all events are written at the end in one go; a crash forgets the run, and a journal that cannot be
+           reached does not fail it.
+"""
+
+LINGER_S = 0.02
+# A run of a hundred thousand tokens should not be kept in memory, however relaxed its journal.
+_MOST_UNWRITTEN = 2_000
+
+
+class Ledger:
+    """Numbers the events of one run. `last_seq` is the number of the last one there was before."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        *,
+        tenant: str,
+        run: RunId,
+        durability: Durability,
+        clock: Callable[[], float],
+        last_seq: int = 0,
+    ) -> None:
+        self._journal = journal
+        self._tenant = tenant
+        self._run = run
+        self._durability = durability
+        self._clock = clock
+        self._seq = last_seq
+        self._unwritten: list[Recorded] = []
+        self._writing: asyncio.Task[None] | None = None
+        self._soon: asyncio.TimerHandle | None = None
+
+    def note(self, event: Event) -> Recorded:
+        """Number an event; `settle` sees to it that it is written."""
+        self._seq += 1
+        recorded = Recorded(seq=self._seq, at=self._clock(), run=self._run, event=event)
+        self._unwritten.append(recorded)
+        return recorded
+
+    async def settle(self) -> None:
+        """Return when what was noted is as safe as the run's durability asks for."""
+        if self._durability == "strict":
+            await self._written()
+        elif self._durability == "pipelined" or len(self._unwritten) > _MOST_UNWRITTEN:
+            self._write_soon()
+
+    async def close(self) -> None:
+        """Write what is left."""
+        if self._soon is not None:
+            self._soon.cancel()
+        try:
+            await self._written()
+        except FlowRayError as error:
+            if self._durability != "relaxed":
+                raise
+            facts = {"tenant": self._tenant, "run": self._run, "reason": error.message}
+            log.warning("Run not recorded", extra={"action": "run_not_recorded", **facts})
+
+    def _write_soon(self) -> None:
+        if self._writing is not None and self._writing.done():
+            done, self._writing = self._writing, None
+            done.result()  # raises what went wrong behind the run
+        if self._writing is None and self._soon is None:
+            self._soon = asyncio.get_running_loop().call_later(LINGER_S, self._write)
+
+    def _write(self) -> asyncio.Task[None]:
+        self._soon = None
+        self._writing = asyncio.create_task(self._append(), name=f"journal of run {self._run}")
+        return self._writing
+
+    async def _written(self) -> None:
+        """Wait until nothing is unwritten. A write is never cancelled: nobody could say whether it was done."""
+        if self._writing is not None:
+            writing, self._writing = self._writing, None
+            await asyncio.shield(writing)
+        if self._unwritten:
+            await asyncio.shield(self._write())
+
+    async def _append(self) -> None:
+        while self._unwritten:
+            batch = tuple(self._unwritten)
+            await self._journal.append(self._tenant, batch)
+            del self._unwritten[: len(batch)]

@@ -1,0 +1,112 @@
+"""The engine: takes requests, drives their runs, and tells what happens."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+
+from flowray.engine.advance import replay
+from flowray.engine.drive import RETRY_PAUSES_S, Drive, Publish
+from flowray.engine.events import Event, Recorded, RunAccepted, RunFinished, RunStarted, StepFailed
+from flowray.engine.ledger import Durability, Ledger
+from flowray.engine.ports import Journal, RunRequest, Steps
+from flowray.engine.state import State
+
+# How many batches of events a slow reader may lag behind before its run waits for it.
+_LAG = 64
+
+
+class Engine:
+    """Runs requests. `name` is this engine's in the journals; `durability` how far those may lag behind."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        steps: Steps,
+        *,
+        name: str,
+        clock: Callable[[], float] = time.time,
+        durability: Durability = "pipelined",
+        retry_pauses_s: Sequence[float] = RETRY_PAUSES_S,
+    ) -> None:
+        self._journal = journal
+        self._steps = steps
+        self._name = name
+        self._clock = clock
+        self._durability: Durability = durability
+        self._retry_pauses_s = retry_pauses_s
+
+    def run(self, request: RunRequest) -> AsyncGenerator[Recorded, None]:
+        """The run's events as they come. Closing the generator, or cancelling who waits for it, cancels the run."""
+        return self.resume(request, ())
+
+    async def execute(self, request: RunRequest) -> tuple[Recorded, ...]:
+        """Run to the end; all events."""
+        told: list[Recorded] = []
+
+        async def keep(events: Sequence[Recorded]) -> None:
+            told.extend(events)
+
+        await self._drive(request, (), keep)
+        return tuple(told)
+
+    async def resume(self, request: RunRequest, recorded: Sequence[Recorded]) -> AsyncGenerator[Recorded, None]:
+        """Go on with a run whose engine is gone, from its journal; only the new events are told.
+
+        What was finished stays finished, what was asked for and did not start is asked for again. A step that had
+        started is lost and fails the run: nobody knows what it has done, so it may not be done twice.
+        """
+        told: asyncio.Queue[Sequence[Recorded]] = asyncio.Queue(_LAG)
+        driving = asyncio.create_task(self._drive(request, recorded, told.put), name=f"run {request.run}")
+        # Wakes the reader when the run is over; a full queue wakes it anyway.
+        driving.add_done_callback(lambda _: None if told.full() else told.put_nowait(()))
+        try:
+            while not (driving.done() and told.empty()):
+                for one in await told.get():
+                    yield one
+            driving.result()
+        finally:
+            driving.cancel("The caller went away.")
+            await asyncio.wait([driving])
+            if not driving.cancelled():
+                driving.exception()  # raised above, unless the reader had gone before
+
+    async def _drive(self, request: RunRequest, past: Sequence[Recorded], publish: Publish) -> None:
+        if past and isinstance(past[-1].event, RunFinished):
+            return
+        start = State.start(request.plan, only_nodes=request.only_nodes, context=request.context)
+        state = replay(start, past)
+        ledger = Ledger(
+            self._journal,
+            tenant=request.tenant,
+            run=request.run,
+            durability=self._durability,
+            clock=self._clock,
+            last_seq=past[-1].seq if past else 0,
+        )
+        drive = Drive(
+            request,
+            state=state,
+            steps=self._steps,
+            ledger=ledger,
+            publish=publish,
+            retry_pauses_s=self._retry_pauses_s,
+        )
+        await drive.go(self._first(state) if past else [_accepted(request), RunStarted(engine=self._name)])
+
+    def _first(self, state: State) -> Sequence[Event]:
+        """How this engine goes on with another's run."""
+        why = "The engine that ran this step is gone; the step may have run, so it is not run again."
+        lost = [StepFailed(step=step, kind="lost", error=why) for step in state.started]
+        return lost or [RunStarted(engine=self._name)]
+
+
+def _accepted(request: RunRequest) -> RunAccepted:
+    return RunAccepted(
+        tenant=request.tenant,
+        flow=request.flow_id,
+        flow_name=request.flow.name,
+        version=request.plan.flow_digest,
+        session=request.session,
+    )

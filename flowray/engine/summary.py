@@ -1,0 +1,45 @@
+"""What a run was, in one line: for lists of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from flowray.engine.events import Recorded, RunAccepted, RunFinished, RunId, RunStatus
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunSummary:
+    """One run of a tenant. `status` is "running" until its last event; times are seconds since the epoch."""
+
+    run: RunId
+    flow: str
+    flow_name: str
+    version: str
+    session: str
+    accepted_at: float
+    status: RunStatus | Literal["running"] = "running"
+    finished_at: float | None = None
+    error: str = ""
+
+
+def summary(recorded: Iterable[Recorded]) -> RunSummary | None:
+    """The run of these events; None when they do not begin at its beginning."""
+    found: RunSummary | None = None
+    for one in recorded:
+        match one.event:
+            case RunAccepted() as accepted:
+                found = RunSummary(
+                    run=one.run,
+                    flow=accepted.flow,
+                    flow_name=accepted.flow_name,
+                    version=accepted.version,
+                    session=accepted.session,
+                    accepted_at=one.at,
+                )
+            case RunFinished(status=status, error=error) if found is not None:
+                found = replace(found, status=status, error=error, finished_at=one.at)
+            case _:
+                continue
+    return found

@@ -1,0 +1,247 @@
+import asyncio
+from collections.abc import Sequence
+from contextlib import aclosing
+
+import pytest
+
+from flowray.engine.events import Event, NodeFinished, Recorded, RunAccepted, RunFinished, StepFailed, StepStarted
+from flowray.engine.fake import FakeSteps
+from flowray.engine.ledger import Durability
+from flowray.errors import RunnerUnavailableError, StoreUnavailableError
+from flowray.flow.types import NodeId
+from flowray.plan.types import Step, StepId
+from flowray.stores.memory_journal import MemoryJournal
+from tests.unit.build import plan_of
+from tests.unit.engine.events import failed, finished, gave, started, text
+from tests.unit.engine.requests import RUN, TENANT, end_of, engine, journaled, kinds, request
+
+A, B = StepId("a"), StepId("b")
+
+
+async def test_a_run_is_told_from_its_acceptance_to_its_end() -> None:
+    told = await engine(FakeSteps()).execute(request(plan_of(a="")))
+    assert kinds(told) == [
+        "run_accepted",
+        "run_started",
+        "step_queued",
+        "step_started",
+        "node_started",
+        "node_finished",
+        "step_finished",
+        "run_finished",
+    ]
+    assert [one.seq for one in told] == list(range(1, 9))
+    assert {(one.at, one.run) for one in told} == {(1.5, RUN)}
+    assert told[0].event == RunAccepted(
+        tenant=TENANT, flow="flow-1", flow_name="Test flow", version="test", session="s"
+    )
+
+
+async def test_values_go_from_step_to_step() -> None:
+    steps = FakeSteps()
+    await engine(steps).execute(request(plan_of(a="", b="a")))
+    assert [dict(command.upstream) for command in steps.commands] == [{}, {NodeId("a"): {"out": text("a")}}]
+
+
+async def test_branches_run_at_the_same_time() -> None:
+    steps = FakeSteps(held=["a", "b"])
+    async with aclosing(engine(steps).run(request(plan_of(a="", b="", c="a b")))) as told:
+        reading = asyncio.create_task(_all(told))
+        await steps.running("a")
+        await steps.running("b")
+        steps.release("a")
+        steps.release("b")
+        assert end_of(await reading).status == "succeeded"
+
+
+@pytest.mark.parametrize("durability", ["strict", "pipelined", "relaxed"])
+async def test_the_journal_holds_what_was_told(durability: Durability) -> None:
+    journal = MemoryJournal()
+    told = await engine(FakeSteps(), journal, durability=durability).execute(request(plan_of(a="", b="a", c="a")))
+    assert tuple(await journaled(journal)) == told
+
+
+async def test_a_strict_journal_knows_of_a_step_before_it_starts() -> None:
+    journal, steps = MemoryJournal(), FakeSteps(held=["a"])
+    run = engine(steps, journal, durability="strict").run(request(plan_of(a="")))
+    reading = asyncio.create_task(_all(run))
+    await steps.running("a")
+    assert kinds(await journaled(journal)) == ["run_accepted", "run_started", "step_queued", "step_started"]
+    steps.release("a")
+    await reading
+
+
+async def test_a_pipelined_journal_is_written_while_the_run_goes_on() -> None:
+    journal, steps = CountingJournal(), FakeSteps(held=["a"])
+    reading = asyncio.create_task(_all(engine(steps, journal).run(request(plan_of(a="")))))
+    await journal.written.wait()
+    assert not reading.done()
+    steps.release("a")
+    await reading
+
+
+async def test_a_short_run_is_one_append() -> None:
+    journal = CountingJournal()
+    await engine(FakeSteps(), journal).execute(request(plan_of(a="", b="a")))
+    assert journal.appended == [13]
+
+
+async def test_a_failing_step_fails_the_run_and_stops_the_others() -> None:
+    steps = FakeSteps({"a": [[started("a")], [failed("a", "no key")]]}, held=["a", "b"])
+    running = asyncio.create_task(engine(steps).execute(request(plan_of(a="", b=""))))
+    await steps.running("b")
+    steps.release("a")
+    told = await running
+    assert end_of(told) == RunFinished(status="failed", error="no key", kind="component")
+    assert steps.cancelled == ["b"]
+
+
+async def test_a_step_that_found_no_runner_is_tried_again() -> None:
+    steps = FakeSteps({"a": [[failed("a", retryable=True)]], "a#2": [RunnerUnavailableError("still none")]})
+    told = await engine(steps).execute(request(plan_of(a="")))
+    assert end_of(told).status == "succeeded"
+    assert [command.attempt for command in steps.commands] == [1, 2, 3]
+
+
+async def test_an_error_after_the_start_of_a_step_is_not_tried_again() -> None:
+    steps = FakeSteps({"a": [[started("a")], RunnerUnavailableError("gone")]})
+    told = await engine(steps).execute(request(plan_of(a="")))
+    assert end_of(told) == RunFinished(status="failed", error="gone", kind="lost")
+
+
+async def test_a_step_that_goes_silent_is_lost() -> None:
+    steps = FakeSteps({"a": [[started("a")]]})
+    told = await engine(steps).execute(request(plan_of(a="")))
+    assert end_of(told).kind == "lost"
+    assert "went silent" in end_of(told).error
+
+
+async def test_cancelling_the_caller_cancels_the_run_and_records_it() -> None:
+    journal, steps = MemoryJournal(), FakeSteps(held=["a"])
+    running = asyncio.create_task(engine(steps, journal).execute(request(plan_of(a=""))))
+    await steps.running("a")
+    running.cancel("enough")
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert steps.cancelled == ["a"]
+    assert end_of(await journaled(journal)) == RunFinished(status="cancelled", kind="cancelled", error="enough")
+
+
+async def test_a_reader_that_leaves_cancels_its_run() -> None:
+    journal, steps = MemoryJournal(), FakeSteps(held=["a"])
+    async with aclosing(engine(steps, journal).run(request(plan_of(a="")))) as told:
+        async for one in told:
+            if isinstance(one.event, StepStarted):
+                break
+    assert end_of(await journaled(journal)).status == "cancelled"
+    assert steps.cancelled == ["a"]
+
+
+async def test_a_slow_reader_gets_everything() -> None:
+    many = [[gave("a", out=str(number))] for number in range(300)]
+    steps = FakeSteps({"a": [[started("a")], *many, [finished("a")]]})
+    told = []
+    async for one in engine(steps).run(request(plan_of(a=""))):
+        await asyncio.sleep(0)
+        told.append(one)
+    assert sum(isinstance(one.event, NodeFinished) for one in told) == 300
+    assert end_of(told).status == "succeeded"
+
+
+@pytest.mark.parametrize("durability", ["strict", "pipelined"])
+async def test_a_journal_that_cannot_be_reached_ends_the_run(durability: Durability) -> None:
+    with pytest.raises(StoreUnavailableError):
+        await engine(FakeSteps(), BrokenJournal(), durability=durability).execute(request(plan_of(a="")))
+
+
+async def test_a_relaxed_run_answers_without_its_journal() -> None:
+    told = await engine(FakeSteps(), BrokenJournal(), durability="relaxed").execute(request(plan_of(a="")))
+    assert end_of(told).status == "succeeded"
+
+
+async def test_a_mistake_in_the_engines_surroundings_is_raised_and_recorded() -> None:
+    journal = MemoryJournal()
+    steps = FakeSteps({"a": [[started("a")], ZeroDivisionError("oops")]})
+    with pytest.raises(ZeroDivisionError):
+        await engine(steps, journal).execute(request(plan_of(a="")))
+    assert end_of(await journaled(journal)) == RunFinished(
+        status="failed", error="FlowRay could not go on with the run: oops"
+    )
+
+
+async def test_a_plan_that_cannot_go_on_ends_the_run() -> None:
+    plan = plan_of(a="")
+    knot = type(plan)(
+        flow_digest="test", fusion="none", steps=(Step(id=A, nodes=(NodeId("a"),), needs=(A,)),), edges=()
+    )
+    told = await engine(FakeSteps()).execute(request(knot))
+    assert end_of(told) == RunFinished(status="failed", error="The plan's steps wait for one another: `a`.")
+
+
+async def test_a_run_goes_on_after_its_last_finished_step() -> None:
+    journal = MemoryJournal()
+    past = await recorded(journal, *(await _first_events()), gave("a", out="from before"), finished("a"))
+    steps = FakeSteps()
+    told = [one async for one in engine(steps, journal, name="engine-2").resume(request(plan_of(a="", b="a")), past)]
+    assert [dict(command.upstream) for command in steps.commands] == [{NodeId("a"): {"out": text("from before")}}]
+    assert await journaled(journal) == [*past, *told]
+    assert end_of(told).status == "succeeded"
+
+
+async def test_a_run_that_was_only_accepted_starts_from_there() -> None:
+    journal = MemoryJournal()
+    past = await recorded(journal, (await _first_events())[0])
+    told = [one async for one in engine(FakeSteps(), journal).resume(request(plan_of(a="")), past)]
+    assert kinds(told)[0] == "run_started"
+    assert end_of(told).status == "succeeded"
+
+
+async def test_a_step_that_ran_when_its_engine_died_is_lost() -> None:
+    journal = MemoryJournal()
+    past = await recorded(journal, *(await _first_events()), started("a"))
+    told = [one async for one in engine(FakeSteps(), journal).resume(request(plan_of(a="", b="")), past)]
+    assert isinstance(told[0].event, StepFailed)
+    assert end_of(told).kind == "lost"
+
+
+async def test_a_finished_run_is_left_alone() -> None:
+    journal = MemoryJournal()
+    past = await engine(FakeSteps(), journal).execute(request(plan_of(a="")))
+    assert [one async for one in engine(FakeSteps(), journal).resume(request(plan_of(a="")), past)] == []
+
+
+class CountingJournal(MemoryJournal):
+    """Knows how many events each append brought."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.appended: list[int] = []
+        self.written = asyncio.Event()
+
+    async def append(self, tenant: str, events: Sequence[Recorded]) -> None:
+        self.appended.append(len(events))
+        await super().append(tenant, events)
+        self.written.set()
+
+
+class BrokenJournal(MemoryJournal):
+    """A journal whose store is away."""
+
+    async def append(self, tenant: str, events: Sequence[Recorded]) -> None:
+        del tenant, events
+        raise StoreUnavailableError("no answer")
+
+
+async def _all(told: object) -> list[Recorded]:
+    return [one async for one in told]  # type: ignore[attr-defined]  # any generator of events
+
+
+async def _first_events() -> list[Event]:
+    told = await engine(FakeSteps()).execute(request(plan_of(a="")))
+    return [one.event for one in told[:3]]
+
+
+async def recorded(journal: MemoryJournal, *events: Event) -> list[Recorded]:
+    past = [Recorded(seq=seq, at=1.0, run=RUN, event=event) for seq, event in enumerate(events, 1)]
+    await journal.append(TENANT, past)
+    return past
