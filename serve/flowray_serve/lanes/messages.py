@@ -14,7 +14,7 @@ from flowray.plan.types import Plan
 
 
 class Drawing(NamedTuple):
-    """To the Runner, once per flow: a flow with its plan, under a key that later starts refer to."""
+    """To the Runner: a flow with its plan, under a key that later starts refer to (see `shelf`)."""
 
     key: int
     flow: Flow
@@ -44,18 +44,11 @@ class Happened(NamedTuple):
     last: bool
 
 
-class Forgotten(NamedTuple):
-    """To the engine: the call was not started, since the Runner no longer has its drawing."""
-
-    call: int
-    drawing: int
-
-
 class Leaving(NamedTuple):
     """To the engine: what runs will be finished, but nothing new is taken."""
 
 
-Message = Drawing | Start | Cancel | Happened | Forgotten | Leaving
+Message = Drawing | Start | Cancel | Happened | Leaving
 
 
 def encode(message: Message) -> bytes:

@@ -1,7 +1,7 @@
 """Both ends of a lane prove that they know the service's secret before either unpickles a byte of the other.
 
-Runner: a nonce. Engine: a nonce of its own and its proof over both. Runner: its proof over both. A proof names the side that gives
-it, so that neither can be answered with its own words.
+Runner: a nonce. Engine: a nonce of its own and its proof over both. Runner: its proof over both. A proof names the side
+that gives it, so that neither can be answered with its own words.
 """
 
 from __future__ import annotations

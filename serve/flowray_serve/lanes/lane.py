@@ -1,0 +1,162 @@
+"""The engine's end of one lane."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import replace
+from typing import Any, cast
+
+from flowray.engine.commands import StartStep
+from flowray.engine.events import StepEvent, StepFailed, StepStarted
+from flowray.engine.ports import RunRequest
+from flowray.flow.types import Flow
+from flowray.plan.types import Plan
+from flowray.stores.places import Place
+from flowray_serve.lanes import address as addresses
+from flowray_serve.lanes.frames import FRAME_LIMIT_BYTES, LaneError, Unframer, frame
+from flowray_serve.lanes.messages import Cancel, Drawing, Happened, Leaving, Message, Start, decode, encode
+from flowray_serve.lanes.proof import HANDSHAKE_LIMIT_BYTES, Claim
+from flowray_serve.lanes.shelf import Shelf
+
+_HANDSHAKE_S = 5.0
+_NO_FLOW: Any = None  # the request travels without its flow and plan: they are on the shelf
+
+
+class _Call:
+    """One step under way."""
+
+    def __init__(self) -> None:
+        self.events: asyncio.Queue[Happened] = asyncio.Queue()
+        self.started = False
+
+
+class Lane(asyncio.Protocol):
+    """A connection to one Runner.
+
+    `busy` counts the steps that hold room on it, for those who share the room out. `on_leaving` is called when the
+    Runner takes nothing more, `on_end` when the connection is gone.
+    """
+
+    def __init__(
+        self, place: Place, *, secret: bytes, on_leaving: Callable[[Lane], None], on_end: Callable[[Lane], None]
+    ) -> None:
+        self.place = place
+        self.busy = 0
+        self._secret = secret
+        self._on_leaving = on_leaving
+        self._on_end = on_end
+        self._claim: Claim | None = None
+        self._unframer = Unframer(HANDSHAKE_LIMIT_BYTES)
+        self._calls: dict[int, _Call] = {}
+        self._numbers = itertools.count(1)
+        self._drawings: Shelf[tuple[int, int], tuple[int, Flow, Plan]] = Shelf()
+        self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._transport: asyncio.Transport | None = None
+
+    async def connect(self) -> None:
+        """Open the lane; `LaneError` or `OSError` when that cannot be."""
+        try:
+            async with asyncio.timeout(_HANDSHAKE_S):
+                await addresses.connect(self.place.address, lambda: self)
+                await self._ready
+        except BaseException:
+            self.close()
+            raise
+
+    async def run(self, request: RunRequest, step: StartStep) -> AsyncGenerator[Sequence[StepEvent], None]:
+        """Run a step there. Closing the generator cancels the step."""
+        if self._transport is None or self._transport.is_closing():
+            yield (_failure(step, self.place, started=False),)
+            return
+        number, call = next(self._numbers), _Call()
+        self._calls[number] = call
+        self._send(Start(number, self._draw(request), replace(request, flow=_NO_FLOW, plan=_NO_FLOW), step))
+        last = False
+        try:
+            while not last:
+                _, events, last = await call.events.get()
+                if not events:
+                    events = (_failure(step, self.place, started=call.started),)
+                call.started = call.started or isinstance(events[0], StepStarted)
+                yield events
+        finally:
+            del self._calls[number]
+            if not last:
+                self._send(Cancel(number))
+
+    def close(self) -> None:
+        """End the lane."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See `asyncio.Protocol`."""
+        addresses.notice_death(transport)
+        self._transport = cast("asyncio.Transport", transport)
+
+    def connection_lost(self, _: Exception | None) -> None:
+        """See `asyncio.Protocol`."""
+        if not self._ready.done():
+            self._ready.set_exception(LaneError("The Runner closed the lane before it was open."))
+        for number, call in self._calls.items():
+            call.events.put_nowait(Happened(number, (), last=True))
+        self._on_end(self)
+
+    def data_received(self, data: bytes) -> None:
+        """See `asyncio.Protocol`."""
+        try:
+            for payload in self._unframer.feed(data):
+                self._take(payload)
+        except LaneError as error:
+            if not self._ready.done():
+                self._ready.set_exception(error)
+            self.close()
+
+    def _take(self, payload: bytes) -> None:
+        if not self._ready.done():
+            self._shake_hands(payload)
+            return
+        match decode(payload):
+            case Happened(call=number) as happened if number in self._calls:
+                self._calls[number].events.put_nowait(happened)
+            case Leaving():
+                self._on_leaving(self)
+
+    def _shake_hands(self, payload: bytes) -> None:
+        if self._claim is None:
+            self._claim = Claim(self._secret, payload)
+            self._write(self._claim.payload)
+            return
+        self._claim.check(payload)
+        self._unframer.limit = FRAME_LIMIT_BYTES
+        self._ready.set_result(None)
+
+    def _draw(self, request: RunRequest) -> int:
+        """Return the key of the request's flow, after sending it if the Runner does not have it."""
+        identity = (id(request.flow), id(request.plan))  # the shelf holds both, so no other object gets their ids
+        drawn = self._drawings.get(identity)
+        if drawn is not None:
+            return drawn[0]
+        key = next(self._numbers)
+        payload = encode(Drawing(key, request.flow, request.plan))
+        self._drawings.put(identity, (key, request.flow, request.plan), len(payload))
+        self._write(payload)
+        return key
+
+    def _send(self, message: Message) -> None:
+        self._write(encode(message))
+
+    def _write(self, payload: bytes) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(frame(payload))
+
+
+def _failure(step: StartStep, place: Place, *, started: bool) -> StepFailed:
+    """What to say of a step whose Runner is gone. A Runner says StepStarted before it hands the step to a sandbox."""
+    if started:
+        error = f"Runner `{place.name}` died while it ran the step."
+        return StepFailed(step=step.step, kind="lost", error=error)
+    error = f"Runner `{place.name}` died before it ran the step."
+    return StepFailed(step=step.step, kind="unavailable", error=error, retryable=True)

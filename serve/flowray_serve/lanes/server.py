@@ -1,0 +1,171 @@
+"""The Runner's end of its lanes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from typing import cast
+
+from flowray.engine.events import StepEvent, StepFailed, StepFinished
+from flowray.engine.ports import RunRequest, Steps
+from flowray.flow.types import Flow
+from flowray.plan.types import Plan
+from flowray_serve.lanes import address as addresses
+from flowray_serve.lanes.frames import FRAME_LIMIT_BYTES, LaneError, Unframer, frame
+from flowray_serve.lanes.messages import Cancel, Drawing, Happened, Leaving, Message, Start, decode, encode
+from flowray_serve.lanes.proof import HANDSHAKE_LIMIT_BYTES, Challenge
+from flowray_serve.lanes.shelf import Shelf
+
+log = logging.getLogger(__name__)
+
+
+class LaneServer:
+    """Offers `steps` to every engine that knows the secret."""
+
+    def __init__(self, steps: Steps, *, secret: bytes) -> None:
+        self.steps = steps
+        self.secret = secret
+        self.lanes: set[_EngineLane] = set()
+        self.leaving = False
+        self._server: asyncio.Server | None = None
+
+    async def listen(self, address: str) -> str:
+        """Open for engines; return the address to announce."""
+        self._server, announced = await addresses.listen(address, lambda: _EngineLane(self))
+        return announced
+
+    @property
+    def running(self) -> int:
+        """How many steps are running."""
+        return sum(len(lane.calls) for lane in self.lanes)
+
+    async def drain(self, *, within_s: float) -> None:
+        """Take nothing new; wait for what runs."""
+        self.leaving = True
+        for lane in self.lanes:
+            lane.send(Leaving())
+        calls = [call for lane in self.lanes for call in lane.calls.values()]
+        if calls:
+            await asyncio.wait(calls, timeout=within_s)
+
+    async def close(self) -> None:
+        """End all lanes and cancel what runs."""
+        if self._server is not None:
+            self._server.close()
+        calls = [call for lane in self.lanes for call in lane.calls.values()]
+        for lane in tuple(self.lanes):
+            lane.close()
+        if calls:
+            await asyncio.wait(calls)
+
+
+class _EngineLane(asyncio.Protocol):
+    """The lane of one engine. What the engine asked for dies with it: its journal is what outlives it."""
+
+    def __init__(self, server: LaneServer) -> None:
+        self.calls: dict[int, asyncio.Task[None]] = {}
+        self._server = server
+        self._challenge = Challenge(server.secret)
+        self._proven = False
+        self._unframer = Unframer(HANDSHAKE_LIMIT_BYTES)
+        self._drawings: Shelf[int, tuple[Flow, Plan]] = Shelf()
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See `asyncio.Protocol`."""
+        addresses.notice_death(transport)
+        self._transport = cast("asyncio.Transport", transport)
+        self._write(self._challenge.nonce)
+
+    def connection_lost(self, _: Exception | None) -> None:
+        """See `asyncio.Protocol`."""
+        self._server.lanes.discard(self)
+        self._writable.set()
+        for call in self.calls.values():
+            call.cancel()
+
+    def pause_writing(self) -> None:
+        """See `asyncio.Protocol`."""
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        """See `asyncio.Protocol`."""
+        self._writable.set()
+
+    def data_received(self, data: bytes) -> None:
+        """See `asyncio.Protocol`."""
+        try:
+            for payload in self._unframer.feed(data):
+                self._take(payload)
+        except LaneError as error:
+            log.warning("Lane refused", extra={"action": "lane_refused", "reason": str(error)})
+            self.close()
+
+    def send(self, message: Message) -> None:
+        """Tell the engine; a lane that is gone takes the message with it."""
+        self._write(encode(message))
+
+    def close(self) -> None:
+        """End the lane once what was said is out."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def _take(self, payload: bytes) -> None:
+        if not self._proven:
+            self._welcome(payload)
+            return
+        match decode(payload):
+            case Drawing(key=key, flow=flow, plan=plan):
+                self._drawings.put(key, (flow, plan), len(payload))
+            case Start() as start if self._server.leaving:
+                self.send(Happened(start.call, (_too_late(start),), last=True))
+            case Start() as start:
+                task = asyncio.create_task(
+                    self._carry_out(start), name=f"step {start.step.step} of {start.request.run}"
+                )
+                self.calls[start.call] = task
+                task.add_done_callback(lambda _: self.calls.pop(start.call, None))
+            case Cancel(call=call) if call in self.calls:
+                self.calls[call].cancel()
+
+    def _welcome(self, payload: bytes) -> None:
+        self._write(self._challenge.answer(payload))
+        self._proven = True
+        self._unframer.limit = FRAME_LIMIT_BYTES
+        self._server.lanes.add(self)
+
+    def _write(self, payload: bytes) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(frame(payload))
+
+    async def _carry_out(self, start: Start) -> None:
+        try:
+            happening = self._server.steps.run(self._whole(start), start.step)
+            async with aclosing(happening):
+                async for events in happening:
+                    self.send(Happened(start.call, tuple(events), _is_end(events)))
+                    await self._writable.wait()
+        except Exception as error:
+            log.exception("Step broke its Runner", extra={"action": "step_broke_runner", "run": start.request.run})
+            failure = StepFailed(step=start.step.step, kind="lost", error=f"The Runner failed: {error}")
+            self.send(Happened(start.call, (failure,), last=True))
+
+    def _whole(self, start: Start) -> RunRequest:
+        drawing = self._drawings.get(start.drawing)
+        if drawing is None:
+            raise LaneError("The engine started a step of a flow that it never sent.")
+        flow, plan = drawing
+        return replace(start.request, flow=flow, plan=plan)
+
+
+def _too_late(start: Start) -> StepFailed:
+    return StepFailed(step=start.step.step, kind="unavailable", error="The Runner is going away.", retryable=True)
+
+
+def _is_end(events: Sequence[StepEvent]) -> bool:
+    return bool(events) and isinstance(events[-1], StepFinished | StepFailed)
