@@ -73,20 +73,17 @@ def _run(client: Client, flow: str, progress: Progress, **options: Any) -> None:
 
 def _timeline(status: Mapping[str, Any]) -> str:
     """A row a node: where it ran, how long its step waited for a sandbox, when it started, how long it took."""
-    steps = {step["step"]: step for step in status["steps"]}
     begun = status["accepted_at"]
-    rows = []
-    for node in status["nodes"]:
-        step = steps.get(node.get("step"), {})
-        rows.append(
-            (
-                node["node"],
-                str(step.get("runner", "-")),
-                _ms(step.get("queued_s")),
-                _ms(node["started_at"] - begun if "started_at" in node else None),
-                _ms(node.get("took_s")),
-            )
+    rows = [
+        (
+            node["node"],
+            str(node.get("runner") or "-"),
+            _ms(node.get("queued_s")),
+            _ms(node["started_at"] - begun if "started_at" in node else None),
+            _ms(node.get("took_s")),
         )
+        for node in status["nodes"]
+    ]
     return table(("node", "runner", "queued", "started", "took"), rows)
 
 

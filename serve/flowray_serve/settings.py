@@ -1,0 +1,149 @@
+"""All settings: one frozen tree, read once, by the composition root only.
+
+A field `a.b` is set by the environment variable `FLOWRAY_A__B`; trees and lists take JSON. An unknown `FLOWRAY_*` variable stops the start: a misspelt
+limit that is silently not there is worse than no start.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from flowray.errors import SettingsError
+
+PREFIX = "FLOWRAY_"
+# Read by the command line, not by the service.
+CLIENT_VARIABLES = frozenset({"FLOWRAY_URL", "FLOWRAY_KEY"})
+
+Host = Annotated[str, Field(min_length=1, max_length=300)]
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RedisSettings(_Group):
+    """Where what is hot is kept."""
+
+    url: SecretStr | None = Field(None, description="A Redis or Valkey URL; unset: an embedded Valkey below the home.")
+
+
+class ObjectSettings(_Group):
+    """Where the record is kept."""
+
+    url: str | None = Field(None, description="A folder, `file://` or `s3://bucket/prefix`; unset: a folder below the home.")
+    options: dict[str, str] = Field(
+        {}, description="Options of the object store, such as `endpoint`, `region`, `access_key_id`, `secret_access_key`."
+    )
+
+
+class LimitSettings(_Group):
+    """What one step may take."""
+
+    wall_s: float = Field(300, gt=0, le=86_400, description="Seconds from its start to its end.")
+    memory_mib: int = Field(512, ge=64, le=1_048_576, description="MiB of memory of its own.")
+    cpu_s: int = Field(300, ge=1, le=86_400, description="Seconds of CPU time.")
+    open_files: int = Field(256, ge=32, le=65_536, description="Open file descriptors.")
+    processes: int = Field(64, ge=8, le=4_096, description="Threads.")
+    file_mib: int = Field(64, ge=1, le=65_536, description="MiB of one file.")
+
+
+class BodySettings(_Group):
+    """How much of a request is read."""
+
+    run_mib: int = Field(8, ge=1, le=256, description="MiB of a run's body.")
+    flow_mib: int = Field(16, ge=1, le=256, description="MiB of a flow.")
+    file_mib: int = Field(64, ge=1, le=4_096, description="MiB of an uploaded file.")
+
+
+class GatewaySettings(_Group):
+    """The deployment that answers HTTP."""
+
+    replicas: int = Field(1, ge=1, le=1_000, description="How many gateways.")
+    max_ongoing: int = Field(256, ge=1, le=10_000, description="Requests that one gateway works on at a time.")
+    max_queued: int = Field(1_024, ge=1, le=100_000, description="Requests that wait beyond those before they are refused.")
+
+
+class PoolSettings(_Group):
+    """Runners of one kind."""
+
+    cpu: float = Field(0.0, ge=0, le=1_024, description="Cores that Ray reserves per Runner.")
+    memory_mib: int = Field(0, ge=0, le=16_777_216, description="MiB that Ray reserves per Runner.")
+    gpu: float = Field(0.0, ge=0, le=64, description="GPUs that Ray reserves per Runner.")
+    labels: dict[str, str] = Field({}, description="Labels a node of the cluster must have.")
+    replicas: int = Field(1, ge=1, le=1_000, description="How many Runners.")
+    spares: int = Field(8, ge=1, le=512, description="Parked sandboxes per Runner; each costs a few MiB.")
+    max_running: int = Field(32, ge=1, le=1_024, description="Steps that one Runner runs at a time.")
+    image: Path | None = Field(None, description="The lock of its environment image; unset: FlowRay's own.")
+    preload: tuple[str, ...] = Field((), description="Modules that its zygote imports in advance.")
+    egress: tuple[Host, ...] = Field((), description="Hosts that runs may reach: `HOST`, `*.HOST`, `HOST:PORT`.")
+    private_hosts: tuple[Host, ...] = Field((), description="Hosts among them that may have a private address.")
+
+
+class Settings(BaseSettings):
+    """FlowRay's settings."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, extra="forbid")
+
+    home: Path = Field(Path("~/.flowray"), description="The folder of this FlowRay: state, logs, embedded stores.")
+    host: str = Field("127.0.0.1", description="The address that HTTP listens on.")
+    port: int = Field(8000, ge=1, le=65_535, description="The port that HTTP listens on.")
+    images: Path | None = Field(None, description="Where environment images are; unset: below the user's cache folder.")
+    durability: Literal["strict", "pipelined", "relaxed"] = Field(
+        "pipelined", description="When a run's events are written: before going on, beside it, or at its end."
+    )
+    variables: dict[str, SecretStr] = Field({}, description="Variables of the tenant `default`, by name.")
+    redis: RedisSettings = Field(RedisSettings(), description="Where what is hot is kept.")
+    objects: ObjectSettings = Field(ObjectSettings(), description="Where the record is kept.")
+    limits: LimitSettings = Field(LimitSettings(), description="What one step may take.")
+    bodies: BodySettings = Field(BodySettings(), description="How much of a request is read.")
+    gateway: GatewaySettings = Field(GatewaySettings(), description="The deployment that answers HTTP.")
+    pools: dict[str, PoolSettings] = Field({"default": PoolSettings()}, description="The Runner pools by name.")
+
+
+def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings; `SettingsError` names the variable at fault, and the nearest known one when it is unknown."""
+    _refuse_unknown(environment)
+    try:
+        return Settings()
+    except (ValidationError, ValueError) as cause:
+        raise SettingsError(_first_problem(cause)) from cause
+
+
+def variable_names(model: type[BaseModel] = Settings, prefix: str = PREFIX) -> Iterator[str]:
+    """The environment variables of all settings that are not inside a named tree (a pool)."""
+    for name, field in model.model_fields.items():
+        group = field.annotation
+        if isinstance(group, type) and issubclass(group, BaseModel):
+            yield from variable_names(group, f"{prefix}{name.upper()}__")
+        else:
+            yield f"{prefix}{name.upper()}"
+
+
+def _refuse_unknown(environment: Mapping[str, str]) -> None:
+    known = sorted({*variable_names(), *CLIENT_VARIABLES, *_groups()})
+    for name in environment:
+        if not name.startswith(PREFIX) or name in known or name.startswith(f"{PREFIX}POOLS__"):
+            continue
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+        raise SettingsError(f"The environment variable `{name}` is not a setting. Did you mean `{near[0]}`? Else unset it.")
+
+
+def _groups() -> Iterator[str]:
+    for name, field in Settings.model_fields.items():
+        if any(isinstance(part, type) and issubclass(part, BaseModel) for part in (field.annotation, *get_args(field.annotation))):
+            yield f"{PREFIX}{name.upper()}"
+
+
+def _first_problem(cause: ValueError) -> str:
+    if not isinstance(cause, ValidationError):
+        return f"A setting cannot be read: {cause}. Trees and lists are given as JSON."
+    problem: Any = cause.errors(include_input=False, include_url=False)[0]
+    name = PREFIX + "__".join(str(part) for part in problem["loc"]).upper()
+    return f"The setting `{name}` is wrong: {problem['msg']}."
