@@ -49,6 +49,14 @@ def answer_with_problems(app: FastAPI) -> None:
     app.add_middleware(_Incidents)
 
 
+def incident(path: str) -> dict[str, Any]:
+    """The problem document of the exception in flight, which nobody expected: logged under the id it names."""
+    number = uuid.uuid4().hex
+    _log.exception("Unexpected error", extra={"action": "incident", "incident": number, "path": path})
+    detail = f"Something unexpected went wrong here; the operator finds it in the log as incident {number}."
+    return _document(500, FlowRayError.code, detail, fault="service", instance=f"urn:uuid:{number}")
+
+
 class _Incidents:
     """Turns what nobody expected into a 500 that names an incident, and logs the traceback under the same id."""
 
@@ -66,17 +74,10 @@ class _Incidents:
         try:
             await self._app(scope, receive, noting)
         except Exception:
-            response = _incident(scope.get("path", ""))
+            response = _response(incident(scope.get("path", "")))
             if started or scope["type"] != "http":
                 raise
             await response(scope, receive, send)
-
-
-def _incident(path: str) -> Response:
-    incident = uuid.uuid4().hex
-    _log.exception("Unexpected error", extra={"action": "incident", "incident": incident, "path": path})
-    detail = f"Something unexpected went wrong here; the operator finds it in the log as incident {incident}."
-    return _response(_document(500, FlowRayError.code, detail, fault="service", instance=f"urn:uuid:{incident}"))
 
 
 def _document(status: int, code: str, detail: str, *, fault: str, instance: str) -> dict[str, Any]:
@@ -111,7 +112,7 @@ async def _on_error(request: Request, error: Exception) -> Response:
             # Nobody is left to read the answer; without this case the incident log would fill with closed browsers.
             return Response(status_code=HTTPStatus.BAD_REQUEST)
         case _:
-            return _incident(path)
+            return _response(incident(path))
 
 
 def _http_problem(request: Request, error: HTTPException) -> Response:

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 from flowray.engine import events as ev
 from flowray.engine.failures import RunCancelledError
 from flowray.engine.ports import RunRequest
-from flowray.errors import InvalidRequestError
+from flowray.errors import FlowRayError, InvalidRequestError
 from flowray.flow.types import Flow, Json, Node
 from flowray_serve.bodies.workflow import WorkflowBody
+from flowray_serve.problems import incident
 from flowray_serve.streams import sse
 from flowray_serve.workflow_answer import terminal_nodes
 
@@ -70,9 +71,19 @@ async def _said(
         async for recorded in events:
             for event in _translated(recorded, adapter, words):
                 yield event
-    except RunCancelledError as error:
-        for event in adapter.cancel_events(error.message):
+    except Exception as error:  # noqa: BLE001 - a stream has only its frames to say it with
+        for event in _last_words(adapter, error):
             yield event
+
+
+def _last_words(adapter: StreamAdapter, error: Exception) -> Iterable[StreamEvent]:
+    match error:
+        case RunCancelledError():
+            return adapter.cancel_events(error.message)
+        case FlowRayError():
+            return adapter.error_events(error)
+        case _:
+            return adapter.error_events(FlowRayError(incident("workflow stream")["detail"]))
 
 
 def _translated(recorded: ev.Recorded, adapter: StreamAdapter, words: _Words) -> Iterator[StreamEvent]:

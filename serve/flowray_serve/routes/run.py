@@ -9,12 +9,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from flowray.engine.events import MessageAdded, Token
-from flowray.engine.failures import RunFailedError
 from flowray.engine.ports import RunRequest
+from flowray.errors import FlowRayError
 from flowray_serve.bodies.reading import read_body
 from flowray_serve.bodies.run import RunBody, run_body
 from flowray_serve.fold import Outcome, run_response
-from flowray_serve.problems import document
+from flowray_serve.problems import document, incident
 from flowray_serve.replies import reply
 from flowray_serve.routes.direct import DirectRoute
 from flowray_serve.routes.openapi import takes
@@ -70,8 +70,11 @@ class RunRoutes:
                         yield langflow_frame("add_message", message)
             outcome.require_success(prepared)
             yield langflow_frame("end", {"result": run_response(prepared, outcome)})
-        except RunFailedError as error:
+        except FlowRayError as error:
             yield langflow_frame("error", {"error": error.message, **document(error)})
+        except Exception:  # noqa: BLE001 - a stream has only its frames to say it with; the incident log has the rest
+            problem = incident(f"run {prepared.run}")
+            yield langflow_frame("error", {"error": problem["detail"], **problem})
         finally:
             await events.aclose()
 

@@ -23,6 +23,7 @@ from flowray_serve.timeline import Timeline, placed
 
 _LISTED_LIMIT = 200
 _FOLDED_AT_ONCE = 16
+_SEQ_LIMIT = 2**53
 
 
 class RunsRoutes:
@@ -64,8 +65,8 @@ class RunsRoutes:
         self,
         request: Request,
         run: str,
-        after: Annotated[int, Query(ge=0, description="Skip the events up to this seq.")] = 0,
-        last_event_id: Annotated[int | None, Header(ge=0, description="Same, and stronger.")] = None,
+        after: Annotated[int, Query(ge=0, le=_SEQ_LIMIT, description="Skip the events up to this seq.")] = 0,
+        last_event_id: Annotated[int | None, Header(ge=0, le=_SEQ_LIMIT, description="Same, and stronger.")] = None,
     ) -> Response:
         """The run's journal as server-sent events, followed while it runs. `id` is the event's seq."""
         caller = await self._services.authenticator(request)

@@ -130,7 +130,7 @@ class MemoryJournal:
                 yield event
                 if isinstance(event.event, ev.RunFinished):
                     return
-            if not follow:
+            if not follow or isinstance(self.runs[tenant, run][-1].event, ev.RunFinished):
                 return
             async with self._grown:
                 while len(self.runs[tenant, run]) <= seen:
