@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from flowray.component.spec import ComponentSpec
-from flowray.engine.events import RunId
+from flowray.engine.summary import RunSummary
 from flowray.engine.values import Ref
 from flowray.flow.types import Json
 
@@ -68,5 +68,5 @@ class Registry(Protocol):
 class RunIndex(Protocol):
     """Which runs a tenant has had."""
 
-    async def latest(self, tenant: str, *, limit: int) -> Sequence[RunId]:
-        """The newest runs first."""
+    async def runs(self, tenant: str, *, limit: int, before: float | None = None) -> Sequence[RunSummary]:
+        """The newest runs first; only those accepted before a time, when given."""

@@ -4,29 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from flowray.engine.events import Recorded, RunId
 from flowray.engine.failures import RunCancelledError
 from flowray.engine.ports import RunRequest
-from flowray.errors import ConflictError, InvalidRequestError
+from flowray.errors import InvalidRequestError
 from flowray.flow.tweaks import tweak
 from flowray.flow.types import Flow, Json
-from flowray_serve.fold import Outcome
+from flowray_serve.fold import Outcome, fold
 from flowray_serve.library import Library, LoadedFlow
 from flowray_serve.partial import part
 
+_T = TypeVar("_T")
 _STREAM_BUFFER = 256
 _INPUTS_BY_TYPE = {"chat": ("ChatInput", "Chat Input"), "text": ("TextInput", "Text Input")}
 
 
 class Engine(Protocol):
-    """Runs a request to its end, recording as it goes. Cancelling whoever iterates cancels the run."""
+    """Runs a request to its end, recording as it goes. Cancelling whoever waits cancels the run."""
 
-    def run(self, request: RunRequest) -> AsyncIterator[Recorded]:
-        """The run's events, each after it was recorded."""
+    async def execute(self, request: RunRequest) -> Sequence[Recorded]:
+        """All events of the run."""
+
+    def run(self, request: RunRequest) -> AsyncGenerator[Recorded, None]:
+        """The run's events as they come."""
 
 
 class InputGivenTwiceError(InvalidRequestError):
@@ -69,7 +74,7 @@ class RunService:
         self._library = library
         self._engine = engine
         self._defaults = defaults
-        self._live: dict[RunId, asyncio.Task[None]] = {}
+        self._live: dict[tuple[str, RunId], asyncio.Task[Any]] = {}
 
     async def prepare(self, tenant: str, flow_name: str, order: RunOrder) -> RunRequest:
         """The request to run a published flow, tweaked as ordered."""
@@ -100,20 +105,13 @@ class RunService:
 
     async def execute(self, request: RunRequest) -> Outcome:
         """Run to the end. Cancelling the caller cancels the run."""
-        outcome = Outcome()
-
-        async def drive() -> None:
-            async for recorded in self._engine.run(request):
-                outcome.add(recorded)
-
-        task = self._own(request.run, drive())
+        task = self._own(request, self._engine.execute(request))
         try:
-            await task
+            return fold(await task)
         except asyncio.CancelledError:
             if _is_being_cancelled():
                 raise
             raise _cancelled(request.run) from None
-        return outcome
 
     async def stream(self, request: RunRequest) -> AsyncGenerator[Recorded, None]:
         """The run's events as they come. A reader that falls behind slows its own run; one that leaves cancels it."""
@@ -121,12 +119,13 @@ class RunService:
 
         async def drive() -> None:
             try:
-                async for recorded in self._engine.run(request):
-                    await events.put(recorded)
+                async with aclosing(self._engine.run(request)) as told:
+                    async for recorded in told:
+                        await events.put(recorded)
             finally:
                 await events.put(None)
 
-        task = self._own(request.run, drive())
+        task = self._own(request, drive())
         try:
             while (recorded := await events.get()) is not None:
                 yield recorded
@@ -138,26 +137,28 @@ class RunService:
         finally:
             task.cancel()
 
-    async def cancel(self, run: RunId) -> None:
-        """Stop a run of this process and wait until it has stopped."""
-        task = self._live.get(run)
+    async def cancel(self, tenant: str, run: RunId) -> bool:
+        """Stop a tenant's run and wait until it has stopped; False when it is not this process that drives it."""
+        task = self._live.get((tenant, run))
         if task is None:
-            raise ConflictError(f"Run `{run}` is not running here: it is over, or another gateway drives it.")
-        task.cancel()
+            return False
+        task.cancel("Somebody asked the run to stop.")
         await asyncio.wait({task})
+        return True
 
     async def close(self) -> None:
         """Cancel what still runs and wait for it."""
         tasks = list(self._live.values())
         for task in tasks:
-            task.cancel()
+            task.cancel("The gateway is going down.")
         if tasks:
             await asyncio.wait(tasks)
 
-    def _own(self, run: RunId, work: Any) -> asyncio.Task[None]:
-        task: asyncio.Task[None] = asyncio.create_task(work, name=f"run {run}")
-        self._live[run] = task
-        task.add_done_callback(lambda _: self._live.pop(run, None))
+    def _own(self, request: RunRequest, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
+        key = (request.tenant, request.run)
+        task = asyncio.create_task(work, name=f"run {request.run}")
+        self._live[key] = task
+        task.add_done_callback(lambda _: self._live.pop(key, None))
         return task
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from flowray.engine import events as ev
+from flowray.engine.summary import RunSummary
 from flowray.flow.types import NodeId
 from flowray.plan.types import StepId
 
@@ -14,7 +15,7 @@ class Timeline:
     """Takes a run's events in order."""
 
     def __init__(self) -> None:
-        self._run: dict[str, Any] = {"status": "accepted", "error": None}
+        self._run: dict[str, Any] = {"id": None, "status": "accepted", "error": None}
         self._steps: dict[StepId, dict[str, Any]] = {}
         self._nodes: dict[NodeId, dict[str, Any]] = {}
 
@@ -81,6 +82,21 @@ class Timeline:
                 node["usage"] = event.usage
             case ev.NodeFailed():
                 node |= {"status": "failed", "error": event.error, "error_type": event.error_type, "finished_at": at}
+
+
+def in_short(run: RunSummary) -> dict[str, Any]:
+    """A run of a list, in the words of a whole story."""
+    took_s = None if run.finished_at is None else run.finished_at - run.accepted_at
+    return {
+        "id": run.run,
+        "status": run.status,
+        "flow": {"id": run.flow, "name": run.flow_name, "version": run.version},
+        "session": run.session,
+        "accepted_at": run.accepted_at,
+        "finished_at": run.finished_at,
+        "took_s": took_s,
+        "error": {"message": run.error} if run.error else None,
+    }
 
 
 def placed(

@@ -1,10 +1,10 @@
-"""A whole service in memory: real routes and run service over kept-in-dict stores and an engine that plays a script."""
+"""A whole service in memory: real routes and run service over kept-in-dict stores and steps that play a script."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,12 +12,15 @@ import httpx
 
 from flowray.component.spec import ComponentSpec
 from flowray.engine import events as ev
+from flowray.engine.commands import StartStep
+from flowray.engine.loop import Engine
 from flowray.engine.ports import RunRequest
 from flowray.engine.values import Ref
-from flowray.errors import InvalidRequestError, NotFoundError
+from flowray.errors import InvalidRequestError
 from flowray.flow.check import Finding, check_wiring
 from flowray.flow.types import Flow
 from flowray.plan.planner import plan
+from flowray.stores.memory_journal import MemoryJournal
 from flowray_serve.auth import Authenticator
 from flowray_serve.library import Library
 from flowray_serve.ports import FlowRecord
@@ -28,7 +31,7 @@ from flowray_serve.services import BodyLimits, Services
 from tests.unit.serve.flows import message_result
 
 KEY, OTHER_KEY = "key-of-default", "key-of-other"
-Script = Callable[[RunRequest], AsyncIterator[ev.Event]]
+Script = Callable[[RunRequest, StartStep], AsyncIterator[ev.StepEvent]]
 
 
 @dataclass(frozen=True)
@@ -107,81 +110,44 @@ class MemoryRegistry:
         return spec
 
 
-class MemoryJournal:
+class ScriptedSteps:
+    """A step's sandbox that says what the script says."""
+
     def __init__(self) -> None:
-        self.runs: dict[tuple[str, ev.RunId], list[ev.Recorded]] = {}
-        self._grown = asyncio.Condition()
-
-    async def append(self, tenant: str, events: Sequence[ev.Recorded]) -> None:
-        async with self._grown:
-            for event in events:
-                self.runs.setdefault((tenant, event.run), []).append(event)
-            self._grown.notify_all()
-
-    async def read(
-        self, tenant: str, run: ev.RunId, *, after: int = 0, follow: bool = False
-    ) -> AsyncIterator[ev.Recorded]:
-        if (tenant, run) not in self.runs:
-            raise NotFoundError(f"There is no run `{run}`.")
-        seen = after
-        while True:
-            for event in self.runs[tenant, run][seen:]:
-                seen = event.seq
-                yield event
-                if isinstance(event.event, ev.RunFinished):
-                    return
-            if not follow or isinstance(self.runs[tenant, run][-1].event, ev.RunFinished):
-                return
-            async with self._grown:
-                while len(self.runs[tenant, run]) <= seen:
-                    await self._grown.wait()
-
-    async def latest(self, tenant: str, *, limit: int) -> Sequence[ev.RunId]:
-        return [run for owner, run in reversed(self.runs) if owner == tenant][:limit]
-
-
-class ScriptedEngine:
-    """Plays the script for each run, between the events every run begins and ends with."""
-
-    def __init__(self, journal: MemoryJournal) -> None:
         self.script: Script = echo
         self.requests: list[RunRequest] = []
-        self._journal = journal
 
-    async def run(self, request: RunRequest) -> AsyncIterator[ev.Recorded]:
+    async def run(self, request: RunRequest, step: StartStep) -> AsyncGenerator[Sequence[ev.StepEvent], None]:
         self.requests.append(request)
-        number = 0
-
-        async def record(event: ev.Event) -> ev.Recorded:
-            nonlocal number
-            number += 1
-            recorded = ev.Recorded(seq=number, at=1000.0 + number, run=request.run, event=event)
-            await self._journal.append(request.tenant, [recorded])
-            return recorded
-
-        accepted = ev.RunAccepted(
-            tenant=request.tenant,
-            flow=request.flow_id,
-            flow_name=request.flow.name,
-            version=request.plan.flow_digest,
-            session=request.session,
-        )
-        yield await record(accepted)
-        yield await record(ev.RunStarted(engine="test"))
-        try:
-            async for event in self.script(request):
-                yield await record(event)
-        except asyncio.CancelledError:
-            await record(ev.RunFinished(status="cancelled"))
-            raise
+        yield [ev.StepStarted(step=step.step, attempt=step.attempt, runner="node-a/1", queued_s=0.5)]
+        async for event in self.script(request, step):
+            yield [event]
+            if isinstance(event, ev.StepFailed):
+                return
+        yield [ev.StepFinished(step=step.step, took_s=0.1)]
 
 
-async def echo(request: RunRequest) -> AsyncIterator[ev.Event]:
+async def echo(request: RunRequest, step: StartStep) -> AsyncIterator[ev.StepEvent]:
     """Every node says the input."""
-    for node in request.flow.nodes:
-        yield ev.NodeStarted(node=node.id)
-        yield ev.NodeFinished(node=node.id, outputs={}, result=message_result(node.id, request.input_value or ""))
-    yield ev.RunFinished(status="succeeded")
+    for node in request.plan.by_id[step.step].nodes:
+        yield ev.NodeStarted(node=node)
+        yield ev.NodeFinished(node=node, outputs={}, result=message_result(node, request.input_value or ""))
+
+
+class Held:
+    """A step that waits in its sandbox until it is let go on."""
+
+    def __init__(self) -> None:
+        self.began, self.go_on, self.ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def __call__(self, request: RunRequest, step: StartStep) -> AsyncIterator[ev.StepEvent]:
+        self.began.set()
+        try:
+            await self.go_on.wait()
+        finally:
+            self.ended.set()
+        for node in request.plan.by_id[step.step].nodes:
+            yield ev.NodeStarted(node=node)
 
 
 @dataclass
@@ -191,7 +157,7 @@ class Service:
     flows: MemoryFlows
     registry: MemoryRegistry
     journal: MemoryJournal
-    engine: ScriptedEngine
+    steps: ScriptedSteps
     callers: MemoryCallers
     services: Services
     http: httpx.AsyncClient = field(init=False)
@@ -245,7 +211,8 @@ def service(
     *, limits: BodyLimits | None = None, defaults: TenantDefaults | None = None, patience_s: float = 30.0
 ) -> Service:
     flows, registry, journal, callers = MemoryFlows(), MemoryRegistry(), MemoryJournal(), MemoryCallers()
-    engine = ScriptedEngine(journal)
+    steps = ScriptedSteps()
+    engine = Engine(journal, steps, name="test", durability="strict")
     known: dict[str, Any] = {"store": flows, "registry": registry, "planner": plan_of, "checker": check}
     library = Library(**known)
     services = Services(
@@ -259,7 +226,7 @@ def service(
         limits=limits or BodyLimits(),
         version="0.1.0",
     )
-    made = Service(flows, registry, journal, engine, callers, services)
+    made = Service(flows, registry, journal, steps, callers, services)
     transport = httpx.ASGITransport(app=build_app(services), raise_app_exceptions=False)
     made.http = httpx.AsyncClient(transport=transport, base_url="http://flowray.test", headers={"x-api-key": KEY})
     return made

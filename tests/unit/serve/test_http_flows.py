@@ -81,7 +81,7 @@ async def test_a_changed_flow_runs_in_its_new_version() -> None:
     await made.http.post(f"/api/v1/run/{flow_id}", json={})
     await made.http.patch(f"/api/v1/flows/{flow_id}", json={"data": canvas(drawn("ChatOutput-9"))["data"]})
     await made.http.post(f"/api/v1/run/{flow_id}", json={})
-    assert [[node.id for node in one.flow.nodes] for one in made.engine.requests] == [
+    assert [[node.id for node in one.flow.nodes] for one in made.steps.requests] == [
         ["ChatInput-1", "ChatOutput-1"],
         ["ChatOutput-9"],
     ]

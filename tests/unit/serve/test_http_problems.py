@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from flowray.engine import events as ev
+from flowray.engine.commands import StartStep
 from flowray.engine.ports import RunRequest
 from flowray.errors import StoreUnavailableError
 from flowray_serve.problems import document, problem
@@ -48,7 +49,7 @@ def test_a_detail_with_a_lone_surrogate_still_leaves() -> None:
 
 async def test_what_nobody_expected_names_an_incident_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     made = service()
-    made.engine.script = raising
+    made.steps.script = raising
     flow_id = await made.publish(ECHO)
     with caplog.at_level(logging.ERROR, logger="flowray.serve"):
         response = await made.http.post(f"/api/v1/run/{flow_id}", json={})
@@ -61,7 +62,7 @@ async def test_what_nobody_expected_names_an_incident_and_is_logged(caplog: pyte
     assert "secret of the house" in str(record.exc_info)
 
 
-async def raising(request: RunRequest) -> AsyncIterator[ev.Event]:
+async def raising(request: RunRequest, step: StartStep) -> AsyncIterator[ev.StepEvent]:
     raise ZeroDivisionError("secret of the house")
     yield
 

@@ -11,28 +11,28 @@ import httpx
 import pytest
 
 from flowray.engine import events as ev
+from flowray.engine.commands import StartStep
 from flowray.engine.ports import RunRequest
 from flowray.flow.types import NodeId
 from flowray_serve.run_service import TenantDefaults
-from tests.unit.serve.flows import SUCCEEDED, message_result
-from tests.unit.serve.service import ECHO, canvas, drawn, echo, service
+from tests.unit.serve.flows import message_result
+from tests.unit.serve.service import ECHO, Held, canvas, drawn, echo, service
 
 CHAT = NodeId("ChatOutput-1")
 
 
-async def failing(request: RunRequest) -> AsyncIterator[ev.Event]:
+async def failing(request: RunRequest, step: StartStep) -> AsyncIterator[ev.StepEvent]:
     yield ev.NodeFailed(node=CHAT, error="no key", error_type="ValueError", traceback="tb")
-    yield ev.RunFinished(
-        status="failed", kind="component", node=CHAT, error="no key", error_type="ValueError", traceback="tb"
+    yield ev.StepFailed(
+        step=step.step, kind="component", node=CHAT, error="no key", error_type="ValueError", traceback="tb"
     )
 
 
-async def talking(request: RunRequest) -> AsyncIterator[ev.Event]:
+async def talking(request: RunRequest, step: StartStep) -> AsyncIterator[ev.StepEvent]:
     yield ev.MessageAdded(node=CHAT, message={"id": "m1", "text": "", "properties": {"state": "partial"}})
     yield ev.Token(node=CHAT, text="hel", message="m1")
     yield ev.Token(node=CHAT, text="lo", message="m1")
     yield ev.NodeFinished(node=CHAT, outputs={}, result=message_result(CHAT, "hello"))
-    yield SUCCEEDED
 
 
 def frames(response: httpx.Response) -> list[dict[str, Any]]:
@@ -47,7 +47,7 @@ async def test_a_run_answers_in_langflows_shape_and_names_itself() -> None:
     assert body["session_id"] == "s"
     assert body["outputs"][0]["inputs"] == {"input_value": "hi"}
     assert body["outputs"][0]["outputs"][0]["results"]["message"]["text"] == "hi"
-    assert response.headers["x-flowray-run"] == made.engine.requests[0].run
+    assert response.headers["x-flowray-run"] == made.steps.requests[0].run
 
 
 async def test_a_flow_runs_by_its_endpoint_name() -> None:
@@ -61,8 +61,8 @@ async def test_without_a_body_the_flow_runs_with_what_it_has_saved() -> None:
     flow_id = await made.publish(ECHO)
     response = await made.http.post(f"/api/v1/run/{flow_id}")
     assert response.json()["outputs"][0]["inputs"] == {}
-    assert made.engine.requests[0].input_value is None
-    assert made.engine.requests[0].session == flow_id
+    assert made.steps.requests[0].input_value is None
+    assert made.steps.requests[0].session == flow_id
 
 
 async def test_a_flow_is_read_and_planned_once_however_often_it_runs() -> None:
@@ -71,7 +71,7 @@ async def test_a_flow_is_read_and_planned_once_however_often_it_runs() -> None:
     for _ in range(3):
         await made.http.post(f"/api/v1/run/{flow_id}", json={})
     assert made.flows.reads == 1
-    assert made.engine.requests[0].plan is made.engine.requests[2].plan
+    assert made.steps.requests[0].plan is made.steps.requests[2].plan
 
 
 async def test_tweaks_change_the_flow_of_one_run_and_keep_its_plan() -> None:
@@ -79,9 +79,9 @@ async def test_tweaks_change_the_flow_of_one_run_and_keep_its_plan() -> None:
     flow_id = await made.publish(ECHO)
     await made.http.post(f"/api/v1/run/{flow_id}", json={"tweaks": {"ChatOutput-1": {"input_value": "tweaked"}}})
     await made.http.post(f"/api/v1/run/{flow_id}", json={})
-    values = [one.flow.by_id[CHAT].fields["input_value"].value for one in made.engine.requests]
+    values = [one.flow.by_id[CHAT].fields["input_value"].value for one in made.steps.requests]
     assert values == ["tweaked", ""]
-    assert made.engine.requests[0].plan is made.engine.requests[1].plan
+    assert made.steps.requests[0].plan is made.steps.requests[1].plan
 
 
 async def test_variables_come_from_defaults_body_and_headers_the_last_wins() -> None:
@@ -92,27 +92,27 @@ async def test_variables_come_from_defaults_body_and_headers_the_last_wins() -> 
         json={"context": {"request_variables": {"B": "body", "C": "body"}, "room": 7}},
         headers={"X-LANGFLOW-GLOBAL-VAR-c": "header"},
     )
-    (request,) = made.engine.requests
+    (request,) = made.steps.requests
     assert request.variables == {"A": "default", "B": "body", "C": "header"}
     assert (request.context, request.egress) == ({"room": 7}, ("api.test",))
 
 
 async def test_a_failed_component_is_a_problem_that_names_node_run_and_traceback() -> None:
     made = service()
-    made.engine.script = failing
+    made.steps.script = failing
     flow_id = await made.publish(ECHO)
     response = await made.http.post(f"/api/v1/run/{flow_id}", json={})
     body = response.json()
     assert (response.status_code, body["code"], body["fault"]) == (500, "component_failed", "component")
     assert body["detail"] == "Node `ChatOutput-1` (ChatOutput) failed: no key"
     assert (body["node"], body["error_type"], body["traceback"]) == (CHAT, "ValueError", "tb")
-    assert body["run"] == response.headers["x-flowray-run"] == made.engine.requests[0].run
+    assert body["run"] == response.headers["x-flowray-run"] == made.steps.requests[0].run
 
 
 @pytest.mark.parametrize("how", ["query", "body"])
 async def test_a_stream_is_asked_for_in_the_query_or_in_the_body(how: str) -> None:
     made = service()
-    made.engine.script = talking
+    made.steps.script = talking
     flow_id = await made.publish(ECHO)
     asked: dict[str, Any] = {"params": {"stream": "true"}, "json": {}} if how == "query" else {"json": {"stream": True}}
     response = await made.http.post(f"/api/v1/run/{flow_id}", **asked)
@@ -128,12 +128,12 @@ async def test_a_stream_switches_streaming_on_in_the_flow() -> None:
     flow_id = await made.publish(canvas(drawn("Model-1", stream={"type": "bool", "value": False, "name": "stream"})))
     await made.http.post(f"/api/v1/run/{flow_id}?stream=true", json={})
     await made.http.post(f"/api/v1/run/{flow_id}", json={})
-    assert [one.flow.nodes[0].fields["stream"].value for one in made.engine.requests] == [True, False]
+    assert [one.flow.nodes[0].fields["stream"].value for one in made.steps.requests] == [True, False]
 
 
 async def test_a_failing_stream_ends_with_an_error_frame() -> None:
     made = service()
-    made.engine.script = failing
+    made.steps.script = failing
     flow_id = await made.publish(ECHO)
     (frame,) = frames(await made.http.post(f"/api/v1/run/{flow_id}?stream=1", json={}))
     assert frame["event"] == "error"
@@ -142,12 +142,12 @@ async def test_a_failing_stream_ends_with_an_error_frame() -> None:
 
 
 async def test_a_stream_that_breaks_unexpectedly_ends_with_an_error_frame_too() -> None:
-    async def broken(request: RunRequest) -> AsyncIterator[ev.Event]:
+    async def broken(request: RunRequest, step: StartStep) -> AsyncIterator[ev.StepEvent]:
         yield ev.Token(node=CHAT, text="a", message="m")
         raise ZeroDivisionError("secret of the house")
 
     made = service()
-    made.engine.script = broken
+    made.steps.script = broken
     flow_id = await made.publish(ECHO)
     response = await made.http.post(f"/api/v1/run/{flow_id}?stream=1", json={})
     last = frames(response)[-1]
@@ -158,17 +158,11 @@ async def test_a_stream_that_breaks_unexpectedly_ends_with_an_error_frame_too() 
 async def test_a_cancelled_run_tells_its_caller() -> None:
     made = service()
     flow_id = await made.publish(ECHO)
-    began = asyncio.Event()
 
-    async def waiting(request: RunRequest) -> AsyncIterator[ev.Event]:
-        began.set()
-        await asyncio.Event().wait()
-        yield SUCCEEDED
-
-    made.engine.script = waiting
+    made.steps.script = held = Held()
     running = asyncio.create_task(made.http.post(f"/api/v1/run/{flow_id}", json={}))
-    await began.wait()
-    run = made.engine.requests[0].run
+    await held.began.wait()
+    run = made.steps.requests[0].run
     cancelled = await made.http.post(f"/api/v1/runs/{run}/cancel")
     assert cancelled.json()["status"] == "cancelled"
     response = await running
@@ -178,36 +172,21 @@ async def test_a_cancelled_run_tells_its_caller() -> None:
 async def test_a_caller_that_goes_away_cancels_its_run() -> None:
     made = service()
     flow_id = await made.publish(ECHO)
-    began, ended = asyncio.Event(), asyncio.Event()
 
-    async def waiting(request: RunRequest) -> AsyncIterator[ev.Event]:
-        began.set()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            ended.set()
-        yield SUCCEEDED
-
-    made.engine.script = waiting
+    made.steps.script = held = Held()
     running = asyncio.create_task(made.http.post(f"/api/v1/run/{flow_id}", json={}))
-    await began.wait()
+    await held.began.wait()
     running.cancel()
-    await asyncio.wait_for(ended.wait(), 5)
+    await asyncio.wait_for(held.ended.wait(), 5)
 
 
 async def test_closing_the_service_stops_what_it_drives() -> None:
     made = service()
     flow_id = await made.publish(ECHO)
-    began = asyncio.Event()
 
-    async def waiting(request: RunRequest) -> AsyncIterator[ev.Event]:
-        began.set()
-        await asyncio.Event().wait()
-        yield SUCCEEDED
-
-    made.engine.script = waiting
+    made.steps.script = held = Held()
     running = asyncio.create_task(made.http.post(f"/api/v1/run/{flow_id}", json={}))
-    await began.wait()
+    await held.began.wait()
     await made.services.runs.close()
     assert (await running).status_code == 409
 
@@ -221,7 +200,7 @@ async def test_uploaded_files_that_the_flow_names_go_along() -> None:
     assert (sent.json()["flowId"], path.startswith(f"{flow_id}/"), path.endswith("_a_b.txt")) == (flow_id, True, True)
     await made.http.post(f"/api/v1/run/{flow_id}", json={"tweaks": {"File-1": {"path": path}}})
     await made.http.post(f"/api/v1/run/{flow_id}", json={})
-    assert [list(one.files) for one in made.engine.requests] == [[path], []]
+    assert [list(one.files) for one in made.steps.requests] == [[path], []]
 
 
 @pytest.mark.parametrize(
@@ -247,7 +226,7 @@ async def test_an_upload_without_a_file_says_how_to_send_one() -> None:
 
 async def test_a_parallel_run_does_not_share_results() -> None:
     made = service()
-    made.engine.script = echo
+    made.steps.script = echo
     flow_id = await made.publish(ECHO)
     answers = await asyncio.gather(
         *(made.http.post(f"/api/v1/run/{flow_id}", json={"input_value": str(n)}) for n in range(20))

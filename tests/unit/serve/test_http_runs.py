@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
 from flowray.client.sse import Frame, frames
 from flowray.engine import events as ev
 from flowray.engine.codec import decode
-from flowray.engine.ports import RunRequest
-from tests.unit.serve.flows import SUCCEEDED
-from tests.unit.serve.service import ECHO, OTHER_KEY, Service, echo, service
+from tests.unit.serve.service import ECHO, OTHER_KEY, Held, Service, service
 
 
 async def ran(made: Service, *times: int) -> list[str]:
@@ -35,15 +32,7 @@ async def test_runs_are_listed_newest_first() -> None:
 
 
 async def test_a_run_tells_which_runner_took_its_nodes() -> None:
-    async def placed(request: RunRequest) -> AsyncIterator[ev.Event]:
-        step = request.plan.steps[0].id
-        yield ev.StepQueued(step=step)
-        yield ev.StepStarted(step=step, attempt=1, runner="node-a/1", queued_s=0.5)
-        async for event in echo(request):
-            yield event
-
     made = service()
-    made.engine.script = placed
     (run,) = await ran(made)
     told = (await made.http.get(f"/api/v1/runs/{run}")).json()
     assert {node["runner"] for node in told["nodes"]} == {"node-a/1"}
@@ -54,34 +43,39 @@ async def test_a_journal_is_a_stream_of_its_events() -> None:
     made = service()
     (run,) = await ran(made)
     told = await journal_of(made, run)
-    assert [frame.id for frame in told] == [str(n) for n in range(1, 8)]
+    assert [frame.id for frame in told] == [str(n) for n in range(1, 11)]
     assert (told[0].event, told[-1].event) == ("run_accepted", "run_finished")
-    assert [decode(frame.data.encode()) for frame in told] == made.journal.runs["default", ev.RunId(run)]
+    assert [decode(frame.data.encode()) for frame in told] == [
+        one async for one in made.journal.read("default", ev.RunId(run))
+    ]
 
 
-@pytest.mark.parametrize("asked", [{"headers": {"last-event-id": "5"}}, {"params": {"after": "5"}}])
+@pytest.mark.parametrize("asked", [{"headers": {"last-event-id": "8"}}, {"params": {"after": "8"}}])
 async def test_a_reader_that_comes_back_continues_after_its_last_event(asked: dict[str, dict[str, str]]) -> None:
     made = service()
     (run,) = await ran(made)
-    assert [frame.id for frame in await journal_of(made, run, **asked)] == ["6", "7"]
+    assert [frame.id for frame in await journal_of(made, run, **asked)] == ["9", "10"]
 
 
 async def test_a_live_run_is_followed_to_its_end() -> None:
     made = service()
     flow_id = await made.publish(ECHO)
-    began, go_on = asyncio.Event(), asyncio.Event()
 
-    async def waiting(request: RunRequest) -> AsyncIterator[ev.Event]:
-        began.set()
-        await go_on.wait()
-        yield SUCCEEDED
-
-    made.engine.script = waiting
+    made.steps.script = held = Held()
     running = asyncio.create_task(made.http.post(f"/api/v1/run/{flow_id}", json={}))
-    await began.wait()
-    following = asyncio.create_task(journal_of(made, made.engine.requests[0].run))
-    go_on.set()
-    assert [frame.event for frame in await following] == ["run_accepted", "run_started", "run_finished"]
+    await held.began.wait()
+    following = asyncio.create_task(journal_of(made, made.steps.requests[0].run))
+    held.go_on.set()
+    assert [frame.event for frame in await following] == [
+        "run_accepted",
+        "run_started",
+        "step_queued",
+        "step_started",
+        "node_started",
+        "node_started",
+        "step_finished",
+        "run_finished",
+    ]
     await running
 
 
@@ -97,7 +91,7 @@ async def test_a_run_of_another_tenant_does_not_exist(path: str) -> None:
 async def test_a_reader_that_saw_the_end_gets_an_empty_stream() -> None:
     made = service()
     (run,) = await ran(made)
-    assert await journal_of(made, run, params={"after": "7"}) == []
+    assert await journal_of(made, run, params={"after": "10"}) == []
 
 
 @pytest.mark.parametrize("last", ["-1", "x", "1" * 400])
@@ -113,7 +107,7 @@ async def test_cancelling_a_run_that_is_over_is_a_conflict() -> None:
     (run,) = await ran(made)
     response = await made.http.post(f"/api/v1/runs/{run}/cancel")
     assert (response.status_code, response.json()["code"]) == (409, "conflict")
-    assert "over" in response.json()["detail"]
+    assert "it has succeeded" in response.json()["detail"]
 
 
 async def test_a_run_that_another_gateway_drives_is_not_cancelled_here() -> None:

@@ -34,7 +34,7 @@ async def test_a_sync_run_answers_with_its_text() -> None:
     body = response.json()
     assert (body["status"], body["output"]["text"], body["session_id"]) == ("completed", "hi", "s")
     assert body["job_id"] == response.headers["x-flowray-run"]
-    assert made.engine.requests[0].variables == {"K": "v"}
+    assert made.steps.requests[0].variables == {"K": "v"}
 
 
 async def test_globals_in_the_body_win_over_headers() -> None:
@@ -45,12 +45,12 @@ async def test_globals_in_the_body_win_over_headers() -> None:
         json={"flow_id": flow_id, "globals": {"K": "body"}},
         headers={"X-LANGFLOW-GLOBAL-VAR-K": "header"},
     )
-    assert made.engine.requests[0].variables == {"K": "body"}
+    assert made.steps.requests[0].variables == {"K": "body"}
 
 
 async def test_a_failed_component_is_inside_a_200() -> None:
     made = service()
-    made.engine.script = failing
+    made.steps.script = failing
     flow_id = await made.publish(ECHO)
     response = await made.http.post("/api/v2/workflows", json={"flow_id": flow_id})
     assert response.status_code == 200
@@ -77,14 +77,14 @@ async def test_what_does_not_fit_is_refused_before_anything_runs(fields: dict[st
     flow_id = await made.publish(ECHO)
     response = await made.http.post("/api/v2/workflows", json={"flow_id": flow_id, **fields})
     assert (response.status_code, response.json()["code"]) == (422, code), response.text
-    assert made.engine.requests == []
+    assert made.steps.requests == []
 
 
 async def test_a_part_of_the_flow_runs_alone() -> None:
     made = service()
     flow_id = await made.publish(CHAIN)
     await made.http.post("/api/v2/workflows", json={"flow_id": flow_id, "stop_component_id": "Agent-1"})
-    assert made.engine.requests[0].only_nodes == frozenset({NodeId("ChatInput-1"), NodeId("Agent-1")})
+    assert made.steps.requests[0].only_nodes == frozenset({NodeId("ChatInput-1"), NodeId("Agent-1")})
 
 
 async def test_a_canvas_not_yet_saved_runs_in_place_of_the_saved_one() -> None:
@@ -98,7 +98,7 @@ async def test_a_canvas_not_yet_saved_runs_in_place_of_the_saved_one() -> None:
 
 async def test_the_langflow_stream_tells_nodes_tokens_and_output() -> None:
     made = service()
-    made.engine.script = talking
+    made.steps.script = talking
     flow_id = await made.publish(ECHO)
     told = events(await made.http.post("/api/v2/workflows", json={"flow_id": flow_id, "mode": "stream"}))
     assert [event["event"] for event in told] == [
@@ -116,7 +116,7 @@ async def test_the_langflow_stream_tells_nodes_tokens_and_output() -> None:
 
 async def test_the_agui_stream_is_a_conversation() -> None:
     made = service()
-    made.engine.script = talking
+    made.steps.script = talking
     flow_id = await made.publish(ECHO)
     asked = {"flow_id": flow_id, "mode": "stream", "stream_protocol": "agui"}
     told = [event["type"] for event in events(await made.http.post("/api/v2/workflows", json=asked))]
@@ -135,7 +135,7 @@ async def test_the_agui_stream_shows_the_graph_to_those_who_ask() -> None:
 
 async def test_a_failing_stream_ends_with_its_error() -> None:
     made = service()
-    made.engine.script = failing
+    made.steps.script = failing
     flow_id = await made.publish(ECHO)
     told = events(await made.http.post("/api/v2/workflows", json={"flow_id": flow_id, "mode": "stream"}))
     assert told[-1]["event"] == "error"
