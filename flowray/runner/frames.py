@@ -36,6 +36,7 @@ ERROR: Final = 23
 _HEAD = struct.Struct(">IB")
 _MIB = 1024 * 1024
 _PART_BYTES = 7 * _MIB
+FRAME_BYTES: Final = 8 * _MIB
 _LAST = frozenset({RESULT, ERROR})
 _JSON = frozenset({EVENT, ASK, RESULT, ERROR})
 _KNOWN = _JSON | {BLOB_PART, BLOB, HEARTBEAT}
@@ -50,7 +51,7 @@ class Caps:
     is wrapped around a value later: the writer of the journal refuses 254 levels.
     """
 
-    frame_bytes: int = 8 * _MIB
+    frame_bytes: int = FRAME_BYTES
     total_bytes: int = 64 * _MIB
     frames: int = 150_000
     events: int = 100_000

@@ -1,0 +1,156 @@
+"""One job's talk with one sandbox: from its spec over its events to its end, whatever the sandbox does."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+import orjson
+
+from flowray.errors import ChannelError
+from flowray.runner.channel import Channel
+from flowray.runner.claims import Claim, Claims
+from flowray.runner.frames import ASK, BLOB, CANCEL, ERROR, EVENT, REPLY, RESULT, Frame, FrameDecoder, frame, parsed
+from flowray.runner.sandboxes import Sandbox
+from flowray.runner.verdict import Ending, Job
+from flowray.sandbox.child import Exit
+
+FLUSH_S = 0.05
+_GRACE_S = 2.0
+_LINGER_S = 0.5
+_WAITING_BYTES = 1024 * 1024
+_UNREAD_REPLIES_BYTES = 1024 * 1024
+
+
+class Dialogue:
+    """Events pile up here until they are asked for, at most 50 ms, at most a megabyte: then the sandbox has to wait."""
+
+    def __init__(self, sandbox: Sandbox, job: Job) -> None:
+        self._sandbox = sandbox
+        self._claims = Claims(nodes=job.nodes, known=job.known, mask=job.mask, caps=job.caps)
+        self._job = job
+        self._loop = asyncio.get_running_loop()
+        self._channel = Channel(sandbox.sock, FrameDecoder(job.caps), self._on_frames, self._on_end)
+        self._events: list[Claim] = []
+        self._waiting_bytes = 0
+        # Due from the start: that a job began is told even when the sandbox says nothing for long.
+        self._due = True
+        self._woken: asyncio.Future[None] | None = None
+        self._flush: asyncio.TimerHandle | None = None
+        self._deadline: asyncio.TimerHandle | None = None
+        self._said: Frame | None = None
+        self._broken = ""
+        self._stopped: Literal["", "timeout", "cancelled"] = ""
+        self.over = False
+
+    def open(self, spec: Iterable[bytes]) -> None:
+        """Send the job. `ConnectionError`: the sandbox died before, and another one may have the job."""
+        self._channel.open(spec)
+        self._deadline = self._loop.call_later(self._job.limits.wall_s, self._stop, "timeout")
+
+    async def events(self) -> Sequence[Claim]:
+        """Wait for what is due, or for the end."""
+        if not self.over and self._waiting_bytes <= _WAITING_BYTES:
+            self._woken = self._loop.create_future()
+            self._schedule()
+            await self._woken
+        self._due = False
+        events, self._events = self._events, []
+        self._waiting_bytes = 0
+        self._channel.resume()
+        return events
+
+    def cancel(self) -> None:
+        """Ask the sandbox to stop, and stop it when it does not."""
+        if self.over or self._stopped:
+            return
+        self._stopped = "cancelled"
+        self._channel.send(frame(CANCEL))
+        self._set_deadline(_GRACE_S)
+
+    def add(self, claim: Claim, size: int = 0) -> None:
+        """Put an event among those of the sandbox."""
+        self._events.append(claim)
+        self._waiting_bytes += size
+        if self._waiting_bytes > _WAITING_BYTES:
+            self._channel.pause()
+            self._wake()
+        else:
+            self._schedule()
+
+    async def ending(self, *, lost: asyncio.Event) -> Ending:
+        """Return how it ended, once it is over. `lost` is set when the sandbox died with its parent."""
+        if self._said is not None and not self._broken:
+            return Ending(said=self._said, stopped=self._stopped)
+        end = await self._exit()
+        return Ending(broken=self._broken, stopped=self._stopped, lost=lost.is_set(), exit=end)
+
+    def _on_frames(self, frames: Sequence[Frame]) -> None:
+        for kind, payload in frames:
+            if kind == EVENT:
+                claim = self._claims.event(payload)
+                if claim is not None:
+                    self.add(claim, len(payload))
+            elif kind == BLOB:
+                self._claims.blob(payload)
+                self._waiting_bytes += len(payload)
+            elif kind == ASK:
+                self._refuse(payload)
+            elif kind in (RESULT, ERROR):
+                # Its end of the channel has to close now: until then it could still break the rules.
+                self._said = Frame(kind, payload)
+                self._set_deadline(_LINGER_S)
+
+    def _schedule(self) -> None:
+        if (self._events or self._due) and self._woken is not None and self._flush is None:
+            self._flush = self._loop.call_later(FLUSH_S, self._wake)
+
+    def _wake(self) -> None:
+        if self._flush is not None:
+            self._flush.cancel()
+            self._flush = None
+        if self._woken is not None and not self._woken.done():
+            self._woken.set_result(None)
+
+    def _refuse(self, payload: bytes) -> None:
+        """Nothing can be asked for yet; a sandbox that asks and does not read the answers breaks the rules."""
+        if self._channel.unsent_bytes > _UNREAD_REPLIES_BYTES:
+            raise ChannelError("the sandbox does not read the replies it asked for")
+        asked = parsed(payload, self._job.caps)
+        reply = {"ask": asked.get("ask"), "ok": False, "error": f"`{str(asked.get('what'))[:80]}` cannot be asked for."}
+        self._channel.send(frame(REPLY, orjson.dumps(reply)))
+
+    def _on_end(self, violation: ChannelError | None) -> None:
+        if violation is not None:
+            self._broken = violation.message
+            self._sandbox.kill()
+        self._finish()
+
+    def _stop(self, why: Literal["timeout", "cancelled"]) -> None:
+        if self._said is None and not self._stopped:
+            self._stopped = why
+        self._sandbox.kill()
+        # Closed here: a sandbox that cannot be killed at once must not hold up its run.
+        self._channel.close()
+        self._finish()
+
+    def _set_deadline(self, after_s: float) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = self._loop.call_later(after_s, self._stop, "timeout")
+
+    def _finish(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self.over = True
+        self._wake()
+
+    async def _exit(self) -> Exit | None:
+        """Return how the sandbox exited; None when it did not of itself."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LINGER_S):
+                return await self._sandbox.wait()
+        self._sandbox.kill()
+        return None

@@ -1,0 +1,249 @@
+"""Spares: sandboxes forked and walled in before anybody needs them. Each serves one job and dies."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from dataclasses import dataclass
+
+from flowray.errors import FlowRayError, RunnerUnavailableError
+from flowray.runner.sandboxes import Nursery, Sandbox, StartNursery
+
+log = logging.getLogger(__name__)
+
+_AT_ONCE = 2
+_SPAWN_S = 30.0
+_LOOK_AROUND_S = 15.0
+_FIRST_BACKOFF_S, _LONGEST_BACKOFF_S = 0.5, 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolSize:
+    """How many sandboxes there may be.
+
+    `spares` are kept parked, `at_work` run at once; who comes then waits `wait_s` at most. A spare older than
+    `oldest_s` is replaced, and a closing pool gives running jobs `drain_s` to end.
+    """
+
+    spares: int = 4
+    at_work: int = 16
+    wait_s: float = 30.0
+    oldest_s: float = 600.0
+    drain_s: float = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Taken:
+    """A sandbox for one job. `lost` is set when it dies with its zygote."""
+
+    sandbox: Sandbox
+    lost: asyncio.Event
+
+
+class Pool:
+    """Keeps spares parked, off the hot path: while jobs run, only as many are forked as a burst would need."""
+
+    def __init__(self, start: StartNursery, size: PoolSize) -> None:
+        self.size = size
+        self.at_work = 0
+        self.served = 0
+        self.zygotes = 0
+        self._start_nursery = start
+        self._spares: deque[Taken] = deque()
+        self._waiting: deque[asyncio.Future[Taken]] = deque()
+        self._changed = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._closing = False
+        self._trouble = ""
+        self._keeper: asyncio.Task[None] | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether the pool looks after its spares."""
+        return self._keeper is not None and not self._keeper.done()
+
+    @property
+    def parked(self) -> int:
+        """How many spares wait for a job."""
+        return len(self._spares)
+
+    @property
+    def queued(self) -> int:
+        """How many jobs wait for a spare."""
+        return len(self._waiting)
+
+    async def start(self) -> None:
+        """Start the zygote and park a first spare; raises when either cannot be done. The others follow."""
+        nursery = await self._start_nursery()
+        try:
+            async with asyncio.timeout(_SPAWN_S):
+                self._spares.append(Taken(sandbox=await nursery.spawn(), lost=nursery.closed))
+        except BaseException:
+            await nursery.stop()
+            raise
+        self._keeper = asyncio.create_task(self._keep(nursery), name="pool of spares")
+
+    async def take(self) -> Taken:
+        """Return a spare, at once when there is one. `RunnerUnavailableError` when none becomes free in time."""
+        if self._closing:
+            raise RunnerUnavailableError("The runner is shutting down.")
+        taken = None if self._waiting else self._fresh()
+        if taken is None:
+            taken = await self._wait()
+        self._changed.set()
+        return taken
+
+    def done(self, taken: Taken) -> None:
+        """End the sandbox of a job that is over."""
+        taken.sandbox.close()
+        self.at_work -= 1
+        self.served += 1
+        self._give()
+        self._changed.set()
+        if not self.at_work:
+            self._idle.set()
+
+    async def close(self) -> None:
+        """Take no more jobs, let running ones end, then end everything."""
+        self._closing = True
+        for waiting in self._waiting:
+            if not waiting.done():
+                waiting.set_exception(RunnerUnavailableError("The runner is shutting down."))
+        try:
+            async with asyncio.timeout(self.size.drain_s):
+                while self.at_work:
+                    self._idle.clear()
+                    await self._idle.wait()
+        except TimeoutError:
+            log.warning("Jobs were cut off", extra={"action": "pool_cut_off", "jobs": self.at_work})
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.wait([self._keeper])
+
+    async def _wait(self) -> Taken:
+        waiting: asyncio.Future[Taken] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiting)
+        self._changed.set()
+        try:
+            async with asyncio.timeout(self.size.wait_s):
+                return await waiting
+        except BaseException as cause:
+            self._forget(waiting)
+            if isinstance(cause, TimeoutError):
+                raise RunnerUnavailableError(self._why_none()) from cause
+            raise
+
+    def _forget(self, waiting: asyncio.Future[Taken]) -> None:
+        if waiting in self._waiting:
+            self._waiting.remove(waiting)
+        elif waiting.done() and not waiting.cancelled() and waiting.exception() is None:
+            # Given in the same moment in which its job was cancelled.
+            self.done(waiting.result())
+
+    def _why_none(self) -> str:
+        why = f"No sandbox became free within {self.size.wait_s:g} s: {self.at_work} are at work"
+        return f"{why}. {self._trouble}" if self._trouble else f"{why}, {self.queued} jobs wait. Try again later."
+
+    def _fresh(self) -> Taken | None:
+        """Take the oldest spare that is alive, unless too many are at work."""
+        while self._spares and self.at_work < self.size.at_work:
+            taken = self._spares.popleft()
+            if taken.sandbox.alive and not taken.lost.is_set():
+                self.at_work += 1
+                return taken
+            taken.sandbox.close()
+        return None
+
+    def _give(self) -> None:
+        """Hand spares to those who wait, first come, first served."""
+        while self._waiting:
+            if self._waiting[0].done():
+                self._waiting.popleft()
+                continue
+            taken = self._fresh()
+            if taken is None:
+                return
+            self._waiting.popleft().set_result(taken)
+
+    async def _keep(self, nursery: Nursery) -> None:
+        while True:
+            self.zygotes += 1
+            try:
+                await self._fill(nursery)
+            finally:
+                self._drop_spares()
+                await nursery.stop()
+            log.warning("The zygote died and is started again", extra={"action": "zygote_died"})
+            nursery = await self._next_nursery()
+
+    async def _next_nursery(self) -> Nursery:
+        backoff_s = _FIRST_BACKOFF_S
+        while True:
+            try:
+                return await self._start_nursery()
+            except FlowRayError as cause:
+                self._trouble = cause.message
+                log.exception("The zygote does not start", extra={"action": "zygote_failed"})
+            await asyncio.sleep(backoff_s)
+            backoff_s = min(2 * backoff_s, _LONGEST_BACKOFF_S)
+
+    async def _fill(self, nursery: Nursery) -> None:
+        """Keep spares parked until the nursery ends."""
+        died = asyncio.create_task(nursery.closed.wait(), name="zygote's end")
+        died.add_done_callback(lambda _: self._changed.set())
+        try:
+            while not nursery.closed.is_set():
+                self._drop_old()
+                missing = self._missing()
+                if missing <= 0:
+                    await self._change()
+                else:
+                    await self._spawn(nursery, min(missing, _AT_ONCE))
+        finally:
+            died.cancel()
+
+    def _missing(self) -> int:
+        if self._waiting:
+            free = self.size.at_work - self.at_work
+            return min(len(self._waiting), free) - self.parked
+        # Forking takes the processor from running jobs; half of the spares is enough for the next ones.
+        return (self.size.spares if not self.at_work else (self.size.spares + 1) // 2) - self.parked
+
+    async def _spawn(self, nursery: Nursery, number: int) -> None:
+        try:
+            async with asyncio.timeout(_SPAWN_S):
+                spawned = await asyncio.gather(*(nursery.spawn() for _ in range(number)), return_exceptions=True)
+        except TimeoutError:
+            log.exception("The zygote hangs", extra={"action": "zygote_hangs"})
+            await nursery.stop()
+            return
+        failed = [one for one in spawned if isinstance(one, BaseException)]
+        self._spares.extend(
+            Taken(sandbox=one, lost=nursery.closed) for one in spawned if not isinstance(one, BaseException)
+        )
+        self._give()
+        self._trouble = str(failed[0]) if failed else ""
+        if failed and not nursery.closed.is_set():
+            log.error("A sandbox could not be made: %s", failed[0], extra={"action": "spawn_failed"})
+            await asyncio.sleep(_FIRST_BACKOFF_S)
+        self._changed.set()
+
+    async def _change(self) -> None:
+        """Wait until something changed, or until it is time to look at the spares' age."""
+        self._changed.clear()
+        try:
+            async with asyncio.timeout(_LOOK_AROUND_S):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+
+    def _drop_old(self) -> None:
+        oldest = time.monotonic() - self.size.oldest_s
+        while self._spares and (self._spares[0].sandbox.born < oldest or not self._spares[0].sandbox.alive):
+            self._spares.popleft().sandbox.close()
+
+    def _drop_spares(self) -> None:
+        while self._spares:
+            self._spares.popleft().sandbox.close()

@@ -1,0 +1,170 @@
+"""The Runner: owns a zygote and its spares on one machine, and gives each step a sandbox of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from flowray.engine.commands import StartStep
+from flowray.engine.events import RunFinished, RunId, StepEvent
+from flowray.engine.failures import failure
+from flowray.engine.ports import Objects, RunRequest
+from flowray.flow.types import Json
+from flowray.runner.call import Bodies, KnownBodies, StepBody, StepCall, call_of
+from flowray.runner.dialogue import Dialogue
+from flowray.runner.frames import Caps
+from flowray.runner.masking import Mask
+from flowray.runner.pool import Pool, PoolSize, Taken
+from flowray.runner.sandboxes import StartNursery
+from flowray.runner.spec import job_frames
+from flowray.runner.step import Means, begin, run_step
+from flowray.runner.verdict import Failure, Job, judge
+from flowray.sandbox.image import Image
+from flowray.sandbox.limits import Limits
+from flowray.sandbox.zygote import Zygote
+
+_JOB_S = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stats:
+    """A Runner at a glance. `alive` is whether it looks after its spares; `zygotes` counts starts."""
+
+    name: str
+    alive: bool
+    parked: int
+    at_work: int
+    queued: int
+    served: int
+    zygotes: int
+
+
+class Runner:
+    """Implements the engine's `Steps` in this process. `Runner.on(image)` is the usual way to make one."""
+
+    def __init__(
+        self,
+        start: StartNursery,
+        *,
+        objects: Objects,
+        name: str = "local",
+        size: PoolSize | None = None,
+        limits: Limits | None = None,
+        caps: Caps | None = None,
+    ) -> None:
+        self._pool = Pool(start, size or PoolSize())
+        self._bodies = Bodies()
+        self._known = KnownBodies()
+        self._retiring: set[asyncio.Task[None]] = set()
+        self._means = Means(
+            name=name,
+            pool=self._pool,
+            objects=objects,
+            limits=limits or Limits(),
+            caps=caps or Caps(),
+            retire=self._retire,
+        )
+
+    @classmethod
+    def on(
+        cls,
+        image: Image,
+        *,
+        objects: Objects,
+        name: str = "local",
+        size: PoolSize | None = None,
+        limits: Limits | None = None,
+        log: Path | None = None,
+    ) -> Runner:
+        """Return a Runner of this environment image; what its zygote prints goes to `log`."""
+
+        async def start() -> Zygote:
+            return await Zygote.start(image, log=log)
+
+        return cls(start, objects=objects, name=name, size=size, limits=limits)
+
+    async def start(self) -> None:
+        """Start the zygote and the first spare. Seconds; from then on a sandbox is there when it is asked for."""
+        await self._pool.start()
+
+    async def close(self) -> None:
+        """Let running steps end, then end everything."""
+        await self._pool.close()
+
+    def run(self, request: RunRequest, step: StartStep) -> AsyncIterator[Sequence[StepEvent]]:
+        """Run a step; closing the iterator cancels it."""
+        body = self._bodies.of(request, step.step)
+        return run_step(self._means, call_of(request, step, body), body)
+
+    def answer(self, call: StepCall, body: StepBody | None = None) -> AsyncIterator[Sequence[StepEvent]]:
+        """Run a step that was asked for from afar. `BodyUnknownError`, at once: call again with the body."""
+        if body is not None:
+            self._known.learn(body)
+        return run_step(self._means, call, self._known.get(call.body))
+
+    async def extract(self, code: str, name: str) -> Mapping[str, Json]:
+        """Return what a component's source says of itself: its frontend node and what it imports."""
+        return await self._do("extract", {"code": code, "name": name})
+
+    async def expand(self, spec: str) -> Mapping[str, Json]:
+        """Return the flow that a compact description stands for."""
+        return await self._do("expand", {"spec": spec})
+
+    def stats(self) -> Stats:
+        """Return the Runner at a glance."""
+        pool = self._pool
+        return Stats(
+            name=self._means.name,
+            alive=pool.alive,
+            parked=pool.parked,
+            at_work=pool.at_work,
+            queued=pool.queued,
+            served=pool.served,
+            zygotes=pool.zygotes,
+        )
+
+    async def _do(self, name: str, facts: Mapping[str, Json]) -> Mapping[str, Json]:
+        """Do a job that belongs to no run; raises the error of a job that failed."""
+        limits = replace(self._means.limits, wall_s=_JOB_S, cpu_s=_JOB_S)
+        job = Job(nodes=frozenset(), known=frozenset(), limits=limits, mask=Mask(()), caps=self._means.caps)
+        taken, dialogue = await begin(self._pool, job, list(job_frames(name, facts, limits)))
+        try:
+            while not dialogue.over:
+                await dialogue.events()
+            verdict = judge(job, await dialogue.ending(lost=taken.lost))
+        finally:
+            self._retire(dialogue, taken)
+        if isinstance(verdict, Failure):
+            raise _error(verdict)
+        return verdict
+
+    def _retire(self, dialogue: Dialogue, taken: Taken) -> None:
+        """End a sandbox: at once when its job is over, else after asking it to stop."""
+        if dialogue.over:
+            self._pool.done(taken)
+            return
+        dialogue.cancel()
+        retiring = asyncio.create_task(self._retired(dialogue, taken), name="cancelled job")
+        self._retiring.add(retiring)
+        retiring.add_done_callback(self._retiring.discard)
+
+    async def _retired(self, dialogue: Dialogue, taken: Taken) -> None:
+        """Wait until a cancelled job is over; the dialogue sees to it that this does not take long."""
+        try:
+            while not dialogue.over:
+                await dialogue.events()
+        finally:
+            self._pool.done(taken)
+
+
+def _error(verdict: Failure) -> Exception:
+    finished = RunFinished(
+        status="failed",
+        error=verdict.error,
+        kind=verdict.kind,
+        error_type=verdict.error_type,
+        traceback=verdict.traceback,
+    )
+    return failure(RunId(""), finished)

@@ -1,0 +1,82 @@
+"""What a sandbox is told: one SPEC frame, put together from the step's prepared body and the facts of the run."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+
+import orjson
+
+from flowray.flow.types import Json, NodeId
+from flowray.runner.call import StepBody, StepCall
+from flowray.runner.frames import FRAME_BYTES, SPEC, blob, frame
+from flowray.sandbox.limits import Limits
+
+
+class SpecTooLargeError(Exception):
+    """The step's nodes and values do not fit into one frame."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """A step's values and files with their bytes fetched: `blobs` are numbered in order."""
+
+    upstream: Mapping[NodeId, Mapping[str, Json]]
+    files: Mapping[str, int]
+    blobs: Sequence[bytes]
+
+
+def run_frames(call: StepCall, body: StepBody, inputs: Inputs, limits: Limits) -> Iterable[bytes]:
+    """Yield the frames that start a step: its blobs, then its spec."""
+    fresh = {
+        "job": "run",
+        "run": {
+            "id": call.run,
+            "flow_id": call.flow_id,
+            "flow_name": call.flow_name,
+            "session_id": call.session,
+            "user_id": _user(call.tenant),
+        },
+        "build": [node for node in body.nodes if node not in call.skip],
+        "skip": _closed(call, body),
+        "upstream": inputs.upstream,
+        "inputs": {"input_value": call.input_value, "input_type": call.input_type},
+        "variables": call.variables,
+        "files": inputs.files,
+        "context": call.context,
+        "egress": call.egress,
+        "stream": call.stream,
+        "limits": asdict(limits),
+    }
+    for content in inputs.blobs:
+        yield from blob(content)
+    yield _spec_frame(b"%b,%b}" % (orjson.dumps(fresh)[:-1], body.json))
+
+
+def job_frames(job: str, facts: Mapping[str, Json], limits: Limits) -> Iterable[bytes]:
+    """Yield the frame of a job that is no step."""
+    yield _spec_frame(orjson.dumps({"job": job, **facts, "limits": asdict(limits)}))
+
+
+def fitting(limits: Limits, call: StepCall) -> Limits:
+    """Return the limits of a step whose components declared what memory they need."""
+    return replace(limits, memory_mib=call.memory_mib) if call.memory_mib > limits.memory_mib else limits
+
+
+def _closed(call: StepCall, body: StepBody) -> list[NodeId]:
+    """Nodes without a value: the step's own on closed branches, and upstream ones that never ran."""
+    return [*call.skip, *(node for node in body.upstream if node not in call.upstream)]
+
+
+@lru_cache(maxsize=1024)
+def _user(tenant: str) -> str:
+    """Lfx wants a UUID of whoever runs a flow."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"flowray:tenant:{tenant}"))
+
+
+def _spec_frame(payload: bytes) -> bytes:
+    if len(payload) > FRAME_BYTES:
+        raise SpecTooLargeError(f"The step's nodes and values have {len(payload):,} bytes; at most 8 MiB can be sent.")
+    return frame(SPEC, payload)

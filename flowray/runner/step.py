@@ -1,0 +1,133 @@
+"""One step in one sandbox, as the stream of events that the engine asked for."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from flowray.engine.events import StepEvent, StepFailed, StepFinished, StepStarted
+from flowray.engine.ports import Objects
+from flowray.errors import FlowRayError, NotFoundError, RunnerUnavailableError
+from flowray.flow.types import Json
+from flowray.runner.call import StepBody, StepCall
+from flowray.runner.dialogue import Dialogue
+from flowray.runner.frames import Caps
+from flowray.runner.masking import Mask
+from flowray.runner.pool import Pool, Taken
+from flowray.runner.spec import SpecTooLargeError, fitting, run_frames
+from flowray.runner.values import InputsTooLargeError, fetch, store
+from flowray.runner.verdict import Ending, Failure, Job, judge
+from flowray.sandbox.limits import Limits
+
+log = logging.getLogger(__name__)
+
+Retire = Callable[[Dialogue, Taken], None]
+_TRIES = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Means:
+    """What a runner runs steps with. `retire` ends a sandbox whose step nobody waits for any more."""
+
+    name: str
+    pool: Pool
+    objects: Objects
+    limits: Limits
+    caps: Caps
+    retire: Retire
+
+
+async def run_step(means: Means, call: StepCall, body: StepBody) -> AsyncGenerator[Sequence[StepEvent], None]:
+    """Yield the step's events in batches. Closing the generator cancels the step."""
+    asked = time.monotonic()
+    job = _job(means, call, body)
+    try:
+        frames = list(run_frames(call, body, await fetch(call, body, means.objects), job.limits))
+        taken, dialogue = await begin(means.pool, job, frames)
+    except (SpecTooLargeError, InputsTooLargeError, NotFoundError) as cause:
+        yield (StepFailed(step=call.step, kind="value", error=str(cause)),)
+        return
+    except FlowRayError as cause:
+        yield (StepFailed(step=call.step, kind="unavailable", error=cause.message, retryable=True),)
+        return
+    began = time.monotonic()
+    started = StepStarted(step=call.step, attempt=call.attempt, runner=means.name, queued_s=began - asked)
+    events: list[StepEvent] = [started]
+    try:
+        while not dialogue.over:
+            events += await store(await dialogue.events(), means.objects, call)
+            if not dialogue.over:
+                yield events
+                events = []
+        ending = await dialogue.ending(lost=taken.lost)
+        took_s = time.monotonic() - began
+        last = _ended(call, judge(job, ending), took_s=took_s, usage=_usage(ending))
+    except FlowRayError as cause:
+        last = StepFailed(step=call.step, kind="lost", error=f"A value of the step was not kept: {cause.message}")
+    finally:
+        means.retire(dialogue, taken)
+    _record(call, last, taken, began)
+    yield [*events, last]
+
+
+def _job(means: Means, call: StepCall, body: StepBody) -> Job:
+    return Job(
+        nodes=frozenset(body.nodes),
+        known=body.known,
+        limits=fitting(means.limits, call),
+        mask=Mask(call.variables.values()),
+        caps=means.caps,
+    )
+
+
+async def begin(pool: Pool, job: Job, frames: Sequence[bytes]) -> tuple[Taken, Dialogue]:
+    """Hand a job to a spare; one that died while it was parked has run nothing, so the next one may have it."""
+    for _ in range(_TRIES):
+        taken = await pool.take()
+        dialogue = Dialogue(taken.sandbox, job)
+        try:
+            dialogue.open(frames)
+        except ConnectionError:
+            pool.done(taken)
+        else:
+            return taken, dialogue
+    raise RunnerUnavailableError("The spares die before they are given anything to do; see the zygote's log.")
+
+
+def _ended(
+    call: StepCall, verdict: Mapping[str, Json] | Failure, *, took_s: float, usage: Mapping[str, float]
+) -> StepFinished | StepFailed:
+    if not isinstance(verdict, Failure):
+        return StepFinished(step=call.step, took_s=took_s, usage=usage)
+    return StepFailed(
+        step=call.step,
+        kind=verdict.kind,
+        error=verdict.error,
+        node=verdict.node,
+        error_type=verdict.error_type,
+        traceback=verdict.traceback,
+    )
+
+
+def _usage(ending: Ending) -> Mapping[str, float]:
+    if ending.exit is None:
+        return {}
+    return {"cpu_s": ending.exit.cpu_s, "max_rss_mib": ending.exit.max_rss_mib}
+
+
+def _record(call: StepCall, last: StepFinished | StepFailed, taken: Taken, began: float) -> None:
+    """One line per step: facts only, never code, secrets or values."""
+    if not log.isEnabledFor(logging.INFO):
+        return
+    facts = {
+        "action": "step_ended",
+        "tenant": call.tenant,
+        "run": call.run,
+        "step": call.step,
+        "outcome": last.kind if isinstance(last, StepFailed) else "finished",
+        "took_s": time.monotonic() - began,
+        "spare_age_s": began - taken.sandbox.born,
+    }
+    log.info("Step ended", extra=facts)

@@ -1,0 +1,78 @@
+"""Large values on their way: out of a sandbox into the object store, and from there into the next sandbox."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from flowray.engine.events import NodeEvent
+from flowray.engine.ports import Objects
+from flowray.engine.values import Ref, Value
+from flowray.flow.types import Json, NodeId
+from flowray.runner.call import StepBody, StepCall
+from flowray.runner.claims import Claim, Unstored
+from flowray.runner.spec import Inputs
+
+INPUTS_LIMIT_BYTES = 128 * 1024 * 1024
+
+
+class InputsTooLargeError(Exception):
+    """A step's values and files are more than a sandbox is given."""
+
+
+async def store(claims: Sequence[Claim], objects: Objects, call: StepCall) -> list[NodeEvent]:
+    """Return the events, with Refs for what was held back for the store."""
+    return [await _stored(claim, objects, call) if isinstance(claim, Unstored) else claim for claim in claims]
+
+
+async def _stored(claim: Unstored, objects: Objects, call: StepCall) -> NodeEvent:
+    outputs = dict(claim.event.outputs)
+    for port, content in claim.held.items():
+        key = f"values/{call.tenant}/{call.run}/{hashlib.sha256(content).hexdigest()}"
+        outputs[port] = replace(outputs[port], ref=await objects.put(key, content))
+    return replace(claim.event, outputs=outputs)
+
+
+async def fetch(call: StepCall, body: StepBody, objects: Objects) -> Inputs:
+    """Return what the step reads from outside: of upstream values only the ports that a wire reads."""
+    read = {
+        node: {port: value for port, value in values.items() if port in body.upstream.get(node, ())}
+        for node, values in call.upstream.items()
+    }
+    refs = [value.ref for values in read.values() for value in values.values() if value.ref]
+    refs += call.files.values()
+    if not refs:
+        return Inputs(upstream=_said(read, {}), files={}, blobs=())
+    numbers = {ref.key: number for number, ref in enumerate({ref.key: ref for ref in refs}.values())}
+    blobs = await _contents({ref.key: ref for ref in refs}, objects)
+    files = {path: numbers[ref.key] for path, ref in call.files.items()}
+    return Inputs(upstream=_said(read, numbers), files=files, blobs=blobs)
+
+
+async def _contents(refs: Mapping[str, Ref], objects: Objects) -> list[bytes]:
+    size = sum(ref.size for ref in refs.values())
+    if size > INPUTS_LIMIT_BYTES:
+        raise InputsTooLargeError(f"The step's values and files have {size:,} bytes; at most 128 MiB can be given.")
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            reads = [tasks.create_task(objects.get(key)) for key in refs]
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from failed
+    return [read.result() for read in reads]
+
+
+def _said(
+    read: Mapping[NodeId, Mapping[str, Value]], numbers: Mapping[str, int]
+) -> Mapping[NodeId, Mapping[str, Json]]:
+    """Return the values as the spec says them."""
+    return {
+        node: {
+            port: {"type": value.type, "blob": numbers[value.ref.key]}
+            if value.ref
+            else {"type": value.type, "json": value.json}
+            for port, value in values.items()
+        }
+        for node, values in read.items()
+    }

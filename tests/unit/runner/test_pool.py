@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from flowray.errors import RunnerUnavailableError, SandboxUnavailableError
+from flowray.runner.pool import Pool, PoolSize
+from tests.unit.runner.kit import FakeNursery, Peer
+
+
+@dataclass
+class House:
+    """A pool over fake nurseries."""
+
+    pool: Pool
+    nurseries: list[FakeNursery] = field(default_factory=list)
+
+    async def settle(self) -> None:
+        for _ in range(50):
+            await asyncio.sleep(0)
+
+
+async def parked(peer: Peer) -> None:
+    await peer.forever()
+
+
+@pytest.fixture
+async def house() -> AsyncIterator[Any]:
+    async with AsyncExitStack() as stack:
+
+        async def build(**size: Any) -> House:
+            async def born() -> FakeNursery:
+                built.nurseries.append(FakeNursery(parked))
+                return built.nurseries[-1]
+
+            sizes = PoolSize(**{"spares": 2, "wait_s": 0.05, "drain_s": 0.05, **size})
+            built = House(pool=Pool(born, sizes))
+            await built.pool.start()
+            stack.push_async_callback(built.pool.close)
+            await built.settle()
+            return built
+
+        yield build
+
+
+async def test_spares_are_parked_before_anybody_asks(house: Any) -> None:
+    built = await house(spares=3)
+    assert built.pool.parked == 3
+
+
+async def test_a_sandbox_is_given_once(house: Any) -> None:
+    built = await house()
+    one, two = await built.pool.take(), await built.pool.take()
+    assert one.sandbox is not two.sandbox
+    built.pool.done(one)
+    assert not one.sandbox.sock.fileno() > 0
+
+
+async def test_while_jobs_run_half_of_the_spares_will_do_and_then_all_are_refilled(house: Any) -> None:
+    built = await house(spares=4)
+    taken = await built.pool.take()
+    await built.settle()
+    assert built.pool.parked == 3
+    more = [await built.pool.take() for _ in range(3)]
+    await built.settle()
+    assert built.pool.parked == 2
+    for one in (taken, *more):
+        built.pool.done(one)
+    await built.settle()
+    assert built.pool.parked == 4
+
+
+async def test_more_than_the_spares_are_served_as_they_come(house: Any) -> None:
+    built = await house(spares=1, at_work=5)
+    taken = await asyncio.gather(*(built.pool.take() for _ in range(5)))
+    assert len({id(one.sandbox) for one in taken}) == 5
+
+
+async def test_who_comes_when_too_many_are_at_work_waits_and_is_told_why(house: Any) -> None:
+    built = await house(at_work=1)
+    first = await built.pool.take()
+    with pytest.raises(RunnerUnavailableError, match="1 are at work"):
+        await built.pool.take()
+    waiting = asyncio.create_task(built.pool.take())
+    await built.settle()
+    assert built.pool.queued == 1
+    built.pool.done(first)
+    assert (await waiting).sandbox.alive
+
+
+async def test_those_who_wait_are_served_in_order(house: Any) -> None:
+    built = await house(at_work=1, wait_s=5)
+    order: list[int] = []
+
+    async def job(number: int) -> None:
+        taken = await built.pool.take()
+        order.append(number)
+        built.pool.done(taken)
+
+    first = await built.pool.take()
+    jobs = [asyncio.create_task(job(number)) for number in range(4)]
+    await built.settle()
+    built.pool.done(first)
+    await asyncio.gather(*jobs)
+    assert order == [0, 1, 2, 3]
+
+
+async def test_who_gives_up_waiting_takes_nothing_with_him(house: Any) -> None:
+    built = await house(at_work=1, wait_s=5)
+    first = await built.pool.take()
+    waiting = asyncio.create_task(built.pool.take())
+    await built.settle()
+    built.pool.done(first)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    assert built.pool.at_work == 0
+    assert (await built.pool.take()).sandbox.alive
+
+
+async def test_old_spares_are_replaced(house: Any) -> None:
+    built = await house(spares=2, oldest_s=600)
+    before = list(built.nurseries[0].spawned)
+    for sandbox in before:
+        sandbox.born -= 601
+    taken = await built.pool.take()
+    built.pool.done(taken)
+    await built.settle()
+    assert all(not sandbox.alive for sandbox in before)
+    assert built.pool.parked == 2
+
+
+async def test_a_zygote_that_dies_is_started_again_with_new_spares(house: Any) -> None:
+    built = await house()
+    built.nurseries[0].die()
+    taken = await built.pool.take()
+    assert taken.sandbox in built.nurseries[1].spawned
+    assert not taken.lost.is_set()
+
+
+async def test_a_first_zygote_that_cannot_fork_stops_the_start() -> None:
+    nursery = FakeNursery(parked)
+    nursery.refuses = True
+
+    async def born() -> FakeNursery:
+        return nursery
+
+    with pytest.raises(SandboxUnavailableError):
+        await Pool(born, PoolSize()).start()
+    assert nursery.closed.is_set()
+
+
+async def test_a_closing_pool_takes_no_jobs_and_lets_running_ones_end(house: Any) -> None:
+    built = await house(drain_s=5)
+    taken = await built.pool.take()
+    closing = asyncio.create_task(built.pool.close())
+    await built.settle()
+    with pytest.raises(RunnerUnavailableError, match="shutting down"):
+        await built.pool.take()
+    assert taken.sandbox.alive
+    built.pool.done(taken)
+    await closing
+    assert not any(sandbox.alive for sandbox in built.nurseries[0].spawned)
