@@ -1,0 +1,64 @@
+"""What can be listed is checked against its list."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+import typer
+
+from flowray_serve.cli.main import app
+from flowray_serve.settings import PoolSettings, variable_names
+
+ROOT = Path(__file__).parents[2]
+REFERENCE = (ROOT / "docs" / "reference.md").read_text()
+
+
+@pytest.mark.parametrize("name", sorted(variable_names()))
+def test_each_setting_is_documented(name: str) -> None:
+    assert f"`{name}`" in REFERENCE
+
+
+@pytest.mark.parametrize("name", PoolSettings.model_fields)
+def test_each_field_of_a_pool_is_documented(name: str) -> None:
+    assert f"| `{name}` |" in REFERENCE
+
+
+def test_each_verb_is_documented() -> None:
+    command = typer.main.get_group(app)
+
+    missing = [verb for verb in command.commands if f"`flowray {verb}" not in REFERENCE]
+
+    assert missing == []
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    import re
+
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
+
+    broken = [
+        f"{page.name}: {target}"
+        for page in pages
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text())
+        if not (page.parent / target).exists()
+    ]
+
+    assert broken == []
+
+
+def test_the_project_names_no_machine_of_ours() -> None:
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
+    needles = ("/" + "work/", "/tmp/" + "w/", "bash_" + "jobs")
+
+    found = [name for name in tracked if any(needle in _text(ROOT / name) for needle in needles)]
+
+    assert found == []
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except (UnicodeDecodeError, FileNotFoundError):
+        return ""
