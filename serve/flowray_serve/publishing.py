@@ -113,8 +113,7 @@ class Publisher:
         deadline = asyncio.get_running_loop().time() + self._patience_s
         outcomes = await asyncio.gather(*(self._introduce(node, gate, deadline) for node in unknown))
         known |= {spec.digest: spec for spec, _ in outcomes if spec is not None}
-        problems = [_problem(node, known[found].problem) for found, node in by_digest.items() if found in known]
-        return known, [finding for finding in (*problems, *(doubt for _, doubt in outcomes)) if finding is not None]
+        return known, [doubt for _, doubt in outcomes if doubt is not None]
 
     async def _introduce(
         self, node: Node, gate: asyncio.Semaphore, deadline: float
@@ -127,14 +126,8 @@ class Publisher:
             why = f"it was not loaded within {self._patience_s:g} s"
         except FlowRayError as error:
             why = error.message
-        return None, _problem(node, why)
-
-
-def _problem(node: Node, why: str | None) -> Finding | None:
-    if not why:
-        return None
-    message = f"Component `{node.component}` could not be examined: {why}"
-    return Finding(severity="warning", code="component_not_loaded", message=message, node=node.id)
+        message = f"Component `{node.component[:80]}` could not be examined: {why}"
+        return None, Finding(severity="warning", code="component_not_loaded", message=message, node=node.id)
 
 
 def _is_change(name: str, value: Any) -> bool:

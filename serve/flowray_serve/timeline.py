@@ -86,17 +86,17 @@ class Timeline:
 
 def in_short(run: RunSummary) -> dict[str, Any]:
     """A run of a list, in the words of a whole story."""
-    took_s = None if run.finished_at is None else run.finished_at - run.accepted_at
-    return {
+    told = {
         "id": run.run,
         "status": run.status,
         "flow": {"id": run.flow, "name": run.flow_name, "version": run.version},
         "session": run.session,
         "accepted_at": run.accepted_at,
-        "finished_at": run.finished_at,
-        "took_s": took_s,
         "error": {"message": run.error} if run.error else None,
     }
+    if run.finished_at is None:
+        return told
+    return {**told, "finished_at": run.finished_at, "took_s": run.finished_at - run.accepted_at}
 
 
 def placed(

@@ -20,7 +20,7 @@ from flowray_serve.services import Services
 from flowray_serve.streams import KEEP_ALIVE, EventStream, kept_alive, sse
 from flowray_serve.timeline import Timeline, in_short, placed
 
-_LISTED_LIMIT = 200
+_LISTED_LIMIT = 500
 _SEQ_LIMIT = 2**53
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 
+from flowray.component.check import check
 from flowray.component.spec import ComponentSpec
 from flowray.engine import events as ev
 from flowray.engine.commands import StartStep
@@ -17,7 +18,6 @@ from flowray.engine.loop import Engine
 from flowray.engine.ports import RunRequest
 from flowray.engine.values import Ref
 from flowray.errors import InvalidRequestError
-from flowray.flow.check import Finding, check_wiring
 from flowray.flow.types import Flow
 from flowray.plan.planner import plan
 from flowray.stores.memory_journal import MemoryJournal
@@ -91,7 +91,7 @@ def _without_canvas(record: FlowRecord) -> FlowRecord:
 
 
 class MemoryRegistry:
-    """Knows nothing at first. Source that says `broken` cannot be loaded, source that says `slow` takes for ever."""
+    """Knows nothing at first. Source that says `no_room` cannot be loaded, source that says `slow` takes for ever."""
 
     def __init__(self) -> None:
         self.known: dict[str, ComponentSpec] = {}
@@ -102,8 +102,8 @@ class MemoryRegistry:
     async def register(self, code: str, name: str) -> ComponentSpec:
         if "slow" in code:
             await asyncio.Event().wait()
-        if "broken" in code:
-            raise InvalidRequestError("SyntaxError: invalid syntax (line 1)")
+        if "no_room" in code:
+            raise InvalidRequestError("No sandbox is free.")
         digest = hashlib.sha256(code.encode()).hexdigest()
         spec = ComponentSpec(digest=digest, name=name, display_name=name, fields={}, outputs=(), origin="sandbox")
         self.known[digest] = spec
@@ -169,10 +169,6 @@ class Service:
         return flow_id
 
 
-def check(flow: Flow, specs: Mapping[str, ComponentSpec]) -> Sequence[Finding]:
-    return tuple(check_wiring(flow))
-
-
 def canvas(*nodes: Mapping[str, Any], wires: Sequence[tuple[str, str]] = ()) -> dict[str, Any]:
     """A Langflow export of these nodes."""
     edges = [
@@ -197,8 +193,7 @@ def drawn(node_id: str, *, code: str | None = None, **fields: Mapping[str, Any])
         "input_value": {"type": "str", "value": "", "input_types": ["Message"], "name": "input_value"},
         **fields,
     }
-    if code is not None:
-        template["code"] = {"type": "code", "value": code}
+    template["code"] = {"type": "code", "value": f"class {component}: ..." if code is None else code}
     outputs = [{"name": "message", "types": ["Message"], "method": "say", "selected": "Message"}]
     node = {"display_name": component, "template": template, "outputs": outputs, "base_classes": ["Message"]}
     return {"id": node_id, "type": "genericNode", "data": {"id": node_id, "type": component, "node": node}}
