@@ -28,6 +28,7 @@ class Channel:
         on_end: Callable[[ChannelError | None], None],
     ) -> None:
         self._sock = sock
+        self._descriptor = sock.fileno()
         self._decoder = decoder
         self._on_frames = on_frames
         self._on_end = on_end
@@ -58,13 +59,13 @@ class Channel:
         """Read no more for now: the sandbox will have to wait."""
         if self._reading:
             self._reading = False
-            self._loop.remove_reader(self._sock)
+            self._loop.remove_reader(self._descriptor)
 
     def resume(self) -> None:
         """Read on."""
         if not self._reading and not self._closed:
             self._reading = True
-            self._loop.add_reader(self._sock, self._readable)
+            self._loop.add_reader(self._descriptor, self._readable)
 
     def close(self) -> None:
         """Stop reading and writing; the socket stays its sandbox's."""
@@ -109,7 +110,7 @@ class Channel:
     def _send_later(self) -> None:
         if not self._writing:
             self._writing = True
-            self._loop.add_writer(self._sock, self._writable)
+            self._loop.add_writer(self._descriptor, self._writable)
 
     def _writable(self) -> None:
         self._send_or_drop()
@@ -127,4 +128,4 @@ class Channel:
         self._unsent.clear()
         if self._writing:
             self._writing = False
-            self._loop.remove_writer(self._sock)
+            self._loop.remove_writer(self._descriptor)

@@ -48,7 +48,7 @@ def run_frames(call: StepCall, body: StepBody, inputs: Inputs, limits: Limits) -
         "context": call.context,
         "egress": call.egress,
         "stream": call.stream,
-        "limits": asdict(limits),
+        "limits": _said(limits),
     }
     for content in inputs.blobs:
         yield from blob(content)
@@ -57,7 +57,7 @@ def run_frames(call: StepCall, body: StepBody, inputs: Inputs, limits: Limits) -
 
 def job_frames(job: str, facts: Mapping[str, Json], limits: Limits) -> Iterable[bytes]:
     """Yield the frame of a job that is no step."""
-    yield _spec_frame(orjson.dumps({"job": job, **facts, "limits": asdict(limits)}))
+    yield _spec_frame(orjson.dumps({"job": job, **facts, "limits": _said(limits)}))
 
 
 def fitting(limits: Limits, call: StepCall) -> Limits:
@@ -68,6 +68,11 @@ def fitting(limits: Limits, call: StepCall) -> Limits:
 def _closed(call: StepCall, body: StepBody) -> list[NodeId]:
     """Nodes without a value: the step's own on closed branches, and upstream ones that never ran."""
     return [*call.skip, *(node for node in body.upstream if node not in call.upstream)]
+
+
+@lru_cache(maxsize=64)
+def _said(limits: Limits) -> Mapping[str, Json]:
+    return asdict(limits)
 
 
 @lru_cache(maxsize=1024)
