@@ -1,0 +1,36 @@
+"""Fixtures over real servers; a server starts when the first test asks for it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flowray.stores.objects import ObjectStore, open_objects
+from tests.contract.servers import KEY, SECRET, running_s3, running_valkey
+
+
+@pytest.fixture(scope="session")
+def valkey_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with running_valkey(tmp_path_factory.mktemp("valkey")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with running_s3(tmp_path_factory.mktemp("s3")) as endpoint:
+        yield endpoint
+
+
+@pytest.fixture(params=["memory", "folder", "s3"])
+def objects(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
+    """An empty object store of each kind."""
+    if request.param == "memory":
+        return open_objects("memory:")
+    if request.param == "folder":
+        return open_objects(str(tmp_path / "objects"))
+    endpoint: str = request.getfixturevalue("s3_endpoint")
+    options = {"endpoint": endpoint, "access_key_id": KEY, "secret_access_key": SECRET, "region": "us-east-1"}
+    return open_objects(f"s3://flowray/{uuid.uuid4().hex}", options=options)
