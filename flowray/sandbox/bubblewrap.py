@@ -38,6 +38,8 @@ _ENVIRONMENT = {
     "LANG": "C.UTF-8",
     "HOME": "/tmp",  # noqa: S108 - inside, a private tmpfs
     "LD_LIBRARY_PATH": "/python/lib",
+    # Each child would look up, and write down, the functions that it calls.
+    "LD_BIND_NOW": "1",
     # Their threads would be lost in a fork: the zygote has one thread.
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",

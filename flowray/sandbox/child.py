@@ -8,10 +8,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-
-from flowray.errors import SandboxUnavailableError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +77,3 @@ class Child:
         os.close(self.pidfd)
         self.pidfd = -1
         self._exit.set_result(Exit(code=None, signal=signal.SIGKILL, cpu_s=0.0, max_rss_mib=0.0))
-
-
-Born = Callable[[], SandboxUnavailableError]

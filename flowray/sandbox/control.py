@@ -8,14 +8,15 @@ from __future__ import annotations
 import array
 import socket
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 _ORDER = struct.Struct("<cI")
-_BORN = struct.Struct("<cIIB")
+_BORN = struct.Struct("<cII")
+_CELL = struct.Struct("<cI")
 _GONE = struct.Struct("<cIIIddQ")
 _CREDENTIALS = struct.Struct("3i")
 _MOST = 8192
-_DESCRIPTORS = 3
+_DESCRIPTORS = 2
 _ANCILLARY = socket.CMSG_SPACE(_DESCRIPTORS * 4) + socket.CMSG_SPACE(_CREDENTIALS.size)
 
 
@@ -51,11 +52,20 @@ class Failed:
 
 @dataclass(frozen=True, kw_only=True)
 class Born:
-    """A child is behind its walls: its channel, its pidfd, and the listener when its cell is new."""
+    """A child is behind its walls: its channel and its pidfd."""
 
     number: int
     cell: int
-    descriptors: list[int] = field(default_factory=list)
+    channel: int
+    pidfd: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewCell:
+    """A network was made for children to come: its listener."""
+
+    cell: int
+    listener: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +79,7 @@ class Gone:
     max_rss_mib: float
 
 
-Report = Started | Failed | Born | Gone
+Report = Started | Failed | NewCell | Born | Gone
 
 
 def receive(control: socket.socket) -> Report | None:
@@ -82,8 +92,12 @@ def receive(control: socket.socket) -> Report | None:
         _, number, cell, status, user_s, system_s, max_rss_kib = _GONE.unpack(message)
         return Gone(number=number, cell=cell, status=status, cpu_s=user_s + system_s, max_rss_mib=max_rss_kib / 1024)
     if kind == b"B":
-        _, number, cell, _ = _BORN.unpack(message)
-        return Born(number=number, cell=cell, descriptors=_descriptors(ancillary))
+        _, number, cell = _BORN.unpack(message)
+        channel, pidfd = _descriptors(ancillary)
+        return Born(number=number, cell=cell, channel=channel, pidfd=pidfd)
+    if kind == b"C":
+        _, cell = _CELL.unpack(message)
+        return NewCell(cell=cell, listener=_descriptors(ancillary)[0])
     if kind == b"R":
         return Started(pid=_pid(ancillary), facts=message[1:])
     return Failed(reason=message[1:].decode(errors="replace"))

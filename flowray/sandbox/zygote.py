@@ -25,7 +25,7 @@ _STOP_S = 5.0
 _LAST_BYTES = 4000
 _BOOT = (
     "import sys; sys.path[:0] = ['/flowray', '/packages']; sys.dont_write_bytecode = True; "
-    "import json; from flowray_sandbox import zygote; zygote.main(json.loads(sys.argv[1]))"
+    "import json; from flowray_sandbox import boot; boot.main(json.loads(sys.argv[1]))"
 )
 
 
@@ -90,7 +90,7 @@ class Zygote:
     async def spawn(self) -> Child:
         """Order one child and wait until it is parked behind its walls."""
         if self.closed.is_set():
-            raise SandboxUnavailableError("The zygote has ended")
+            raise self._ended()
         self._last += 1
         awaited: asyncio.Future[Child] = self._loop.create_future()
         self._awaited[self._last] = awaited
@@ -124,6 +124,8 @@ class Zygote:
 
     def _on_report(self, report: control.Report | None) -> None:
         match report:
+            case control.NewCell(cell=cell, listener=listener):
+                self._listeners[cell] = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, listener)
             case control.Born():
                 self._on_born(report)
             case control.Gone():
@@ -138,13 +140,10 @@ class Zygote:
                 self._close()
 
     def _on_born(self, born: control.Born) -> None:
-        channel, pidfd, *listener = born.descriptors
-        if listener:
-            self._listeners[born.cell] = socket.socket(fileno=listener[0])
-        sock = socket.socket(fileno=channel)
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, born.channel)
         sock.settimeout(0)
-        sock.recv(_READY_SIZE + len(b'{"pid":%d}' % born.number))
-        child = Child(born.number, sock, pidfd, self._listeners[born.cell])
+        sock.recv(_READY_SIZE)
+        child = Child(born.number, sock, born.pidfd, self._listeners[born.cell])
         self._children[born.number] = child
         awaited = self._awaited.pop(born.number)
         if awaited.cancelled():
@@ -171,6 +170,10 @@ class Zygote:
             said = self._last_words()
             self._started.set_exception(SandboxUnavailableError(f"The zygote did not start: {reason}. It said: {said}"))
 
+    def _ended(self) -> SandboxUnavailableError:
+        said = "" if self._log.closed else f". It said: {self._last_words()}"
+        return SandboxUnavailableError(f"The zygote has ended{said}")
+
     def _last_words(self) -> str:
         self._log.seek(0, os.SEEK_END)
         self._log.seek(max(0, self._log.tell() - _LAST_BYTES))
@@ -183,14 +186,14 @@ class Zygote:
         self._loop.remove_reader(self._channel.fileno())
         for awaited in self._awaited.values():
             if not awaited.done():
-                awaited.set_exception(SandboxUnavailableError("The zygote has ended"))
+                awaited.set_exception(self._ended())
         for child in self._children.values():
             child.lost()
         for listener in self._listeners.values():
             listener.close()
 
 
-_READY_SIZE = 5
+_READY_SIZE = len(b'\0\0\0\t\x10{"pid":1}')
 
 
 def _exit_of(gone: control.Gone) -> Exit:

@@ -10,6 +10,8 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from flowray_sandbox.batch import Batch
+
 _LOAD, _JUMP, _JUMP_EQUAL, _JUMP_GREATER_EQUAL, _JUMP_BITS, _RETURN = 0x20, 0x05, 0x15, 0x35, 0x45, 0x06
 _INSTRUCTION = struct.Struct("<HBBI")
 _NUMBER, _MACHINE, _ARGUMENTS = 0, 4, 16
@@ -93,6 +95,11 @@ class Program:
         self._instructions = ctypes.create_string_buffer(instructions, len(instructions))
         count = len(instructions) // _INSTRUCTION.size
         self.header = ctypes.create_string_buffer(struct.pack("=H6xQ", count, ctypes.addressof(self._instructions)))
+
+    def kept_by(self, batch: Batch) -> ctypes.Array[ctypes.c_char]:
+        """The header, for a call in this list, which holds the program from now on."""
+        batch.keep(self)
+        return self.header
 
 
 def _ranges(rules: dict[int, Rule], default: Rule) -> list[tuple[int, Rule]]:

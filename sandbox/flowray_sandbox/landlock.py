@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import ctypes
 import os
+import struct
 
 from flowray_sandbox import syscalls
+from flowray_sandbox.batch import Batch, buffer
 from flowray_sandbox.network import GATE
 
 _LEAST_ABI = 4  # ports came with it
@@ -23,23 +25,11 @@ _PATH, _PORT = 1, 2
 _READ = _READ_FILE | _READ_DIR
 _WRITE = _READ | _WRITE_FILE | _TRUNCATE | _REMOVE_DIR | _REMOVE_FILE | _MAKE_DIR | _MAKE_REG | _MAKE_FIFO | _MAKE_SYM
 _ALL = (_TRUNCATE << 1) - 1
-
-
-class _Attributes(ctypes.Structure):
-    _fields_ = (("files", ctypes.c_uint64), ("ports", ctypes.c_uint64), ("scoped", ctypes.c_uint64))
-
-
-class _PathRule(ctypes.Structure):
-    _pack_ = 1
-    _fields_ = (("allowed", ctypes.c_uint64), ("parent", ctypes.c_int32))
-
-
-class _PortRule(ctypes.Structure):
-    _fields_ = (("allowed", ctypes.c_uint64), ("port", ctypes.c_uint64))
+_RULE, _DESCRIPTOR = struct.Struct("=Qi"), 4
 
 
 class Landlock:
-    """The rules, prepared in the zygote; a child adds its own two folders and restricts itself."""
+    """The rules: two that all children share, opened in the zygote, and two for the child's own folders."""
 
     def __init__(self) -> None:
         abi = syscalls.landlock_abi()
@@ -47,21 +37,20 @@ class Landlock:
             raise RuntimeError(f"Landlock is too old: version {abi} of the {_LEAST_ABI} needed")
         files = _ALL | (_IOCTL_DEV if abi >= _IOCTL_DEV_ABI else 0)
         scoped = _SCOPE_ABSTRACT_UNIX | _SCOPE_SIGNAL if abi >= _SCOPE_ABI else 0
-        self._attributes = _Attributes(files, _BIND_TCP | _CONNECT_TCP, scoped)
-        self._shared = (
-            _PathRule(_READ, os.open("/", os.O_PATH)),
-            _PathRule(_READ | _WRITE_FILE, os.open("/dev", os.O_PATH)),
-        )
-        self._own = _PathRule(_WRITE | _REFER, -1)
-        self._gate = _PortRule(_CONNECT_TCP, GATE[1])
+        self._attributes = buffer(struct.pack("=QQQ", files, _BIND_TCP | _CONNECT_TCP, scoped))
 
-    def restrict(self) -> None:
-        """Hold the calling child to the rules. Its /tmp and /dev/shm are mounts of its own, so their rules are too."""
-        rules = syscalls.landlock_create(self._attributes)
-        for shared in self._shared:
-            syscalls.landlock_add(rules, _PATH, shared)
-        for folder in ("/tmp", "/dev/shm"):  # noqa: S108 - private to the child
-            self._own.parent = os.open(folder, os.O_PATH)
-            syscalls.landlock_add(rules, _PATH, self._own)
-        syscalls.landlock_add(rules, _PORT, self._gate)
-        syscalls.landlock_restrict(rules)
+    def add_to(self, batch: Batch, rules: int) -> None:
+        """Append the calls to a child's list; `rules` is the descriptor that the rule set gets."""
+        create = batch.add("landlock_create_ruleset", self._attributes, len(self._attributes), 0)
+        placed = batch.add("dup3", -1, rules, 0)
+        batch.store(create, placed, 0)
+        for folder, allowed in (("/", _READ), ("/dev", _READ | _WRITE_FILE)):
+            batch.add("landlock_add_rule", rules, _PATH, buffer(_RULE.pack(allowed, os.open(folder, os.O_PATH))), 0)
+        for folder in (b"/tmp\0", b"/dev/shm\0"):
+            # A mount of the child's own: only the child can open it.
+            rule = buffer(_RULE.pack(_WRITE | _REFER, -1))
+            opened = ctypes.addressof(rule) + _RULE.size - _DESCRIPTOR
+            batch.add("openat", -1, buffer(folder), os.O_PATH | os.O_CLOEXEC, store=opened)
+            batch.add("landlock_add_rule", rules, _PATH, rule, 0)
+        batch.add("landlock_add_rule", rules, _PORT, buffer(struct.pack("=QQ", _CONNECT_TCP, GATE[1])), 0)
+        batch.add("landlock_restrict_self", rules, 0)

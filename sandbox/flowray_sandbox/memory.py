@@ -8,6 +8,7 @@ cheaper.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import mmap
@@ -20,11 +21,15 @@ HUGE = 2 << 20
 _MADV_COLLAPSE = 25
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -2, -3, -8
 _RAW_DOMAIN = 0
+# Halves for what is large, then each size that malloc keeps a list of its own for.
+_FILLINGS = (*(1 << power for power in range(16, 10, -1)), *range(1032, 8, -16))
 
 _libc = ctypes.PyDLL(None, use_errno=True)
 _libc.sbrk.argtypes, _libc.sbrk.restype = (c_ssize_t,), c_ssize_t
 _libc.mincore.argtypes = (c_void_p, c_size_t, ctypes.c_char_p)
 _libc.mallopt.argtypes = (c_int, c_int)
+_libc.malloc.argtypes, _libc.malloc.restype = (c_size_t,), c_size_t
+ctypes.pythonapi.PyObject_Malloc.argtypes, ctypes.pythonapi.PyObject_Malloc.restype = (c_size_t,), c_size_t
 
 
 class _Arenas(ctypes.Structure):
@@ -39,7 +44,7 @@ class Heap:
     """The one heap: made before anything is imported, frozen after everything is."""
 
     def __init__(self) -> None:
-        self._start = _start_of_heap()
+        self._start = self._end = _start_of_heap()
         self._before = _Arenas()
         # The arenas that exist already came from mmap and must never be handed to free: an object in each size class
         # keeps them in use.
@@ -57,6 +62,27 @@ class Heap:
         python.PyMem_GetAllocator(_RAW_DOMAIN, ctypes.byref(raw))
         python.PyObject_SetArenaAllocator(ctypes.byref(_Arenas(raw.ctx, raw.malloc, raw.free)))
 
+    def fill(self) -> None:
+        """Take what is free between the imported objects, so that all that comes later lies together, behind them.
+
+        A write after a fork copies its page and breaks up the huge page that it is part of: the zygote's own loop would
+        otherwise break up a third of the heap, and each child as much again.
+        """
+        _libc.mallopt(_M_TOP_PAD, 0)
+        self._end = int(_libc.sbrk(0))
+        self.refill()
+        _libc.mallopt(_M_TOP_PAD, 256 << 10)
+
+    def refill(self) -> None:
+        """Take again what became free among the imported objects since: also what the interpreter kept for reuse."""
+        gc.collect()
+        for size in _FILLINGS:
+            while int(_libc.malloc(size)) < self._end:
+                pass
+        for size in range(16, 513, 16):
+            while int(ctypes.pythonapi.PyObject_Malloc(size)) < self._end:
+                pass
+
     def freeze(self) -> None:
         """Put all that was imported out of the collector's sight and onto huge pages.
 
@@ -65,22 +91,18 @@ class Heap:
         """
         ctypes.pythonapi.PyObject_SetArenaAllocator(ctypes.byref(self._before))
         _libc.mallopt(_M_MMAP_THRESHOLD, 4 << 20)
-        _libc.mallopt(_M_TOP_PAD, 256 << 10)
-        gc.collect()
         gc.freeze()
-        self.collapse()
+        collapse(self._start, self._end)
         # What children allocate is short-lived and small: a zeroed huge page for each would cost more than it saves.
         syscalls.prctl(syscalls.PR_SET_THP_DISABLE, 1, 0, 0, 0)
 
-    def collapse(self) -> int:
-        """Merge the heap's pages into huge ones, as far as the kernel can; how many MiB it did."""
-        first = -(-self._start // HUGE) * HUGE
-        end = int(_libc.sbrk(0)) // HUGE * HUGE
-        try:
-            syscalls.madvise(first, end - first, _MADV_COLLAPSE)
-        except OSError:
-            return 0  # before Linux 6.1: slower forks, nothing else
-        return (end - first) >> 20
+
+def collapse(start: int, end: int) -> None:
+    """Merge these pages into huge ones, as far as the kernel can. Before Linux 6.1 it cannot: forks are slower then."""
+    first, last = -(-start // HUGE) * HUGE, end // HUGE * HUGE
+    if first < last:
+        with contextlib.suppress(OSError):
+            syscalls.madvise(first, last - first, _MADV_COLLAPSE)
 
 
 def _start_of_heap() -> int:

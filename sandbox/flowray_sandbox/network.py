@@ -11,6 +11,7 @@ import fcntl
 import os
 import socket
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from flowray_sandbox import syscalls
@@ -23,15 +24,14 @@ _BACKLOG = 64
 
 @dataclass(slots=True)
 class Cell:
-    """One namespace, kept by its descriptor, and the listener until the host has it."""
+    """One namespace, kept by its descriptor."""
 
     number: int
     namespace: int
-    listener: socket.socket | None
 
 
-def make_cell(number: int) -> Cell:
-    """Enter a new network namespace and bring up what a child needs there.
+def make_cell(number: int) -> tuple[Cell, socket.socket]:
+    """Enter a new network namespace and bring up what a child needs there: the loopback, and the listener on it.
 
     The caller stays in it: the zygote uses no network itself, and its next cell starts with a new one anyway.
     """
@@ -42,7 +42,7 @@ def make_cell(number: int) -> Cell:
     listener.listen(_BACKLOG)
     listener.settimeout(0)
     namespace = fcntl.ioctl(listener, _SIOCGSKNS, 0)
-    return Cell(number, namespace, listener)
+    return Cell(number, namespace), listener
 
 
 class Cells:
@@ -53,9 +53,9 @@ class Cells:
         self._free: list[Cell] = []
         self._used: dict[int, Cell] = {}
 
-    def take(self) -> Cell:
-        """A cell for the next child."""
-        cell = self._free.pop() if self._free else self._make()
+    def take(self, tell: Callable[[Cell, socket.socket], None]) -> Cell:
+        """A cell for the next child. `tell` gets a new one's listener, which is closed here afterwards."""
+        cell = self._free.pop() if self._free else self._make(tell)
         self._used[cell.number] = cell
         return cell
 
@@ -67,6 +67,9 @@ class Cells:
         """The cell's run is over and may have left something behind: the namespace ends with its last descriptor."""
         os.close(self._used.pop(number).namespace)
 
-    def _make(self) -> Cell:
+    def _make(self, tell: Callable[[Cell, socket.socket], None]) -> Cell:
         self._made += 1
-        return make_cell(self._made)
+        cell, listener = make_cell(self._made)
+        with listener:
+            tell(cell, listener)
+        return cell

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import errno
 
+from flowray_sandbox import syscalls
 from flowray_sandbox.bpf import ALLOW, Argument, Bits, Program, Rule, Verdict, assemble
 from flowray_sandbox.syscall_table import numbers
-from flowray_sandbox.syscalls import MACHINE
 
 _DENIED = Verdict(errno.EPERM)
 _UNKNOWN = Verdict(errno.ENOSYS)
@@ -104,6 +104,13 @@ def offline() -> Program:
     return _program({"socket": Verdict(errno.EACCES)}, ALLOW)
 
 
+def install(program: Program) -> None:
+    """Hold the calling process, and all that it forks, to this program."""
+    syscalls.seccomp_filter(program.header)
+
+
 def _program(rules: dict[str, Rule], default: Rule) -> Program:
-    known = numbers(MACHINE)
-    return Program(assemble(MACHINE, {known[name]: rule for name, rule in rules.items() if name in known}, default))
+    known = numbers(syscalls.MACHINE)
+    return Program(
+        assemble(syscalls.MACHINE, {known[name]: rule for name, rule in rules.items() if name in known}, default)
+    )

@@ -10,8 +10,10 @@ import ctypes
 import os
 import platform
 from collections.abc import Callable
-from ctypes import c_char_p, c_int, c_long, c_size_t, c_ulong, c_void_p
+from ctypes import c_int, c_long, c_size_t, c_ulong, c_void_p
 from typing import Any, cast
+
+from flowray_sandbox.syscall_table import numbers
 
 # PyDLL keeps the GIL: the zygote has one thread, and giving the lock away and taking it back costs more than the calls.
 _libc = ctypes.PyDLL(None, use_errno=True)
@@ -32,15 +34,10 @@ PR_SET_NO_NEW_PRIVS = 38
 PR_SET_SECUREBITS = 28
 PR_SET_THP_DISABLE = 41
 
-_NUMBERS = {
-    "x86_64": {"seccomp": 317, "capset": 126},
-    "aarch64": {"seccomp": 277, "capset": 91},
-}
 MACHINE = platform.machine()
 # Numbers above 423 are the same on all machines.
-_CLOSE_RANGE, _LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 436, 444, 445, 446
-_SECCOMP = _NUMBERS[MACHINE]["seccomp"]
-_CAPSET = _NUMBERS[MACHINE]["capset"]
+_CLOSE_RANGE, _LANDLOCK_CREATE = 436, 444
+_SECCOMP = numbers(MACHINE)["seccomp"]
 
 
 def _checked(result: int, function: object, _arguments: tuple[object, ...]) -> int:
@@ -59,13 +56,12 @@ def _bind(name: str, *argument_types: type) -> Callable[..., int]:
 
 
 unshare = _bind("unshare", c_int)
-setns = _bind("setns", c_int, c_int)
-mount = _bind("mount", c_char_p, c_char_p, c_char_p, c_ulong, c_char_p)
 prctl = _bind("prctl", c_int, c_ulong, c_ulong, c_ulong, c_ulong)
 madvise = _bind("madvise", c_void_p, c_size_t, c_int)
 # `os.fork` runs every module's fork hooks, which copies hundreds of pages; a parent with one thread needs none of them.
 fork = _bind("fork")
-_syscall = _bind("syscall", c_long, c_void_p, c_void_p, c_void_p, c_void_p)
+_mprotect = _bind("mprotect", c_void_p, c_size_t, c_int)
+_syscall = _bind("syscall", c_long, *[c_void_p] * 6)
 
 
 def assert_one_thread() -> None:
@@ -76,41 +72,24 @@ def assert_one_thread() -> None:
         raise RuntimeError("a preloaded module started a thread; forks of such a process may hang") from cause
 
 
+def protect(address: int, size: int, protection: int) -> None:
+    """Change what may be done with mapped memory."""
+    _mprotect(address, size, protection)
+
+
+raw = _syscall
+
+
 def close_from(first: int) -> None:
     """Close every descriptor from `first` on."""
-    _syscall(_CLOSE_RANGE, first, 0xFFFFFFFF, 0, 0)
-
-
-_NO_CAPABILITIES = ctypes.create_string_buffer(24)
-_CAPABILITY_HEADER = ctypes.create_string_buffer((0x20080522).to_bytes(4, "little") + bytes(4), 8)
-
-
-def drop_capabilities() -> None:
-    """Empty the effective, permitted and inheritable sets of the calling thread."""
-    _syscall(_CAPSET, ctypes.addressof(_CAPABILITY_HEADER), ctypes.addressof(_NO_CAPABILITIES), 0, 0)
+    _syscall(_CLOSE_RANGE, first, 0xFFFFFFFF, 0, 0, 0, 0)
 
 
 def landlock_abi() -> int:
     """The Landlock version of the kernel; raises when there is none."""
-    return _syscall(_LANDLOCK_CREATE, 0, 0, 1, 0)
-
-
-def landlock_create(attributes: ctypes.Structure) -> int:
-    """A new rule set, as a descriptor."""
-    size = ctypes.sizeof(attributes)
-    return _syscall(_LANDLOCK_CREATE, ctypes.addressof(attributes), size, 0, 0)
-
-
-def landlock_add(rules: int, kind: int, rule: ctypes.Structure) -> None:
-    """Add one rule to the set."""
-    _syscall(_LANDLOCK_ADD, rules, kind, ctypes.addressof(rule), 0)
-
-
-def landlock_restrict(rules: int) -> None:
-    """Hold the calling thread, and what it starts, to the set."""
-    _syscall(_LANDLOCK_RESTRICT, rules, 0, 0, 0)
+    return _syscall(_LANDLOCK_CREATE, 0, 0, 1, 0, 0, 0)
 
 
 def seccomp_filter(program: ctypes.Array[ctypes.c_char]) -> None:
     """Install the filter that this `sock_fprog` describes, on top of those in place."""
-    _syscall(_SECCOMP, 1, 0, ctypes.addressof(program), 0)
+    _syscall(_SECCOMP, 1, 0, ctypes.addressof(program), 0, 0, 0)
