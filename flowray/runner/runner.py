@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from flowray.engine.events import RunFinished, RunId, StepEvent
 from flowray.engine.failures import failure
 from flowray.engine.ports import Objects, RunRequest
 from flowray.flow.types import Json
-from flowray.runner.call import Bodies, KnownBodies, StepBody, StepCall, call_of
+from flowray.runner.body import Bodies
 from flowray.runner.dialogue import Dialogue
 from flowray.runner.frames import Caps
 from flowray.runner.masking import Mask
@@ -56,7 +56,6 @@ class Runner:
     ) -> None:
         self._pool = Pool(start, size or PoolSize())
         self._bodies = Bodies()
-        self._known = KnownBodies()
         self._retiring: set[asyncio.Task[None]] = set()
         self._means = Means(
             name=name,
@@ -93,16 +92,9 @@ class Runner:
         """Let running steps end, then end everything."""
         await self._pool.close()
 
-    def run(self, request: RunRequest, step: StartStep) -> AsyncIterator[Sequence[StepEvent]]:
-        """Run a step; closing the iterator cancels it."""
-        body = self._bodies.of(request, step.step)
-        return run_step(self._means, call_of(request, step, body), body)
-
-    def answer(self, call: StepCall, body: StepBody | None = None) -> AsyncIterator[Sequence[StepEvent]]:
-        """Run a step that was asked for from afar. `BodyUnknownError`, at once: call again with the body."""
-        if body is not None:
-            self._known.learn(body)
-        return run_step(self._means, call, self._known.get(call.body))
+    def run(self, request: RunRequest, step: StartStep) -> AsyncGenerator[Sequence[StepEvent], None]:
+        """Run a step; closing the generator cancels it."""
+        return run_step(self._means, request, step, self._bodies.of(request, step.step))
 
     async def extract(self, code: str, name: str) -> Mapping[str, Json]:
         """Return what a component's source says of itself: its frontend node and what it imports."""

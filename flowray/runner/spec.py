@@ -9,8 +9,11 @@ from functools import lru_cache
 
 import orjson
 
+from flowray.component.spec import Needs
+from flowray.engine.commands import StartStep
+from flowray.engine.ports import RunRequest
 from flowray.flow.types import Json, NodeId
-from flowray.runner.call import StepBody, StepCall
+from flowray.runner.body import StepBody
 from flowray.runner.frames import FRAME_BYTES, SPEC, blob, frame
 from flowray.sandbox.limits import Limits
 
@@ -28,26 +31,28 @@ class Inputs:
     blobs: Sequence[bytes]
 
 
-def run_frames(call: StepCall, body: StepBody, inputs: Inputs, limits: Limits) -> Iterable[bytes]:
+def run_frames(
+    request: RunRequest, start: StartStep, body: StepBody, inputs: Inputs, limits: Limits
+) -> Iterable[bytes]:
     """Yield the frames that start a step: its blobs, then its spec."""
     fresh = {
         "job": "run",
         "run": {
-            "id": call.run,
-            "flow_id": call.flow_id,
-            "flow_name": call.flow_name,
-            "session_id": call.session,
-            "user_id": _user(call.tenant),
+            "id": request.run,
+            "flow_id": request.flow_id,
+            "flow_name": request.flow.name,
+            "session_id": request.session,
+            "user_id": _user(request.tenant),
         },
-        "build": [node for node in body.nodes if node not in call.skip],
-        "skip": _closed(call, body),
+        "build": [node for node in body.nodes if node not in start.skip],
+        "skip": _closed(start, body),
         "upstream": inputs.upstream,
-        "inputs": {"input_value": call.input_value, "input_type": call.input_type},
-        "variables": call.variables,
+        "inputs": {"input_value": request.input_value, "input_type": request.input_type},
+        "variables": request.variables,
         "files": inputs.files,
-        "context": call.context,
-        "egress": call.egress,
-        "stream": call.stream,
+        "context": start.context,
+        "egress": request.egress,
+        "stream": request.stream,
         "limits": _said(limits),
     }
     for content in inputs.blobs:
@@ -60,14 +65,14 @@ def job_frames(job: str, facts: Mapping[str, Json], limits: Limits) -> Iterable[
     yield _spec_frame(orjson.dumps({"job": job, **facts, "limits": _said(limits)}))
 
 
-def fitting(limits: Limits, call: StepCall) -> Limits:
+def fitting(limits: Limits, needs: Needs) -> Limits:
     """Return the limits of a step whose components declared what memory they need."""
-    return replace(limits, memory_mib=call.memory_mib) if call.memory_mib > limits.memory_mib else limits
+    return replace(limits, memory_mib=needs.memory_mib) if needs.memory_mib > limits.memory_mib else limits
 
 
-def _closed(call: StepCall, body: StepBody) -> list[NodeId]:
+def _closed(start: StartStep, body: StepBody) -> list[NodeId]:
     """Nodes without a value: the step's own on closed branches, and upstream ones that never ran."""
-    return [*call.skip, *(node for node in body.upstream if node not in call.upstream)]
+    return [*start.skip, *(node for node in body.upstream if node not in start.upstream)]
 
 
 @lru_cache(maxsize=64)

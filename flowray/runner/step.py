@@ -7,11 +7,12 @@ import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from flowray.engine.commands import StartStep
 from flowray.engine.events import StepEvent, StepFailed, StepFinished, StepStarted
-from flowray.engine.ports import Objects
+from flowray.engine.ports import Objects, RunRequest
 from flowray.errors import FlowRayError, NotFoundError, RunnerUnavailableError
 from flowray.flow.types import Json
-from flowray.runner.call import StepBody, StepCall
+from flowray.runner.body import StepBody
 from flowray.runner.dialogue import Dialogue
 from flowray.runner.frames import Caps
 from flowray.runner.masking import Mask
@@ -39,45 +40,47 @@ class Means:
     retire: Retire
 
 
-async def run_step(means: Means, call: StepCall, body: StepBody) -> AsyncGenerator[Sequence[StepEvent], None]:
+async def run_step(
+    means: Means, request: RunRequest, start: StartStep, body: StepBody
+) -> AsyncGenerator[Sequence[StepEvent], None]:
     """Yield the step's events in batches. Closing the generator cancels the step."""
     asked = time.monotonic()
-    job = _job(means, call, body)
+    job = _job(means, request, start, body)
     try:
-        frames = list(run_frames(call, body, await fetch(call, body, means.objects), job.limits))
+        frames = list(run_frames(request, start, body, await fetch(request, start, body, means.objects), job.limits))
         taken, dialogue = await begin(means.pool, job, frames)
     except (SpecTooLargeError, InputsTooLargeError, NotFoundError) as cause:
-        yield (StepFailed(step=call.step, kind="value", error=str(cause)),)
+        yield (StepFailed(step=start.step, kind="value", error=str(cause)),)
         return
     except FlowRayError as cause:
-        yield (StepFailed(step=call.step, kind="unavailable", error=cause.message, retryable=True),)
+        yield (StepFailed(step=start.step, kind="unavailable", error=cause.message, retryable=True),)
         return
     began = time.monotonic()
-    started = StepStarted(step=call.step, attempt=call.attempt, runner=means.name, queued_s=began - asked)
+    started = StepStarted(step=start.step, attempt=start.attempt, runner=means.name, queued_s=began - asked)
     events: list[StepEvent] = [started]
     try:
         while not dialogue.over:
-            events += await store(await dialogue.events(), means.objects, call)
+            events += await store(await dialogue.events(), means.objects, request)
             if not dialogue.over:
                 yield events
                 events = []
         ending = await dialogue.ending(lost=taken.lost)
         took_s = time.monotonic() - began
-        last = _ended(call, judge(job, ending), took_s=took_s, usage=_usage(ending))
+        last = _ended(start, judge(job, ending), took_s=took_s, usage=_usage(ending))
     except FlowRayError as cause:
-        last = StepFailed(step=call.step, kind="lost", error=f"A value of the step was not kept: {cause.message}")
+        last = StepFailed(step=start.step, kind="lost", error=f"A value of the step was not kept: {cause.message}")
     finally:
         means.retire(dialogue, taken)
-    _record(call, last, taken, began)
+    _record(request, last, taken, began)
     yield [*events, last]
 
 
-def _job(means: Means, call: StepCall, body: StepBody) -> Job:
+def _job(means: Means, request: RunRequest, start: StartStep, body: StepBody) -> Job:
     return Job(
         nodes=frozenset(body.nodes),
         known=body.known,
-        limits=fitting(means.limits, call),
-        mask=Mask(call.variables.values()),
+        limits=fitting(means.limits, request.plan.by_id[start.step].resources),
+        mask=Mask(request.variables.values()),
         caps=means.caps,
     )
 
@@ -97,12 +100,12 @@ async def begin(pool: Pool, job: Job, frames: Sequence[bytes]) -> tuple[Taken, D
 
 
 def _ended(
-    call: StepCall, verdict: Mapping[str, Json] | Failure, *, took_s: float, usage: Mapping[str, float]
+    start: StartStep, verdict: Mapping[str, Json] | Failure, *, took_s: float, usage: Mapping[str, float]
 ) -> StepFinished | StepFailed:
     if not isinstance(verdict, Failure):
-        return StepFinished(step=call.step, took_s=took_s, usage=usage)
+        return StepFinished(step=start.step, took_s=took_s, usage=usage)
     return StepFailed(
-        step=call.step,
+        step=start.step,
         kind=verdict.kind,
         error=verdict.error,
         node=verdict.node,
@@ -117,15 +120,15 @@ def _usage(ending: Ending) -> Mapping[str, float]:
     return {"cpu_s": ending.exit.cpu_s, "max_rss_mib": ending.exit.max_rss_mib}
 
 
-def _record(call: StepCall, last: StepFinished | StepFailed, taken: Taken, began: float) -> None:
+def _record(request: RunRequest, last: StepFinished | StepFailed, taken: Taken, began: float) -> None:
     """One line per step: facts only, never code, secrets or values."""
     if not log.isEnabledFor(logging.INFO):
         return
     facts = {
         "action": "step_ended",
-        "tenant": call.tenant,
-        "run": call.run,
-        "step": call.step,
+        "tenant": request.tenant,
+        "run": request.run,
+        "step": last.step,
         "outcome": last.kind if isinstance(last, StepFailed) else "finished",
         "took_s": time.monotonic() - began,
         "spare_age_s": began - taken.sandbox.born,

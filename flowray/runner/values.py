@@ -7,13 +7,15 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from flowray.engine.commands import StartStep
 from flowray.engine.events import NodeEvent
-from flowray.engine.ports import Objects
+from flowray.engine.ports import Objects, RunRequest
 from flowray.engine.values import Ref, Value
 from flowray.flow.types import Json, NodeId
-from flowray.runner.call import StepBody, StepCall
+from flowray.runner.body import StepBody
 from flowray.runner.claims import Claim, Unstored
 from flowray.runner.spec import Inputs
+from flowray.stores.paths import path
 
 INPUTS_LIMIT_BYTES = 128 * 1024 * 1024
 
@@ -22,32 +24,32 @@ class InputsTooLargeError(Exception):
     """A step's values and files are more than a sandbox is given."""
 
 
-async def store(claims: Sequence[Claim], objects: Objects, call: StepCall) -> list[NodeEvent]:
+async def store(claims: Sequence[Claim], objects: Objects, request: RunRequest) -> list[NodeEvent]:
     """Return the events, with Refs for what was held back for the store."""
-    return [await _stored(claim, objects, call) if isinstance(claim, Unstored) else claim for claim in claims]
+    return [await _stored(claim, objects, request) if isinstance(claim, Unstored) else claim for claim in claims]
 
 
-async def _stored(claim: Unstored, objects: Objects, call: StepCall) -> NodeEvent:
+async def _stored(claim: Unstored, objects: Objects, request: RunRequest) -> NodeEvent:
     outputs = dict(claim.event.outputs)
     for port, content in claim.held.items():
-        key = f"values/{call.tenant}/{call.run}/{hashlib.sha256(content).hexdigest()}"
+        key = path(request.tenant, "values", request.run, hashlib.sha256(content).hexdigest())
         outputs[port] = replace(outputs[port], ref=await objects.put(key, content))
     return replace(claim.event, outputs=outputs)
 
 
-async def fetch(call: StepCall, body: StepBody, objects: Objects) -> Inputs:
+async def fetch(request: RunRequest, start: StartStep, body: StepBody, objects: Objects) -> Inputs:
     """Return what the step reads from outside: of upstream values only the ports that a wire reads."""
     read = {
         node: {port: value for port, value in values.items() if port in body.upstream.get(node, ())}
-        for node, values in call.upstream.items()
+        for node, values in start.upstream.items()
     }
     refs = [value.ref for values in read.values() for value in values.values() if value.ref]
-    refs += call.files.values()
+    refs += request.files.values()
     if not refs:
         return Inputs(upstream=_said(read, {}), files={}, blobs=())
     numbers = {ref.key: number for number, ref in enumerate({ref.key: ref for ref in refs}.values())}
     blobs = await _contents({ref.key: ref for ref in refs}, objects)
-    files = {path: numbers[ref.key] for path, ref in call.files.items()}
+    files = {name: numbers[ref.key] for name, ref in request.files.items()}
     return Inputs(upstream=_said(read, numbers), files=files, blobs=blobs)
 
 

@@ -149,7 +149,7 @@ async def test_large_values_come_from_the_store_and_go_there(runner_with: Starte
     finished = cast("NodeFinished", events[1])
     kept = finished.outputs["out"].ref
     assert kept is not None
-    assert kept.key.startswith("values/acme/r1/")
+    assert kept.key.startswith("tenants/acme/values/r1/")
     assert objects.stored[kept.key] == b"bigger"
 
 
@@ -304,7 +304,7 @@ async def test_closing_the_stream_cancels_the_step_and_frees_its_place(runner_wi
         await peer.error(kind="cancelled", error="stopped")
 
     runner = await runner_with(script)
-    async with aclosing(cast("Any", runner.run(request_of(), StartStep(step=STEP)))) as batches:
+    async with aclosing(runner.run(request_of(), StartStep(step=STEP))) as batches:
         async for _ in batches:
             break
     await cancelled.wait()
