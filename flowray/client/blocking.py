@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self, TypeVar, Unpack
 
@@ -59,13 +60,10 @@ class Client:
         """Run a flow, by id or endpoint name, and wait for its answer; a failed run raises its error."""
         return self._ask(calls.run(flow, options))
 
-    def stream(self, flow: str, **options: Unpack[RunOptions]) -> Iterator[Mapping[str, Any]]:
+    def stream(self, flow: str, **options: Unpack[RunOptions]) -> Generator[Mapping[str, Any], None, None]:
         """Run a flow and get Langflow's stream frames as they come: messages, tokens, then `end` or `error`."""
         body = {**calls.run_body(options), "stream": True}
-        with self._http.stream("POST", calls.run_path(flow), json=body) as response:
-            if not response.is_success:
-                response.read()
-                raise error_of(response)
+        with self._opened("POST", calls.run_path(flow), json=body) as response:
             yield from (json.loads(line) for line in response.iter_lines() if line)
 
     def runs(self, *, limit: int = 50) -> Sequence[Mapping[str, Any]]:
@@ -76,16 +74,18 @@ class Client:
         """One run, with the timeline of its nodes."""
         return self._ask(calls.run_status(run))
 
-    def events(self, run: str, *, after: int = 0) -> Iterator[Recorded]:
+    def events(self, run: str, *, after: int = 0) -> Generator[Recorded, None, None]:
         """A run's journal from seq `after` + 1 to its end, followed while it runs; a broken connection is resumed."""
         follower = Follower(after=after)
         while not follower.over:
             try:
-                yield from self._events_of_one_connection(run, follower)
-            except httpx.TransportError as cause:
+                with self._opened("GET", calls.events_path(run), headers=follower.headers) as response:
+                    for frame in frames(response.iter_lines()):
+                        yield follower.take(frame)
+            except ServiceUnreachableError as cause:
                 follower.last_cause = cause
             if not follower.over:
-                self._pause(follower.wait_s(str(self._http.base_url)))
+                self._pause(follower.wait_s())
 
     def cancel(self, run: str) -> Mapping[str, Any]:
         """Ask a run to stop."""
@@ -118,10 +118,14 @@ class Client:
             raise error_of(response)
         return call.read(response)
 
-    def _events_of_one_connection(self, run: str, follower: Follower) -> Iterator[Recorded]:
-        with self._http.stream("GET", calls.events_path(run), headers=follower.headers) as response:
-            if not response.is_success:
-                response.read()
-                raise error_of(response)
-            for frame in frames(response.iter_lines()):
-                yield follower.take(frame)
+    @contextmanager
+    def _opened(self, method: str, path: str, **asked: Any) -> Generator[httpx.Response, None, None]:
+        """A response that is read while it comes."""
+        try:
+            with self._http.stream(method, path, **asked) as response:
+                if not response.is_success:
+                    response.read()
+                    raise error_of(response)
+                yield response
+        except httpx.TransportError as cause:
+            raise ServiceUnreachableError.at(str(self._http.base_url), cause) from cause

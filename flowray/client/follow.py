@@ -16,7 +16,7 @@ class Follower:
 
     def __init__(self, *, after: int) -> None:
         self.over = False
-        self.last_cause: Exception = ConnectionError("the service closed the stream before the run's end")
+        self.last_cause = ServiceUnreachableError("The service closed the stream before the run's end.")
         self._last = after
         self._tries = 0
 
@@ -33,9 +33,9 @@ class Follower:
         self.over = isinstance(recorded.event, RunFinished)
         return recorded
 
-    def wait_s(self, url: str) -> float:
+    def wait_s(self) -> float:
         """How long to wait before the next connection; raises when too many brought nothing."""
         self._tries += 1
         if self._tries > _TRIES_WITHOUT_PROGRESS:
-            raise ServiceUnreachableError.at(url, self.last_cause) from self.last_cause
+            raise self.last_cause
         return min(_LONGEST_WAIT_S, 0.1 * 2.0**self._tries)

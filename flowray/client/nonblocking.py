@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Self, TypeVar, Unpack
 
@@ -59,13 +60,10 @@ class AsyncClient:
         """Run a flow, by id or endpoint name, and wait for its answer; a failed run raises its error."""
         return await self._ask(calls.run(flow, options))
 
-    async def stream(self, flow: str, **options: Unpack[RunOptions]) -> AsyncIterator[Mapping[str, Any]]:
+    async def stream(self, flow: str, **options: Unpack[RunOptions]) -> AsyncGenerator[Mapping[str, Any], None]:
         """Run a flow and get Langflow's stream frames as they come: messages, tokens, then `end` or `error`."""
         body = {**calls.run_body(options), "stream": True}
-        async with self._http.stream("POST", calls.run_path(flow), json=body) as response:
-            if not response.is_success:
-                await response.aread()
-                raise error_of(response)
+        async with self._opened("POST", calls.run_path(flow), json=body) as response:
             async for line in response.aiter_lines():
                 if line:
                     yield json.loads(line)
@@ -78,17 +76,20 @@ class AsyncClient:
         """One run, with the timeline of its nodes."""
         return await self._ask(calls.run_status(run))
 
-    async def events(self, run: str, *, after: int = 0) -> AsyncIterator[Recorded]:
+    async def events(self, run: str, *, after: int = 0) -> AsyncGenerator[Recorded, None]:
         """A run's journal from seq `after` + 1 to its end, followed while it runs; a broken connection is resumed."""
         follower = Follower(after=after)
         while not follower.over:
             try:
-                async for recorded in self._events_of_one_connection(run, follower):
-                    yield recorded
-            except httpx.TransportError as cause:
+                async with self._opened("GET", calls.events_path(run), headers=follower.headers) as response:
+                    reader = FrameReader()
+                    async for line in response.aiter_lines():
+                        if (frame := reader.feed(line)) is not None:
+                            yield follower.take(frame)
+            except ServiceUnreachableError as cause:
                 follower.last_cause = cause
             if not follower.over:
-                await self._pause(follower.wait_s(str(self._http.base_url)))
+                await self._pause(follower.wait_s())
 
     async def cancel(self, run: str) -> Mapping[str, Any]:
         """Ask a run to stop."""
@@ -123,13 +124,14 @@ class AsyncClient:
             raise error_of(response)
         return call.read(response)
 
-    async def _events_of_one_connection(self, run: str, follower: Follower) -> AsyncIterator[Recorded]:
-        async with self._http.stream("GET", calls.events_path(run), headers=follower.headers) as response:
-            if not response.is_success:
-                await response.aread()
-                raise error_of(response)
-            reader = FrameReader()
-            async for line in response.aiter_lines():
-                frame = reader.feed(line)
-                if frame is not None:
-                    yield follower.take(frame)
+    @asynccontextmanager
+    async def _opened(self, method: str, path: str, **asked: Any) -> AsyncGenerator[httpx.Response, None]:
+        """A response that is read while it comes."""
+        try:
+            async with self._http.stream(method, path, **asked) as response:
+                if not response.is_success:
+                    await response.aread()
+                    raise error_of(response)
+                yield response
+        except httpx.TransportError as cause:
+            raise ServiceUnreachableError.at(str(self._http.base_url), cause) from cause

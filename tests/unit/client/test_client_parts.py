@@ -1,0 +1,97 @@
+"""The client's parts: frames, errors, answers."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from flowray.client.answers import Answer
+from flowray.client.calls import publish, run_body
+from flowray.client.errors import error_of
+from flowray.client.sse import Frame, frames
+from flowray.engine.failures import ComponentFailedError
+from flowray.errors import FlowFormatError, FlowRayError, InvalidRequestError, NotFoundError, TweakRefusedError
+from flowray_serve.problems import problem
+
+
+def answered(error: FlowRayError) -> httpx.Response:
+    sent = problem(error)
+    return httpx.Response(sent.status_code, content=bytes(sent.body), request=httpx.Request("GET", "http://x.test"))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        NotFoundError("no flow"),
+        TweakRefusedError("no field"),
+        ComponentFailedError("Node", "r1", {"node": "a", "traceback": "tb"}),
+    ],
+)
+def test_an_error_survives_the_way_over_http(error: FlowRayError) -> None:
+    back = error_of(answered(error))
+    assert (type(back), str(back), back.code) == (type(error), str(error), error.code)
+    assert vars(back) == vars(error)
+
+
+def test_an_error_of_the_client_survives_pickle() -> None:
+    back = pickle.loads(pickle.dumps(error_of(answered(ComponentFailedError("Node", "r1", {"node": "a"})))))  # noqa: S301
+    assert (back.run, back.facts) == ("r1", {"node": "a"})
+
+
+@pytest.mark.parametrize("body", [b"<html>Bad gateway</html>", b"[]", b"{}", b'"x"', b"\xff"])
+def test_an_answer_that_is_no_problem_document_is_shown(body: bytes) -> None:
+    response = httpx.Response(502, content=body, request=httpx.Request("GET", "http://x.test"))
+    assert "502" in str(error_of(response))
+
+
+def test_a_code_of_a_later_version_is_still_an_error_with_its_words() -> None:
+    body = json.dumps({"code": "from_the_future", "detail": "Something new."}).encode()
+    response = httpx.Response(418, content=body, request=httpx.Request("GET", "http://x.test"))
+    assert str(error_of(response)) == "Something new."
+
+
+def test_frames_come_out_of_lines_and_comments_do_not() -> None:
+    lines = [": keep-alive", "", "id: 1", "event: token", "data: a", "data: b", "", "data:c", "", "id: 9"]
+    assert list(frames(lines)) == [Frame(id="1", event="token", data="a\nb"), Frame(id="", event="", data="c")]
+
+
+def test_the_text_of_an_answer_is_its_first() -> None:
+    results: list[dict[str, Any]] = [
+        {"results": {}},
+        {"results": {"message": {"text": "hi"}}},
+        {"results": {"text": "later"}},
+    ]
+    assert Answer(run="r", session="s", results=results).text == "hi"
+    assert Answer(run="r", session="s", results=[{"results": None}]).text is None
+
+
+def test_publishing_the_same_file_twice_means_the_same_flow() -> None:
+    document = {"name": "Echo", "data": {"nodes": [], "edges": []}}
+    assert publish(document).path == publish(dict(document)).path
+    assert publish({**document, "id": "abc"}).path == "/api/v1/flows/abc"
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequestError, match=r"missing\.json"):
+        publish(tmp_path / "missing.json")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "\ufeff{"])
+def test_a_file_that_is_no_flow_is_named(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "broken.json"
+    path.write_text(text)
+    with pytest.raises(FlowFormatError, match=r"broken\.json"):
+        publish(path)
+
+
+def test_options_become_langflows_fields() -> None:
+    assert run_body({"input_value": "hi", "session": "s", "variables": {"K": "v"}}) == {
+        "input_value": "hi",
+        "session_id": "s",
+        "context": {"request_variables": {"K": "v"}},
+    }
