@@ -13,9 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 PRELUDE = '''
-from lfx.custom.custom_component.component import Component
-from lfx.io import Output
-from lfx.schema.message import Message
+from lfx.custom import Component
+from lfx.io import MessageTextInput, Output
+from lfx.schema import Data
 
 
 def refused(attempt, *arguments):
@@ -35,13 +35,14 @@ def all_refused(attempts):
 '''
 COMPONENT = '''
 
-class Attack(Component):
+class CustomComponent(Component):
     display_name = "Attack"
-    name = "Attack"
-    outputs = [Output(name="verdict", display_name="Verdict", method="run_attack")]
+    name = "CustomComponent"
+    inputs = [MessageTextInput(name="input_value", display_name="Input", value="")]
+    outputs = [Output(name="output", display_name="Output", method="build_output")]
 
-    def run_attack(self) -> Message:
-        return Message(text=str(ATTACK()))
+    def build_output(self) -> Data:
+        return Data(value=str(ATTACK()))
 '''
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -10,35 +11,49 @@ import pytest
 
 from tests.attacks.attack import ATTACKS, Attack
 from tests.attacks.cases import channel, files, kernel, loading, memory, network, processes
-from tests.attacks.publish import attack_flow, run_of
+from tests.kit.door import Door, run_body
+from tests.kit.probes import probe
+from tests.kit.reference import Reference
 
 _CASES = (channel, files, kernel, memory, network, processes)  # importing them registers their attacks
+ECHO = "name: Echo\nnodes:\n  A: ChatInput\n  B: ChatOutput\nedges:\n  A.message -> B.input_value\n"
+
+
+@pytest.fixture(scope="module")
+def neighbour(door: Door, reference: Reference) -> str:
+    return door.publish(reference.expand(ECHO))
 
 
 @pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS.keys())
-def test_an_attack_is_held_and_the_service_goes_on(attack: Attack, attacked: httpx.Client, neighbour_flow: str) -> None:
-    answer = run_of(attacked, attack_flow(attack.source, name=attack.name))
+def test_an_attack_is_held_and_the_service_goes_on(
+    attack: Attack, door: Door, reference: Reference, neighbour: str
+) -> None:
+    answer = _run(door, probe(reference, attack.source))
 
     _held(attack, answer)
-    said = attacked.post(f"/api/v1/run/{neighbour_flow}", json={"input_value": "still there?"})
-    assert said.status_code == 200, said.text
-    assert "still there?" in said.text
+    assert door.run(neighbour, "still there?").text == "still there?"
 
 
 @pytest.mark.parametrize("source", loading.LOADING.values(), ids=loading.LOADING.keys())
-def test_looking_at_a_component_runs_nothing_on_the_trusted_side(source: str, attacked: httpx.Client) -> None:
-    from pathlib import Path
+def test_looking_at_a_component_runs_nothing_on_the_trusted_side(
+    source: str, door: Door, reference: Reference
+) -> None:
+    canary = f"/tmp/flowray-canary-{uuid.uuid4()}"
 
-    run_of(attacked, attack_flow(source, name=f"loading {uuid.uuid4()}"))
+    _run(door, probe(reference, source.replace(loading.CANARY, canary)))
 
-    assert not Path(loading.CANARY).exists()
+    assert not Path(canary).exists()
+
+
+def _run(door: Door, flow: dict[str, Any]) -> httpx.Response:
+    return door.http.post(f"/api/v1/run/{door.publish(flow)}", json=run_body("go"))
 
 
 def _held(attack: Attack, answer: httpx.Response) -> None:
-    body: dict[str, Any] = answer.json()
     if answer.status_code == 200:
-        text = body["outputs"][0]["outputs"][0]["results"]["message"]["text"]
-        assert text.startswith("held"), text
+        assert "ESCAPED" not in answer.text, answer.text[-2000:]
+        assert "held" in answer.text, answer.text[-2000:]
         return
-    assert attack.ends, f"the attack ended its run instead of answering: {body}"
-    assert body["kind"] in attack.ends, body
+    problem = answer.json()
+    assert attack.ends, f"the attack ended its run instead of answering: {problem}"
+    assert problem["kind"] in attack.ends, problem
