@@ -27,6 +27,11 @@ _FLUSH_BYTES = 64 << 10
 _HEAD = struct.Struct(">IB")
 
 
+def frame(kind: int, payload: bytes) -> bytes:
+    """The payload as it goes over the socket."""
+    return _HEAD.pack(len(payload), kind) + payload
+
+
 class ChannelBrokenError(Exception):
     """The host closed the channel, or sent something that is no frame."""
 
@@ -96,6 +101,8 @@ class Channel:
         with self._sending:
             self._gather(kind, orjson.dumps(answer))
             self._flush()
+            # Nothing can follow now, so the host need not wait until the kernel has taken this process down.
+            self._sock.shutdown(socket.SHUT_WR)
 
     def flush(self) -> None:
         """Send what was gathered now."""

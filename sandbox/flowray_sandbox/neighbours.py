@@ -12,7 +12,8 @@ from lfx.graph.vertex.exceptions import NoComponentInstanceError
 class Absent:
     """Speaks for the component of a node that ran elsewhere, without running its code.
 
-    Chat Output names its source: it reads the display name, the icon, the id and the model of its neighbour's component.
+    Chat Output names its source: it reads the display name, the icon, the id and the model of its neighbour's
+    component.
     """
 
     outputs: tuple[Any, ...] = ()

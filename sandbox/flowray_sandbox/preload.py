@@ -18,7 +18,7 @@ def warm() -> None:
     """Make the calling process ready to be forked: afterwards a run imports and compiles next to nothing."""
     os.environ.update(LFX_ENVIRONMENT)
     warnings.simplefilter("ignore")
-    from flowray_sandbox import classes, surroundings, work  # noqa: F401 - after the environment is set: lfx reads it
+    from flowray_sandbox import classes, lean, rehearsal, surroundings  # after the environment is set: lfx reads it
 
     surroundings.settle()
     for name in _THREADED:
@@ -30,6 +30,8 @@ def warm() -> None:
         with contextlib.suppress(Exception):
             classes.learn(code)
     classes.install()
+    lean.install()
+    rehearsal.rehearse()
 
 
 class _Deferred(ModuleType):

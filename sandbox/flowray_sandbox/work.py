@@ -6,14 +6,14 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, NoReturn
 
 from flowray_sandbox import expand, extract, run
 from flowray_sandbox.channel import ERROR, RESULT, Channel, ChannelBrokenError
 from flowray_sandbox.failures import JobFailedError, component_failed
 
-Job = Callable[[Mapping[str, Any], list[bytes], Channel], Awaitable[Mapping[str, Any]]]
+Job = Callable[[Mapping[str, Any], list[bytes], Channel], Coroutine[Any, Any, Mapping[str, Any]]]
 OnSpec = Callable[[Mapping[str, Any]], None]
 
 _JOBS: Mapping[str, Job] = {"run": run.run, "extract": extract.extract, "expand": expand.expand}
@@ -27,7 +27,7 @@ def serve(channel: int, on_spec: OnSpec = lambda _: None) -> NoReturn:
     line = Channel(socket.socket(fileno=channel))
     status = 1
     try:
-        _serve(line, on_spec)
+        answer(line, asyncio.new_event_loop(), on_spec)
         status = 0
     except (ChannelBrokenError, OSError):
         pass  # nobody is there to be told
@@ -36,13 +36,13 @@ def serve(channel: int, on_spec: OnSpec = lambda _: None) -> NoReturn:
         os._exit(status)
 
 
-def _serve(channel: Channel, on_spec: OnSpec) -> None:
-    loop = asyncio.new_event_loop()
+def answer(channel: Channel, loop: asyncio.AbstractEventLoop, on_spec: OnSpec = lambda _: None) -> None:
+    """Wait for a spec, do its job, and answer with a result or an error."""
     spec, blobs = channel.read_spec()
     on_spec(spec)
     preloaded = set(sys.modules) if spec.get("preload_report") else None
     try:
-        answer = _do(loop, spec, blobs, channel)
+        result = _do(loop, spec, blobs, channel)
     except JobFailedError as failure:
         channel.finish(ERROR, failure.answer())
     except asyncio.CancelledError:
@@ -51,8 +51,8 @@ def _serve(channel: Channel, on_spec: OnSpec) -> None:
         channel.finish(ERROR, component_failed(cause).answer())
     else:
         if preloaded is not None:
-            answer = {**answer, "imported": sorted(set(sys.modules) - preloaded)}
-        channel.finish(RESULT, answer)
+            result = {**result, "imported": sorted(set(sys.modules) - preloaded)}
+        channel.finish(RESULT, result)
 
 
 def _do(
@@ -61,10 +61,6 @@ def _do(
     job = _JOBS.get(spec.get("job", ""))
     if job is None:
         raise JobFailedError(f"There is no job `{spec.get('job')}`.", kind="protocol")
-    work = loop.create_task(_call(job, spec, blobs, channel))
+    work = loop.create_task(job(spec, blobs, channel))
     channel.listen(loop, work.cancel)
     return loop.run_until_complete(work)
-
-
-async def _call(job: Job, spec: Mapping[str, Any], blobs: list[bytes], channel: Channel) -> Mapping[str, Any]:
-    return await job(spec, blobs, channel)
