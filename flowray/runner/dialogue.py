@@ -41,6 +41,7 @@ class Dialogue:
         self._flush: asyncio.TimerHandle | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._said: Frame | None = None
+        self._cpu_s = 0.0
         self._broken = ""
         self._stopped: Literal["", "timeout", "cancelled"] = ""
         self.over = False
@@ -83,9 +84,10 @@ class Dialogue:
     async def ending(self, *, lost: asyncio.Event) -> Ending:
         """Return how it ended, once it is over. `lost` is set when the sandbox died with its parent."""
         if self._said is not None and not self._broken:
-            return Ending(said=self._said, stopped=self._stopped)
+            return Ending(said=self._said, stopped=self._stopped, cpu_s=self._cpu_s)
         end = await self._exit()
-        return Ending(broken=self._broken, stopped=self._stopped, lost=lost.is_set(), exit=end)
+        cpu_s = end.cpu_s if end else self._cpu_s
+        return Ending(broken=self._broken, stopped=self._stopped, lost=lost.is_set(), exit=end, cpu_s=cpu_s)
 
     def _on_frames(self, frames: Sequence[Frame]) -> None:
         for kind, payload in frames:
@@ -101,6 +103,7 @@ class Dialogue:
             elif kind in (RESULT, ERROR):
                 # Its end of the channel has to close now: until then it could still break the rules.
                 self._said = Frame(kind, payload)
+                self._cpu_s = self._sandbox.cpu_s
                 self._set_deadline(_LINGER_S)
 
     def _schedule(self) -> None:

@@ -26,6 +26,10 @@ class Sandbox(Protocol):
         """Whether no end is known yet."""
 
     @property
+    def cpu_s(self) -> float:
+        """The processor time it has used so far."""
+
+    @property
     def gate(self) -> socket.socket:
         """The listener of 127.0.0.1:3128 in its network. Asked for only when the job may reach hosts."""
 

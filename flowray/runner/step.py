@@ -19,7 +19,7 @@ from flowray.runner.masking import Mask
 from flowray.runner.pool import Pool, Taken
 from flowray.runner.spec import SpecTooLargeError, fitting, run_frames
 from flowray.runner.values import InputsTooLargeError, fetch, store
-from flowray.runner.verdict import Ending, Failure, Job, judge
+from flowray.runner.verdict import Failure, Job, judge
 from flowray.sandbox.limits import Limits
 
 log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ async def run_step(
                 events = []
         ending = await dialogue.ending(lost=taken.lost)
         took_s = time.monotonic() - began
-        last = _ended(start, judge(job, ending), took_s=took_s, usage=_usage(ending))
+        last = _ended(start, judge(job, ending), took_s=took_s, usage={"cpu_s": ending.cpu_s})
     except FlowRayError as cause:
         last = StepFailed(step=start.step, kind="lost", error=f"A value of the step was not kept: {cause.message}")
     finally:
@@ -112,12 +112,6 @@ def _ended(
         error_type=verdict.error_type,
         traceback=verdict.traceback,
     )
-
-
-def _usage(ending: Ending) -> Mapping[str, float]:
-    if ending.exit is None:
-        return {}
-    return {"cpu_s": ending.exit.cpu_s, "max_rss_mib": ending.exit.max_rss_mib}
 
 
 def _record(request: RunRequest, last: StepFinished | StepFailed, taken: Taken, began: float) -> None:

@@ -21,13 +21,14 @@ _LONGEST = 100_000
 
 @dataclass(frozen=True, kw_only=True)
 class Ending:
-    """What the host saw: the last frame, a broken rule, why it stopped the sandbox, how the sandbox exited."""
+    """What the host saw: the last frame, a broken rule, why it stopped the sandbox, how that exited."""
 
     said: Frame | None = None
     broken: str = ""
     stopped: Literal["", "timeout", "cancelled"] = ""
     lost: bool = False
     exit: Exit | None = None
+    cpu_s: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

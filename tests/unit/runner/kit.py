@@ -90,6 +90,10 @@ class FakeSandbox:
         return not self._exit.done()
 
     @property
+    def cpu_s(self) -> float:
+        return 0.25
+
+    @property
     def gate(self) -> socket.socket:
         raise AssertionError("no network was granted")
 

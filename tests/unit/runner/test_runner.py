@@ -74,6 +74,7 @@ async def test_a_step_tells_its_start_its_nodes_and_its_end_in_one_batch_when_it
     assert node == NodeStarted(node=A)
     assert finished == NodeFinished(node=A, outputs={"out": Value(type="text", json="hello")}, result={"r": 1})
     assert isinstance(ended, StepFinished)
+    assert ended.usage == {"cpu_s": 0.25}
 
 
 async def test_what_a_long_step_says_does_not_wait_for_its_end(runner_with: Started) -> None:
