@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 from flowray.engine.commands import StartStep
-from flowray.engine.events import StepEvent, StepFailed, StepStarted
+from flowray.engine.events import StepEvent, StepFailed
 from flowray.engine.ports import RunRequest
 from flowray.flow.types import Flow
 from flowray.plan.types import Plan
@@ -22,14 +22,6 @@ from flowray_serve.lanes.shelf import Shelf
 
 _HANDSHAKE_S = 5.0
 _NO_FLOW: Any = None  # the request travels without its flow and plan: they are on the shelf
-
-
-class _Call:
-    """One step under way."""
-
-    def __init__(self) -> None:
-        self.events: asyncio.Queue[Happened] = asyncio.Queue()
-        self.started = False
 
 
 class Lane(asyncio.Protocol):
@@ -49,7 +41,7 @@ class Lane(asyncio.Protocol):
         self._on_end = on_end
         self._claim: Claim | None = None
         self._unframer = Unframer(HANDSHAKE_LIMIT_BYTES)
-        self._calls: dict[int, _Call] = {}
+        self._calls: dict[int, asyncio.Queue[Happened]] = {}
         self._numbers = itertools.count(1)
         self._drawings: Shelf[tuple[int, int], tuple[int, Flow, Plan]] = Shelf()
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -68,19 +60,16 @@ class Lane(asyncio.Protocol):
     async def run(self, request: RunRequest, step: StartStep) -> AsyncGenerator[Sequence[StepEvent], None]:
         """Run a step there. Closing the generator cancels the step."""
         if self._transport is None or self._transport.is_closing():
-            yield (_failure(step, self.place, started=False),)
+            yield (_not_sent(step, self.place),)
             return
-        number, call = next(self._numbers), _Call()
-        self._calls[number] = call
+        number, happened = next(self._numbers), asyncio.Queue[Happened]()
+        self._calls[number] = happened
         self._send(Start(number, self._draw(request), replace(request, flow=_NO_FLOW, plan=_NO_FLOW), step))
         last = False
         try:
             while not last:
-                _, events, last = await call.events.get()
-                if not events:
-                    events = (_failure(step, self.place, started=call.started),)
-                call.started = call.started or isinstance(events[0], StepStarted)
-                yield events
+                _, events, last = await happened.get()
+                yield events or (_lost(step, self.place),)
         finally:
             del self._calls[number]
             if not last:
@@ -100,8 +89,8 @@ class Lane(asyncio.Protocol):
         """See `asyncio.Protocol`."""
         if not self._ready.done():
             self._ready.set_exception(LaneError("The Runner closed the lane before it was open."))
-        for number, call in self._calls.items():
-            call.events.put_nowait(Happened(number, (), last=True))
+        for number, happened in self._calls.items():
+            happened.put_nowait(Happened(number, (), last=True))
         self._on_end(self)
 
     def data_received(self, data: bytes) -> None:
@@ -120,7 +109,7 @@ class Lane(asyncio.Protocol):
             return
         match decode(payload):
             case Happened(call=number) as happened if number in self._calls:
-                self._calls[number].events.put_nowait(happened)
+                self._calls[number].put_nowait(happened)
             case Leaving():
                 self._on_leaving(self)
 
@@ -153,10 +142,11 @@ class Lane(asyncio.Protocol):
             self._transport.write(frame(payload))
 
 
-def _failure(step: StartStep, place: Place, *, started: bool) -> StepFailed:
-    """What to say of a step whose Runner is gone. A Runner says StepStarted before it hands the step to a sandbox."""
-    if started:
-        error = f"Runner `{place.name}` died while it ran the step."
-        return StepFailed(step=step.step, kind="lost", error=error)
-    error = f"Runner `{place.name}` died before it ran the step."
+def _not_sent(step: StartStep, place: Place) -> StepFailed:
+    error = f"Runner `{place.name}` was gone before it was given the step."
     return StepFailed(step=step.step, kind="unavailable", error=error, retryable=True)
+
+
+def _lost(step: StartStep, place: Place) -> StepFailed:
+    """Say that the step is lost, even if nothing was heard of it: a Runner reports in batches, so it may have run."""
+    return StepFailed(step=step.step, kind="lost", error=f"Runner `{place.name}` died with the step.")

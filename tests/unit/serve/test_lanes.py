@@ -16,6 +16,7 @@ from flowray.stores.places import MemoryPlaces, Place
 from flowray_serve.lanes.frames import LaneError
 from flowray_serve.lanes.lane import Lane
 from flowray_serve.lanes.server import LaneServer
+from flowray_serve.lanes.shelf import Shelf
 from flowray_serve.lanes.steps import LaneSteps
 
 SECRET = b"the service's secret"
@@ -31,15 +32,13 @@ class FakeRunner:
         self.begun = asyncio.Event()
         self.go = asyncio.Event()
         self.cancelled = asyncio.Event()
-        self.says_started = True
         self.go.set()
 
     async def run(self, request: RunRequest, step: StartStep) -> AsyncGenerator[Sequence[StepEvent], None]:
         self.seen.append(request)
         self.begun.set()
         try:
-            if self.says_started:
-                yield (StepStarted(step=step.step, attempt=1, runner=self.name),)
+            yield (StepStarted(step=step.step, attempt=1, runner=self.name),)
             await self.go.wait()
             yield (StepFinished(step=step.step),)
         except asyncio.CancelledError:
@@ -134,6 +133,23 @@ async def test_a_flow_is_the_same_object_in_every_run_of_it(cluster: Cluster) ->
     assert len({id(request.flow) for request in runner.seen}) == 1
 
 
+def test_both_ends_forget_the_same() -> None:
+    here, there = Shelf[str, str](budget_bytes=10), Shelf[str, str](budget_bytes=10)
+    used = "abacadabxa"
+
+    kept = [[_use(shelf, name) for name in used] for shelf in (here, there)]
+
+    assert kept[0] == kept[1]
+    assert "known" in kept[0]
+
+
+def _use(shelf: Shelf[str, str], name: str) -> str:
+    if shelf.get(name) is not None:
+        return "known"
+    shelf.put(name, name, 5)
+    return "sent"
+
+
 async def test_steps_go_to_the_least_busy_runner(cluster: Cluster) -> None:
     runners = [FakeRunner("r1"), FakeRunner("r2")]
     for runner in runners:
@@ -183,14 +199,8 @@ async def test_a_runner_that_joins_late_takes_the_step_that_waits(cluster: Clust
     assert events[-1] == StepFinished(step=STEP)
 
 
-@pytest.mark.parametrize(
-    ("started", "kind", "retryable"), [("started", "lost", "at most once"), ("waiting", "unavailable", "again")]
-)
-async def test_a_step_is_lost_with_its_runner_only_if_it_had_started(
-    cluster: Cluster, started: str, kind: str, retryable: str
-) -> None:
+async def test_a_step_is_lost_with_its_runner(cluster: Cluster) -> None:
     runner = FakeRunner()
-    runner.says_started = started == "started"
     runner.go.clear()
     server = await cluster.join(runner)
 
@@ -201,7 +211,22 @@ async def test_a_step_is_lost_with_its_runner_only_if_it_had_started(
         failure = (await run)[-1]
 
     assert isinstance(failure, StepFailed)
-    assert (failure.kind, failure.retryable) == (kind, retryable == "again")
+    assert (failure.kind, failure.retryable) == ("lost", False)
+
+
+async def test_a_step_that_was_not_sent_may_be_tried_again(cluster: Cluster) -> None:
+    await cluster.join(FakeRunner())
+    (place,) = await cluster.places.all()
+    ended = asyncio.Event()
+    lane = Lane(place, secret=SECRET, on_leaving=lambda _: None, on_end=lambda _: ended.set())
+    await lane.connect()
+    lane.close()
+    await ended.wait()
+
+    (failure,) = await events_of(lane.run(a_request(), StartStep(step=STEP)))
+
+    assert isinstance(failure, StepFailed)
+    assert (failure.kind, failure.retryable) == ("unavailable", True)
 
 
 async def test_closing_the_iterator_cancels_the_step(cluster: Cluster) -> None:

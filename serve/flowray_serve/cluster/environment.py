@@ -1,0 +1,73 @@
+"""The environment that Ray and Serve read: what makes them fast, closed, and able to live beside a second FlowRay."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ports:
+    """Ports on loopback that nobody else uses; `replicas` is the first of a range."""
+
+    proxy_statistics: int
+    proxy_metrics: int
+    dashboard_metrics: int
+    autoscaler_metrics: int
+    replicas: int
+
+
+_REPLICA_PORTS = 100
+
+_FAST = {
+    "RAY_SERVE_ENABLE_HA_PROXY": "1",
+    "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+    # One event loop answers: a second HAProxy thread only takes turns with it.
+    "RAY_SERVE_HAPROXY_NBTHREAD": "1",
+    # A datagram per request, counted by a Python actor: the gateway counts its requests itself.
+    "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",
+}
+_WATCHFUL = {
+    "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",
+    "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "2",
+    "RAY_health_check_period_ms": "1000",
+    "RAY_health_check_timeout_ms": "1000",
+    "RAY_health_check_initial_delay_ms": "1000",
+    "RAY_health_check_failure_threshold": "3",
+}
+_CLOSED = {
+    "RAY_AUTH_MODE": "token",
+    # Else Ray turns a node address of 127.0.0.1 into that of a network card, and listens on all of them.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+_STOPS_SOON = {
+    # One machine, one HAProxy, no load balancer that would have to notice: nothing to wait for.
+    "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
+    "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": "30",
+}
+
+
+def ray_environment(*, token: Path, run: Path, launcher: Path, ports: Ports) -> Mapping[str, str]:
+    """Return what has to be in the environment before Ray is imported. `run` is a short path: sockets go below it."""
+    proxy = run / "p"
+    return {
+        **_FAST,
+        **_WATCHFUL,
+        **_CLOSED,
+        **_STOPS_SOON,
+        "RAY_AUTH_TOKEN_PATH": str(token),
+        "RAY_SERVE_HAPROXY_BINARY_PATH": str(launcher),
+        "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(proxy / "c"),
+        "RAY_SERVE_HAPROXY_SOCKET_PATH": str(proxy / "a"),
+        "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(proxy / "m"),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(proxy),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(proxy / "s"),
+        "RAY_SERVE_HAPROXY_METRICS_PORT": str(ports.proxy_metrics),
+        "RAY_SERVE_HAPROXY_STATS_PORT": str(ports.proxy_statistics),
+        "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(ports.replicas),
+        "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(ports.replicas + _REPLICA_PORTS - 1),
+        "DASHBOARD_METRIC_PORT": str(ports.dashboard_metrics),
+        "AUTOSCALER_METRIC_PORT": str(ports.autoscaler_metrics),
+    }

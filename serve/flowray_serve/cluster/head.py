@@ -1,0 +1,100 @@
+"""Ray's head on this machine, as children of this process: it goes when this process goes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flowray.errors import FlowRayError
+
+_MIB = 1024 * 1024
+_SESSIONS_KEPT = 2
+
+
+class RayError(FlowRayError):
+    """Ray could not be started."""
+
+    code = "ray_unavailable"
+    status = 503
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadOptions:
+    """What of this machine Ray gets. `cpus` None: what the machine has."""
+
+    run: Path
+    environment: Mapping[str, str]
+    cpus: int | None = None
+    object_store_mib: int = 128
+    dashboard: bool = False
+
+
+def start_head(options: HeadOptions) -> None:
+    """Start Ray and connect this process to it as the driver that owns the service.
+
+    The driver has to stay: when it goes, Ray ends the workers of everything it deployed.
+    """
+    os.environ.update(options.environment)
+    os.environ.pop("RAY_ADDRESS", None)
+    os.environ.pop(
+        "PYTHONDONTWRITEBYTECODE", None
+    )  # Ray is a dozen interpreters: without bytecode it starts in half a minute
+    sessions = options.run / "ray"
+    _sweep(sessions)
+    import ray
+
+    if not options.dashboard:
+        _leave_out_what_nobody_asks()
+    try:
+        ray.init(
+            num_cpus=options.cpus,
+            object_store_memory=options.object_store_mib * _MIB,
+            include_dashboard=options.dashboard,
+            namespace="flowray",
+            log_to_driver=False,
+            logging_level=logging.WARNING,
+            _temp_dir=str(sessions),
+            _node_ip_address="127.0.0.1",
+        )
+    except Exception as cause:
+        raise RayError(f"Ray did not start: {cause}. Its logs are in {sessions}.") from cause
+
+
+def stop_head() -> None:
+    """Stop Serve and Ray."""
+    import ray
+    from ray import serve
+
+    if not ray.is_initialized():
+        return
+    try:
+        serve.shutdown()  # type: ignore[no-untyped-call]
+    finally:
+        ray.shutdown()
+
+
+def _leave_out_what_nobody_asks() -> None:
+    """Keep Ray from starting three daemons (290 MB, 3 s of CPU) that one machine without a dashboard has no use for.
+
+    The autoscaler's monitor (there is nothing to scale), the log monitor (nothing is sent to the driver) and the API
+    server. Ray has no options for them.
+    """
+    from ray._private.node import Node
+
+    def nothing(_: Node, **__: Any) -> None:
+        return None
+
+    for name in ("start_monitor", "start_log_monitor", "start_api_server"):
+        setattr(Node, name, nothing)
+
+
+def _sweep(sessions: Path) -> None:
+    """Remove the logs of all sessions but the last ones."""
+    old = sorted(path for path in sessions.glob("session_*") if path.is_dir() and not path.is_symlink())
+    for path in old[:-_SESSIONS_KEPT]:
+        shutil.rmtree(path, ignore_errors=True)

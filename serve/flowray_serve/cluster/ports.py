@@ -1,0 +1,66 @@
+"""Ports on loopback that nobody uses, so that several FlowRays live on one machine."""
+
+from __future__ import annotations
+
+import random
+import socket
+from contextlib import ExitStack, closing
+
+from flowray.errors import FlowRayError
+from flowray_serve.cluster.environment import Ports
+
+# Below the ports that the kernel gives to clients, above those that Ray gives to its workers.
+_REPLICAS_FROM, _REPLICAS_TO, _REPLICAS = 20_000, 32_000, 100
+_TRIES = 100
+
+
+class PortTakenError(FlowRayError):
+    """The port of the service is in use."""
+
+    code = "port_taken"
+    fault = "caller"
+    status = 409
+
+
+def free_ports() -> Ports:
+    """Return ports that are free now."""
+    with ExitStack() as held:
+        statistics, metrics, dashboard, autoscaler = (_bound(held, 0) for _ in range(4))
+        return Ports(
+            proxy_statistics=statistics,
+            proxy_metrics=metrics,
+            dashboard_metrics=dashboard,
+            autoscaler_metrics=autoscaler,
+            replicas=_free_range(),
+        )
+
+
+def check_free(host: str, port: int) -> None:
+    """Raise `PortTakenError` when somebody listens there."""
+    with closing(socket.socket()) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as cause:
+            raise PortTakenError(
+                f"{host}:{port} cannot be listened on ({cause.strerror}). Choose another port: FLOWRAY_PORT=8001"
+            ) from cause
+
+
+def _free_range() -> int:
+    for _ in range(_TRIES):
+        first = random.randrange(_REPLICAS_FROM, _REPLICAS_TO, _REPLICAS)  # noqa: S311 - to spread, not to hide
+        with ExitStack() as held:
+            try:
+                for port in range(first, first + 4):
+                    _bound(held, port)
+            except OSError:
+                continue
+            return first
+    raise PortTakenError("No free range of ports between 20000 and 32000.")
+
+
+def _bound(held: ExitStack, port: int) -> int:
+    probe = held.enter_context(closing(socket.socket()))
+    probe.bind(("127.0.0.1", port))
+    return int(probe.getsockname()[1])
