@@ -66,7 +66,8 @@ class Timeline:
             case ev.StepQueued():
                 step |= {"status": "queued", "attempt": event.attempt, "queued_at": at}
             case ev.StepStarted():
-                step |= {"status": "running", "runner": event.runner, "queued_s": event.queued_s, "started_at": at}
+                started = step.get("queued_at", at) + event.queued_s
+                step |= {"status": "running", "runner": event.runner, "queued_s": event.queued_s, "started_at": started}
             case ev.StepFinished():
                 step |= {"status": "finished", "took_s": event.took_s, "usage": event.usage, "finished_at": at}
             case ev.StepFailed():
@@ -76,7 +77,12 @@ class Timeline:
         node = self._nodes.setdefault(event.node, {"node": event.node, "runs": 0})
         match event:
             case ev.NodeStarted():
-                node |= {"status": "running", "started_at": at, "runs": node.get("runs", 0) + 1}
+                node |= {
+                    "status": "running",
+                    "started_at": at,
+                    "after_s": event.after_s,
+                    "runs": node.get("runs", 0) + 1,
+                }
             case ev.NodeFinished():
                 node |= {"status": "finished", "took_s": event.took_s, "cached": event.cached, "finished_at": at}
                 node["usage"] = event.usage
@@ -105,7 +111,20 @@ def placed(
     """A node of a story with the step that ran it: where, and how long it waited for a sandbox."""
     named = step_of.get(node["node"])
     step = next((step for step in steps if step["step"] == named), {})
-    return {**node, "step": named, "runner": step.get("runner"), "queued_s": step.get("queued_s")}
+    where = {"step": named, "runner": step.get("runner"), "queued_s": step.get("queued_s")}
+    return {**node, **where, **_times(node, step)}
+
+
+def _times(node: Mapping[str, Any], step: Mapping[str, Any]) -> dict[str, float]:
+    """When the node ran, by its step's own clock: its events may have come in one batch."""
+    if "started_at" not in step or "after_s" not in node:
+        return {}
+    started = step["started_at"] + node["after_s"]
+    return (
+        {"started_at": started, "finished_at": started + node["took_s"]}
+        if "took_s" in node
+        else {"started_at": started}
+    )
 
 
 def _error(finished: ev.RunFinished) -> dict[str, Any] | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from flowray_serve.bodies.flow import FlowBody
 from flowray_serve.services import BodyLimits
 from tests.unit.serve.service import ECHO, canvas, drawn, service
 
@@ -185,3 +186,13 @@ async def test_a_flow_with_errors_is_kept_with_its_findings_and_refuses_to_run()
     run = await made.http.post(f"/api/v1/run/{response.json()['id']}", json={})
     assert (run.status_code, run.json()["code"]) == (422, "flow_invalid")
     assert "Gone-1" in run.json()["detail"]
+
+
+@pytest.mark.parametrize("field", sorted(FlowBody.model_fields))
+async def test_a_wrong_type_in_any_field_is_taken_or_named_and_never_an_incident(field: str) -> None:
+    made = service()
+    for wrong in (None, True, -1, 1e300, "", "\x00", "x" * 100_000, [], [[]], {}, {"nodes": {}}, {"\x00": [None]}):
+        response = await made.http.put(f"/api/v1/flows/{FLOW_ID}", json={**ECHO, field: wrong})
+        assert response.status_code in (200, 201, 422), (field, wrong, response.text)
+        read = await made.http.get("/api/v1/flows/")
+        assert read.status_code == 200
