@@ -213,7 +213,7 @@ def _counts(usage: Json) -> Mapping[str, int]:
 
 
 _PLAIN: Mapping[str, Callable[[_Said], NodeEvent]] = {
-    "node_started": lambda said: NodeStarted(node=said["node"]),
+    "node_started": lambda said: NodeStarted(node=said["node"], after_s=_seconds(said, "after_s")),
     "token": lambda said: Token(node=said["node"], text=_text(said, "text"), message=_text(said, "message", "")),
     "message": lambda said: MessageAdded(node=said["node"], message=_object(said, "message")),
     "context": lambda said: ContextChanged(node=said["node"], values=_object(said, "values")),

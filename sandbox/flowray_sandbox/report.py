@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any
@@ -24,10 +25,12 @@ class Report:
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
+        self._begun = time.monotonic()
 
     def started(self, node: str) -> None:
         """The node begins to run."""
-        self._channel.event({"kind": "node_started", "node": node})
+        after_s = time.monotonic() - self._begun
+        self._channel.event({"kind": "node_started", "node": node, "after_s": after_s})
 
     def finished(
         self, node: str, outputs: Mapping[str, Any], *, result: bytes, took_s: float, usage: Mapping[str, int]

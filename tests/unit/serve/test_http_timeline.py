@@ -32,7 +32,7 @@ def test_a_whole_run_says_when_where_and_how_long() -> None:
         ev.RunStarted(engine="e1"),
         ev.StepQueued(step=StepId("s1")),
         STARTED,
-        ev.NodeStarted(node=CHAT),
+        ev.NodeStarted(node=CHAT, after_s=0.5),
         said(CHAT, "hi"),
         ev.StepFinished(step=StepId("s1"), took_s=0.5),
         SUCCEEDED,
@@ -42,7 +42,7 @@ def test_a_whole_run_says_when_where_and_how_long() -> None:
     (told_node,) = told["nodes"]
     node = placed(told_node, told["steps"], {CHAT: StepId("s1")})
     assert node["runner"] == "node-a/1"
-    assert (node["queued_s"], node["started_at"], node["took_s"]) == (0.25, 105.0, 0.01)
+    assert (node["queued_s"], node["started_at"], node["took_s"]) == (0.25, 103.75, 0.01)
     assert told["steps"][0]["status"] == "finished"
 
 
