@@ -8,6 +8,8 @@ from typing import Any
 
 import httpx
 
+from flowray.engine.outcome import Answer
+
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedFlow:
@@ -20,21 +22,6 @@ class PublishedFlow:
     updated_at: str
     created: bool = False
     findings: Sequence[Mapping[str, Any]] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What a run answered. `results` are Langflow's ResultData dumps of the answering nodes."""
-
-    run: str
-    session: str
-    results: Sequence[Mapping[str, Any]]
-
-    @property
-    def text(self) -> str | None:
-        """The first text among the results."""
-        texts = (_text(result) for result in self.results)
-        return next((text for text in texts if text is not None), None)
 
 
 def published_flow(response: httpx.Response) -> PublishedFlow:
@@ -64,12 +51,3 @@ def _flow(body: Mapping[str, Any], *, created: bool = False) -> PublishedFlow:
         created=created,
         findings=tuple(body.get("findings", ())),
     )
-
-
-def _text(result: Mapping[str, Any]) -> str | None:
-    values = (result.get("results") or {}).values()
-    for value in values:
-        text = value.get("text") if isinstance(value, Mapping) else value
-        if isinstance(text, str):
-            return text
-    return None

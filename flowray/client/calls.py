@@ -12,7 +12,8 @@ from typing import Any, Generic, TypedDict, TypeVar
 
 import httpx
 
-from flowray.client.answers import Answer, PublishedFlow, answer, published_flow, published_flows
+from flowray.client.answers import PublishedFlow, answer, published_flow, published_flows
+from flowray.engine.outcome import Answer
 from flowray.errors import FlowFormatError, InvalidRequestError
 from flowray.flow.types import Flow
 

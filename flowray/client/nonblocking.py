@@ -12,12 +12,13 @@ from typing import Any, Self, TypeVar, Unpack
 import httpx
 
 from flowray.client import calls
-from flowray.client.answers import Answer, PublishedFlow
+from flowray.client.answers import PublishedFlow
 from flowray.client.calls import Call, FlowSource, RunOptions
 from flowray.client.errors import ServiceUnreachableError, error_of
 from flowray.client.follow import Follower
 from flowray.client.sse import FrameReader
 from flowray.engine.events import Recorded
+from flowray.engine.outcome import Answer
 
 T = TypeVar("T")
 

@@ -11,11 +11,11 @@ from typing import Any, Protocol, TypeVar
 
 from flowray.engine.events import Recorded, RunId
 from flowray.engine.failures import RunCancelledError
+from flowray.engine.outcome import Outcome, fold
 from flowray.engine.ports import RunRequest
 from flowray.errors import InvalidRequestError
 from flowray.flow.tweaks import tweak
 from flowray.flow.types import Flow, Json
-from flowray_serve.fold import Outcome, fold
 from flowray_serve.library import Library, LoadedFlow
 from flowray_serve.partial import part
 

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flowray.engine.failures import RunFailedError
+from flowray.engine.outcome import Outcome
 from flowray.engine.ports import RunRequest
 from flowray.flow.types import Flow, Json, Node, NodeId
 from flowray_serve.bodies.workflow import WorkflowBody
-from flowray_serve.fold import Outcome
 
 _TEXT_TYPES = frozenset({"message", "text"})
 # Where the components of Langflow's releases have put what they show, most usual first.

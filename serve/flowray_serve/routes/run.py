@@ -9,11 +9,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from flowray.engine.events import MessageAdded, Token
+from flowray.engine.outcome import Outcome
 from flowray.engine.ports import RunRequest
 from flowray.errors import FlowRayError
 from flowray_serve.bodies.reading import read_body
 from flowray_serve.bodies.run import RunBody, run_body
-from flowray_serve.fold import Outcome, run_response
+from flowray_serve.fold import run_response
 from flowray_serve.problems import document, incident
 from flowray_serve.replies import reply
 from flowray_serve.routes.direct import DirectRoute

@@ -10,11 +10,11 @@ from typing import Any
 import httpx
 import pytest
 
-from flowray.client.answers import Answer
 from flowray.client.calls import publish, run_body
 from flowray.client.errors import error_of
 from flowray.client.sse import Frame, frames
 from flowray.engine.failures import ComponentFailedError
+from flowray.engine.outcome import Answer
 from flowray.errors import FlowFormatError, FlowRayError, InvalidRequestError, NotFoundError, TweakRefusedError
 from flowray_serve.problems import problem
 

@@ -6,8 +6,9 @@ import pytest
 
 from flowray.engine.events import NodeStarted, RunFinished
 from flowray.engine.failures import ComponentFailedError, RunCancelledError, RunnerLostError, StepTimeoutError
+from flowray.engine.outcome import answering, fold
 from flowray.flow.types import NodeId
-from flowray_serve.fold import answering, fold, run_response
+from flowray_serve.fold import run_response
 from tests.unit.serve.flows import RUN, SUCCEEDED, flow, journal, node, request, said
 
 CHAT = flow("ChatInput-1", "Agent-1", "ChatOutput-1", "TextOutput-1")

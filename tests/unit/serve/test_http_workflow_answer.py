@@ -8,9 +8,9 @@ from uuid import UUID
 import pytest
 
 from flowray.engine.failures import ComponentFailedError
+from flowray.engine.outcome import fold
 from flowray.flow.types import Flow
 from flowray_serve.bodies.workflow import WorkflowBody
-from flowray_serve.fold import fold
 from flowray_serve.workflow_answer import component_output, failed, succeeded
 from tests.unit.serve.flows import SUCCEEDED, flow, journal, message_result, node, request, said
 
