@@ -68,7 +68,10 @@ class StepStarted:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NodeStarted:
-    """A node began to run, `after_s` seconds after its step did: events travel in batches, and their own time is the batch's."""
+    """A node began to run, `after_s` seconds after its step did.
+
+    Events travel in batches, and their own time is the batch's.
+    """
 
     node: NodeId
     after_s: float = 0.0
