@@ -81,9 +81,10 @@ class Child:
         self._exit.set_result(end)
 
     def lost(self) -> None:
-        """Tell those who wait that the zygote died, and the child with it."""
-        if self._exit.done():
-            return
-        os.close(self.pidfd)
-        self.pidfd = -1
-        self._exit.set_result(Exit(code=None, signal=signal.SIGKILL, cpu_s=0.0, max_rss_mib=0.0))
+        """The zygote died, and the kernel ends the child with it: tell those who wait as soon as it has."""
+        loop = self._exit.get_loop()
+        loop.add_reader(self.pidfd, self._on_lost, loop)
+
+    def _on_lost(self, loop: asyncio.AbstractEventLoop) -> None:
+        loop.remove_reader(self.pidfd)
+        self.ended(Exit(code=None, signal=signal.SIGKILL, cpu_s=0.0, max_rss_mib=0.0))

@@ -52,9 +52,10 @@ class Failed:
 
 @dataclass(frozen=True, kw_only=True)
 class Born:
-    """A child is behind its walls: its channel and its pidfd."""
+    """A child is behind its walls: its channel and its pidfd. `pid` comes from the kernel."""
 
     number: int
+    pid: int
     cell: int
     channel: int
     pidfd: int
@@ -94,7 +95,7 @@ def receive(control: socket.socket) -> Report | None:
     if kind == b"B":
         _, number, cell = _BORN.unpack(message)
         channel, pidfd = _descriptors(ancillary)
-        return Born(number=number, cell=cell, channel=channel, pidfd=pidfd)
+        return Born(number=number, pid=_pid(ancillary), cell=cell, channel=channel, pidfd=pidfd)
     if kind == b"C":
         _, cell = _CELL.unpack(message)
         return NewCell(cell=cell, listener=_descriptors(ancillary)[0])

@@ -106,6 +106,8 @@ class Zygote:
         except subprocess.TimeoutExpired:
             self._process.kill()
             await asyncio.to_thread(self._process.wait)
+        for child in self._children.values():
+            await child.wait()
         self._log.close()
 
     async def _order(self, order: bytes) -> None:
@@ -143,7 +145,7 @@ class Zygote:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, born.channel)
         sock.settimeout(0)
         sock.recv(_READY_SIZE)
-        child = Child(born.number, sock, born.pidfd, self._listeners[born.cell])
+        child = Child(pid=born.pid, sock=sock, pidfd=born.pidfd, listener=self._listeners[born.cell])
         self._children[born.number] = child
         awaited = self._awaited.pop(born.number)
         if awaited.cancelled():

@@ -43,8 +43,10 @@ def _prepare(control: socket.socket, wanted: Mapping[str, Any]) -> Zygote:
         raise RuntimeError("the zygote is pid 1")
     heap = memory.Heap()
     heap.use_for_arenas()
+    ours = set(os.environ)
     _import(wanted)
-    os.environ.clear()
+    for name in ours:
+        os.environ.pop(name, None)
     os.environ.update(_ENVIRONMENT)
     syscalls.assert_one_thread()
     threading.stack_size(_THREAD_STACK)
