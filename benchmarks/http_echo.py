@@ -2,7 +2,8 @@
 
 Recipe (needs wrk: apt-get install wrk):   .venv/bin/python benchmarks/http_echo.py --rounds 3
 
-Both serve the same flow on the same machine; every round asks each of them in turn, so that a busy machine slows all alike.
+Both serve the same flow on the same machine; every round asks each of them in turn, so that a busy machine slows all
+alike.
 Read the ratios, not the absolutes. Results go to benchmarks/results/http_echo.json.
 """
 
@@ -32,7 +33,7 @@ HERE = Path(__file__).parent
 BIN = HERE.parent / ".venv" / "bin"
 KEY = "benchmark"
 FLOW_ID = "6f1d9c1e-0000-4000-8000-000000000001"
-SPEC = "name: Echo\ndescription: says it back\n\nnodes:\n  A: ChatInput\n  B: ChatOutput\n\nedges:\n  A.message -> B.input_value\n"
+SPEC = "name: Echo\n\nnodes:\n  A: ChatInput\n  B: ChatOutput\n\nedges:\n  A.message -> B.input_value\n"
 EXPAND = """
 import json, sys
 from lfx.graph.flow_builder.builder import build_flow_from_spec
@@ -104,12 +105,16 @@ def _lfx_serve(flow: Path, workers: int) -> Iterator[Target]:
 def _flowray(flow: Path, work: Path) -> Iterator[Target]:
     home = {"FLOWRAY_HOME": str(work / "home"), "FLOWRAY_PORT": str(_free_port())}
     environment = os.environ | home
-    started = subprocess.run([BIN / "flowray", "up", "--detach", "--json"], env=environment, check=True, stdout=subprocess.PIPE)
+    started = subprocess.run(
+        [BIN / "flowray", "up", "--detach", "--json"], env=environment, check=True, stdout=subprocess.PIPE
+    )
     up = json.loads(started.stdout)
     try:
         headers = {"x-api-key": up["key"]}
         body = json.loads(flow.read_text())
-        published = httpx.post(f"{up['url']}/api/v1/flows/", headers=headers, json=body, timeout=60).raise_for_status().json()
+        published = (
+            httpx.post(f"{up['url']}/api/v1/flows/", headers=headers, json=body, timeout=60).raise_for_status().json()
+        )
         yield Target(name="flowray", run=f"{up['url']}/api/v1/run/{published['id']}", key=up["key"])
     finally:
         subprocess.run([BIN / "flowray", "down"], env=environment, check=True)
@@ -151,7 +156,9 @@ def _ms(text: str, percentile: str) -> float:
 
 
 def _report(rounds: list[dict[str, dict[str, Measured]]]) -> None:
-    result: dict[str, object] = {"machine": f"{os.cpu_count()} cores, {platform.release()}, Python {platform.python_version()}"}
+    result: dict[str, object] = {
+        "machine": f"{os.cpu_count()} cores, {platform.release()}, Python {platform.python_version()}"
+    }
     for name in rounds[0]:
         for load in rounds[0][name]:
             samples = [one[name][load] for one in rounds]
@@ -162,7 +169,9 @@ def _report(rounds: list[dict[str, dict[str, Measured]]]) -> None:
                 "errors": sum(s.errors for s in samples),
             }
             result[f"{name}, {load}"] = row
-            print(f"{name:24} {load:5} p50 {row['p50_ms']:7} ms  p99 {row['p99_ms']:7} ms  {row['rps']:7} rps  errors {row['errors']}")
+            print(
+                f"{name:24} {load:5} p50 {row['p50_ms']:7} ms  p99 {row['p99_ms']:7} ms  {row['rps']:7} rps, {row['errors']} errors"
+            )
     (HERE / "results").mkdir(exist_ok=True)
     (HERE / "results" / "http_echo.json").write_text(json.dumps(result, indent=2) + "\n")
 

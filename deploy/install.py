@@ -70,7 +70,9 @@ def _make_venv_with_pip():
 def _install(uv, python, lock):
     if uv:
         # Ray's daemons are Python processes of their own: with bytecode there, they start two to four times faster.
-        _run([uv, "pip", "install", "--quiet", "--compile-bytecode", "--require-hashes", "--python", python, "-r", lock])
+        _run(
+            [uv, "pip", "install", "--quiet", "--compile-bytecode", "--require-hashes", "--python", python, "-r", lock]
+        )
         _run([uv, "pip", "install", "--quiet", "--no-deps", "--python", python, "-e", ROOT])
         return
     _run([python, "-m", "pip", "install", "--quiet", "--require-hashes", "-r", lock])

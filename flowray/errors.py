@@ -13,7 +13,7 @@ Fault = Literal["caller", "flow", "component", "service"]
 class FlowRayError(Exception):
     """Base of all FlowRay errors.
 
-    `code` is stable and machine readable; `fault` says who can mend it; `status` is the HTTP status of its problem document.
+    `code` is stable and machine readable; `fault` says who can mend it; `status` is its HTTP status.
     """
 
     code: ClassVar[str] = "internal_error"

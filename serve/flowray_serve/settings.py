@@ -1,7 +1,7 @@
 """All settings: one frozen tree, read once, by the composition root only.
 
-A field `a.b` is set by the environment variable `FLOWRAY_A__B`; trees and lists take JSON. An unknown `FLOWRAY_*` variable stops the start: a misspelt
-limit that is silently not there is worse than no start.
+A field `a.b` is set by the environment variable `FLOWRAY_A__B`; trees and lists take JSON. An unknown `FLOWRAY_*`
+variable stops the start: a misspelt limit that is silently not there is worse than no start.
 """
 
 from __future__ import annotations
@@ -37,9 +37,12 @@ class RedisSettings(_Group):
 class ObjectSettings(_Group):
     """Where the record is kept."""
 
-    url: str | None = Field(None, description="A folder, `file://` or `s3://bucket/prefix`; unset: a folder below the home.")
+    url: str | None = Field(
+        None, description="A folder, `file://` or `s3://bucket/prefix`; unset: a folder below the home."
+    )
     options: dict[str, str] = Field(
-        {}, description="Options of the object store, such as `endpoint`, `region`, `access_key_id`, `secret_access_key`."
+        {},
+        description="Options of the object store, such as `endpoint`, `region`, `access_key_id`, `secret_access_key`.",
     )
 
 
@@ -67,7 +70,9 @@ class GatewaySettings(_Group):
 
     replicas: int = Field(1, ge=1, le=1_000, description="How many gateways.")
     max_ongoing: int = Field(256, ge=1, le=10_000, description="Requests that one gateway works on at a time.")
-    max_queued: int = Field(1_024, ge=1, le=100_000, description="Requests that wait beyond those before they are refused.")
+    max_queued: int = Field(
+        1_024, ge=1, le=100_000, description="Requests that wait beyond those before they are refused."
+    )
 
 
 class PoolSettings(_Group):
@@ -132,12 +137,17 @@ def _refuse_unknown(environment: Mapping[str, str]) -> None:
         if not name.startswith(PREFIX) or name in known or name.startswith(f"{PREFIX}POOLS__"):
             continue
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
-        raise SettingsError(f"The environment variable `{name}` is not a setting. Did you mean `{near[0]}`? Else unset it.")
+        raise SettingsError(
+            f"The environment variable `{name}` is not a setting. Did you mean `{near[0]}`? Else unset it."
+        )
 
 
 def _groups() -> Iterator[str]:
     for name, field in Settings.model_fields.items():
-        if any(isinstance(part, type) and issubclass(part, BaseModel) for part in (field.annotation, *get_args(field.annotation))):
+        if any(
+            isinstance(part, type) and issubclass(part, BaseModel)
+            for part in (field.annotation, *get_args(field.annotation))
+        ):
             yield f"{PREFIX}{name.upper()}"
 
 

@@ -1,8 +1,8 @@
 """An attack: a function that is sent as a component's source and tries to get past the walls.
 
-The function's own text becomes part of a component, so it stands alone: its imports are inside it. It answers with a sentence that
-begins with "held" when the wall held, and with "ESCAPED" when it did not. `ends` says what the trusted side must report instead when the attack
-cannot live to answer: the failure kinds of a run.
+The function's own text becomes part of a component, so it stands alone: its imports are inside it. It answers with a
+sentence that begins with "held" when the wall held, and with "ESCAPED" when it did not. `ends` says what the trusted
+side must report instead when the attack cannot live to answer: the failure kinds of a run.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ def refused(attempt, *arguments):
 def all_refused(attempts):
     """The first attempt that got through, or "held"."""
     said = [refused(attempt) for attempt in attempts]
-    return next((each for each in said if each.startswith("ESCAPED")), f"held: {len(said)} attempts, the last: {said[-1]}")
+    return next((each for each in said if each.startswith("ESCAPED")), f"held: {len(said)} attempts: {said[-1]}")
 
 '''
-COMPONENT = '''
+COMPONENT = """
 
 class CustomComponent(Component):
     display_name = "Attack"
@@ -43,7 +43,7 @@ class CustomComponent(Component):
 
     def build_output(self) -> Data:
         return Data(value=str(ATTACK()))
-'''
+"""
 
 
 @dataclass(frozen=True, kw_only=True)

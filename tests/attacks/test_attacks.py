@@ -35,9 +35,7 @@ def test_an_attack_is_held_and_the_service_goes_on(
 
 
 @pytest.mark.parametrize("source", loading.LOADING.values(), ids=loading.LOADING.keys())
-def test_looking_at_a_component_runs_nothing_on_the_trusted_side(
-    source: str, door: Door, reference: Reference
-) -> None:
+def test_looking_at_a_component_runs_nothing_on_the_trusted_side(source: str, door: Door, reference: Reference) -> None:
     canary = f"/tmp/flowray-canary-{uuid.uuid4()}"
 
     _run(door, probe(reference, source.replace(loading.CANARY, canary)))

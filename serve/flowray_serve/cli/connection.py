@@ -9,8 +9,12 @@ import typer
 from flowray.client import Client
 from flowray_serve.home import Home
 
-Url = Annotated[str, typer.Option("--url", envvar="FLOWRAY_URL", help="The service; default: the one started at FLOWRAY_HOME.")]
-Key = Annotated[str, typer.Option("--key", envvar="FLOWRAY_KEY", help="An API key; default: the one that `flowray up` made.")]
+Url = Annotated[
+    str, typer.Option("--url", envvar="FLOWRAY_URL", help="The service; default: the one started at FLOWRAY_HOME.")
+]
+Key = Annotated[
+    str, typer.Option("--key", envvar="FLOWRAY_KEY", help="An API key; default: the one that `flowray up` made.")
+]
 
 
 def connect(url: str, key: str) -> Client:

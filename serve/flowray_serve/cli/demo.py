@@ -48,7 +48,9 @@ def _service(progress: Progress) -> Iterator[Client]:
 
 
 def _flowray(*arguments: str) -> None:
-    ended = subprocess.run([sys.executable, "-m", "flowray_serve", *arguments], check=False, stdout=sys.stderr)
+    ended = subprocess.run(  # noqa: S603 - ourselves
+        [sys.executable, "-m", "flowray_serve", *arguments], check=False, stdout=sys.stderr
+    )
     if ended.returncode:
         raise SystemExit(FAILED)
 
@@ -58,7 +60,9 @@ def _publish(client: Client, progress: Progress) -> dict[str, str]:
     import flowray
 
     folder = resources.files("flowray_serve") / "examples"
-    sources = {file.name.removesuffix(".flow"): file.read_text() for file in folder.iterdir() if file.name.endswith(".flow")}
+    sources = {
+        file.name.removesuffix(".flow"): file.read_text() for file in folder.iterdir() if file.name.endswith(".flow")
+    }
     progress(f"Publishing the example flows: {', '.join(sorted(sources))}")
     expanded = flowray.expand(sources)
     return {name: client.publish(document).id for name, document in expanded.items()}

@@ -29,6 +29,8 @@ def command(
 
 
 def _row(run: Mapping[str, Any]) -> tuple[str, ...]:
-    accepted = datetime.fromtimestamp(run["accepted_at"], UTC).strftime("%Y-%m-%d %H:%M:%S") if "accepted_at" in run else "-"
+    accepted = (
+        datetime.fromtimestamp(run["accepted_at"], UTC).strftime("%Y-%m-%d %H:%M:%S") if "accepted_at" in run else "-"
+    )
     took = f"{run['took_s']:.3f} s" if "took_s" in run else "-"
     return (run["id"], run["flow"]["name"], run["status"], accepted, took)

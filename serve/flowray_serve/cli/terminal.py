@@ -40,4 +40,6 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return rows of cells below their titles, as aligned text."""
     lines = [[title.upper() for title in columns], *rows]
     widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines)
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )

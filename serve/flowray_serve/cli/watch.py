@@ -44,5 +44,7 @@ def _line(event: ev.Event) -> str:
         case ev.RunFinished(status=status, error=error):
             return f"{status}{': ' if error else ''}{error}"
         case _:
-            facts = [str(getattr(event, name)) for name in ("node", "step", "flow_name", "engine") if hasattr(event, name)]
+            facts = [
+                str(getattr(event, name)) for name in ("node", "step", "flow_name", "engine") if hasattr(event, name)
+            ]
             return " ".join([type(event).__name__, *facts])

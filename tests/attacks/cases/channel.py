@@ -121,7 +121,9 @@ def descriptors_sent_over_the_channel():
     channel = socket.socket(fileno=3)
     for _ in range(1000):
         pair = socket.socketpair()
-        channel.sendmsg([b"\0"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [each.fileno() for each in pair]))])
+        channel.sendmsg(
+            [b"\0"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [each.fileno() for each in pair]))]
+        )
     time.sleep(3600)
 
 

@@ -7,7 +7,17 @@ from tests.attacks.attack import attack
 def host_secrets_are_not_there():
     import os
 
-    wanted = ["/etc/shadow", "/root", "/home", "/work", "/var/run/secrets", "/proc/1/environ", "/proc/kcore", "/boot", "/srv"]
+    wanted = [
+        "/etc/shadow",
+        "/root",
+        "/home",
+        "/work",
+        "/var/run/secrets",
+        "/proc/1/environ",
+        "/proc/kcore",
+        "/boot",
+        "/srv",
+    ]
     return next((f"ESCAPED: {path}" for path in wanted if os.access(path, os.R_OK)), "held: none is there")
 
 
@@ -22,7 +32,9 @@ def no_shell_and_no_tools():
     import os
     import shutil
 
-    found = [name for name in ("sh", "bash", "cat", "curl", "gcc", "ldconfig", "python3", "mount") if shutil.which(name)]
+    found = [
+        name for name in ("sh", "bash", "cat", "curl", "gcc", "ldconfig", "python3", "mount") if shutil.which(name)
+    ]
     return f"ESCAPED: {found}" if found or os.path.exists("/bin/sh") else "held: no program on the path"
 
 
@@ -124,7 +136,9 @@ def dots_do_not_lead_out():
 
     root = set(os.listdir("/"))
     up = set(os.listdir("/../../../.."))
-    return "held: the root is the root" if up == root and not root & {"root", "home", "work", "boot"} else f"ESCAPED: {up}"
+    return (
+        "held: the root is the root" if up == root and not root & {"root", "home", "work", "boot"} else f"ESCAPED: {up}"
+    )
 
 
 @attack()

@@ -18,7 +18,11 @@ def no_keyrings():
     import ctypes
 
     libc = ctypes.CDLL(None, use_errno=True)
-    got = [libc.syscall(248, b"user", b"a", b"b", 1, -3), libc.syscall(250, 0, -3, 1), libc.syscall(249, b"user", b"a", 0, -3)]
+    got = [
+        libc.syscall(248, b"user", b"a", b"b", 1, -3),
+        libc.syscall(250, 0, -3, 1),
+        libc.syscall(249, b"user", b"a", 0, -3),
+    ]
     return "held" if all(each == -1 for each in got) else f"ESCAPED: {got}"
 
 
@@ -84,14 +88,29 @@ def no_queues_of_the_kernel():
 def no_terminal_injection():
     import fcntl
 
-    return all_refused([lambda: fcntl.ioctl(0, 0x5412, b"x"), lambda: fcntl.ioctl(1, 0x541D), lambda: fcntl.ioctl(3, 0x89F0, b"x" * 40)])
+    return all_refused(
+        [
+            lambda: fcntl.ioctl(0, 0x5412, b"x"),
+            lambda: fcntl.ioctl(1, 0x541D),
+            lambda: fcntl.ioctl(3, 0x89F0, b"x" * 40),
+        ]
+    )
 
 
 @attack()
 def kernel_files_are_not_there():
     import os
 
-    wanted = ["/sys/kernel", "/sys/fs/cgroup", "/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger", "/proc/keys", "/dev/mem", "/dev/kvm", "/dev/fuse"]
+    wanted = [
+        "/sys/kernel",
+        "/sys/fs/cgroup",
+        "/proc/sys/kernel/core_pattern",
+        "/proc/sysrq-trigger",
+        "/proc/keys",
+        "/dev/mem",
+        "/dev/kvm",
+        "/dev/fuse",
+    ]
     return all_refused([lambda p=p: os.open(p, os.O_RDONLY) for p in wanted])
 
 
@@ -100,7 +119,12 @@ def filters_cannot_be_taken_off():
     import ctypes
 
     libc = ctypes.CDLL(None, use_errno=True)
-    got = [libc.prctl(22, 0, 0, 0, 0), libc.prctl(38, 0, 0, 0, 0), libc.prctl(4, 1, 0, 0, 0), libc.prctl(28, 0, 0, 0, 0)]
+    got = [
+        libc.prctl(22, 0, 0, 0, 0),
+        libc.prctl(38, 0, 0, 0, 0),
+        libc.prctl(4, 1, 0, 0, 0),
+        libc.prctl(28, 0, 0, 0, 0),
+    ]
     return "held" if all(each == -1 for each in got) else f"ESCAPED: {got}"
 
 

@@ -15,10 +15,17 @@ ANSWER = "\ndef answer():\n    return 'held: it ran here'\n"
 RUNS = COMPONENT.replace("ATTACK", "answer")
 
 AT_MODULE_LEVEL = PRELUDE + TOUCH + ANSWER + RUNS
-IN_A_DECORATOR = PRELUDE + ANSWER + f"\ndef touch(f):\n    open('{CANARY}', 'w').close()\n    return f\n@touch\ndef unused():\n    pass\n" + RUNS
+IN_A_DECORATOR = (
+    PRELUDE
+    + ANSWER
+    + f"\ndef touch(f):\n    open('{CANARY}', 'w').close()\n    return f\n@touch\ndef unused():\n    pass\n"
+    + RUNS
+)
 IN_A_DEFAULT_ARGUMENT = PRELUDE + ANSWER + f"\ndef unused(x=open('{CANARY}', 'w').close()):\n    pass\n" + RUNS
 IN_A_CLASS_BODY = PRELUDE + ANSWER + RUNS + f"    open('{CANARY}', 'w').close()\n"
 IN_AN_ANNOTATION = PRELUDE + ANSWER + f"\ndef unused(x: open('{CANARY}', 'w').close()):\n    pass\n" + RUNS
 LOADING = {
-    name.lower(): source for name, source in dict(globals()).items() if name.startswith(("AT_", "IN_")) and isinstance(source, str)
+    name.lower(): source
+    for name, source in dict(globals()).items()
+    if name.startswith(("AT_", "IN_")) and isinstance(source, str)
 }

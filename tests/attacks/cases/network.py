@@ -38,7 +38,9 @@ def no_datagrams():
 def no_names():
     import socket
 
-    return all_refused([lambda: socket.getaddrinfo("example.com", 443), lambda: socket.gethostbyname("metadata.google.internal")])
+    return all_refused(
+        [lambda: socket.getaddrinfo("example.com", 443), lambda: socket.gethostbyname("metadata.google.internal")]
+    )
 
 
 @attack()
@@ -54,7 +56,11 @@ def nothing_of_ray_is_there():
     import glob
     import os
 
-    found = glob.glob("/tmp/ray/**", recursive=True) + glob.glob("/dev/shm/plasma*") + [k for k in os.environ if k.startswith("RAY")]
+    found = (
+        glob.glob("/tmp/ray/**", recursive=True)
+        + glob.glob("/dev/shm/plasma*")
+        + [k for k in os.environ if k.startswith("RAY")]
+    )
     return f"ESCAPED: {found[:5]}" if found else "held"
 
 
@@ -63,7 +69,9 @@ def no_other_socket_families():
     import socket
 
     families = [1, 16, 17, 38, 40, 31, 29, 44]
-    return all_refused([lambda f=f: socket.socket(f, socket.SOCK_STREAM if f in (1, 40) else socket.SOCK_RAW) for f in families])
+    return all_refused(
+        [lambda f=f: socket.socket(f, socket.SOCK_STREAM if f in (1, 40) else socket.SOCK_RAW) for f in families]
+    )
 
 
 @attack()
@@ -88,8 +96,6 @@ def no_listening():
             server.listen()
 
     return refused(listen)
-
-
 
 
 @attack()
@@ -143,7 +149,13 @@ def the_gate_refuses_other_hosts():
 def the_gate_does_not_choke_on_rubbish():
     import socket
 
-    for rubbish in (b"\x00" * 10_000, b"GET / HTTP/1.1\r\n\r\n", b"CONNECT " + b"a" * 100_000, b"CONNECT a:443 HTTP/1.1\r\n" + b"X: y\r\n" * 20_000, b"\r\n\r\n"):
+    for rubbish in (
+        b"\x00" * 10_000,
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"CONNECT " + b"a" * 100_000,
+        b"CONNECT a:443 HTTP/1.1\r\n" + b"X: y\r\n" * 20_000,
+        b"\r\n\r\n",
+    ):
         try:
             with socket.create_connection(("127.0.0.1", 3128), timeout=5) as gate:
                 gate.settimeout(5)

@@ -117,7 +117,11 @@ def no_environment_of_others():
             continue
         if b"REDIS" in text or b"RAY_" in text or b"AWS_" in text:
             return f"ESCAPED: {path}"
-    return "held" if not any(name.startswith(("RAY_", "AWS_", "FLOWRAY_REDIS")) for name in os.environ) else "ESCAPED: own environment"
+    return (
+        "held"
+        if not any(name.startswith(("RAY_", "AWS_", "FLOWRAY_REDIS")) for name in os.environ)
+        else "ESCAPED: own environment"
+    )
 
 
 @attack(needs="seccomp")
@@ -149,7 +153,9 @@ def no_memory_of_others():
 def no_privileges():
     import os
 
-    return all_refused([lambda: os.setuid(0), lambda: os.setgid(0), lambda: os.chown("/tmp", 0, 0), lambda: os.chroot("/tmp")])
+    return all_refused(
+        [lambda: os.setuid(0), lambda: os.setgid(0), lambda: os.chown("/tmp", 0, 0), lambda: os.chroot("/tmp")]
+    )
 
 
 @attack()
