@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from flowray.flow.types import Flow, Json, Node
 from flowray_serve.bodies.flow import FlowBody, FlowChange
 from flowray_serve.library import Checker, Planner, unknown_flow
 from flowray_serve.ports import FlowRecord, FlowStore, Registry
+
+_log = logging.getLogger(__name__)
 
 _LOADED_AT_ONCE = 2
 _NAMES_TRIED = 1_000
@@ -90,6 +93,8 @@ class Publisher:
         findings = await self.findings(flow)
         record = FlowRecord(id=flow_id, version=digest(flow), revision=uuid.uuid4().hex, document=document)
         await self._store.save(tenant, record)
+        facts = {"tenant": tenant, "flow": flow_id, "version": record.version, "findings": len(findings)}
+        _log.info("Flow published", extra={"action": "flow_published", **facts})
         return Published(record=record, findings=findings, created=created)
 
     async def _refuse_taken_endpoint(self, tenant: str, flow_id: str, fields: Mapping[str, Json]) -> None:

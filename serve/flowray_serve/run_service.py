@@ -158,8 +158,13 @@ class RunService:
         key = (request.tenant, request.run)
         task = asyncio.create_task(work, name=f"run {request.run}")
         self._live[key] = task
-        task.add_done_callback(lambda _: self._live.pop(key, None))
+        task.add_done_callback(lambda done: self._forget(key, done))
         return task
+
+    def _forget(self, key: tuple[str, RunId], done: asyncio.Task[Any]) -> None:
+        self._live.pop(key, None)
+        if not done.cancelled():
+            done.exception()  # asked for, because a caller that has gone asks no more
 
 
 def _tweaked(loaded: LoadedFlow, order: RunOrder) -> Flow:

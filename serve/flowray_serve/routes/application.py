@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
 from fastapi import FastAPI
 
 from flowray_serve.problems import answer_with_problems
@@ -21,7 +24,16 @@ _ROUTES = (RunRoutes, WorkflowRoutes, RunsRoutes, FlowRoutes, FileRoutes, AboutR
 
 def build_app(services: Services) -> FastAPI:
     """The FastAPI application over these services."""
-    app = FastAPI(title="FlowRay", version=services.version, description=_DESCRIPTION, redoc_url=None)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None, None]:
+        yield
+        # Sandboxes live on other nodes: they go on working for a gateway that is gone unless it stops its runs.
+        await services.runs.close()
+
+    app = FastAPI(
+        title="FlowRay", version=services.version, description=_DESCRIPTION, redoc_url=None, lifespan=lifespan
+    )
     answer_with_problems(app)
     for routes in _ROUTES:
         app.include_router(routes(services).router())

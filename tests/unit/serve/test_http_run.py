@@ -14,6 +14,7 @@ from flowray.engine import events as ev
 from flowray.engine.commands import StartStep
 from flowray.engine.ports import RunRequest
 from flowray.flow.types import NodeId
+from flowray_serve.routes.application import build_app
 from flowray_serve.run_service import TenantDefaults
 from tests.unit.serve.flows import message_result
 from tests.unit.serve.service import ECHO, Held, canvas, drawn, echo, service
@@ -180,15 +181,16 @@ async def test_a_caller_that_goes_away_cancels_its_run() -> None:
     await asyncio.wait_for(held.ended.wait(), 5)
 
 
-async def test_closing_the_service_stops_what_it_drives() -> None:
+async def test_a_gateway_that_goes_down_stops_what_it_drives() -> None:
     made = service()
     flow_id = await made.publish(ECHO)
-
     made.steps.script = held = Held()
-    running = asyncio.create_task(made.http.post(f"/api/v1/run/{flow_id}", json={}))
-    await held.began.wait()
-    await made.services.runs.close()
+    app = build_app(made.services)
+    async with app.router.lifespan_context(app):
+        running = asyncio.create_task(made.http.post(f"/api/v1/run/{flow_id}", json={}))
+        await held.began.wait()
     assert (await running).status_code == 409
+    assert held.ended.is_set()
 
 
 async def test_uploaded_files_that_the_flow_names_go_along() -> None:
