@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 from flowray.errors import StoreUnavailableError
+from flowray_serve.cluster.leash import on_leash
 
 _START_LIMIT_S = 10.0
 
@@ -28,7 +29,11 @@ class EmbeddedValkey:
         self.port = _free_port()
         with (self._folder / "valkey.log").open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own binary, our own arguments
-                [_binary(), str(self._configuration())], stdout=log, stderr=log, start_new_session=True
+                [_binary(), str(self._configuration())],
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=on_leash,  # noqa: PLW1509 - it takes no lock and starts nothing
             )
         self._wait()
         return f"redis://:{self._password()}@127.0.0.1:{self.port}/0"

@@ -41,6 +41,8 @@ _CLOSED = {
     # Else Ray turns a node address of 127.0.0.1 into that of a network card, and listens on all of them.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
+    # Calls between deployments go as actor calls, which the token covers (see `side_door`).
+    "RAY_SERVE_USE_GRPC_BY_DEFAULT": "0",
 }
 _STOPS_SOON = {
     # One machine, one HAProxy, no load balancer that would have to notice: nothing to wait for.

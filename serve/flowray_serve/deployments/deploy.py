@@ -1,0 +1,86 @@
+"""A service's deployments, as Ray Serve takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ray import serve
+from ray.serve import Application
+
+from flowray_serve.deployments.gateway import Front, GatewayReplica
+from flowray_serve.deployments.runner import Post, RunnerReplica
+
+APPLICATION = "flowray"
+_MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunnerShape:
+    """How many Runners of a pool there are, and what each takes of its node."""
+
+    replicas: int = 1
+    cpu: float = 0.0
+    memory_mib: int = 0
+    gpu: float = 0.0
+    labels: Mapping[str, str] = field(default_factory=dict)
+    drain_s: float = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatewayShape:
+    """How many gateways there are, and how many requests each works on, and lets wait."""
+
+    replicas: int = 1
+    max_ongoing: int = 256
+    max_queued: int = 1024
+    drain_s: float = 20.0
+
+
+def runner_pool(name: str, shape: RunnerShape, build: Callable[[str], Awaitable[Post]]) -> Application:
+    """Return the deployment of a pool."""
+    resources: dict[str, Any] = {"num_cpus": shape.cpu, "num_gpus": shape.gpu}
+    if shape.memory_mib:
+        resources["memory"] = shape.memory_mib * _MIB
+    if shape.labels:
+        resources["label_selector"] = dict(shape.labels)
+    as_deployment = serve.deployment(
+        name=f"runner-{name}",
+        num_replicas=shape.replicas,
+        ray_actor_options=resources,
+        max_ongoing_requests=8,
+        graceful_shutdown_timeout_s=shape.drain_s,
+        graceful_shutdown_wait_loop_s=0.1,
+        health_check_period_s=2,
+        health_check_timeout_s=10,
+        max_surge_percent=100,
+    )
+    return as_deployment(RunnerReplica).bind(build)
+
+
+def gateway(
+    shape: GatewayShape,
+    build: Callable[[str, Mapping[str, Any]], Awaitable[Front]],
+    runners: Mapping[str, Application],
+) -> Application:
+    """Return the whole application: the gateway, and the pools behind it."""
+    as_deployment = serve.deployment(
+        name="gateway",
+        num_replicas=shape.replicas,
+        ray_actor_options={"num_cpus": 0},
+        max_ongoing_requests=shape.max_ongoing,
+        max_queued_requests=shape.max_queued,
+        graceful_shutdown_timeout_s=shape.drain_s,
+        graceful_shutdown_wait_loop_s=0.1,
+        health_check_period_s=2,
+        health_check_timeout_s=10,
+        max_surge_percent=100,
+    )
+    return as_deployment(GatewayReplica).bind(build, dict(runners))
+
+
+def deploy(application: Application, *, host: str, port: int) -> None:
+    """Start Serve with HTTP at host and port, deploy, and wait until everything runs."""
+    serve.start(proxy_location="HeadOnly", http_options={"host": host, "port": port})
+    serve.run(application, name=APPLICATION, route_prefix="/")
