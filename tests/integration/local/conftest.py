@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from importlib import resources
+
+import pytest
+import pytest_asyncio
+
+from flowray.flow.langflow import read
+from flowray.flow.types import Flow
+from flowray.local import Local
+
+Flows = dict[str, Flow]
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def local() -> AsyncIterator[Local]:
+    async with Local() as started:
+        yield started
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def flows(local: Local) -> Flows:
+    folder = resources.files("flowray_serve") / "examples"
+    sources = {file.name.removesuffix(".flow"): file.read_text() for file in folder.iterdir()}
+    return {name: read(dict(await local.expand(source))) for name, source in sources.items()}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One zygote serves all: they share its loop."""
+    for item in items:
+        if item.path.parent.name == "local" and item.path.parent.parent.name == "integration":
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from flowray.engine.events import NodeFinished, NodeStarted, RunId, StepFinished
+from flowray.engine.failures import ComponentFailedError, RunFailedError
+from flowray.errors import TweakRefusedError
+from flowray.flow.langflow import read
+from flowray.flow.types import Flow
+from flowray.local import Local
+from flowray.plan.planner import plan
+from tests.integration.local.conftest import Flows
+
+COMPONENT = """
+from lfx.custom import Component
+from lfx.io import MessageTextInput, Output
+from lfx.schema.message import Message
+
+class Mine(Component):
+    display_name = "Mine"
+    inputs = [MessageTextInput(name="value", display_name="Value")]
+    outputs = [Output(name="out", display_name="Out", method="make", types=["Message"])]
+
+    def make(self) -> Message:
+        BODY
+"""
+
+
+def own(body: str) -> Flow:
+    """A flow of one component whose output is made by this code."""
+    template = {
+        "_type": "Component",
+        "code": {"type": "code", "name": "code", "value": COMPONENT.replace("BODY", body), "show": True},
+        "value": {"type": "str", "name": "value", "value": "given", "input_types": ["Message"], "show": True},
+    }
+    outputs = [{"name": "out", "types": ["Message"], "method": "make", "selected": "Message", "value": "__UNDEFINED__"}]
+    node = {"template": template, "outputs": outputs, "display_name": "Mine", "base_classes": ["Message"]}
+    data: Any = {"id": "Mine-1", "type": "Mine", "node": node}
+    return read(
+        {"name": "Own", "data": {"nodes": [{"id": "Mine-1", "type": "genericNode", "data": data}], "edges": []}}
+    )
+
+
+async def test_branches_are_joined(local: Local, flows: Flows) -> None:
+    answer = await local.run(flows["report"], input_value="Write to ada@example.org before 2026-03-01.")
+    assert answer.text
+    assert "ada@example.org" in answer.text
+    assert "2026-03-01" in answer.text
+
+
+async def test_a_step_per_node_answers_the_same(local: Local, flows: Flows) -> None:
+    request = await local.prepare(flows["report"], input_value="Write to ada@example.org before 2026-03-01.")
+    parted = replace(request, run=RunId("apart"), plan=plan(request.flow, fusion="none"))
+    assert len(parted.plan.steps) > len(request.plan.steps)
+    assert (await local.answer(parted)).text == (await local.answer(request)).text
+
+
+async def test_a_field_is_set_by_its_node_and_name(local: Local, flows: Flows) -> None:
+    node = next(node.id for node in flows["report"].nodes if node.component == "ChatInput")
+    answer = await local.run(flows["report"], **{f"{node}.input_value": "Only bob@example.org"})
+    assert "bob@example.org" in str(answer.text)
+
+
+async def test_a_field_that_is_not_there_is_refused_before_anything_starts(flows: Flows) -> None:
+    with pytest.raises(TweakRefusedError, match="nope"):
+        await Local().prepare(flows["report"], **{"ChatInput-Text.nope": "1"})
+
+
+async def test_a_loop_runs_its_body_for_each_item(local: Local, flows: Flows) -> None:
+    async with aclosing(local.events(flows["loop"])) as told:
+        events = [recorded.event async for recorded in told]
+    started = [event.node for event in events if isinstance(event, NodeStarted)]
+    assert max(started.count(node) for node in started) > 1
+
+
+async def test_a_component_of_the_flow_s_own_runs(local: Local) -> None:
+    async with aclosing(local.events(own("return Message(text=self.value.upper())"))) as told:
+        events = [recorded.event async for recorded in told]
+    finished = next(event for event in events if isinstance(event, NodeFinished))
+    assert finished.outputs["out"].json["text"] == "GIVEN"
+    ended = next(event for event in events if isinstance(event, StepFinished))
+    assert ended.usage["cpu_s"] > 0
+
+
+async def test_a_value_too_large_for_the_journal_goes_to_the_store(local: Local) -> None:
+    async with aclosing(local.events(own("return Message(text='x' * 1_000_000)"))) as told:
+        events = [recorded.event async for recorded in told]
+    finished = next(event for event in events if isinstance(event, NodeFinished))
+    ref = finished.outputs["out"].ref
+    assert ref is not None
+    assert ref.size > 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("body", "error", "says"),
+    [
+        ("raise ValueError('not my day')", ComponentFailedError, "Node `Mine-1` (Mine) failed: not my day"),
+        ("import os; os._exit(7)", RunFailedError, "exit code 7"),
+        ("import os; os.abort()", RunFailedError, "signal"),
+        ("return Message(text=__import__('os').environ['SECRET_KEY'] + str(1 / 0))", ComponentFailedError, "division"),
+    ],
+)
+async def test_a_component_that_fails_says_why(local: Local, body: str, error: type[Exception], says: str) -> None:
+    with pytest.raises(error, match=says.replace("(", r"\(").replace(")", r"\)")):
+        await local.run(own(body), variables={"SECRET_KEY": "sk-12345"})
+
+
+async def test_what_a_component_tells_of_its_secrets_is_starred(local: Local) -> None:
+    body = "import os; key = os.environ['API_KEY']; print(key); raise ValueError('bad ' + key)"
+    with pytest.raises(ComponentFailedError) as raised:
+        await local.run(own(body), variables={"API_KEY": "sk-12345"})
+    assert "bad *****" in raised.value.message
+    assert "sk-12345" not in str(raised.value.facts)
+
+
+async def test_closing_the_events_ends_the_run_and_its_sandbox(local: Local) -> None:
+    async with aclosing(local.events(own("import time; time.sleep(60); return Message(text='')"))) as told:
+        async for recorded in told:
+            if isinstance(recorded.event, NodeStarted):
+                break
+    async with asyncio.timeout(10):
+        assert (await local.run(own("return Message(text='next')"))).results == []
+
+
+async def test_many_runs_at_once_do_not_meet(local: Local) -> None:
+    body = "import os; p = '/tmp/mark'; seen = os.path.exists(p); open(p, 'w').close(); return Message(text=str(seen))"
+
+    async def seen() -> str:
+        async with aclosing(local.events(own(body))) as told:
+            events = [recorded.event async for recorded in told]
+        finished = next(event for event in events if isinstance(event, NodeFinished))
+        return str(finished.outputs["out"].json["text"])
+
+    assert set(await asyncio.gather(*(seen() for _ in range(12)))) == {"False"}

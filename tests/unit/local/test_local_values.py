@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import flowray
+from flowray.errors import FlowInvalidError, InvalidRequestError, TweakRefusedError
+from flowray.flow.types import Flow
+from flowray.local import Local
+from flowray.sandbox.image import Image
+from tests.unit.build import field, flow_of, node
+
+NO_IMAGE = Image(name="none", digest="", python=Path("python"), site_packages=Path(), base_prefix=Path())
+
+
+def drawn() -> Flow:
+    fields = (
+        field("text"),
+        field("count", type="int"),
+        field("files", type="file", list=True, file_path=""),
+    )
+    return flow_of(node("a", fields=fields), node("b", fields=(field("text"),)), id="f-1")
+
+
+def value(flow: Flow, node_id: str, name: str) -> object:
+    return next(one for one in flow.nodes if one.id == node_id).fields[name].value
+
+
+async def test_node_and_field_name_a_value() -> None:
+    request = await Local(NO_IMAGE).prepare(drawn(), **{"a.text": "hi", "input_value": "in", "session": "s"})
+    assert (value(request.flow, "a", "text"), value(request.flow, "b", "text")) == ("hi", "")
+    assert (request.input_value, request.session) == ("in", "s")
+
+
+async def test_a_bare_name_is_the_field_of_every_node_that_has_it() -> None:
+    request = await Local(NO_IMAGE).prepare(drawn(), text="both")
+    assert [value(request.flow, node_id, "text") for node_id in "ab"] == ["both", "both"]
+
+
+async def test_numbers_may_come_as_text() -> None:
+    request = await Local(NO_IMAGE).prepare(drawn(), **{"a.count": "3"})
+    assert value(request.flow, "a", "count") == 3
+    with pytest.raises(InvalidRequestError, match="takes a int"):
+        await Local(NO_IMAGE).prepare(drawn(), **{"a.count": "three"})
+
+
+async def test_a_file_of_the_caller_goes_into_the_sandbox(tmp_path: Path) -> None:
+    (tmp_path / "note.txt").write_text("hello")
+    request = await Local(NO_IMAGE).prepare(drawn(), **{"a.files": str(tmp_path / "note.txt")})
+    assert value(request.flow, "a", "files") == "f-1/note.txt"
+    assert request.files["f-1/note.txt"].size == 5
+
+
+async def test_a_file_that_only_the_flow_names_stays_where_it_is() -> None:
+    fields = (field("files", type="file", file_path="/etc/passwd"),)
+    request = await Local(NO_IMAGE).prepare(flow_of(node("a", fields=fields)))
+    assert request.files == {}
+
+
+async def test_names_that_are_not_there_are_refused() -> None:
+    with pytest.raises(TweakRefusedError):
+        await Local(NO_IMAGE).prepare(drawn(), **{"c.text": "x"})
+
+
+async def test_a_flow_with_errors_does_not_start() -> None:
+    with pytest.raises(FlowInvalidError, match="have the id"):
+        await Local(NO_IMAGE).prepare(flow_of(node("a"), node("a")))
+
+
+def test_a_flow_is_loaded_from_a_file_its_text_or_its_document(tmp_path: Path) -> None:
+    text = '{"name": "n", "data": {"nodes": [], "edges": []}}'
+    (tmp_path / "flow.json").write_text(text)
+    loaded = [flowray.load(source) for source in (tmp_path / "flow.json", str(tmp_path / "flow.json"), text)]
+    assert [flow.name for flow in loaded] == ["n", "n", "n"]
+    with pytest.raises(InvalidRequestError, match="No such file"):
+        flowray.load(tmp_path / "other.json")
+
+
+def test_planning_survives_the_package_of_the_same_name() -> None:
+    import flowray.plan.show
+
+    assert len(flowray.plan(drawn(), fusion="none").steps) == 2
+
+
+def test_importing_flowray_brings_nothing_heavy() -> None:
+    code = (
+        "import sys, flowray; print(*(sys.modules.keys() & {'ray', 'lfx', 'fastapi', 'networkx', 'obstore', 'redis'}))"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == ""
