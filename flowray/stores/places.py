@@ -12,9 +12,8 @@ from typing import Protocol, cast
 
 import orjson
 import redis.asyncio
-import redis.exceptions
 
-from flowray.errors import StoreUnavailableError
+from flowray.stores.redis import answered
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,28 +69,21 @@ class RedisPlaces:
 
     async def announce(self, place: Place, *, for_s: float) -> None:
         """See `Places`."""
-        try:
+        async with answered(), self._redis.pipeline(transaction=True) as pipe:
             now = await self._now()
-            async with self._redis.pipeline(transaction=True) as pipe:
-                pipe.zremrangebyscore(self._key, "-inf", now)
-                pipe.zadd(self._key, {_member(place): now + for_s})
-                await pipe.execute()
-        except redis.exceptions.RedisError as cause:
-            raise _unavailable(cause) from cause
+            pipe.zremrangebyscore(self._key, "-inf", now)
+            pipe.zadd(self._key, {_member(place): now + for_s})
+            await pipe.execute()
 
     async def withdraw(self, place: Place) -> None:
         """See `Places`."""
-        try:
+        async with answered():
             await self._redis.zrem(self._key, _member(place))
-        except redis.exceptions.RedisError as cause:
-            raise _unavailable(cause) from cause
 
     async def all(self) -> Sequence[Place]:
         """See `Places`."""
-        try:
+        async with answered():
             members = await self._redis.zrangebyscore(self._key, await self._now(), "+inf")
-        except redis.exceptions.RedisError as cause:
-            raise _unavailable(cause) from cause
         return [Place(**orjson.loads(cast("bytes", member))) for member in members]
 
     async def _now(self) -> float:
@@ -101,7 +93,3 @@ class RedisPlaces:
 
 def _member(place: Place) -> bytes:
     return orjson.dumps(asdict(place), option=orjson.OPT_SORT_KEYS)
-
-
-def _unavailable(cause: Exception) -> StoreUnavailableError:
-    return StoreUnavailableError(f"Redis did not answer: {cause}")

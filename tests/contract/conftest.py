@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import redis.asyncio
 
 from flowray.stores.objects import ObjectStore, open_objects
+from flowray.stores.redis import connect
 from tests.contract.servers import KEY, SECRET, running_s3, running_valkey
 
 
@@ -16,6 +18,14 @@ from tests.contract.servers import KEY, SECRET, running_s3, running_valkey
 def valkey_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with running_valkey(tmp_path_factory.mktemp("valkey")) as url:
         yield url
+
+
+@pytest.fixture
+async def valkey(valkey_url: str) -> AsyncIterator[redis.asyncio.Redis]:
+    """A client of an empty Valkey."""
+    async with connect(valkey_url) as client:
+        await client.flushdb()
+        yield client
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,50 @@
+"""Finished journals in the object store, where they stay."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import AsyncGenerator, Iterable, Sequence
+
+from flowray.engine.codec import decode
+from flowray.engine.events import Recorded, RunId
+from flowray.errors import NotFoundError
+from flowray.stores.objects import ObjectStore
+from flowray.stores.paths import is_segment, path
+
+_GZIP = 31  # zlib's name for a window of 15 bits with gzip's frame around it
+
+
+class Archive:
+    """One gzipped file of JSON lines per run."""
+
+    def __init__(self, objects: ObjectStore) -> None:
+        self._objects = objects
+
+    async def keep(self, tenant: str, run: RunId, lines: Iterable[bytes]) -> None:
+        """Keep a finished journal, each event as the JSON it was written in."""
+        packer = zlib.compressobj(level=3, wbits=_GZIP)
+        packed = packer.compress(b"\n".join(lines)) + packer.flush()
+        await self._objects.put(_path(tenant, run), packed)
+
+    async def find(self, tenant: str, run: RunId) -> Sequence[Recorded] | None:
+        """A journal that was kept."""
+        if not is_segment(run):
+            return None
+        try:
+            packed = await self._objects.get(_path(tenant, run))
+        except NotFoundError:
+            return None
+        return [decode(line) for line in zlib.decompress(packed, wbits=_GZIP).splitlines()]
+
+    async def all(self) -> AsyncGenerator[tuple[str, RunId], None]:
+        """The tenant and id of each run that is kept."""
+        async for one in self._objects.list("tenants"):
+            match one.key.split("/"):
+                case ["tenants", tenant, "journals", file]:
+                    yield tenant, RunId(file.removesuffix(".jsonl.gz"))
+                case _:
+                    continue
+
+
+def _path(tenant: str, run: RunId) -> str:
+    return path(tenant, "journals", f"{run}.jsonl.gz")

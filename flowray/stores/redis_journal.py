@@ -1,0 +1,146 @@
+"""Journals in Redis while they are hot; in the archive once their runs are over."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator, Sequence
+from typing import Final, Literal
+
+import redis.asyncio
+
+from flowray.engine.codec import encode, from_json, loads
+from flowray.engine.events import Recorded, RunAccepted, RunFinished, RunId
+from flowray.stores.archive import Archive
+from flowray.stores.memory_journal import journal_conflict, unknown_run
+from flowray.stores.paths import is_segment
+from flowray.stores.redis import BLOCK_S, answered, batches
+from flowray.stores.redis_keys import Keys
+
+_ENTRIES_READ_AT_ONCE: Final = 200
+_MONTH_S: Final = 30 * 86_400
+
+# One round trip per append. KEYS: the run's stream, what is to know about it, the tenant's runs, the finished runs.
+# ARGV: first seq, last seq, events, mark, seconds to keep, member of the finished, runs to list, accepted at,
+# finished at, and the fields to know. The mark tells an append that comes twice, because its answer was lost,
+# from one of another engine.
+_APPEND: Final = """
+local last, mark, finished = unpack(redis.call('HMGET', KEYS[2], 'last', 'mark', 'finished'))
+if mark == ARGV[4] then return 1 end
+if finished or tonumber(last or 0) + 1 ~= tonumber(ARGV[1]) then return 0 end
+redis.call('XADD', KEYS[1], ARGV[2] .. '-0', 'events', ARGV[3])
+redis.call('HSET', KEYS[2], 'last', ARGV[2], 'mark', ARGV[4], unpack(ARGV, 10))
+redis.call('EXPIRE', KEYS[1], ARGV[5])
+redis.call('EXPIRE', KEYS[2], ARGV[5])
+if ARGV[8] ~= '' then
+  redis.call('ZADD', KEYS[3], ARGV[8], string.match(ARGV[6], '[^/]*$'))
+  redis.call('ZREMRANGEBYRANK', KEYS[3], 0, -1 - ARGV[7])
+end
+if ARGV[9] ~= '' then redis.call('ZADD', KEYS[4], ARGV[9], ARGV[6]) end
+return 1
+"""
+
+
+class RedisJournal:
+    """One stream per run, with an entry per append whose id is the seq of its last event.
+
+    What nobody finishes or archives is forgotten after `keep_s`. The newest `list_runs` of a tenant can be listed.
+    """
+
+    def __init__(
+        self,
+        client: redis.asyncio.Redis,
+        archive: Archive,
+        *,
+        prefix: str = "flowray:",
+        keep_s: int = _MONTH_S,
+        list_runs: int = 10_000,
+    ) -> None:
+        self._redis = client
+        self._archive = archive
+        self._keys = Keys(prefix)
+        self._keep_s = keep_s
+        self._list_runs = list_runs
+        self._append = client.register_script(_APPEND)
+
+    async def append(self, tenant: str, events: Sequence[Recorded]) -> None:
+        """See `flowray.engine.ports.Journal`."""
+        if not events:
+            return
+        run, keys = events[0].run, self._keys
+        lines = [encode(one) for one in events]
+        accepted_at, finished_at, fields = landmarks(events, lines)
+        arguments = [
+            *(events[0].seq, events[-1].seq, b"[" + b",".join(lines) + b"]", os.urandom(8)),
+            *(self._keep_s, f"{tenant}/{run}", self._list_runs, accepted_at, finished_at, *fields),
+        ]
+        names = [keys.journal(tenant, run), keys.run(tenant, run), keys.runs(tenant), keys.finished]
+        async with answered():
+            done = await self._append(names, arguments)
+        if not done:
+            raise journal_conflict(run)
+
+    async def read(
+        self, tenant: str, run: RunId, *, after: int = 0, follow: bool = False
+    ) -> AsyncGenerator[Recorded, None]:
+        """See `flowray.engine.ports.Journal`."""
+        if not is_segment(run):
+            raise unknown_run(run)
+        seen = after
+        async for batch in self._hot(tenant, run, after=seen, follow=follow):
+            for recorded in batch:
+                yield recorded
+                seen = recorded.seq
+        if await self._state(tenant, run) != "gone":
+            return
+        archived = await self._archive.find(tenant, run)
+        if archived is None:
+            raise unknown_run(run)
+        for recorded in archived[seen:]:
+            yield recorded
+
+    async def _hot(
+        self, tenant: str, run: RunId, *, after: int, follow: bool
+    ) -> AsyncGenerator[Sequence[Recorded], None]:
+        """The batches in Redis, until the run is over, or there are no more and nobody wants to wait."""
+        wait_s = 0.0
+        while True:
+            batch = await self._next(tenant, run, after=after, wait_s=wait_s)
+            if batch:
+                yield batch
+                after = batch[-1].seq
+                if isinstance(batch[-1].event, RunFinished):
+                    return
+            elif not follow or await self._state(tenant, run) != "open":
+                return
+            else:
+                wait_s = BLOCK_S
+
+    async def _next(self, tenant: str, run: RunId, *, after: int, wait_s: float) -> list[Recorded]:
+        stream = self._keys.journal(tenant, run)
+        found = await batches(self._redis, stream, after=after, count=_ENTRIES_READ_AT_ONCE, wait_s=wait_s)
+        events = (from_json(plain) for batch in found for plain in loads(batch))
+        return [recorded for recorded in events if recorded.seq > after]
+
+    async def _state(self, tenant: str, run: RunId) -> Literal["open", "over", "gone"]:
+        async with answered(), self._redis.pipeline(transaction=True) as pipe:
+            pipe.exists(self._keys.journal(tenant, run))
+            pipe.hexists(self._keys.run(tenant, run), "finished")
+            is_there, is_over = await pipe.execute()
+        if not is_there:
+            return "gone"
+        return "over" if is_over else "open"
+
+
+def landmarks(events: Sequence[Recorded], lines: Sequence[bytes]) -> tuple[float | str, float | str, list[str | bytes]]:
+    """When a run was accepted and finished, empty when these events do not say so, and the fields to know it by."""
+    accepted_at: float | str = ""
+    finished_at: float | str = ""
+    fields: list[str | bytes] = []
+    for recorded, line in zip(events, lines, strict=True):
+        if isinstance(recorded.event, RunAccepted):
+            accepted_at = recorded.at
+            fields += ["accepted", line]
+        elif isinstance(recorded.event, RunFinished):
+            finished_at = recorded.at
+            fields += ["finished", line]
+    return accepted_at, finished_at, fields

@@ -1,0 +1,41 @@
+"""The names of things in Redis; whatever belongs to a tenant has it in its name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flowray.errors import InvalidRequestError
+from flowray.stores.paths import is_segment
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The keys below one prefix, so that several FlowRays can share a Redis."""
+
+    prefix: str = "flowray:"
+
+    @property
+    def finished(self) -> str:
+        """The runs whose journals wait for the archive, by the time they finished."""
+        return f"{self.prefix}finished"
+
+    def journal(self, tenant: str, run: str) -> str:
+        """The stream of a run's events."""
+        return self._of(tenant, "journal", run)
+
+    def run(self, tenant: str, run: str) -> str:
+        """What is to know about a run without reading its journal."""
+        return self._of(tenant, "run", run)
+
+    def runs(self, tenant: str) -> str:
+        """A tenant's runs by the time they were accepted."""
+        return self._of(tenant, "runs", "all")
+
+    def flows(self, tenant: str) -> str:
+        """What changes whenever one of the tenant's flows does."""
+        return self._of(tenant, "flows", "generation")
+
+    def _of(self, tenant: str, kind: str, name: str) -> str:
+        if not (is_segment(tenant) and is_segment(name)):
+            raise InvalidRequestError(f"`{tenant[:80]}` and `{name[:80]}` cannot both be ids.")
+        return f"{self.prefix}{tenant}:{kind}:{name}"

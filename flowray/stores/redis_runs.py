@@ -1,0 +1,59 @@
+"""Which runs a tenant has had, newest first: an index in Redis that the archive can build anew."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import redis.asyncio
+
+from flowray.engine.codec import decode, encode
+from flowray.engine.events import Recorded, RunId
+from flowray.engine.summary import RunSummary, summary
+from flowray.stores.archive import Archive
+from flowray.stores.redis import answered
+from flowray.stores.redis_journal import landmarks
+from flowray.stores.redis_keys import Keys
+
+
+class RedisRuns:
+    """Reads what the journal notes of each run."""
+
+    def __init__(self, client: redis.asyncio.Redis, archive: Archive, *, prefix: str = "flowray:") -> None:
+        self._redis = client
+        self._archive = archive
+        self._keys = Keys(prefix)
+
+    async def runs(self, tenant: str, *, limit: int, before: float | None = None) -> tuple[RunSummary, ...]:
+        """The tenant's runs, newest first; only those accepted before a time, when given."""
+        newest = "+inf" if before is None else f"({before}"
+        async with answered():
+            found = await self._redis.zrevrangebyscore(self._keys.runs(tenant), newest, "-inf", start=0, num=limit)
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for run in cast("list[bytes]", found):
+                    pipe.hmget(self._keys.run(tenant, run.decode()), ["accepted", "finished"])
+                known = await pipe.execute()
+        summaries = (summary(decode(line) for line in lines if line) for lines in known)
+        return tuple(one for one in summaries if one is not None)
+
+    async def latest(self, tenant: str, *, limit: int) -> tuple[RunId, ...]:
+        """The tenant's newest runs first."""
+        return tuple(one.run for one in await self.runs(tenant, limit=limit))
+
+    async def rebuild(self) -> int:
+        """List the archived runs again, for a Redis that has lost everything; how many there are."""
+        count = 0
+        async for tenant, run in self._archive.all():
+            recorded = await self._archive.find(tenant, run) or ()
+            if recorded:
+                await self._restore(tenant, run, recorded)
+                count += 1
+        return count
+
+    async def _restore(self, tenant: str, run: RunId, recorded: Sequence[Recorded]) -> None:
+        ends = [recorded[0], recorded[-1]]
+        accepted_at, _, fields = landmarks(ends, [encode(one) for one in ends])
+        async with answered(), self._redis.pipeline(transaction=True) as pipe:
+            pipe.hset(self._keys.run(tenant, run), items=[*fields, "last", recorded[-1].seq])
+            pipe.zadd(self._keys.runs(tenant), {run: float(accepted_at)})
+            await pipe.execute()
