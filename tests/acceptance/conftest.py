@@ -9,7 +9,7 @@ import pytest
 
 from tests.kit.door import Door
 from tests.kit.llm import Llm, running_llm
-from tests.kit.reference import Reference, image_python, running_reference
+from tests.kit.reference import Reference, running_reference
 from tests.kit.service import Service, running_service
 from tests.kit.web import Web, running_web
 
@@ -28,7 +28,7 @@ def llm(web: Web) -> Iterator[Llm]:
 
 @pytest.fixture(scope="session")
 def reference() -> Iterator[Reference]:
-    with running_reference(image_python()) as reference:
+    with running_reference() as reference:
         yield reference
 
 

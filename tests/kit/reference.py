@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from flowray.sandbox.image import find_image
 from tests.kit.server import HOST
 
 WORKER = Path(__file__).with_name("lfx_worker.py")
@@ -95,30 +96,23 @@ class Reference:
 
 
 @contextmanager
-def running_reference(python: Path) -> Iterator[Reference]:
-    """An lfx process on the environment image's Python; it may reach the test servers, as our egress rules let ours."""
+def running_reference() -> Iterator[Reference]:
+    """An lfx process in the environment image; it may reach the test servers, as our egress rules let ours."""
+    image = find_image()
     with tempfile.TemporaryDirectory() as home, Path(home, "log").open("w+") as log:
         environment = {
             "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(image.site_packages),
             "HOME": home,
             "LANGFLOW_CONFIG_DIR": home,
             "LANGFLOW_SSRF_ALLOWED_HOSTS": HOST,
             "LANGFLOW_LOG_LEVEL": "error",
             "DO_NOT_TRACK": "true",
         }
-        command = [str(python), str(WORKER)]
+        command = [str(image.python), str(WORKER)]
         pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": log, "text": True}
         with subprocess.Popen(command, env=environment, cwd=home, **pipes) as worker:
             try:
                 yield Reference(worker, Path(home), log)
             finally:
                 worker.kill()
-
-
-def image_python() -> Path:
-    """The Python of the environment image: the one named by FLOWRAY_TEST_IMAGE_PYTHON, else FlowRay's own image."""
-    if named := os.environ.get("FLOWRAY_TEST_IMAGE_PYTHON"):
-        return Path(named)
-    from flowray.sandbox.image import find_image
-
-    return Path(find_image().python)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -11,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.kit.server import HOST
 
 _START_S = 240
 _STOP_S = 60
@@ -31,13 +34,27 @@ def running_service() -> Iterator[Service]:
         yield Service(url, os.environ["FLOWRAY_TEST_KEY"])
         return
     with tempfile.TemporaryDirectory(prefix="flowray-") as home:
-        environment = {**os.environ, "FLOWRAY_HOME": home}
+        environment = _environment(home)
         try:
             up = _flowray("up", "--detach", "--json", environment=environment, within_s=_START_S)
             answer = json.loads(up.splitlines()[-1])
             yield Service(answer["url"], answer["key"])
         finally:
             _flowray("down", environment=environment, within_s=_STOP_S)
+
+
+def _environment(home: str) -> dict[str, str]:
+    """Short limits, so that a test of one takes seconds, and the way to the test servers."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("FLOWRAY_")}
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    pool = {"spares": 4, "egress": [HOST], "private_hosts": [HOST]}
+    return kept | {
+        "FLOWRAY_HOME": home,
+        "FLOWRAY_PORT": str(port),
+        "FLOWRAY_LIMITS__WALL_S": "20",
+        "FLOWRAY_POOLS": json.dumps({"default": pool}),
+    }
 
 
 def _flowray(*words: str, environment: dict[str, str], within_s: float) -> str:
