@@ -1,44 +1,5 @@
-"""A running FlowRay, the model and the web that its flows reach, and lfx as the measure."""
+"""One service, one model and one web for all of them."""
 
-from __future__ import annotations
+from tests.kit.fixtures import door, llm, reference, service, web
 
-from collections.abc import Iterator
-
-import httpx
-import pytest
-
-from tests.kit.door import Door
-from tests.kit.llm import Llm, running_llm
-from tests.kit.reference import Reference, running_reference
-from tests.kit.service import Service, running_service
-from tests.kit.web import Web, running_web
-
-
-@pytest.fixture(scope="session")
-def web() -> Iterator[Web]:
-    with running_web() as web:
-        yield web
-
-
-@pytest.fixture(scope="session")
-def llm(web: Web) -> Iterator[Llm]:
-    with running_llm(arguments=web.arguments) as llm:
-        yield llm
-
-
-@pytest.fixture(scope="session")
-def reference() -> Iterator[Reference]:
-    with running_reference() as reference:
-        yield reference
-
-
-@pytest.fixture(scope="session")
-def service() -> Iterator[Service]:
-    with running_service() as service:
-        yield service
-
-
-@pytest.fixture(scope="session")
-def door(service: Service) -> Iterator[Door]:
-    with httpx.Client(base_url=service.url, headers={"x-api-key": service.key}, timeout=120) as http:
-        yield Door(http)
+__all__ = ["door", "llm", "reference", "service", "web"]

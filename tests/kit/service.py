@@ -1,4 +1,4 @@
-"""A FlowRay of its own for the tests, or the one that the environment names."""
+"""A FlowRay of the tests' own."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-
-from tests.kit.server import HOST
 
 _START_S = 240
 _STOP_S = 60
@@ -28,13 +26,10 @@ class Service:
 
 
 @contextmanager
-def running_service() -> Iterator[Service]:
-    """`flowray up` in a home and on ports of its own; FLOWRAY_TEST_URL and FLOWRAY_TEST_KEY name a running one."""
-    if url := os.environ.get("FLOWRAY_TEST_URL"):
-        yield Service(url, os.environ["FLOWRAY_TEST_KEY"])
-        return
+def running_service(*reachable: str) -> Iterator[Service]:
+    """`flowray up` in a home and on a port of its own; its runs may reach these hosts."""
     with tempfile.TemporaryDirectory(prefix="flowray-") as home:
-        environment = _environment(home)
+        environment = _environment(home, reachable)
         try:
             up = _flowray("up", "--detach", "--json", environment=environment, within_s=_START_S)
             answer = json.loads(up.splitlines()[-1])
@@ -43,12 +38,12 @@ def running_service() -> Iterator[Service]:
             _flowray("down", environment=environment, within_s=_STOP_S)
 
 
-def _environment(home: str) -> dict[str, str]:
-    """Short limits, so that a test of one takes seconds, and the way to the test servers."""
+def _environment(home: str, reachable: Sequence[str]) -> dict[str, str]:
+    """Settings of this service alone; a wall limit that a test can wait for."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("FLOWRAY_")}
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    pool = {"spares": 4, "egress": [HOST], "private_hosts": [HOST]}
+    pool = {"spares": 4, "egress": reachable, "private_hosts": reachable}
     return kept | {
         "FLOWRAY_HOME": home,
         "FLOWRAY_PORT": str(port),
