@@ -41,6 +41,18 @@ def downstream(wires: Iterable[Wire], source: str, outputs: set[str] | None) -> 
     return _reach(wires, source, outputs) - (_reach(wires, source, others) if others else set())
 
 
+def has_cycle(wires: Iterable[Wire]) -> bool:
+    """Whether some node is downstream of itself."""
+    left = list(wires)
+    while left:
+        targets = {wire.target for wire in left}
+        further = [wire for wire in left if wire.source in targets]
+        if len(further) == len(left):
+            return True
+        left = further
+    return False
+
+
 def _reach(wires: list[Wire], source: str, outputs: set[str] | None) -> set[str]:
     reached: set[str] = set()
     waiting = [wire.target for wire in wires if wire.source == source and (outputs is None or wire.port in outputs)]

@@ -48,7 +48,7 @@ class Channel:
         self._received = bytearray()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._flush_planned = False
-        self._on_cancel: Callable[[], None] = _nothing
+        self._on_cancel: Callable[[], object] = _nothing
         self._asked: dict[int, asyncio.Future[Any]] = {}
 
     def read_spec(self) -> tuple[dict[str, Any], list[bytes]]:
@@ -67,7 +67,7 @@ class Channel:
             else:
                 raise ChannelBrokenError(f"frame of type {kind} before the spec")
 
-    def listen(self, loop: asyncio.AbstractEventLoop, on_cancel: Callable[[], None]) -> None:
+    def listen(self, loop: asyncio.AbstractEventLoop, on_cancel: Callable[[], object]) -> None:
         """From now on the loop reads: replies wake who asked, a cancellation calls `on_cancel`."""
         self._loop = loop
         self._on_cancel = on_cancel

@@ -10,6 +10,7 @@ import ast
 import hashlib
 from collections.abc import Iterator
 from importlib.resources import files
+from typing import Any
 
 import orjson
 from lfx.custom.eval import eval_custom_component_code
@@ -17,6 +18,7 @@ from lfx.custom.validate import extract_class_name
 from lfx.interface.initialize import loading
 
 _known: dict[bytes, dict[str | None, type]] = {}
+_lfx: Any = loading
 
 
 def component_class(code: str, class_name: str | None = None) -> type:
@@ -32,8 +34,9 @@ def learn(code: str) -> None:
     """Compile the source now and keep its classes."""
     names = [node.name for node in ast.parse(code).body if isinstance(node, ast.ClassDef)]
     components = [name for name in names if extract_class_name(code, name) == name]
-    made = {name: eval_custom_component_code(code, name) for name in components}
-    _known[_digest(code)] = {**made, None: made[extract_class_name(code)]}
+    made: dict[str | None, type] = {name: eval_custom_component_code(code, name) for name in components}
+    made[None] = made[extract_class_name(code)]
+    _known[_digest(code)] = made
 
 
 def shipped() -> Iterator[tuple[str, str]]:
@@ -48,7 +51,7 @@ def shipped() -> Iterator[tuple[str, str]]:
 
 def install() -> None:
     """Let lfx take its component classes from here."""
-    loading.eval_custom_component_code = component_class
+    _lfx.eval_custom_component_code = component_class
 
 
 def _digest(code: str) -> bytes:

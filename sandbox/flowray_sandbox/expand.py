@@ -38,7 +38,8 @@ def expanded(text: str) -> dict[str, Any]:
 def _name_after(names: list[str]) -> None:
     """lfx makes up a random id for each node, in the order of the text."""
     left = iter(names)
-    component._generate_id = lambda kind: f"{kind}-{next(left)}"  # noqa: SLF001 - there is no other way to choose ids
+    lfx: Any = component
+    lfx._generate_id = lambda kind: f"{kind}-{next(left)}"  # noqa: SLF001 - there is no other way to choose ids
 
 
 def _refused(why: str) -> JobFailedError:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lfx.custom.dependency_analyzer import analyze_dependencies
-from lfx.custom.utils import build_custom_component_template, get_instance_name
+from lfx.custom.utils import build_custom_component_template
 
 from flowray_sandbox import capture, classes
 from flowray_sandbox.channel import Channel
@@ -33,4 +33,4 @@ async def _frontend(code: str, class_name: str | None) -> tuple[dict[str, Any], 
     made = classes.component_class(code, class_name)
     instance: Any = made(_code=code)
     frontend, _ = build_custom_component_template(instance)
-    return frontend, str(get_instance_name(instance))
+    return frontend, str(instance.name or type(instance).__name__)

@@ -3,59 +3,82 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
-from lfx.extension.migration import migrate_flow_payload
 from lfx.graph.graph.base import Graph
-from lfx.graph.graph.utils import process_flow
-from lfx.graph.vertex.base import Vertex
 from lfx.graph.vertex.vertex_types import ComponentVertex
-from lfx.utils.flow_code import normalize_code_for_import
 
-from flowray_sandbox import values
-from flowray_sandbox.branches import Wire, downstream
+from flowray_sandbox import tags, values
+from flowray_sandbox.branches import Wire, downstream, has_cycle
 from flowray_sandbox.neighbours import Absent, secrets_of
+from flowray_sandbox.payload import executable
 from flowray_sandbox.report import Report
 from flowray_sandbox.spec import RunSpec
 
 OWN_CONTEXT = "request_variables"
-Building = Callable[[Vertex], Any]
 
 
 class StepGraph(Graph):
-    """Holds the step's nodes, gives them what their upstream nodes put out elsewhere, and reports the branches they stop."""
+    """Holds a step's nodes, gives them what upstream nodes put out elsewhere, and reports the branches they stop."""
 
     def __init__(self, spec: RunSpec, report: Report) -> None:
         super().__init__(
-            flow_id=spec.flow_id,
-            flow_name=spec.flow_name,
-            user_id=spec.user_id,
-            context={**_context(spec), OWN_CONTEXT: dict(spec.variables)},
-            instantiate_components=False,
+            flow_id=spec.flow_id, flow_name=spec.flow_name, user_id=spec.user_id, instantiate_components=False
         )
-        self.session_id = spec.session_id
-        self.set_run_id(spec.run_id)
+        self._context[OWN_CONTEXT] = spec.variables
+        for name, value in spec.context.items():
+            self._context[name] = tags.restored(value)
+        self._session_id = spec.session_id
+        self._run_id = spec.run_id
         self._report = report
-        self._wires = [Wire.of(edge) for edge in spec.edges]
         self.around_iteration: Callable[[Graph], None] = lambda _: None
-        nodes, edges = _executable(spec)
+        nodes, edges = executable(spec)
+        self._wires = [Wire.of(edge) for edge in spec.edges]
         self.add_nodes_and_edges(nodes, edges)
         self.built_here = [node for node in spec.build if node in self.vertex_map]
-        self._take_upstream(spec)
+        if spec.upstream:
+            self._take_upstream(spec)
         self._plan(spec)
 
     def add_nodes_and_edges(self, nodes: list[Any], edges: list[Any]) -> None:
-        """Take the nodes as they are: groups and old code are dealt with already, the spec is nobody else's."""
-        self.raw_graph_data = self._graph_data = {"nodes": nodes, "edges": edges}
+        """Take the nodes as they are: the payload is made executable already, and nobody else holds it."""
+        payload: Any = {"nodes": nodes, "edges": edges}
+        self.raw_graph_data = self._graph_data = payload
         self._vertices, self._edges = nodes, edges
         self.top_level_vertices = [node["id"] for node in nodes]
         self.initialize()
 
+    def initialize(self) -> None:
+        """Do what lfx does here, once: the graph is not prepared a second time, and its edges keep their order."""
+        self._cycle_vertices = None if has_cycle(self._wires) else set()
+        for node in self._vertices:
+            vertex = self._create_vertex(node)
+            self.vertices.append(vertex)
+            self.vertex_map[vertex.id] = vertex
+        edges: list[Any] = [self.build_edge(edge) for edge in self._edges]
+        self.edges = list(dict.fromkeys(edges))
+        self.run_manager.cycle_vertices |= self.cycle_vertices
+        for vertex in self.vertices:
+            vertex.build_params()
+        self.build_graph_maps(self.edges)
+        self.define_vertices_lists()
+
     def crossing(self, node: str) -> set[str]:
         """The node's ports that somebody outside this step reads."""
-        here = set(self.built_here)
-        return {wire.port for wire in self._wires if wire.source == node and wire.target not in here}
+        return {wire.port for wire in self._wires if wire.source == node and wire.target not in self.built_here}
+
+    def ready_after(self, node: str) -> list[str]:
+        """The nodes to run next, now that this one is done; lfx's own rule, and what it does after each step."""
+        self.run_manager.ran_at_least_once.add(node)
+        self.run_manager.remove_vertex_from_runnables(node)
+        ready = [other for other in self.find_next_runnable_vertices(self.successor_map.get(node, [])) if other != node]
+        self.run_manager.vertices_being_run.update(ready)
+        if self.get_vertex(node).is_state:
+            ready.extend(self.activated_vertices)
+        self.reset_inactivated_vertices(node)
+        self.activated_vertices = []
+        return ready
 
     def mark_branch(self, vertex_id: str, state: str, output_name: str | None = None) -> None:
         """Stop or start what hangs on an output, until the node is done."""
@@ -93,11 +116,10 @@ class StepGraph(Graph):
             iteration.get_vertex(wire.target).update_raw_params(value, overwrite=True)
 
     def _take_upstream(self, spec: RunSpec) -> None:
-        here = set(self.built_here)
         known_secrets = secrets_of(self._vertices, spec.variables)
         for node, ports in spec.upstream.items():
             vertex = self.vertex_map.get(node)
-            if vertex is None or node in here:
+            if vertex is None or node in self.built_here:
                 continue
             outputs = {port: values.decode(value, spec.blobs) for port, value in ports.items()}
             vertex.built = True
@@ -109,19 +131,20 @@ class StepGraph(Graph):
 
     def _plan(self, spec: RunSpec) -> None:
         """What lfx's `sort_vertices` does, for the nodes that are built here."""
-        self.mark_all_vertices("ACTIVE")
         self.conditionally_excluded_vertices |= spec.closed
-        here = set(self.built_here) - (self._orphaned_tool_vertex_ids() if len(self.built_here) > 1 else set())
-        self.built_here = [node for node in self.built_here if node in here]
-        self.vertices_to_run = here
-        waits_for = {node: [other for other in self.predecessor_map.get(node, ()) if other in here] for node in here}
+        if len(self.built_here) > 1:
+            unused_tools = self._orphaned_tool_vertex_ids()
+            self.built_here = [node for node in self.built_here if node not in unused_tools]
+        here = self.vertices_to_run = set(self.built_here)
+        before = self.predecessor_map
+        waits_for = {node: [other for other in before.get(node, ()) if other in here] for node in self.built_here}
         self.run_manager.build_run_map(predecessor_map=waits_for, vertices_to_run=here)
 
     def _forget_foreign_predecessors(self) -> None:
-        here = self.vertices_to_run
+        """lfx counts a branch's predecessors anew; those of other steps are done and must not be waited for."""
         waiting = self.run_manager.run_predecessors
         for node, others in waiting.items():
-            waiting[node] = [other for other in others if other in here]
+            waiting[node] = [other for other in others if other in self.vertices_to_run]
 
     def _tell_stopped(self, source: str, outputs: Iterable[str] | None, *, lasting: bool) -> None:
         for output in outputs or ("",):
@@ -131,37 +154,3 @@ class StepGraph(Graph):
                 stopped -= set(self.built_here)
             if stopped:
                 self._report.branch_stopped(source, output, sorted(stopped), lasting=lasting)
-
-
-def _context(spec: RunSpec) -> dict[str, Any]:
-    return {name: values.restored(value) for name, value in spec.context.items()}
-
-
-def _executable(spec: RunSpec) -> tuple[list[Any], list[Any]]:
-    """The nodes and edges to run: no notes, no groups, types under their current names, code as one text."""
-    nodes: list[Any] = [node for node in spec.nodes if node.get("type") != "noteNode"]
-    edges: list[Any] = list(spec.edges)
-    if any((node["data"].get("node") or {}).get("flow") for node in nodes):
-        flat = process_flow({"nodes": nodes, "edges": edges})
-        nodes, edges = flat["nodes"], flat["edges"]
-    nodes = [_current(node) for node in nodes]
-    if spec.build:
-        _set_stream(nodes, spec)
-    ids = {node["id"] for node in nodes}
-    return nodes, [edge for edge in edges if edge["source"] in ids and edge["target"] in ids]
-
-
-def _current(node: Any) -> Any:
-    code = node["data"]["node"]["template"].get("code") or {}
-    if isinstance(code.get("value"), list):
-        node = normalize_code_for_import({"nodes": [node], "edges": []})["nodes"][0]
-    migrate_flow_payload({"nodes": [node], "edges": []})
-    return node
-
-
-def _set_stream(nodes: Iterable[Mapping[str, Any]], spec: RunSpec) -> None:
-    """Langflow sets `stream` on every node that has it, with each request."""
-    for node in nodes:
-        field = node["data"]["node"]["template"].get("stream")
-        if isinstance(field, dict):
-            field["value"] = spec.stream

@@ -1,8 +1,7 @@
-"""lfx's own steps around a component, without what no sandbox needs: hooks for a server, policies that allow all, copies.
+"""lfx's own steps around a component, without what no sandbox needs: hooks for a server, policies, copies of copies.
 
 What a run costs inside is mostly the pages it touches first: each function that runs, each constant it reads, is a page
-to copy. So the aim is fewer functions, not only faster ones. What a component sees and gives stays the same: each
-replacement here is measured against lfx's original by a test.
+to copy. So the aim is fewer functions, not only faster ones. What a component sees and gives stays the same.
 """
 
 from __future__ import annotations
@@ -11,58 +10,77 @@ import inspect
 from collections.abc import Callable
 from copy import deepcopy
 from enum import Enum
-from functools import cache
 from types import FunctionType, ModuleType
 from typing import Any
 
+import nanoid  # type: ignore[import-untyped]  # has no stubs
+import structlog
+from lfx.custom.custom_component import base_component, custom_component
 from lfx.custom.custom_component import component as component_module
 from lfx.custom.custom_component.component import Component
-from lfx.custom.custom_component.custom_component import CustomComponent
+from lfx.graph.schema import CHAT_COMPONENTS
 from lfx.graph.vertex import base as vertex_module
 from lfx.graph.vertex.base import Vertex
 from lfx.graph.vertex.param_handler import ParameterHandler
 from lfx.interface.initialize import loading
+from lfx.memory.flow_context import should_persist_messages
+from lfx.schema.message import Message
 from lfx.services import deps
 from lfx.services.manager import get_service_manager
 from pydantic import BaseModel
+
+from flowray_sandbox import building
 
 _ATOMS = frozenset({str, int, float, bool, type(None), bytes, FunctionType, type})
 _set = object.__setattr__
 _original_service = deps.get_service
 _original_return_type = Component._get_method_return_type  # noqa: SLF001
 _original_class_code = Component.set_class_code
+_original_custom_repr: Callable[[Component], Any] = Component.custom_repr
 _absent: set[Any] = set()
 _class_code: dict[ModuleType, str | None] = {}
+_return_types: dict[type, dict[str, list[str]]] = {}
 
 
 def install() -> None:
     """Put the lean steps in place of lfx's."""
-    # Hooks for Langflow's server, which is not here.
-    vertex_module.emit_build_start_event = _nothing
-    Vertex._log_transaction_async = _nothing  # type: ignore[method-assign]  # noqa: SLF001
-    CustomComponent.tracing_service = None  # type: ignore[assignment,method-assign]
-    deps.get_service = _service
-    # Policies of a shared server. The walls around this process are the policy.
-    Component.require_model_provider_policy = _allow  # type: ignore[method-assign]
-    Component.arequire_model_provider_policy = _nothing  # type: ignore[method-assign]
-    Component.require_integration_policy = _allow  # type: ignore[method-assign]
-    Component._require_integration_providers_for_toolkit = _allow  # type: ignore[method-assign]  # noqa: SLF001
-    Component._ensure_code_execution_policy = _allow  # type: ignore[method-assign]  # noqa: SLF001
-    ParameterHandler._canonical_file_fields = _no_fields  # type: ignore[method-assign]  # noqa: SLF001
-    loading.get_instance_results = _instance_results
-    # Copies and look-ups that come out the same for each instance of a class.
-    component_module.deepcopy = copied  # type: ignore[attr-defined]
-    component_module._copy_component_template = _copied_all  # noqa: SLF001
-    Component.set_class_code = _set_class_code  # type: ignore[method-assign]
-    Component._get_method_return_type = _return_type  # type: ignore[method-assign]  # noqa: SLF001
+    # Hooks for Langflow's server and its services, which are not here.
+    _replace(vertex_module, emit_build_start_event=_nothing)
+    _replace(custom_component.CustomComponent, tracing_service=None)
+    _replace(deps, get_service=_service)
+    _replace(component_module, astore_message=_keep_message)
+    # Policies of a shared server: the walls around this process are the policy.
+    for check in ("require_model_provider_policy", "require_integration_policy", "_ensure_code_execution_policy"):
+        _replace(Component, **{check: _nothing_at_once})
+    _replace(
+        Component, arequire_model_provider_policy=_nothing, _require_integration_providers_for_toolkit=_nothing_at_once
+    )
+    _replace(ParameterHandler, _canonical_file_fields=_no_fields)
+    # Making a component: copies made sooner, and found once what is the same for all instances of a class.
+    _replace(component_module, deepcopy=copied, _copy_component_template=_copied_all)
+    _replace(Component, set_class_code=_set_class_code, _get_method_return_type=_return_type, custom_repr=_custom_repr)
+    # Each component would have two caches for its code's syntax tree; without one, the tree is made when asked for.
+    _replace(base_component, TTLCache=_nothing_at_once)
+    _replace(custom_component, TTLCache=_nothing_at_once)
+    # This one only warns when a user id is set twice, and is called for each attribute of each component.
+    _replace(base_component.BaseComponent, __setattr__=object.__setattr__)
+    # Building one.
+    _replace(loading, instantiate_class=building.instance, get_instance_results=building.results)
+    _replace(Vertex, _log_transaction_async=_nothing, _reset=building.reset)
+    structlog.configure(**{**structlog.get_config(), "cache_logger_on_first_use": True})
+
+
+def _replace(owner: object, **replacements: Any) -> None:
+    """What is replaced must be there: in another version of lfx, each of these has to be looked at anew."""
+    for name, replacement in replacements.items():
+        if not hasattr(owner, name):
+            raise RuntimeError(f"This version of lfx has no {owner}.{name}.")
+        setattr(owner, name, replacement)
 
 
 def copied(value: Any, memo: dict[int, Any] | None = None) -> Any:
     """What `copy.deepcopy` gives, sooner: for lfx's inputs and outputs, models of plain values."""
-    kind = type(value)
-    if kind in _ATOMS:
-        return value
-    if memo is None and isinstance(value, BaseModel) and kind.__deepcopy__ is BaseModel.__deepcopy__:
+    if memo is None and isinstance(value, BaseModel) and type(value).__deepcopy__ is BaseModel.__deepcopy__:
         return _copied_model(value)
     return deepcopy(value, memo)
 
@@ -71,43 +89,49 @@ def _copied_model(model: BaseModel) -> BaseModel:
     made = object.__new__(type(model))
     fields = model.__dict__.copy()
     for name, value in fields.items():
-        if type(value) not in _ATOMS and not isinstance(value, Enum):
-            fields[name] = _copied_value(value)
+        kind = type(value)
+        if kind is list:
+            fields[name] = _copied_list(value)
+        elif kind not in _ATOMS and not isinstance(value, Enum):
+            fields[name] = copied(value)
+    extra, private = model.__pydantic_extra__, model.__pydantic_private__
     _set(made, "__dict__", fields)
     _set(made, "__pydantic_fields_set__", model.__pydantic_fields_set__.copy())
-    _set(made, "__pydantic_extra__", deepcopy(model.__pydantic_extra__))
-    _set(made, "__pydantic_private__", deepcopy(model.__pydantic_private__))
+    _set(made, "__pydantic_extra__", extra if extra is None else deepcopy(extra))
+    _set(made, "__pydantic_private__", private if private is None else deepcopy(private))
     return made
 
 
-def _copied_value(value: Any) -> Any:
-    if type(value) is list and all(type(item) in _ATOMS for item in value):
-        return value.copy()
-    return copied(value)
+def _copied_list(items: list[Any]) -> list[Any]:
+    for item in items:
+        if type(item) not in _ATOMS:
+            return deepcopy(items)
+    return items.copy()
 
 
 def _copied_all(items: list[Any]) -> list[Any]:
-    return [copied(item) for item in items]
+    made = []
+    for item in items:
+        made.append(copied(item))  # noqa: PERF401 - one function less
+    return made
 
 
-async def _instance_results(
-    custom_component: Any,
-    custom_params: dict[str, Any],
-    vertex: Vertex,
-    *,
-    fallback_to_env_vars: bool = False,
-    base_type: str = "component",
-) -> Any:
-    """Resolve variables and run the component; the scopes that lfx opens here are open for the whole run."""
-    if vertex.load_from_db_fields:
-        custom_params = await loading.update_params_with_load_from_db_fields(
-            custom_component, custom_params, vertex.load_from_db_fields, fallback_to_env_vars=fallback_to_env_vars
+async def _keep_message(message: Message, flow_id: Any = None, run_id: Any = None, **_: Any) -> list[Message]:
+    """What lfx does where no database is: name the message and check that it could be stored."""
+    if not message or not should_persist_messages():
+        return [message] if message else []
+    if not message.session_id or not message.sender or not message.sender_name:
+        raise ValueError(
+            f"All of session_id, sender, and sender_name must be provided. Session ID: {message.session_id},"
+            f" Sender: {message.sender}, Sender Name: {message.sender_name}"
         )
-    if base_type == "custom_components":
-        return await loading.build_custom_component(params=custom_params, custom_component=custom_component)
-    if base_type == "component":
-        return await loading.build_component(params=custom_params, custom_component=custom_component)
-    raise ValueError(f"Base type {base_type} not found.")
+    if flow_id:
+        message.flow_id = str(flow_id)
+    if run_id:
+        message.run_id = str(run_id)
+    if not message.has_id():
+        message.id = nanoid.generate()
+    return [message]
 
 
 def _service(service_type: Any, default: Any = None) -> Any:
@@ -134,27 +158,26 @@ def _set_class_code(self: Component) -> None:
 
 
 def _return_type(self: Component, method_name: str) -> list[str]:
-    return list(_known_return_type(type(self), method_name, lambda: _original_return_type(self, method_name)))
+    known = _return_types.setdefault(type(self), {})
+    if method_name not in known:
+        known[method_name] = _original_return_type(self, method_name)
+    return known[method_name].copy()
 
 
-@cache
-def _return_types(_: type) -> dict[str, list[str]]:
-    return {}
-
-
-def _known_return_type(kind: type, method: str, find: Callable[[], list[str]]) -> list[str]:
-    known = _return_types(kind)
-    if method not in known:
-        known[method] = find()
-    return known[method]
+def _custom_repr(self: Component) -> Any:
+    """How a result is described; of a chat node lfx makes the description anew and drops this one."""
+    vertex = self._vertex
+    if vertex is not None and vertex.vertex_type in CHAT_COMPONENTS and vertex.is_interface_component:
+        return ""
+    return _original_custom_repr(self)
 
 
 async def _nothing(*_: Any, **__: Any) -> None:
-    """Stands in for a step that has nothing to do here."""
+    """Stand in for a step that has nothing to do here."""
 
 
-def _allow(*_: Any, **__: Any) -> None:
-    """Stands in for a check that has nothing to forbid here."""
+def _nothing_at_once(*_: Any, **__: Any) -> None:
+    """Stand in for a check that has nothing to forbid here."""
 
 
 def _no_fields(_: ParameterHandler) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import orjson
 from lfx.events.event_manager import EventManager
 from lfx.serialization.serialization import serialize
 
-from flowray_sandbox import values
+from flowray_sandbox import tags
 from flowray_sandbox.channel import Channel
 from flowray_sandbox.failures import JobFailedError
 
@@ -112,14 +112,6 @@ def text_of(logged: Any) -> str:
     return logged if isinstance(logged, str) else _text(logged).decode()
 
 
-def result_json(result: Any) -> bytes:
-    """lfx's ResultData as Langflow's API shows it."""
-    try:
-        return values.to_json(result.model_dump(mode="json"))
-    except Exception:  # noqa: BLE001 - results hold what components made; anything may refuse to be dumped
-        return values.to_json(serialize(result.model_dump(), to_str=True))
-
-
 def json_of(item: Any) -> Any:
     """Anything as JSON, one way or another: what has no form of its own is told as text."""
     if isinstance(item, str):
@@ -131,4 +123,4 @@ def _text(item: Any) -> bytes:
     try:
         return orjson.dumps(item, default=str, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY)
     except (TypeError, ValueError, RecursionError):
-        return values.to_json(serialize(item, to_str=True))
+        return tags.text_of(serialize(item, to_str=True))

@@ -9,14 +9,13 @@ from typing import Any
 
 from lfx.graph.graph.base import Graph
 from lfx.graph.vertex.base import Vertex
-from lfx.graph.vertex.vertex_types import ComponentVertex
-from lfx.template.field.base import UNDEFINED
 
-from flowray_sandbox import capture, files, services, values
+from flowray_sandbox import capture, files, results, services, tags
+from flowray_sandbox.building import build
 from flowray_sandbox.channel import Channel
 from flowray_sandbox.failures import JobFailedError, component_failed
 from flowray_sandbox.graph import OWN_CONTEXT, StepGraph
-from flowray_sandbox.report import Report, Voice, result_json, running_node, text_of
+from flowray_sandbox.report import Report, Voice, running_node, text_of
 from flowray_sandbox.spec import RunSpec, run_spec
 from flowray_sandbox.walk import Walk
 
@@ -55,6 +54,7 @@ class Step:
             graph._set_inputs([], {"input_value": spec.input_value}, spec.input_type)  # type: ignore[arg-type]  # noqa: SLF001 - what lfx itself does before a run
         for node in graph.has_session_id_vertices:
             graph.get_vertex(node).update_raw_params({"session_id": spec.session_id})
+        services.open_scopes(graph)
         await Walk(graph, self._run_node).run()
 
     async def _run_node(self, node: str) -> None:
@@ -71,7 +71,7 @@ class Step:
         self._report.started(vertex.id)
         begun = time.perf_counter()
         try:
-            await self._execute(vertex)
+            await build(vertex, files=self._spec.files, voice=self._voice)
             took_s = time.perf_counter() - begun
             capture.tell_rest()
             self._tell_finished(vertex, took_s)
@@ -79,26 +79,11 @@ class Step:
             self._report.failed(vertex.id, failure)
             raise
         except (Exception, SystemExit) as cause:  # noqa: BLE001 - components raise anything
-            failure = self._failed(vertex, cause)
+            outer = self._failed(vertex, cause)
             # A loop fails because a node of its body did: that one is to blame.
-            raise self._inner_failure or failure from None
+            raise self._inner_failure or outer from None
         finally:
             running_node.reset(mark)
-
-    async def _execute(self, vertex: Vertex) -> None:
-        graph = vertex.graph
-        if vertex.custom_component is None:
-            vertex.instantiate_component(graph.user_id, event_manager=self._voice)
-            _set_caching(vertex)
-        await vertex.build(
-            user_id=graph.user_id,
-            inputs={},
-            files=list(self._spec.files) if self._spec.files else None,
-            event_manager=self._voice,
-            fallback_to_env_vars=True,
-        )
-        if vertex.result is None:
-            raise JobFailedError(f"Node `{vertex.id}` gave no result.", node=vertex.id)
 
     def _failed(self, vertex: Vertex, cause: BaseException) -> JobFailedError:
         capture.tell_rest()
@@ -109,32 +94,15 @@ class Step:
     def _tell_finished(self, vertex: Vertex, took_s: float) -> None:
         if self._voice is None:
             self._tell_logs(vertex)
-        outputs = self._outputs(vertex)
-        usage = vertex.result.token_usage if vertex.result else None
+        crossing = self._graph.crossing(vertex.id) if vertex.graph is self._graph else set()
+        result: Any = vertex.result
         self._report.finished(
             vertex.id,
-            outputs,
-            result=result_json(vertex.result),
+            results.encoded(vertex, crossing, self._report.keep),
+            result=results.result_json(result),
             took_s=took_s,
-            usage={name: count for name, count in usage.model_dump().items() if count} if usage else {},
+            usage=results.usage(result),
         )
-
-    def _outputs(self, vertex: Vertex) -> dict[str, Any]:
-        needed = self._graph.crossing(vertex.id) if vertex.graph is self._graph else set()
-        encoded: dict[str, Any] = {}
-        for port, value in _values(vertex).items():
-            try:
-                encoded[port] = values.encode(value, self._report.keep)
-            except values.CannotTravelError as cause:
-                if port in needed:
-                    raise JobFailedError(
-                        f"The output `{port}` of node `{vertex.id}` is {cause}, which cannot travel to another step.",
-                        kind="value",
-                        error_type=type(value).__name__,
-                        node=vertex.id,
-                    ) from None
-                encoded[port] = values.opaque(value)
-        return encoded
 
     def _tell_logs(self, vertex: Vertex) -> None:
         """Without an event queue, lfx's components keep their logs to themselves until they are done."""
@@ -150,8 +118,8 @@ class Step:
                 continue
             self._context[name] = value
             try:
-                changed[name] = values.plain(value)
-            except values.CannotTravelError:
+                changed[name] = tags.plain(value)
+            except tags.CannotTravelError:
                 continue
         if changed:
             self._report.context(node, changed)
@@ -173,7 +141,7 @@ class Step:
                 running_node.reset(mark)
             return built
 
-        iteration.build_vertex = build_vertex  # type: ignore[assignment]  # lfx calls it for each node of the body
+        iteration.build_vertex = build_vertex  # type: ignore[method-assign]  # lfx calls it for each node of the body
         iteration.create_subgraph = self._watched(iteration.create_subgraph)  # type: ignore[method-assign]
 
     def _watched(self, create: Callable[[set[str]], AbstractAsyncContextManager[Graph]]) -> Any:
@@ -191,32 +159,10 @@ class Step:
 def _graph(spec: RunSpec, report: Report) -> StepGraph:
     try:
         return StepGraph(spec, report)
-    except values.CannotTravelError as cause:
+    except tags.CannotTravelError as cause:
         raise JobFailedError(f"A value from another step cannot be used here: {cause}.", kind="value") from None
     except (Exception, SystemExit) as cause:  # noqa: BLE001 - what the user drew may be refused in any way
         raise component_failed(cause) from None
-
-
-def _values(vertex: Vertex) -> Mapping[str, Any]:
-    """What the node put out, by port: the outputs themselves, since lfx's results are copies with secrets masked."""
-    if not isinstance(vertex, ComponentVertex):
-        return {vertex.outputs[0]["name"] if vertex.outputs else "output": vertex.built_object}
-    component = vertex.custom_component
-    if component is None:
-        return dict(vertex.results)
-    outputs = component.get_outputs_map()
-    return {
-        name: vertex.results.get(name) if output.value is UNDEFINED else output.value
-        for name, output in outputs.items()
-        if output.value is not UNDEFINED or name in vertex.results
-    }
-
-
-def _set_caching(vertex: Vertex) -> None:
-    """In cycles, and wherever nodes listen to each other, outputs are made anew each time."""
-    graph = vertex.graph
-    if vertex.id in graph.cycle_vertices or any(v.base_name in {"Listen", "Notify"} for v in graph.vertices):
-        vertex.apply_on_outputs(lambda output: setattr(output, "cache", False))
 
 
 def _code(vertex: Vertex) -> str:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lfx.graph.graph.base import Graph
 
 GATE = "http://127.0.0.1:3128"
 _PROXY_NAMES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
@@ -40,3 +44,14 @@ def use_variables(variables: Mapping[str, str], *, proxied: bool) -> None:
     if proxied:
         os.environ.update(dict.fromkeys(_PROXY_NAMES, GATE))
         os.environ.update({"NO_PROXY": "", "no_proxy": ""})
+
+
+def open_scopes(graph: Graph) -> None:
+    """Say whose messages are being written, once: lfx opens these scopes around each component."""
+    from lfx.memory import flow_context
+
+    owner = flow_context.resolve_message_owner_id(graph)
+    flow_context.set_current_flow_id(graph.flow_id)
+    flow_context.set_current_message_owner_id(owner)
+    flow_context.set_current_message_executor_id(owner)
+    flow_context.set_messages_persist(owner is not None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import pandas as pd
+import pandas as pd  # type: ignore[import-untyped]  # has no stubs
 from lfx.schema.dataframe import DataFrame
 
 _AS_THEY_ARE = "iub"  # numpy's kinds for integers and booleans
@@ -44,7 +44,7 @@ def _column(series: pd.Series[Any], cell: Callable[[Any], Any]) -> list[Any]:
     if isinstance(series.dtype, pd.api.extensions.ExtensionDtype):
         return [cell(item) for item in series.astype(object)]
     if kind in _AS_THEY_ARE:
-        return series.tolist()
+        return list(series.tolist())
     if kind == "f":
         # JSON knows no NaN; in a column of floats nothing else can be missing, so null is read back as NaN.
         return [None if item != item else cell(item) for item in series.tolist()]  # noqa: PLR0124

@@ -14,7 +14,6 @@ class Walk:
     def __init__(self, graph: StepGraph, run_node: Callable[[str], Awaitable[None]]) -> None:
         self._graph = graph
         self._run_node = run_node
-        self._lock = asyncio.Lock()
 
     async def run(self) -> None:
         """Run all nodes that are to run."""
@@ -41,17 +40,10 @@ class Walk:
         """Run a node and then what became ready by it: the first of it here, the others beside."""
         while node is not None:
             await self._run_node(node)
-            ready = await self._ready_after(node)
+            ready = self._graph.ready_after(node)
             for other in ready[1:]:
                 self._tasks.create_task(self._along(other), name=other)
             node = ready[0] if ready else None
-
-    async def _ready_after(self, node: str) -> list[str]:
-        graph = self._graph
-        ready: list[str] = await graph.get_next_runnable_vertices(self._lock, graph.get_vertex(node), cache=False)
-        graph.reset_inactivated_vertices(node)
-        graph.reset_activated_vertices()
-        return ready
 
 
 def _entry(graph: StepGraph) -> str:

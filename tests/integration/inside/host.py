@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import flowray_sandbox
-
 from tests.kit import server as _server  # noqa: F401  # the kit is importable: tests run from the project's root
 
 SPEC, BLOB_OUT, CANCEL, REPLY, PART_OUT = 1, 2, 3, 4, 5
