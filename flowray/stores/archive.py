@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import AsyncGenerator, Iterable, Sequence
 
-from flowray.engine.codec import decode
+from flowray.engine.codec import from_json, loads
 from flowray.engine.events import Recorded, RunId
 from flowray.errors import NotFoundError
 from flowray.stores.objects import ObjectStore
@@ -15,13 +15,13 @@ _GZIP = 31  # zlib's name for a window of 15 bits with gzip's frame around it
 
 
 class Archive:
-    """One gzipped file of JSON lines per run."""
+    """One gzipped file per run; each of its lines is a JSON list of events."""
 
     def __init__(self, objects: ObjectStore) -> None:
         self._objects = objects
 
     async def keep(self, tenant: str, run: RunId, lines: Iterable[bytes]) -> None:
-        """Keep a finished journal, each event as the JSON it was written in."""
+        """Keep a finished journal."""
         packer = zlib.compressobj(level=3, wbits=_GZIP)
         packed = packer.compress(b"\n".join(lines)) + packer.flush()
         await self._objects.put(_path(tenant, run), packed)
@@ -34,7 +34,8 @@ class Archive:
             packed = await self._objects.get(_path(tenant, run))
         except NotFoundError:
             return None
-        return [decode(line) for line in zlib.decompress(packed, wbits=_GZIP).splitlines()]
+        lines = zlib.decompress(packed, wbits=_GZIP).splitlines()
+        return [from_json(plain) for line in lines for plain in loads(line)]
 
     async def all(self) -> AsyncGenerator[tuple[str, RunId], None]:
         """The tenant and id of each run that is kept."""

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
+from collections.abc import Sequence
 from typing import cast
 
 import redis.asyncio
 
-from flowray.engine.codec import dumps, loads
 from flowray.engine.events import RunId
 from flowray.errors import StoreUnavailableError
 from flowray.stores.archive import Archive
-from flowray.stores.redis import answered, batches
+from flowray.stores.redis import answered
 from flowray.stores.redis_keys import Keys
 
 log = logging.getLogger(__name__)
@@ -32,30 +33,41 @@ class Archiver:
         self._keys = Keys(prefix)
         self._keep_s = keep_s
 
-    async def archive(self, *, limit: int = 200) -> int:
+    async def archive(self, *, limit: int = 50) -> int:
         """Archive what finished first; how many."""
         async with answered():
-            members = await self._redis.zrange(self._keys.finished, 0, limit - 1)
-        for member in cast("list[bytes]", members):
-            tenant, run = member.decode().split("/")
-            await self._archive_one(tenant, RunId(run))
+            found = await self._redis.zrange(self._keys.finished, 0, limit - 1)
+        members = [member.decode() for member in cast("list[bytes]", found)]
+        if members:
+            runs = [(tenant, RunId(run)) for tenant, run in (member.split("/") for member in members)]
+            journals = await self._journals(runs)
+            for (tenant, run), lines in zip(runs, journals, strict=True):
+                if lines:
+                    await self._archive.keep(tenant, run, lines)
+            await self._release(runs, members)
         return len(members)
 
     async def work(self, *, every_s: float = 1.0) -> None:
-        """Archive what is finished, until cancelled."""
+        """Archive what is finished, until cancelled, and rest twice as long as that takes: runs come first."""
         while True:
+            began = time.monotonic()
             try:
                 pause_s = 0.0 if await self.archive() else every_s
             except StoreUnavailableError as error:
                 log.warning("Journals not archived", extra={"action": "archive_failed", "reason": error.message})
                 pause_s = every_s
-            await asyncio.sleep(pause_s)
+            await asyncio.sleep(pause_s or 2 * (time.monotonic() - began))
 
-    async def _archive_one(self, tenant: str, run: RunId) -> None:
-        stream = self._keys.journal(tenant, run)
-        if found := await batches(self._redis, stream):
-            await self._archive.keep(tenant, run, [dumps(event) for batch in found for event in loads(batch)])
+    async def _journals(self, runs: Sequence[tuple[str, RunId]]) -> list[list[bytes]]:
+        async with answered(), self._redis.pipeline(transaction=False) as pipe:
+            for tenant, run in runs:
+                pipe.xrange(self._keys.journal(tenant, run))
+            streams = await pipe.execute()
+        return [[fields[b"events"] for _, fields in entries] for entries in streams]
+
+    async def _release(self, runs: Sequence[tuple[str, RunId]], members: Sequence[str]) -> None:
         async with answered(), self._redis.pipeline(transaction=True) as pipe:
-            pipe.expire(stream, self._keep_s)
-            pipe.zrem(self._keys.finished, f"{tenant}/{run}")
+            for tenant, run in runs:
+                pipe.expire(self._keys.journal(tenant, run), self._keep_s)
+            pipe.zrem(self._keys.finished, *members)
             await pipe.execute()
