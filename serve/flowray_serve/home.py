@@ -8,6 +8,7 @@ import json
 import os
 import secrets
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -19,6 +20,7 @@ _PRIVATE = 0o600
 _PRIVATE_FOLDER = 0o700
 # A socket's path has 107 characters at most; Ray and HAProxy append up to 72 to this one.
 _RUN_PATH_LIMIT = 34
+_LOCK_TRIES, _LOCK_PAUSE_S = 5, 0.05
 
 
 class HomeError(FlowRayError):
@@ -76,16 +78,23 @@ class Home:
         """Be the one who runs here. The kernel lets go of the lock however this process ends."""
         self.prepare()
         with self._lock.open("a") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                running = self.running()
-                where = f" at {running.url} (pid {running.pid})" if running else ""
-                raise ConflictError(f"FlowRay runs here already{where}. Stop it with: flowray down") from None
+            if not _taken(lock.fileno()):
+                raise self._in_use()
             try:
                 yield
             finally:
                 self._state.unlink(missing_ok=True)
+
+    def require_free(self) -> None:
+        """Raise `ConflictError` when somebody runs here."""
+        self.prepare()
+        if self._is_held():
+            raise self._in_use()
+
+    def _in_use(self) -> ConflictError:
+        running = self.running()
+        where = f" at {running.url} (pid {running.pid})" if running else ""
+        return ConflictError(f"FlowRay runs at {self.path} already{where}. Stop it with: flowray down")
 
     def running(self) -> Running | None:
         """Who runs here; None when nobody does, or who did has died."""
@@ -150,3 +159,15 @@ class Home:
         aside.touch(mode=_PRIVATE)
         aside.write_text(text)
         aside.replace(path)
+
+
+def _taken(lock: int) -> bool:
+    """Take the lock; somebody who only looks whether it is held (`_is_held`) lets go of it at once."""
+    for _ in range(_LOCK_TRIES):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_LOCK_PAUSE_S)
+        else:
+            return True
+    return False

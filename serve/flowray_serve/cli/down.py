@@ -9,16 +9,16 @@ from typing import Annotated
 
 import typer
 
-from flowray_serve.cli.ending import FAILED
 from flowray_serve.cli.terminal import AsJson, say, say_json
-from flowray_serve.home import Home
+from flowray_serve.cluster.leftovers import end_leftovers
+from flowray_serve.home import Home, Running
 
 _POLL_S = 0.1
 
 
 def command(
     *,
-    wait_s: Annotated[float, typer.Option("--wait", min=1, help="Seconds to wait for it to stop.")] = 60,
+    wait_s: Annotated[float, typer.Option("--wait", min=1, help="Seconds to wait before it is killed.")] = 60,
     as_json: AsJson = False,
 ) -> None:
     """Stop what `flowray up` started at FLOWRAY_HOME."""
@@ -27,8 +27,7 @@ def command(
     if running is not None:
         os.kill(running.pid, signal.SIGTERM)
         if not _stopped_within(home, wait_s):
-            say(f"FlowRay (pid {running.pid}) did not stop within {wait_s:.0f} s. Its logs are in {home.logs}.")
-            raise typer.Exit(FAILED)
+            _kill(home, running)
     if as_json:
         say_json({"stopped": running is not None})
         return
@@ -42,3 +41,10 @@ def _stopped_within(home: Home, wait_s: float) -> bool:
             return False
         time.sleep(_POLL_S)
     return True
+
+
+def _kill(home: Home, running: Running) -> None:
+    """End a supervisor that does not stop; what it started dies with it, or is ended here."""
+    os.kill(running.pid, signal.SIGKILL)
+    end_leftovers(f"RAY_AUTH_TOKEN_PATH={home.secret_file}")
+    say(f"FlowRay (pid {running.pid}) did not stop and was killed. Its logs are in {home.logs}.")

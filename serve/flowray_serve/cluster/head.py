@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,10 +29,18 @@ class HeadOptions:
     """What of this machine Ray gets. `cpus` None: what the machine has."""
 
     run: Path
-    environment: Mapping[str, str]
     cpus: int | None = None
     object_store_mib: int = 128
     dashboard: bool = False
+
+
+def enter(environment: Mapping[str, str]) -> None:
+    """Set what Ray and Serve read when they are imported, so this comes before that."""
+    if "ray" in sys.modules:
+        raise RayError("Ray was imported before its environment was set.")
+    os.environ.update(environment)
+    os.environ.pop("RAY_ADDRESS", None)
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # Ray is a dozen interpreters; without bytecode each starts slowly
 
 
 def start_head(options: HeadOptions) -> None:
@@ -39,13 +48,9 @@ def start_head(options: HeadOptions) -> None:
 
     The driver has to stay: when it goes, Ray ends the workers of everything it deployed.
     """
-    os.environ.update(options.environment)
-    os.environ.pop("RAY_ADDRESS", None)
-    os.environ.pop(
-        "PYTHONDONTWRITEBYTECODE", None
-    )  # Ray is a dozen interpreters: without bytecode it starts in half a minute
     sessions = options.run / "ray"
     _sweep(sessions)
+    os.chdir(options.run)  # Ray puts the driver's folder on its workers' path, and nobody's modules belong there
     import ray
 
     if not options.dashboard:
@@ -76,6 +81,14 @@ def stop_head() -> None:
         serve.shutdown()  # type: ignore[no-untyped-call]
     finally:
         ray.shutdown()
+
+
+def dead_daemons() -> list[str]:
+    """Return the names of Ray's own processes that have died."""
+    from ray._private import worker
+
+    node = worker._global_node  # noqa: SLF001 - Ray does not tell its driver otherwise
+    return [name for name, _ in node.dead_processes()] if node is not None else []
 
 
 def _leave_out_what_nobody_asks() -> None:

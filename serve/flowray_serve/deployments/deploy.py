@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -82,5 +83,6 @@ def gateway(
 
 def deploy(application: Application, *, host: str, port: int) -> None:
     """Start Serve with HTTP at host and port, deploy, and wait until everything runs."""
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
     serve.start(proxy_location="HeadOnly", http_options={"host": host, "port": port})
     serve.run(application, name=APPLICATION, route_prefix="/")

@@ -1,0 +1,204 @@
+"""The composition root: from settings to everything that a service is made of. Nothing below it reads settings."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ray.serve import Application
+from starlette.types import ASGIApp
+
+from flowray.component.check import check
+from flowray.component.spec import ComponentSpec
+from flowray.engine.loop import Engine
+from flowray.errors import SettingsError
+from flowray.flow.types import Flow
+from flowray.plan.planner import plan
+from flowray.plan.types import Plan
+from flowray.runner.pool import PoolSize
+from flowray.runner.runner import Rules, Runner
+from flowray.sandbox.image import find_image
+from flowray.sandbox.limits import Limits
+from flowray.stores.archive import Archive
+from flowray.stores.archiver import Archiver
+from flowray.stores.objects import ObjectStore, open_objects
+from flowray.stores.places import Place, RedisPlaces
+from flowray.stores.redis import connect
+from flowray.stores.redis_journal import RedisJournal
+from flowray.stores.redis_runs import RedisRuns
+from flowray_serve.auth import Authenticator
+from flowray_serve.deployments.deploy import GatewayShape, RunnerShape, deploy, gateway, runner_pool
+from flowray_serve.home import Home
+from flowray_serve.interim import Components, Flows, Keys
+from flowray_serve.lanes.station import Station
+from flowray_serve.lanes.steps import LaneSteps
+from flowray_serve.library import Library
+from flowray_serve.publishing import Publisher
+from flowray_serve.routes.application import build_app
+from flowray_serve.run_service import RunService, TenantDefaults
+from flowray_serve.services import BodyLimits, Services
+from flowray_serve.settings import PoolSettings, Settings
+
+_MIB = 1024 * 1024
+_FIRST_TENANT = "default"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plant:
+    """What the parts of one service are built from, wherever they are; it travels to their processes."""
+
+    settings: Settings
+    redis_url: str
+    objects_url: str
+    secret: bytes
+    run: Path
+    logs: Path
+
+
+def plant_of(settings: Settings, home: Home, redis_url: str | None) -> Plant:
+    """Return what the settings say; what they leave open is an embedded Valkey at `redis_url` and a folder."""
+    if settings.redis.url is not None:
+        redis_url = settings.redis.url.get_secret_value()
+    if redis_url is None:
+        raise SettingsError("Name a Redis or Valkey: FLOWRAY_REDIS__URL=redis://HOST:PORT/0")
+    objects_url = settings.objects.url or str(home.path / "objects")
+    if "://" not in objects_url:
+        objects_url = str(Path(objects_url).expanduser().absolute())
+    return Plant(
+        settings=settings,
+        redis_url=redis_url,
+        objects_url=objects_url,
+        secret=bytes.fromhex(home.secret()),
+        run=home.run,
+        logs=home.logs,
+    )
+
+
+def first_key(plant: Plant, home: Home) -> str:
+    """Return the key of the tenant `default`; the first start makes it."""
+    key = home.key()
+    if key is None:
+        key = asyncio.run(Keys(_objects(plant)).mint(_FIRST_TENANT))
+        home.keep_key(key)
+    return key
+
+
+def deploy_plant(plant: Plant) -> None:
+    """Deploy the service on the Ray this process is connected to, and wait until all of it runs."""
+    settings = plant.settings
+    runners = {name: _pool(plant, name, pool) for name, pool in settings.pools.items()}
+    shape = GatewayShape(
+        replicas=settings.gateway.replicas,
+        max_ongoing=settings.gateway.max_ongoing,
+        max_queued=settings.gateway.max_queued,
+    )
+    deploy(gateway(shape, partial(build_front, plant), runners), host=settings.host, port=settings.port)
+
+
+class Front:
+    """A gateway's inside: the routes, the engine, and the lanes to the Runners."""
+
+    def __init__(self, app: ASGIApp, services: Services, steps: LaneSteps, archiving: asyncio.Task[None]) -> None:
+        self.app = app
+        self._services = services
+        self._steps = steps
+        self._archiving = archiving
+
+    async def close(self) -> None:
+        """End runs and connections."""
+        await self._services.runs.close()
+        await self._steps.close()
+        self._archiving.cancel()
+        await asyncio.wait([self._archiving])
+
+
+class Post:
+    """A Runner at its station."""
+
+    def __init__(self, runner: Runner, station: Station, *, drain_s: float) -> None:
+        self.check = station.check
+        self.extract = runner.extract
+        self._station = station
+        self._drain_s = drain_s
+
+    async def close(self) -> None:
+        """Take nothing new, let what runs end, and leave."""
+        await self._station.close(within_s=self._drain_s)
+
+
+async def build_front(plant: Plant, name: str, runners: Mapping[str, Any]) -> Front:
+    """Build a gateway, in its own process."""
+    redis, objects = connect(plant.redis_url), _objects(plant)
+    archive = Archive(objects)
+    journal = RedisJournal(redis, archive)
+    steps = LaneSteps(RedisPlaces(redis), secret=plant.secret)
+    await steps.start()
+    flows, registry = Flows(objects), Components(next(iter(runners.values())))
+    library = Library(store=flows, registry=registry, planner=_planned, checker=check)
+    engine = Engine(journal, steps, name=name, durability=plant.settings.durability)
+    services = Services(
+        authenticator=Authenticator(Keys(objects)),
+        store=flows,
+        library=library,
+        publisher=Publisher(store=flows, registry=registry, planner=_planned, checker=check),
+        runs=RunService(library=library, engine=engine, defaults=partial(_defaults, plant.settings)),
+        journal=journal,
+        run_index=RedisRuns(redis, archive),
+        limits=_body_limits(plant.settings),
+        version=importlib.metadata.version("flowray"),
+    )
+    archiving = asyncio.create_task(Archiver(redis, archive).work(), name="archive journals")
+    return Front(build_app(services), services, steps, archiving)
+
+
+async def build_post(plant: Plant, pool_name: str, name: str) -> Post:
+    """Build a Runner of a pool and open it for engines, in its own process."""
+    pool = plant.settings.pools[pool_name]
+    rules = Rules(
+        size=PoolSize(spares=pool.spares, at_work=pool.max_running),
+        limits=Limits(**dict(plant.settings.limits)),
+        private=pool.private_hosts,
+    )
+    image = find_image(pool.image, plant.settings.images)
+    log = plant.logs / f"zygote-{pool_name}-{name}.log"
+    runner = Runner.on(image, objects=_objects(plant), name=name, rules=rules, log=log)
+    place = Place(name=name, pool=pool_name, address=f"unix:{plant.run / name}", capacity=pool.max_running)
+    station = Station(runner, place, places=RedisPlaces(connect(plant.redis_url)), secret=plant.secret)
+    await station.open()
+    return Post(runner, station, drain_s=rules.size.drain_s)
+
+
+def _pool(plant: Plant, name: str, pool: PoolSettings) -> Application:
+    find_image(pool.image, plant.settings.images)  # raises here, where somebody reads it, and not in a replica
+    shape = RunnerShape(
+        replicas=pool.replicas, cpu=pool.cpu, memory_mib=pool.memory_mib, gpu=pool.gpu, labels=pool.labels
+    )
+    return runner_pool(name, shape, partial(build_post, plant, name))
+
+
+def _defaults(settings: Settings, tenant: str) -> TenantDefaults:
+    egress = tuple(dict.fromkeys(host for pool in settings.pools.values() for host in pool.egress))
+    if tenant != _FIRST_TENANT:
+        return TenantDefaults(egress=egress)
+    variables = {name: secret.get_secret_value() for name, secret in settings.variables.items()}
+    return TenantDefaults(variables=variables, egress=egress)
+
+
+def _body_limits(settings: Settings) -> BodyLimits:
+    bodies = settings.bodies
+    return BodyLimits(
+        run_bytes=bodies.run_mib * _MIB, flow_bytes=bodies.flow_mib * _MIB, file_bytes=bodies.file_mib * _MIB
+    )
+
+
+def _planned(flow: Flow, specs: Mapping[str, ComponentSpec]) -> Plan:
+    return plan(flow, specs=specs)
+
+
+def _objects(plant: Plant) -> ObjectStore:
+    return open_objects(plant.objects_url, options=plant.settings.objects.options)

@@ -1,0 +1,83 @@
+"""`flowray up`: start FlowRay on this machine, in the foreground or detached."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from typing import Annotated
+
+import typer
+
+from flowray_serve.cli.ending import FAILED
+from flowray_serve.cli.terminal import AsJson, Progress, say, say_json
+from flowray_serve.home import Home
+
+_POLL_S = 0.1
+
+
+def command(
+    *,
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Return once it answers; it goes on running.")] = False,
+    wait_s: Annotated[
+        float, typer.Option("--wait", min=1, help="With --detach: seconds to wait for it to answer.")
+    ] = 180,
+    as_json: AsJson = False,
+) -> None:
+    """Start FlowRay: Ray, the gateway, the runners and what they need. Ctrl-C stops all of it."""
+    from flowray_serve.settings import read_settings
+
+    settings = read_settings()
+    home = Home(settings.home.expanduser().absolute())
+    if detach:
+        _detached(home, wait_s)
+        running = home.running()
+        _tell(running.url if running else "", home.key() or "", as_json=as_json)
+        return
+    from flowray_serve.supervisor import supervise
+
+    supervise(
+        settings,
+        home,
+        progress=Progress(),
+        on_ready=lambda url, key: _tell(url, key, as_json=as_json),
+    )
+
+
+def _tell(url: str, key: str, *, as_json: bool) -> None:
+    if as_json:
+        say_json({"url": url, "key": key})
+        return
+    say(f"FlowRay answers at {url}")
+    say(f"The key of the tenant `default`, for the header x-api-key: {key}")
+
+
+def _detached(home: Home, wait_s: float) -> None:
+    """Start a supervisor of its own session, and pass on what it says until it is ready."""
+    home.require_free()
+    log = home.logs / "up.log"
+    with log.open("wb") as output:
+        supervisor = subprocess.Popen(
+            [sys.executable, "-P", "-m", "flowray_serve", "up"],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    deadline = time.monotonic() + wait_s
+    with log.open() as lines:
+        while not _is_ready(home, supervisor):
+            sys.stderr.write(lines.read())
+            if supervisor.poll() is not None:
+                sys.stderr.write(lines.read())
+                raise typer.Exit(FAILED)
+            if time.monotonic() > deadline:
+                supervisor.terminate()
+                sys.stderr.write(f"flowray: not ready within {wait_s:g} s; see {log}\n")
+                raise typer.Exit(FAILED)
+            time.sleep(_POLL_S)
+
+
+def _is_ready(home: Home, supervisor: subprocess.Popen[bytes]) -> bool:
+    running = home.running()
+    return running is not None and running.ready and running.pid == supervisor.pid

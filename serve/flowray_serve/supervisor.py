@@ -1,0 +1,144 @@
+"""The process behind `flowray up`: starts what a service needs on this machine, watches it, and stops all of it."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from flowray.errors import FlowRayError
+from flowray_serve.cluster.environment import ray_environment
+from flowray_serve.cluster.haproxy import write_launcher
+from flowray_serve.cluster.head import HeadOptions, RayError, dead_daemons, enter, start_head, stop_head
+from flowray_serve.cluster.leftovers import end_leftovers
+from flowray_serve.cluster.ports import check_free, free_ports
+from flowray_serve.embedded import EmbeddedValkey
+from flowray_serve.home import Home, Running
+from flowray_serve.settings import Settings
+
+Progress = Callable[[str], None]
+_ANSWER_LIMIT_S = 30.0
+_WATCH_EVERY_S = 1.0
+
+
+class StartError(FlowRayError):
+    """The service was deployed but does not answer."""
+
+    code = "start_failed"
+    status = 503
+
+
+class _StopAskedError(BaseException):
+    """A signal asked to stop while something was being started or waited for."""
+
+
+def supervise(settings: Settings, home: Home, *, progress: Progress, on_ready: Callable[[str, str], None]) -> None:
+    """Run a service until a signal asks to stop. `on_ready` gets its URL and its key once it answers."""
+    with _stopping_on_signals(), home.held(), contextlib.suppress(_StopAskedError), ExitStack() as stack:
+        url = f"http://{settings.host}:{settings.port}"
+        home.note_running(Running(url=url, pid=os.getpid()))
+        check_free(settings.host, settings.port)
+        _clear_away(home, progress)
+        stack.callback(_clear_away, home, progress)
+        launcher = home.run / "haproxy"
+        write_launcher(launcher)
+        enter(ray_environment(token=home.secret_file, run=home.run, launcher=launcher, ports=free_ports()))
+        from flowray_serve import app  # imports Ray
+
+        valkey = _stores(settings, home, stack, progress)
+        plant = app.plant_of(settings, home, valkey.url if valkey else None)
+        key = app.first_key(plant, home)
+        _start_ray(home, stack, progress)
+        progress("Deploying the gateway and the runners; each warms up its sandboxes")
+        app.deploy_plant(plant)
+        _await_answer(settings.host, settings.port)
+        home.note_running(Running(url=url, pid=os.getpid(), ready=True))
+        on_ready(url, key)
+        _watch(home, valkey, progress)
+
+
+def _clear_away(home: Home, progress: Progress) -> None:
+    """End what a killed predecessor left, or what did not end when it was asked to."""
+    home.secret()
+    ended = end_leftovers(f"RAY_AUTH_TOKEN_PATH={home.secret_file}")
+    if ended:
+        progress(f"Ended {ended} processes that were left over")
+
+
+def _stores(settings: Settings, home: Home, stack: ExitStack, progress: Progress) -> EmbeddedValkey | None:
+    if settings.redis.url is not None:
+        return None
+    progress("Starting Valkey")
+    valkey = EmbeddedValkey(home.path / "valkey")
+    stack.callback(valkey.stop)
+    valkey.start()
+    return valkey
+
+
+def _start_ray(home: Home, stack: ExitStack, progress: Progress) -> None:
+    progress("Starting Ray")
+    stack.callback(_quietly, stop_head)
+    start_head(HeadOptions(run=home.run))
+    signal.signal(signal.SIGTERM, _ask_to_stop)  # Ray has put its own there
+
+
+def _await_answer(host: str, port: int) -> None:
+    """Wait until the proxy has taken over the gateway's address."""
+    deadline = time.monotonic() + _ANSWER_LIMIT_S
+    while time.monotonic() < deadline:
+        if _answers(host, port):
+            return
+        time.sleep(0.05)
+    raise StartError(f"Nothing answers at {host}:{port} although everything was started.")
+
+
+def _answers(host: str, port: int) -> bool:
+    connection = http.client.HTTPConnection(host, port, timeout=2)
+    try:
+        connection.request("GET", "/health")
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _watch(home: Home, valkey: EmbeddedValkey | None, progress: Progress) -> None:
+    """Keep up what Ray does not look after. Signals end it."""
+    pause = threading.Event()
+    while True:
+        pause.wait(_WATCH_EVERY_S)
+        if dead := dead_daemons():
+            raise RayError(f"Ray's {', '.join(dead)} died. Its logs are in {home.run / 'ray'}.")
+        if valkey is not None and not valkey.alive:
+            progress("Valkey has died; starting it again")
+            valkey.start()
+
+
+@contextmanager
+def _stopping_on_signals() -> Iterator[None]:
+    before = {number: signal.signal(number, _ask_to_stop) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _ask_to_stop(_number: int, _frame: Any) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # the stop is under way; a second signal must not break it
+    raise _StopAskedError
+
+
+def _quietly(stop: Callable[[], None]) -> None:
+    """Stop without Ray's remarks on actors that die while they are being stopped."""
+    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stderr(nowhere):
+        stop()
