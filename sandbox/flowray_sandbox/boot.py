@@ -65,7 +65,7 @@ def _import(wanted: Mapping[str, Any]) -> None:
     gc.disable()
     # A hook would run at each file, socket and import of every child; libraries install some against forks, of all
     # things.
-    sys.addaudithook = lambda _: None
+    sys.addaudithook = lambda hook: None  # noqa: ARG005
     for name in wanted["preload"]:
         importlib.import_module(name)
     for name in wanted["warm"]:

@@ -46,11 +46,11 @@ class Landlock:
         batch.store(create, placed, 0)
         for folder, allowed in (("/", _READ), ("/dev", _READ | _WRITE_FILE)):
             batch.add("landlock_add_rule", rules, _PATH, buffer(_RULE.pack(allowed, os.open(folder, os.O_PATH))), 0)
-        for folder in (b"/tmp\0", b"/dev/shm\0"):
+        for own in (b"/tmp\0", b"/dev/shm\0"):
             # A mount of the child's own: only the child can open it.
             rule = buffer(_RULE.pack(_WRITE | _REFER, -1))
             opened = ctypes.addressof(rule) + _RULE.size - _DESCRIPTOR
-            batch.add("openat", -1, buffer(folder), os.O_PATH | os.O_CLOEXEC, store=opened)
+            batch.add("openat", -1, buffer(own), os.O_PATH | os.O_CLOEXEC, store=opened)
             batch.add("landlock_add_rule", rules, _PATH, rule, 0)
         batch.add("landlock_add_rule", rules, _PORT, buffer(struct.pack("=QQ", _CONNECT_TCP, GATE[1])), 0)
         batch.add("landlock_restrict_self", rules, 0)

@@ -10,6 +10,7 @@ import ctypes
 import random
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 _WORDS = 624
 _SIZE = _WORDS * 4
@@ -26,12 +27,12 @@ def states() -> Iterator[tuple[int, int]]:
 
 
 def _of_python() -> int:
-    shared = random._inst  # noqa: SLF001 - the generator behind the functions of the module
+    shared: Any = random._inst  # noqa: SLF001 - the generator behind the functions of the module
     shared.gauss_next = None
     return _checked(id(shared) + _OFFSET, shared.getstate()[1][:_WORDS], "random")
 
 
-def _of_numpy(mtrand: object) -> int:
+def _of_numpy(mtrand: Any) -> int:
     generator = mtrand._rand._bit_generator  # noqa: SLF001 - behind `numpy.random.seed`
     return _checked(generator.ctypes.state_address, generator.state["state"]["key"], "numpy.random")
 

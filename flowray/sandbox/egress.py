@@ -1,0 +1,234 @@
+"""The gate: the only way out of a sandbox, run by the host on a listener that lives in the sandbox's network.
+
+A client inside asks for a host by name; the gate checks the name, resolves it here, checks every address, connects to
+one of those, and passes bytes. Nothing is open unless the run's policy lists it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from flowray.sandbox.policy import Policy, is_address, is_public
+from flowray.sandbox.proxy_request import END, MOST_BYTES, BadRequestError, Target, parse
+from flowray.sandbox.relay import Caps, Relay, Spent
+
+Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
+Verdict = Literal["allowed", "refused", "failed", "cut"]
+_STATUS = {"refused": "403 Forbidden", "failed": "502 Bad Gateway", "invalid": "400 Bad Request", "busy": "503 Busy"}
+_ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Connection:
+    """What came of one connection, for the run's journal and the log."""
+
+    host: str
+    port: int
+    verdict: Verdict
+    reason: str
+    server_name: str
+    up_bytes: int
+    down_bytes: int
+    took_ms: float
+
+
+OnConnection = Callable[[Connection], None]
+
+
+class Gate:
+    """Serves any number of sandboxes; each with a policy and a lease of its own."""
+
+    def __init__(self, *, caps: Caps | None = None, resolve: Resolve | None = None) -> None:
+        self._caps = caps or Caps()
+        self._resolve = resolve or _resolve
+
+    def attach(self, listener: socket.socket, policy: Policy, on_connection: OnConnection) -> Lease:
+        """Accept on this listener under this policy, until the lease is closed."""
+        return Lease(listener, policy, on_connection, self._caps, self._resolve)
+
+
+class Lease:
+    """One run's use of the gate."""
+
+    def __init__(
+        self, listener: socket.socket, policy: Policy, on_connection: OnConnection, caps: Caps, resolve: Resolve
+    ) -> None:
+        # A copy: the zygote's client closes its own when the child ends, and a closed one must not stay in the loop.
+        self._listener = listener.dup()
+        self._policy = policy
+        self._on_connection = on_connection
+        self._caps = caps
+        self._resolve = resolve
+        self._spent = Spent()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.get_running_loop()
+        self._listener.setblocking(False)  # noqa: FBT003 - the name of the method says what it means
+        self._loop.add_reader(self._listener.fileno(), self._accept)
+        self._closed = False
+
+    def close(self) -> None:
+        """Accept no more and cut what is open."""
+        if self._closed:
+            return
+        self._closed = True
+        self._loop.remove_reader(self._listener.fileno())
+        self._listener.close()
+        for task in self._tasks:
+            task.cancel()
+
+    async def end(self) -> None:
+        """Close, and wait until each connection was told."""
+        self.close()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _accept(self) -> None:
+        with contextlib.suppress(BlockingIOError, ConnectionError):
+            client, _ = self._listener.accept()
+            client.setblocking(False)  # noqa: FBT003
+            self._spent.connections += 1
+            task = self._loop.create_task(self._serve(client), name="egress connection")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, client: socket.socket) -> None:
+        visit = _Visit(client, self._policy, self._caps, self._spent, self._resolve)
+        busy = len(self._tasks) > self._caps.open or self._spent.connections > self._caps.total
+        try:
+            await visit.serve(busy=busy)
+        finally:
+            client.close()
+            self._on_connection(visit.told())
+
+
+class _RefusedError(Exception):
+    """The visit ends here: with which status, and why."""
+
+    def __init__(self, status: str, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+
+
+class _Visit:
+    """One connection from its first byte to its last."""
+
+    def __init__(self, client: socket.socket, policy: Policy, caps: Caps, spent: Spent, resolve: Resolve) -> None:
+        self._client = client
+        self._policy = policy
+        self._caps = caps
+        self._resolve = resolve
+        self._loop = asyncio.get_running_loop()
+        self._began_s = self._loop.time()
+        self._relay = Relay(caps, spent)
+        self._target = Target(host="", port=0)
+        self._verdict: Verdict = "cut"
+        self._reason = "the run ended"
+
+    async def serve(self, *, busy: bool) -> None:
+        """Answer the client: by a connection, or by an error that says why not."""
+        try:
+            early = await self._request()
+            if busy:
+                self._turn_away()
+            server = await self._connect(await self._addresses())
+            with server:
+                await self._pass(server, early)
+        except _RefusedError as refused:
+            self._verdict, self._reason = ("failed" if refused.status == "failed" else "refused"), refused.reason
+            await self._answer(refused)
+        except (ConnectionError, TimeoutError) as failure:
+            self._verdict, self._reason = "failed", type(failure).__name__
+
+    def told(self) -> Connection:
+        """What came of it."""
+        return Connection(
+            host=self._target.host,
+            port=self._target.port,
+            verdict=self._verdict,
+            reason=self._reason,
+            server_name=self._relay.server_name,
+            up_bytes=self._relay.up_bytes,
+            down_bytes=self._relay.down_bytes,
+            took_ms=(self._loop.time() - self._began_s) * 1000,
+        )
+
+    def _turn_away(self) -> None:
+        raise _RefusedError("busy", "too many connections")
+
+    async def _request(self) -> bytes:
+        """Read the request; return what the client sent after it."""
+        received = bytearray()
+        async with asyncio.timeout(self._caps.connect_s):
+            while END not in received:
+                part = await self._loop.sock_recv(self._client, MOST_BYTES)
+                received += part
+                if not part or len(received) > MOST_BYTES:
+                    raise _RefusedError("invalid", "no request")
+        head, _, early = bytes(received).partition(END)
+        try:
+            self._target = parse(head)
+        except BadRequestError as cause:
+            raise _RefusedError("invalid", str(cause)) from cause
+        return early
+
+    async def _addresses(self) -> Sequence[str]:
+        """Where the host is. Each address is checked, and only checked ones are connected to: a name may change."""
+        host, port = self._target.host, self._target.port
+        if not self._policy.allows(host, port):
+            raise _RefusedError("refused", f"the host {host}:{port} is not in the egress list of this run")
+        if is_address(host):
+            return [host]
+        try:
+            async with asyncio.timeout(self._caps.connect_s):
+                addresses = await self._resolve(host, port)
+        except (OSError, TimeoutError) as cause:
+            raise _RefusedError("failed", f"the host {host} could not be resolved") from cause
+        if not self._policy.may_be_private(host, port) and not all(is_public(address) for address in addresses):
+            raise _RefusedError("refused", f"the host {host} has an address that is not public")
+        return addresses
+
+    async def _connect(self, addresses: Sequence[str]) -> socket.socket:
+        for address in addresses:
+            server = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
+            try:
+                server.setblocking(False)  # noqa: FBT003
+                server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                async with asyncio.timeout(self._caps.connect_s):
+                    await self._loop.sock_connect(server, (address, self._target.port))
+            except (OSError, TimeoutError):
+                server.close()
+            except BaseException:
+                server.close()
+                raise
+            else:
+                return server
+        raise _RefusedError("failed", f"the host {self._target.host}:{self._target.port} did not answer")
+
+    async def _pass(self, server: socket.socket, early: bytes) -> None:
+        self._client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._target.tunnel:
+            await self._loop.sock_sendall(self._client, _ESTABLISHED)
+            self._relay.expect_name(self._target.host, self._target.port)
+        else:
+            await self._loop.sock_sendall(server, self._target.head)
+            self._relay.limit_body(self._target.body_bytes)
+        cut = await self._relay.run(self._client, server, early)
+        self._verdict, self._reason = ("cut", cut) if cut else ("allowed", "")
+
+    async def _answer(self, refused: _RefusedError) -> None:
+        text = f"FlowRay: {refused.reason}.\n".encode()
+        head = f"HTTP/1.1 {_STATUS[refused.status]}\r\nContent-Type: text/plain\r\nContent-Length: {len(text)}\r\n"
+        with contextlib.suppress(ConnectionError, TimeoutError):
+            async with asyncio.timeout(self._caps.connect_s):
+                await self._loop.sock_sendall(self._client, head.encode() + b"Connection: close\r\n\r\n" + text)
+
+
+async def _resolve(host: str, port: int) -> Sequence[str]:
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))

@@ -1,0 +1,112 @@
+"""Which hosts a run may reach: nothing, unless it is listed. Pure: names in, decisions out."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+
+from flowray.errors import InvalidRequestError
+
+_PORTS = (80, 443)
+_HOST = re.compile(r"(\*\.)?[a-z0-9_]([a-z0-9_-]*[a-z0-9])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9])?)*\Z")
+_MOST_CHARACTERS = 253
+# Addresses that stand for an IPv4 address: what they stand for counts.
+_EMBEDDING = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("::/96"))
+_LOW_32 = 0xFFFFFFFF
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One entry of a list: `name`, `*.name` or `name:port`. Without a port it means those of the web."""
+
+    host: str
+    port: int | None = None
+
+    @classmethod
+    def parse(cls, entry: str) -> Rule:
+        """Read an entry, or say what is wrong with it."""
+        host, _, port = entry.strip().lower().partition(":")
+        if len(host) > _MOST_CHARACTERS or not _HOST.match(host):
+            raise InvalidRequestError(f"`{entry}` is not a host that can be allowed. Write HOST, *.HOST or HOST:PORT.")
+        if ":" not in entry:
+            return cls(host)
+        if not port.isascii() or not port.isdigit() or not 0 < int(port) < 1 << 16:
+            raise InvalidRequestError(f"`{entry}` names no port between 1 and 65535.")
+        return cls(host, int(port))
+
+    def covers(self, host: str, port: int) -> bool:
+        """Whether this entry means that host and port."""
+        if port != self.port and (self.port is not None or port not in _PORTS):
+            return False
+        if self.host.startswith("*."):
+            return host.endswith(self.host[1:]) and len(host) >= len(self.host)
+        return host == self.host
+
+    def includes(self, other: Rule) -> bool:
+        """Whether all that the other entry means is meant by this one too."""
+        if self.port != other.port and (self.port is not None or other.port not in _PORTS):
+            return False
+        if self.host.startswith("*."):
+            return other.host.endswith(self.host[1:])
+        return other.host == self.host
+
+
+def granted(asked: tuple[str, ...], pool: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of the asked entries that lie within a pool's: a flow's list never opens more than its pool does."""
+    rules = [Rule.parse(entry) for entry in pool]
+    return tuple(entry for entry in asked if any(rule.includes(Rule.parse(entry)) for rule in rules))
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The hosts that may be reached, and those of them that an operator lets be on a private network."""
+
+    hosts: tuple[str, ...]
+    private: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("hosts", "private"):
+            object.__setattr__(self, f"_{name}", tuple(Rule.parse(entry) for entry in getattr(self, name)))
+
+    def allows(self, host: str, port: int) -> bool:
+        """Whether a run may connect to that host and port. An address instead of a name must be an operator's."""
+        if not self._covered("_hosts", host, port):
+            return False
+        return not is_address(host) or self.may_be_private(host, port)
+
+    def may_be_private(self, host: str, port: int) -> bool:
+        """Whether that host may have an address that is not public."""
+        return self._covered("_private", host, port)
+
+    def _covered(self, rules: str, host: str, port: int) -> bool:
+        return any(rule.covers(host, port) for rule in getattr(self, rules))
+
+
+def is_address(host: str) -> bool:
+    """Whether the host is an address, in any notation that a resolver takes for one: also 2130706433 and 0x7f.1."""
+    last = host.rpartition(".")[2]
+    return ":" in host or last.isdigit() or last.startswith("0x")
+
+
+def is_public(address: str) -> bool:
+    """Whether an address is one of the public internet, and not one that leads back inside by another name."""
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(ip, ipaddress.IPv6Address):
+        inner = _embedded(ip)
+        if inner is not None:
+            return is_public(str(inner))
+        if ip.is_site_local:
+            return False
+    return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip.is_unspecified or ip.is_loopback)
+
+
+def _embedded(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    if ip.ipv4_mapped or ip.sixtofour:
+        return ip.ipv4_mapped or ip.sixtofour
+    if any(ip in network for network in _EMBEDDING):
+        return ipaddress.IPv4Address(int(ip) & _LOW_32)
+    return None
