@@ -1,0 +1,1 @@
+"""The component registry: every version of every component ever seen, by the digest of its source."""
