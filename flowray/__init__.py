@@ -71,7 +71,8 @@ async def arun(
     """
     from flowray.local import Local
 
-    local = Local()
+    # Who names a host here also owns the network that it is on.
+    local = Local(private=egress)
     request = await local.prepare(flow, variables=variables, egress=egress, **values)
     async with local:
         return await local.answer(request)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Self
@@ -25,7 +25,7 @@ from flowray.flow.tweaks import tweak
 from flowray.flow.types import Field, Flow, Json
 from flowray.plan.planner import plan
 from flowray.runner.pool import PoolSize
-from flowray.runner.runner import Runner
+from flowray.runner.runner import Rules, Runner
 from flowray.sandbox.image import Image, find_image
 from flowray.stores.memory_journal import MemoryJournal
 from flowray.stores.objects import open_objects
@@ -38,13 +38,22 @@ _FACTS = frozenset({"input_value", "input_type", "output_type", "output_componen
 class Local:
     """A place to run flows: `async with Local() as local: await local.run(flow, input_value="hi")`.
 
-    It holds a zygote, which takes seconds and some 300 MB to start: keep it for several runs.
+    It holds a zygote, which takes seconds and some 300 MB to start: keep it for several runs. `private` are hosts that
+    runs may reach although they are on a private network, when the run's own `egress` names them.
     """
 
-    def __init__(self, image: Image | None = None, *, size: PoolSize | None = None, log: Path | None = None) -> None:
+    def __init__(
+        self,
+        image: Image | None = None,
+        *,
+        private: Sequence[str] = (),
+        size: PoolSize | None = None,
+        log: Path | None = None,
+    ) -> None:
         image = image or find_image(root=_images())
         self._objects = open_objects("memory:")
-        self._runner = Runner.on(image, objects=self._objects, size=size or PoolSize(spares=2), log=log)
+        rules = Rules(size=size or PoolSize(spares=2), private=tuple(private))
+        self._runner = Runner.on(image, objects=self._objects, rules=rules, log=log)
         self._engine = Engine(MemoryJournal(keep_runs=100), self._runner, name="local")
 
     async def __aenter__(self) -> Self:

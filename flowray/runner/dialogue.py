@@ -9,13 +9,17 @@ from typing import Literal
 
 import orjson
 
+from flowray.engine.events import Log
 from flowray.errors import ChannelError
+from flowray.flow.types import NodeId
 from flowray.runner.channel import Channel
 from flowray.runner.claims import Claim, Claims
 from flowray.runner.frames import ASK, BLOB, CANCEL, ERROR, EVENT, REPLY, RESULT, Frame, FrameDecoder, frame, parsed
 from flowray.runner.sandboxes import Sandbox
 from flowray.runner.verdict import Ending, Job
 from flowray.sandbox.child import Exit
+from flowray.sandbox.egress import Connection, Gate, Lease
+from flowray.sandbox.policy import Policy
 
 FLUSH_S = 0.05
 _GRACE_S = 2.0
@@ -37,6 +41,7 @@ class Dialogue:
         self._waiting_bytes = 0
         # Due from the start: that a job began is told even when the sandbox says nothing for long.
         self._due = True
+        self._lease: Lease | None = None
         self._woken: asyncio.Future[None] | None = None
         self._flush: asyncio.TimerHandle | None = None
         self._deadline: asyncio.TimerHandle | None = None
@@ -81,8 +86,19 @@ class Dialogue:
         else:
             self._schedule()
 
+    def grant(self, gate: Gate, policy: Policy) -> None:
+        """Let the sandbox reach hosts; before the job is sent."""
+        self._lease = gate.attach(self._sandbox.gate, policy, self._on_connection)
+
+    def leave(self) -> None:
+        """Cut the sandbox off from all hosts."""
+        if self._lease is not None:
+            self._lease.close()
+
     async def ending(self, *, lost: asyncio.Event) -> Ending:
         """Return how it ended, once it is over. `lost` is set when the sandbox died with its parent."""
+        if self._lease is not None:
+            await self._lease.end()
         if self._said is not None and not self._broken:
             return Ending(said=self._said, stopped=self._stopped, cpu_s=self._cpu_s)
         end = await self._exit()
@@ -125,6 +141,9 @@ class Dialogue:
         reply = {"ask": asked.get("ask"), "ok": False, "error": f"`{str(asked.get('what'))[:80]}` cannot be asked for."}
         self._channel.send(frame(REPLY, orjson.dumps(reply)))
 
+    def _on_connection(self, connection: Connection) -> None:
+        self.add(Log(node=NodeId(""), text=_told(connection), name="egress"))
+
     def _on_end(self, violation: ChannelError | None) -> None:
         if violation is not None:
             self._broken = violation.message
@@ -157,3 +176,9 @@ class Dialogue:
                 return await self._sandbox.wait()
         self._sandbox.kill()
         return None
+
+
+def _told(connection: Connection) -> str:
+    what = f"{connection.verdict} {connection.host or '?'}:{connection.port}"
+    why = f": {connection.reason}" if connection.reason else ""
+    return f"{what}{why} ({connection.up_bytes} bytes up, {connection.down_bytes} down, {connection.took_ms:.0f} ms)"

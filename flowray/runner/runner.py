@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from flowray.engine.commands import StartStep
@@ -21,11 +21,25 @@ from flowray.runner.sandboxes import StartNursery
 from flowray.runner.spec import job_frames
 from flowray.runner.step import Means, begin, run_step
 from flowray.runner.verdict import Failure, Job, judge
+from flowray.sandbox.egress import Gate
 from flowray.sandbox.image import Image
 from flowray.sandbox.limits import Limits
 from flowray.sandbox.zygote import Zygote
 
 _JOB_S = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """What a Runner grants its sandboxes.
+
+    `private` are hosts that runs may reach although they are on a private network, when their own list names them.
+    """
+
+    size: PoolSize = field(default_factory=PoolSize)
+    limits: Limits = field(default_factory=Limits)
+    caps: Caps = field(default_factory=Caps)
+    private: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,19 +64,21 @@ class Runner:
         *,
         objects: Objects,
         name: str = "local",
-        size: PoolSize | None = None,
-        limits: Limits | None = None,
-        caps: Caps | None = None,
+        rules: Rules | None = None,
+        gate: Gate | None = None,
     ) -> None:
-        self._pool = Pool(start, size or PoolSize())
+        rules = rules or Rules()
+        self._pool = Pool(start, rules.size)
         self._bodies = Bodies()
         self._retiring: set[asyncio.Task[None]] = set()
         self._means = Means(
             name=name,
             pool=self._pool,
             objects=objects,
-            limits=limits or Limits(),
-            caps=caps or Caps(),
+            gate=gate or Gate(),
+            private=rules.private,
+            limits=rules.limits,
+            caps=rules.caps,
             retire=self._retire,
         )
 
@@ -73,8 +89,7 @@ class Runner:
         *,
         objects: Objects,
         name: str = "local",
-        size: PoolSize | None = None,
-        limits: Limits | None = None,
+        rules: Rules | None = None,
         log: Path | None = None,
     ) -> Runner:
         """Return a Runner of this environment image; what its zygote prints goes to `log`."""
@@ -82,7 +97,7 @@ class Runner:
         async def start() -> Zygote:
             return await Zygote.start(image, log=log)
 
-        return cls(start, objects=objects, name=name, size=size, limits=limits)
+        return cls(start, objects=objects, name=name, rules=rules)
 
     async def start(self) -> None:
         """Start the zygote and the first spare. Seconds; from then on a sandbox is there when it is asked for."""
@@ -135,6 +150,7 @@ class Runner:
     def _retire(self, dialogue: Dialogue, taken: Taken) -> None:
         """End a sandbox: at once when its job is over, else after asking it to stop."""
         if dialogue.over:
+            dialogue.leave()
             self._pool.done(taken)
             return
         dialogue.cancel()
@@ -148,6 +164,7 @@ class Runner:
             while not dialogue.over:
                 await dialogue.events()
         finally:
+            dialogue.leave()
             self._pool.done(taken)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from flowray.engine.commands import StartStep
 from flowray.engine.events import StepEvent, StepFailed, StepFinished, StepStarted
 from flowray.engine.ports import Objects, RunRequest
-from flowray.errors import FlowRayError, NotFoundError, RunnerUnavailableError
+from flowray.errors import FlowRayError, InvalidRequestError, NotFoundError, RunnerUnavailableError
 from flowray.flow.types import Json
 from flowray.runner.body import StepBody
 from flowray.runner.dialogue import Dialogue
@@ -20,7 +20,9 @@ from flowray.runner.pool import Pool, Taken
 from flowray.runner.spec import SpecTooLargeError, fitting, run_frames
 from flowray.runner.values import InputsTooLargeError, fetch, store
 from flowray.runner.verdict import Failure, Job, judge
+from flowray.sandbox.egress import Gate
 from flowray.sandbox.limits import Limits
+from flowray.sandbox.policy import Policy
 
 log = logging.getLogger(__name__)
 
@@ -30,11 +32,17 @@ _TRIES = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Means:
-    """What a runner runs steps with. `retire` ends a sandbox whose step nobody waits for any more."""
+    """What a runner runs steps with.
+
+    `private` are hosts that the operator lets be on a private network; `retire` ends a sandbox whose step is over, or
+    not waited for any more.
+    """
 
     name: str
     pool: Pool
     objects: Objects
+    gate: Gate
+    private: tuple[str, ...]
     limits: Limits
     caps: Caps
     retire: Retire
@@ -48,8 +56,9 @@ async def run_step(
     job = _job(means, request, start, body)
     try:
         frames = list(run_frames(request, start, body, await fetch(request, start, body, means.objects), job.limits))
-        taken, dialogue = await begin(means.pool, job, frames)
-    except (SpecTooLargeError, InputsTooLargeError, NotFoundError) as cause:
+        policy = Policy(request.egress, means.private) if request.egress else None
+        taken, dialogue = await begin(means.pool, job, frames, (means.gate, policy) if policy else None)
+    except (SpecTooLargeError, InputsTooLargeError, NotFoundError, InvalidRequestError) as cause:
         yield (StepFailed(step=start.step, kind="value", error=str(cause)),)
         return
     except FlowRayError as cause:
@@ -66,6 +75,7 @@ async def run_step(
                 events = []
         ending = await dialogue.ending(lost=taken.lost)
         took_s = time.monotonic() - began
+        events += await store(await dialogue.events(), means.objects, request)
         last = _ended(start, judge(job, ending), took_s=took_s, usage={"cpu_s": ending.cpu_s})
     except FlowRayError as cause:
         last = StepFailed(step=start.step, kind="lost", error=f"A value of the step was not kept: {cause.message}")
@@ -85,14 +95,19 @@ def _job(means: Means, request: RunRequest, start: StartStep, body: StepBody) ->
     )
 
 
-async def begin(pool: Pool, job: Job, frames: Sequence[bytes]) -> tuple[Taken, Dialogue]:
+async def begin(
+    pool: Pool, job: Job, frames: Sequence[bytes], way_out: tuple[Gate, Policy] | None = None
+) -> tuple[Taken, Dialogue]:
     """Hand a job to a spare; one that died while it was parked has run nothing, so the next one may have it."""
     for _ in range(_TRIES):
         taken = await pool.take()
         dialogue = Dialogue(taken.sandbox, job)
+        if way_out is not None:
+            dialogue.grant(*way_out)
         try:
             dialogue.open(frames)
         except ConnectionError:
+            dialogue.leave()
             pool.done(taken)
         else:
             return taken, dialogue

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from importlib import resources
 
 import pytest
@@ -9,13 +9,20 @@ import pytest_asyncio
 from flowray.flow.langflow import read
 from flowray.flow.types import Flow
 from flowray.local import Local
+from tests.kit.llm import Llm, running_llm
 
 Flows = dict[str, Flow]
 
 
+@pytest.fixture(scope="session")
+def llm() -> Iterator[Llm]:
+    with running_llm() as running:
+        yield running
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def local() -> AsyncIterator[Local]:
-    async with Local() as started:
+async def local(llm: Llm) -> AsyncIterator[Local]:
+    async with Local(private=[llm.host]) as started:
         yield started
 
 

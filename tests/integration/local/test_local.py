@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from flowray.engine.events import NodeFinished, NodeStarted, RunId, StepFinished
+from flowray.engine.events import Log, NodeFinished, NodeStarted, RunId, StepFinished, Token
 from flowray.engine.failures import ComponentFailedError, RunFailedError
 from flowray.errors import TweakRefusedError
 from flowray.flow.langflow import read
@@ -15,6 +15,7 @@ from flowray.flow.types import Flow
 from flowray.local import Local
 from flowray.plan.planner import plan
 from tests.integration.local.conftest import Flows
+from tests.kit.llm import Llm
 
 COMPONENT = """
 from lfx.custom import Component
@@ -137,3 +138,20 @@ async def test_many_runs_at_once_do_not_meet(local: Local) -> None:
         return str(finished.outputs["out"].json["text"])
 
     assert set(await asyncio.gather(*(seen() for _ in range(12)))) == {"False"}
+
+
+async def test_a_model_is_reached_through_the_gate_and_the_journal_says_so(
+    local: Local, flows: Flows, llm: Llm
+) -> None:
+    wanted: Any = {"input_value": "Say hello", "variables": llm.variables, "egress": [llm.host]}
+    async with aclosing(local.events(flows["chat"], **wanted)) as told:
+        events = [recorded.event async for recorded in told]
+    assert any(isinstance(event, Token) for event in events)
+    reached = [event.text for event in events if isinstance(event, Log) and event.name == "egress"]
+    assert [text.split(" (")[0] for text in reached] == [f"allowed {llm.host}"]
+
+
+async def test_a_model_that_the_run_may_not_reach_is_refused(local: Local, flows: Flows, llm: Llm) -> None:
+    wanted: Any = {"input_value": "Say hello", "variables": llm.variables, "egress": ["example.org"]}
+    with pytest.raises(ComponentFailedError):
+        await local.run(flows["chat"], **wanted)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from flowray.runner.pool import PoolSize
-from flowray.runner.runner import Runner
+from flowray.runner.runner import Rules, Runner
 from flowray.sandbox.limits import Limits
 from tests.unit.runner.kit import FakeNursery, FakeObjects, Script
 
@@ -20,14 +20,15 @@ async def runner_with() -> AsyncIterator[Started]:
     async with AsyncExitStack() as stack:
 
         async def start(script: Script, *, objects: FakeObjects | None = None, **wanted: Any) -> Runner:
-            size = wanted.pop("size", None) or PoolSize(spares=1, wait_s=5, drain_s=5)
-            limits = Limits(**wanted.pop("limits", {}))
             nursery = wanted.pop("nursery", None) or FakeNursery(script)
+            name = wanted.pop("name", "local")
+            limits = Limits(**wanted.pop("limits", {}))
+            rules = Rules(**{"size": PoolSize(spares=1, wait_s=5, drain_s=5), "limits": limits, **wanted})
 
             async def born() -> FakeNursery:
                 return nursery
 
-            runner = Runner(born, objects=objects or FakeObjects(), size=size, limits=limits, **wanted)
+            runner = Runner(born, objects=objects or FakeObjects(), name=name, rules=rules)
             await runner.start()
             stack.push_async_callback(runner.close)
             return runner
