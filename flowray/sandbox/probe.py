@@ -1,0 +1,113 @@
+"""Whether this machine can build the walls: each wall tried, what is missing named with its remedy."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from flowray.errors import FlowRayError, ImageError, SandboxUnavailableError
+from flowray.sandbox.bubblewrap import find_bubblewrap
+from flowray.sandbox.canaries import CANARIES, fallen
+from flowray.sandbox.image import Image, find_image
+from flowray.sandbox.zygote import Zygote
+
+_MACHINES = ("x86_64", "aarch64")
+_LANDLOCK_CREATE, _LEAST_LANDLOCK = 444, 4
+_NAMESPACES = Path("/proc/sys/user/max_user_namespaces")
+_APPARMOR = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
+_DEBIAN = Path("/proc/sys/kernel/unprivileged_userns_clone")
+_SECCOMP = Path("/proc/sys/kernel/seccomp/actions_avail")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One wall: whether it stands, what was found, and else what to do."""
+
+    wall: str
+    ok: bool
+    found: str = ""
+    remedy: str = ""
+
+
+async def probe(image: Image | None = None) -> list[Finding]:
+    """Look at each wall; then build a jail and let canaries try what they must not be able to do."""
+    findings = [_machine(), _user_namespaces(), _bubblewrap(), _seccomp(), _landlock()]
+    if all(finding.ok for finding in findings):
+        findings.append(await _jail(image))
+    return findings
+
+
+async def require(image: Image | None = None) -> None:
+    """Refuse to go on without walls: one clear line for the first that is missing."""
+    for finding in await probe(image):
+        if not finding.ok:
+            raise SandboxUnavailableError(f"{finding.wall}: {finding.found}. {finding.remedy}")
+
+
+def _machine() -> Finding:
+    found = f"{sys.platform} on {platform.machine()}"
+    fits = sys.platform == "linux" and platform.machine() in _MACHINES
+    return Finding(wall="machine", ok=fits, found=found, remedy="Sandboxes need Linux on x86_64 or aarch64.")
+
+
+def _user_namespaces() -> Finding:
+    remedy = next(_obstacles(), "")
+    return Finding(wall="user namespaces", ok=not remedy, found="off" if remedy else "on", remedy=remedy)
+
+
+def _obstacles() -> Iterator[str]:
+    if _read(_NAMESPACES) == "0":
+        yield "Turn them on: sysctl -w user.max_user_namespaces=10000"
+    if _read(_DEBIAN) == "0":
+        yield "Turn them on: sysctl -w kernel.unprivileged_userns_clone=1"
+    if _read(_APPARMOR) == "1" and os.geteuid() != 0:
+        yield "Allow them: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, or load deploy's AppArmor profile."
+
+
+def _bubblewrap() -> Finding:
+    try:
+        return Finding(wall="bubblewrap", ok=True, found=str(find_bubblewrap()))
+    except SandboxUnavailableError as missing:
+        return Finding(wall="bubblewrap", ok=False, found="missing", remedy=missing.message)
+
+
+def _seccomp() -> Finding:
+    actions = _read(_SECCOMP)
+    found = "filters" if "errno" in actions else "none"
+    return Finding(wall="seccomp", ok=bool(actions), found=found, remedy="The kernel needs CONFIG_SECCOMP_FILTER.")
+
+
+def _landlock() -> Finding:
+    version = ctypes.CDLL(None).syscall(_LANDLOCK_CREATE, None, 0, 1)
+    found = f"version {version}" if version > 0 else "none"
+    remedy = "Linux 6.7 or newer has version 4; the kernel's boot option `lsm=` must name landlock."
+    return Finding(wall="landlock", ok=version >= _LEAST_LANDLOCK, found=found, remedy=remedy)
+
+
+async def _jail(image: Image | None) -> Finding:
+    wall = "jail"
+    try:
+        zygote = await Zygote.start(image or find_image(), warm=(), work="flowray_sandbox.canary")
+    except FlowRayError as cause:
+        remedy = "Build the image first." if isinstance(cause, ImageError) else "See what bubblewrap said."
+        return Finding(wall=wall, ok=False, found=cause.message, remedy=remedy)
+    try:
+        through = await fallen(zygote)
+    except SandboxUnavailableError as cause:
+        return Finding(wall=wall, ok=False, found=cause.message, remedy="Report this: a wall could not be built.")
+    finally:
+        await zygote.stop()
+    found = f"not held back: {', '.join(through)}" if through else f"{len(CANARIES)} attacks held back"
+    return Finding(wall=wall, ok=not through, found=found, remedy="Do not run strangers' code here. Report this.")
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""
