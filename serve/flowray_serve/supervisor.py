@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +27,7 @@ from flowray_serve.settings import Settings
 Progress = Callable[[str], None]
 _ANSWER_LIMIT_S = 30.0
 _WATCH_EVERY_S = 1.0
+_PRINTED_TO = (1, 2)
 
 
 class StartError(FlowRayError):
@@ -67,7 +69,7 @@ def supervise(settings: Settings, home: Home, *, progress: Progress, on_ready: C
 def _clear_away(home: Home, progress: Progress) -> None:
     """End what a killed predecessor left, or what did not end when it was asked to."""
     home.secret()
-    ended = end_leftovers(f"RAY_AUTH_TOKEN_PATH={home.secret_file}")
+    ended = end_leftovers(home.run, token=home.secret_file)
     if ended:
         progress(f"Ended {ended} processes that were left over")
 
@@ -139,6 +141,18 @@ def _ask_to_stop(_number: int, _frame: Any) -> None:
 
 
 def _quietly(stop: Callable[[], None]) -> None:
-    """Stop without Ray's remarks on actors that die while they are being stopped."""
-    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stderr(nowhere):
+    """Stop without Ray's remarks, from threads of its own, on actors that die while they are being stopped."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = {number: os.dup(number) for number in _PRINTED_TO}
+    with Path(os.devnull).open("w") as nowhere:
+        for number in _PRINTED_TO:
+            os.dup2(nowhere.fileno(), number)
+    try:
         stop()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        for number, copy in kept.items():
+            os.dup2(copy, number)
+            os.close(copy)

@@ -46,5 +46,5 @@ def _stopped_within(home: Home, wait_s: float) -> bool:
 def _kill(home: Home, running: Running) -> None:
     """End a supervisor that does not stop; what it started dies with it, or is ended here."""
     os.kill(running.pid, signal.SIGKILL)
-    end_leftovers(f"RAY_AUTH_TOKEN_PATH={home.secret_file}")
+    end_leftovers(home.run, token=home.secret_file)
     say(f"FlowRay (pid {running.pid}) did not stop and was killed. Its logs are in {home.logs}.")

@@ -12,12 +12,12 @@ _PATIENCE_S = 5.0
 _POLL_S = 0.05
 
 
-def end_leftovers(mark: str) -> int:
-    """End this user's processes that have `mark` (`NAME=VALUE`) in their environment; return how many there were.
+def end_leftovers(run: Path, *, token: Path) -> int:
+    """End the processes that were started in the folder `run` with this token; return how many there were.
 
-    Only to be called by the one who holds the home: nobody else then has a right to run with its mark.
+    Only to be called by the one who holds the home: nobody else then has a right to run there.
     """
-    pids = set(_marked(mark)) - {os.getpid()}
+    pids = set(_leftovers(run, f"RAY_AUTH_TOKEN_PATH={token}".encode())) - {os.getpid()}
     for pid in pids:
         _kill(pid)
     deadline = time.monotonic() + _PATIENCE_S
@@ -26,17 +26,20 @@ def end_leftovers(mark: str) -> int:
     return len(pids)
 
 
-def _marked(mark: str) -> Iterator[int]:
-    wanted = mark.encode()
+def _leftovers(run: Path, mark: bytes) -> Iterator[int]:
     for folder in Path("/proc").iterdir():
         if not folder.name.isdigit():
             continue
         try:
-            environment = (folder / "environ").read_bytes()
+            if (folder / "cwd").readlink() == run and _is_ours(folder, mark):
+                yield int(folder.name)
         except OSError:  # it ended, or is another user's
             continue
-        if wanted in environment.split(b"\0"):
-            yield int(folder.name)
+
+
+def _is_ours(process: Path, mark: bytes) -> bool:
+    """Whether it has our mark in its environment; Ray's workers have written their title over theirs."""
+    return (process / "cmdline").read_bytes().startswith(b"ray::") or mark in (process / "environ").read_bytes()
 
 
 def _kill(pid: int) -> None:
