@@ -8,7 +8,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+from flowray.component.known import known_components
 from flowray.component.spec import ComponentSpec
+from flowray.stores.objects import open_objects
 from flowray_registry.catalog import Catalog, Version
 from flowray_registry.entry import Entry, shipped
 from flowray_registry.snapshot import Snapshot
@@ -85,10 +87,10 @@ class Registry:
 
 
 class RegistryActor:
-    """The registry as an actor. `build` makes its registry, in the actor's own process, at each start."""
+    """The registry as an actor, over the object store at `url`."""
 
-    def __init__(self, build: Callable[[], Registry]) -> None:
-        self._build = build
+    def __init__(self, url: str, options: Mapping[str, str]) -> None:
+        self._snapshot = Snapshot(open_objects(url, options=options))
         self._starting = asyncio.Lock()
         self._registry: Registry | None = None
 
@@ -112,14 +114,14 @@ class RegistryActor:
         """Start with the first call: an actor's constructor cannot wait, and a store that is away may come back."""
         async with self._starting:
             if self._registry is None:
-                registry = self._build()
+                registry = Registry(self._snapshot, known_components())
                 await registry.start()
                 self._registry = registry
             return self._registry
 
 
-def start_registry(build: Callable[[], Registry]) -> ActorHandle[Any]:
-    """Return the cluster's registry; starts it when there is none. `build` is called wherever the actor runs."""
+def start_registry(url: str, options: Mapping[str, str] | None = None) -> ActorHandle[Any]:
+    """Return the cluster's registry; starts it when there is none, over the object store at `url`."""
     import ray
 
     handle: Any = (
@@ -134,6 +136,6 @@ def start_registry(build: Callable[[], Registry]) -> ActorHandle[Any]:
             max_task_retries=3,
             max_concurrency=64,
         )
-        .remote(build)
+        .remote(url, dict(options or {}))
     )
     return cast("ActorHandle[Any]", handle)
