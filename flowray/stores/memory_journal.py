@@ -58,10 +58,6 @@ class MemoryJournal:
         wanted = [one for one in found if one is not None and (before is None or one.accepted_at < before)]
         return tuple(sorted(wanted, key=lambda one: one.accepted_at, reverse=True)[:limit])
 
-    async def latest(self, tenant: str, *, limit: int) -> tuple[RunId, ...]:
-        """The tenant's newest runs first."""
-        return tuple(one.run for one in await self.runs(tenant, limit=limit))
-
 
 def journal_conflict(run: RunId) -> ConflictError:
     """The error for an event that does not go on where the journal ends."""

@@ -36,10 +36,6 @@ class RedisRuns:
         summaries = (summary(decode(line) for line in lines if line) for lines in known)
         return tuple(one for one in summaries if one is not None)
 
-    async def latest(self, tenant: str, *, limit: int) -> tuple[RunId, ...]:
-        """The tenant's newest runs first."""
-        return tuple(one.run for one in await self.runs(tenant, limit=limit))
-
     async def rebuild(self) -> int:
         """List the archived runs again, for a Redis that has lost everything; how many there are."""
         count = 0

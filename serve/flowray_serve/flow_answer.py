@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from flowray.flow.check import Finding
-from flowray_serve.ports import FlowRecord
+from flowray.stores.records import FlowRecord
 
 _DEFAULTS: Mapping[str, Any] = {
     "name": "",

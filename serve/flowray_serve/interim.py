@@ -18,7 +18,7 @@ from flowray.errors import NotFoundError
 from flowray.flow.types import Json
 from flowray.stores.objects import ObjectStore
 from flowray.stores.paths import path, spelled
-from flowray_serve.ports import FlowRecord
+from flowray.stores.records import FlowRecord
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from flowray.flow.langflow import read
 from flowray.flow.tweaks import tweak
 from flowray.flow.types import Field, Flow
 from flowray.plan.types import Plan
-from flowray_serve.ports import FlowRecord, FlowStore, Registry
+from flowray.stores.records import FlowRecord
+from flowray_serve.ports import FlowStore, Registry
 
 Specs = Mapping[str, ComponentSpec]
 Planner = Callable[[Flow, Specs], Plan]

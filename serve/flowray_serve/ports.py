@@ -3,31 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from flowray.component.spec import ComponentSpec
 from flowray.engine.summary import RunSummary
 from flowray.engine.values import Ref
-from flowray.flow.types import Json
-
-
-@dataclass(frozen=True, kw_only=True)
-class FlowRecord:
-    """A flow as it is kept: `version` is its content digest, `revision` changes with every write.
-
-    `document` has Langflow's fields; in lists and look-ups it comes without the canvas (`data`).
-    """
-
-    id: str
-    version: str
-    revision: str
-    document: Mapping[str, Json]
-
-    @property
-    def endpoint_name(self) -> str | None:
-        """The name the flow may be run by."""
-        return self.document.get("endpoint_name")
+from flowray.stores.records import FlowRecord
 
 
 class FlowStore(Protocol):

@@ -16,9 +16,10 @@ from flowray.flow.check import Finding
 from flowray.flow.digest import digest
 from flowray.flow.langflow import read
 from flowray.flow.types import Flow, Json, Node
+from flowray.stores.records import FlowRecord
 from flowray_serve.bodies.flow import FlowBody, FlowChange
 from flowray_serve.library import Checker, Planner, unknown_flow
-from flowray_serve.ports import FlowRecord, FlowStore, Registry
+from flowray_serve.ports import FlowStore, Registry
 
 _log = logging.getLogger(__name__)
 

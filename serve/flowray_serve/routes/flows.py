@@ -14,11 +14,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from flowray.errors import InvalidRequestError
+from flowray.stores.records import FlowRecord
 from flowray_serve.bodies.flow import FlowBody, FlowChange
 from flowray_serve.bodies.reading import fit, parse_object, read_body
 from flowray_serve.flow_answer import flow_header, flow_read, page, tenant_uuid
 from flowray_serve.library import unknown_flow
-from flowray_serve.ports import FlowRecord
 from flowray_serve.publishing import Published
 from flowray_serve.replies import reply
 from flowray_serve.routes.openapi import takes

@@ -21,9 +21,9 @@ from flowray.errors import InvalidRequestError
 from flowray.flow.types import Flow
 from flowray.plan.planner import plan
 from flowray.stores.memory_journal import MemoryJournal
+from flowray.stores.records import FlowRecord
 from flowray_serve.auth import Authenticator
 from flowray_serve.library import Library
-from flowray_serve.ports import FlowRecord
 from flowray_serve.publishing import Publisher
 from flowray_serve.routes.application import build_app
 from flowray_serve.run_service import RunService, TenantDefaults

@@ -1,0 +1,116 @@
+"""Flows and their files: the object store is the record, what else is known of them can be read from it again."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict, replace
+from datetime import datetime
+
+from flowray.engine.codec import dumps, loads
+from flowray.engine.values import Ref
+from flowray.errors import NotFoundError
+from flowray.stores.files import Files
+from flowray.stores.generations import Generations
+from flowray.stores.names import Names
+from flowray.stores.objects import ObjectStore
+from flowray.stores.paths import is_segment, path
+from flowray.stores.records import FlowRecord
+from flowray.stores.shelves import Shelves, head_key, read_head
+
+
+class Documents:
+    """The flows of all tenants, every version of each, and their files.
+
+    No two flows of a tenant have the same name or the same endpoint name.
+    """
+
+    def __init__(self, objects: ObjectStore, generations: Generations) -> None:
+        self._objects = objects
+        self._generations = generations
+        self._shelves = Shelves(objects, generations)
+        self._names = Names(objects, self._head)
+        self._files = Files(objects)
+
+    async def find(self, tenant: str, name: str) -> FlowRecord | None:
+        """The flow with this id or endpoint name, without its canvas."""
+        shelf = await self._shelves.of(tenant)
+        return shelf.flows.get(name) or shelf.by_endpoint.get(name)
+
+    async def list(self, tenant: str) -> tuple[FlowRecord, ...]:
+        """All flows by name, without their canvases."""
+        shelf = await self._shelves.of(tenant)
+        return tuple(sorted(shelf.flows.values(), key=lambda flow: str(flow.name).casefold()))
+
+    async def read(self, tenant: str, flow_id: str, *, version: str | None = None) -> FlowRecord | None:
+        """The flow with its canvas, in an older version when one is named."""
+        shelf = await self._shelves.of(tenant)
+        head = shelf.flows.get(flow_id)
+        if head is None or not is_segment(version or head.version):
+            return None
+        if version is not None and version != head.version:
+            head = replace(head, version=version, revision=version)
+        try:
+            document = loads(await self._objects.get(_version_key(tenant, flow_id, head.version)))
+        except NotFoundError:
+            return None
+        return replace(head, document=document)
+
+    async def versions(self, tenant: str, flow_id: str) -> tuple[tuple[str, datetime], ...]:
+        """The versions there are, with when each was written last, the newest first."""
+        if not is_segment(flow_id):
+            return ()
+        folder = path(tenant, "versions", flow_id)
+        found = [(one.modified, one.key) async for one in self._objects.list(folder)]
+        return tuple((key.rpartition("/")[2].removesuffix(".json"), at) for at, key in sorted(found, reverse=True))
+
+    async def save(self, tenant: str, record: FlowRecord) -> None:
+        """Keep this as the flow's newest version; `ConflictError` when another flow has its name."""
+        async with self._change(tenant):
+            old = await self._head(tenant, record.id)
+            await self._names.claim(tenant, record)
+            await self._objects.put(_version_key(tenant, record.id, record.version), dumps(record.document))
+            await self._objects.put(head_key(tenant, record.id), dumps(asdict(record.without_canvas())))
+            if old is not None:
+                await self._names.release(tenant, old, kept=record)
+
+    async def delete(self, tenant: str, flow_id: str) -> None:
+        """Forget a flow with its versions and files."""
+        if not is_segment(flow_id):
+            return
+        async with self._change(tenant):
+            old = await self._head(tenant, flow_id)
+            await self._objects.delete(head_key(tenant, flow_id))
+            if old is not None:
+                await self._names.release(tenant, old)
+            async for one in self._objects.list(path(tenant, "versions", flow_id)):
+                await self._objects.delete(one.key)
+            await self._files.forget(tenant, flow_id)
+
+    async def rebuild(self, tenant: str) -> None:
+        """Have every replica read the tenant's flows anew, after the record was changed behind its back."""
+        await self._generations.renew(tenant)
+
+    async def save_file(self, tenant: str, file_path: str, content: bytes) -> None:
+        """Keep a file of a flow under `flow id/name`."""
+        await self._files.save(tenant, file_path, content)
+
+    async def find_file(self, tenant: str, file_path: str) -> Ref | None:
+        """Where a file's bytes are."""
+        return await self._files.find(tenant, file_path)
+
+    async def _head(self, tenant: str, flow_id: str) -> FlowRecord | None:
+        return await read_head(self._objects, head_key(tenant, flow_id))
+
+    @asynccontextmanager
+    async def _change(self, tenant: str) -> AsyncIterator[None]:
+        # Renewed before as well: who dies in between leaves a generation that was read from at most one moment on.
+        await self._generations.renew(tenant)
+        try:
+            yield
+        finally:
+            await self._generations.renew(tenant)
+
+
+def _version_key(tenant: str, flow_id: str, version: str) -> str:
+    return path(tenant, "versions", flow_id, f"{version}.json")

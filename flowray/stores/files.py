@@ -1,0 +1,51 @@
+"""Uploaded files, below the flow they belong to."""
+
+from __future__ import annotations
+
+import hashlib
+
+from flowray.engine.values import Ref
+from flowray.errors import InvalidRequestError
+from flowray.stores.objects import Listed, ObjectStore
+from flowray.stores.paths import is_segment, path, spelled
+
+
+class Files:
+    """A file's path is `flow id/name`; its key ends in its hash, so that a look-up need not read it."""
+
+    def __init__(self, objects: ObjectStore) -> None:
+        self._objects = objects
+
+    async def save(self, tenant: str, file_path: str, content: bytes) -> Ref:
+        """Keep a file; one with the same path is replaced."""
+        folder = _folder(tenant, file_path)
+        if folder is None:
+            raise InvalidRequestError(f"`{file_path[:80]}` is no path of a flow's file: it has to be `flow id/name`.")
+        former = [one.key async for one in self._objects.list(folder)]
+        ref = await self._objects.put(f"{folder}/{hashlib.sha256(content).hexdigest()}", content)
+        for key in former:
+            if key != ref.key:
+                await self._objects.delete(key)
+        return ref
+
+    async def find(self, tenant: str, file_path: str) -> Ref | None:
+        """Where a file's bytes are."""
+        folder = _folder(tenant, file_path)
+        if folder is None:
+            return None
+        found = [one async for one in self._objects.list(folder)]
+        return _ref(max(found, key=lambda one: one.modified)) if found else None
+
+    async def forget(self, tenant: str, flow_id: str) -> None:
+        """Remove all files of a flow."""
+        async for one in self._objects.list(path(tenant, "files", flow_id)):
+            await self._objects.delete(one.key)
+
+
+def _folder(tenant: str, file_path: str) -> str | None:
+    flow_id, _, name = file_path.partition("/")
+    return path(tenant, "files", flow_id, spelled(name)) if is_segment(flow_id) and name else None
+
+
+def _ref(listed: Listed) -> Ref:
+    return Ref(key=listed.key, size=listed.size, sha256=listed.key.rpartition("/")[2])

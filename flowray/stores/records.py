@@ -1,0 +1,36 @@
+"""A flow as it is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from flowray.flow.types import Json
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowRecord:
+    """A flow as it is kept: `version` is its content digest, `revision` changes with every write.
+
+    `document` has Langflow's fields; in lists and look-ups it comes without the canvas (`data`).
+    """
+
+    id: str
+    version: str
+    revision: str
+    document: Mapping[str, Json]
+
+    @property
+    def name(self) -> str | None:
+        """What the user calls it."""
+        return self.document.get("name")
+
+    @property
+    def endpoint_name(self) -> str | None:
+        """The name the flow may be run by."""
+        return self.document.get("endpoint_name")
+
+    def without_canvas(self) -> FlowRecord:
+        """The same flow as lists show it."""
+        shown = {name: value for name, value in self.document.items() if name != "data"}
+        return FlowRecord(id=self.id, version=self.version, revision=self.revision, document=shown)
