@@ -42,7 +42,7 @@ LACKING = {
     "Document Q&A": ({"KnowledgeRetrieve-docqa"}, "knowledge base"),
     "Hybrid Search RAG": ({"AstraDB-hsri", "AstraDB-AkDya"}, "astrapy"),
     "Knowledge Retrieval": ({"Knowledge-Y8gm2"}, "knowledge base"),
-    "Meeting Summary": ({"AAITranscriber-ms", "MemoryBase-meeting"}, ""),
+    "Meeting Summary": ({"AAITranscriber-ms"}, "assemblyai"),
     "Vector Store RAG": ({"Knowledge-vLJOb"}, "knowledge base"),
 }
 
