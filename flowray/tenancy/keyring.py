@@ -63,12 +63,10 @@ class Keyring:
         self._records = records
         self._clock = clock
 
-    async def issue(self, tenant: str, *, name: str = "", roles: Collection[Role] = ("admin",)) -> str:
+    async def issue(self, tenant: str, *, name: str = "", roles: Collection[Role] = _ALL) -> str:
         """A new key of this tenant. It is said once, here."""
-        if unknown := set(roles) - set(get_args(Role)) or not roles:
-            raise InvalidRequestError(
-                f"`roles`: {unknown or 'none'} is no role; there are {', '.join(get_args(Role))}."
-            )
+        if not roles or set(roles) - set(get_args(Role)):
+            raise InvalidRequestError(f"`roles`: {sorted(roles)} is no role; there are {', '.join(get_args(Role))}.")
         key = mint()
         key_digest = digest_of(key)
         record = {

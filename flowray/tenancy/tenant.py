@@ -15,6 +15,6 @@ def tenant_id(text: str) -> str:
     """`text` if it can be a tenant's id: it has to be one word in paths, Redis keys, metrics and host names."""
     if _ID.fullmatch(text) is None:
         raise InvalidRequestError(
-            f"`{text[:80]}` cannot be a tenant: a tenant has small letters, digits and, within, `-`; at most 63 of them."
+            f"`{text[:80]}` cannot be a tenant: its id has small letters, digits and, within, `-`; at most 63."
         )
     return text
