@@ -14,6 +14,7 @@ from ray.serve import Application
 from starlette.types import ASGIApp
 
 from flowray.component.check import check
+from flowray.component.known import known_components
 from flowray.component.spec import ComponentSpec
 from flowray.engine.loop import Engine
 from flowray.errors import SettingsError
@@ -31,10 +32,13 @@ from flowray.stores.places import Place, RedisPlaces
 from flowray.stores.redis import connect
 from flowray.stores.redis_journal import RedisJournal
 from flowray.stores.redis_runs import RedisRuns
+from flowray_registry.actor import start_registry
+from flowray_registry.reader import Reader, RegistryOnRay
+from flowray_registry.snapshot import Snapshot
 from flowray_serve.auth import Authenticator
 from flowray_serve.deployments.deploy import GatewayShape, RunnerShape, deploy, gateway, runner_pool
 from flowray_serve.home import Home
-from flowray_serve.interim import Components, Flows, Keys
+from flowray_serve.interim import Flows, Keys
 from flowray_serve.lanes.station import Station
 from flowray_serve.lanes.steps import LaneSteps
 from flowray_serve.library import Library
@@ -91,6 +95,7 @@ def first_key(plant: Plant, home: Home) -> str:
 def deploy_plant(plant: Plant) -> None:
     """Deploy the service on the Ray this process is connected to, and wait until all of it runs."""
     settings = plant.settings
+    start_registry(plant.objects_url, settings.objects.options)
     runners = {name: _pool(plant, name, pool) for name, pool in settings.pools.items()}
     shape = GatewayShape(
         replicas=settings.gateway.replicas,
@@ -138,7 +143,9 @@ async def build_front(plant: Plant, name: str, runners: Mapping[str, Any]) -> Fr
     journal = RedisJournal(redis, archive)
     steps = LaneSteps(RedisPlaces(redis), secret=plant.secret)
     await steps.start()
-    flows, registry = Flows(objects), Components(next(iter(runners.values())))
+    flows = Flows(objects)
+    extract = next(iter(runners.values())).extract.remote
+    registry = Reader(RegistryOnRay(), Snapshot(objects), known=known_components(), extract=extract)
     library = Library(store=flows, registry=registry, planner=_planned, checker=check)
     engine = Engine(journal, steps, name=name, durability=plant.settings.durability)
     services = Services(
