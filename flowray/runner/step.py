@@ -12,6 +12,7 @@ from flowray.engine.events import StepEvent, StepFailed, StepFinished, StepStart
 from flowray.engine.ports import Objects, RunRequest
 from flowray.errors import FlowRayError, InvalidRequestError, NotFoundError, RunnerUnavailableError
 from flowray.flow.types import Json
+from flowray.runner.blame import Busy
 from flowray.runner.body import StepBody
 from flowray.runner.dialogue import Dialogue
 from flowray.runner.frames import Caps
@@ -67,16 +68,22 @@ async def run_step(
     began = time.monotonic()
     started = StepStarted(step=start.step, attempt=start.attempt, runner=means.name, queued_s=began - asked)
     events: list[StepEvent] = [started]
+    busy = Busy()
     try:
         while not dialogue.over:
             events += await store(await dialogue.events(), means.objects, request)
             if not dialogue.over:
+                busy.watch(events)
                 yield events
                 events = []
         ending = await dialogue.ending(lost=taken.lost)
         took_s = time.monotonic() - began
         events += await store(await dialogue.events(), means.objects, request)
-        last = _ended(start, judge(job, ending), took_s=took_s, usage={"cpu_s": ending.cpu_s})
+        busy.watch(events)
+        verdict = judge(job, ending)
+        if isinstance(verdict, Failure):
+            verdict = busy.blame(verdict)
+        last = _ended(start, verdict, took_s=took_s, usage={"cpu_s": ending.cpu_s})
     except FlowRayError as cause:
         last = StepFailed(step=start.step, kind="lost", error=f"A value of the step was not kept: {cause.message}")
     finally:

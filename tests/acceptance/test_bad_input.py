@@ -135,7 +135,7 @@ def keys(place: Any) -> list[Any]:
 
 
 BROKEN = {
-    "does not parse": ("def broken(:\n", "component_failed", "syntax"),
+    "does not parse": ("def broken(:\n", "flow_invalid", "parse"),
     "imports what is not there": (source(head="import not_there_at_all"), "component_failed", "not_there_at_all"),
     "raises at import": (source(head="BOOM = 1 / 0"), "component_failed", "zero"),
     "raises when run": (source(body="raise RuntimeError('out of tea')"), "component_failed", "out of tea"),
