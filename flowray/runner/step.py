@@ -55,16 +55,11 @@ async def run_step(
     """Yield the step's events in batches. Closing the generator cancels the step."""
     asked = time.monotonic()
     job = _job(means, request, start, body)
-    try:
-        frames = list(run_frames(request, start, body, await fetch(request, start, body, means.objects), job.limits))
-        policy = Policy(request.egress, means.private) if request.egress else None
-        taken, dialogue = await begin(means.pool, job, frames, (means.gate, policy) if policy else None)
-    except (SpecTooLargeError, InputsTooLargeError, NotFoundError, InvalidRequestError) as cause:
-        yield (StepFailed(step=start.step, kind="value", error=str(cause)),)
+    handed = await _hand_over(means, job, request, start, body)
+    if isinstance(handed, StepFailed):
+        yield (handed,)
         return
-    except FlowRayError as cause:
-        yield (StepFailed(step=start.step, kind="unavailable", error=cause.message, retryable=True),)
-        return
+    taken, dialogue = handed
     began = time.monotonic()
     started = StepStarted(step=start.step, attempt=start.attempt, runner=means.name, queued_s=began - asked)
     events: list[StepEvent] = [started]
@@ -100,6 +95,19 @@ def _job(means: Means, request: RunRequest, start: StartStep, body: StepBody) ->
         mask=Mask(request.variables.values()),
         caps=means.caps,
     )
+
+
+async def _hand_over(
+    means: Means, job: Job, request: RunRequest, start: StartStep, body: StepBody
+) -> tuple[Taken, Dialogue] | StepFailed:
+    try:
+        frames = list(run_frames(request, start, body, await fetch(request, start, body, means.objects), job.limits))
+        policy = Policy(request.egress, means.private) if request.egress else None
+        return await begin(means.pool, job, frames, (means.gate, policy) if policy else None)
+    except (SpecTooLargeError, InputsTooLargeError, NotFoundError, InvalidRequestError) as cause:
+        return StepFailed(step=start.step, kind="value", error=str(cause))
+    except FlowRayError as cause:
+        return StepFailed(step=start.step, kind="unavailable", error=cause.message, retryable=True)
 
 
 async def begin(

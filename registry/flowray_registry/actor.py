@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from flowray.component.known import known_components
 from flowray.component.spec import ComponentSpec
 from flowray.stores.objects import open_objects
+from flowray_registry import NAME, NAMESPACE
 from flowray_registry.catalog import Catalog, Version
 from flowray_registry.entry import Entry, shipped
 from flowray_registry.snapshot import Snapshot
@@ -18,8 +19,6 @@ from flowray_registry.snapshot import Snapshot
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
 
-NAME = "flowray-registry"
-NAMESPACE = "flowray"
 _KEPT = 1_000
 
 

@@ -12,7 +12,7 @@ from flowray.component.spec import ComponentSpec
 from flowray.engine.failures import ComponentFailedError
 from flowray.errors import FlowRayError
 from flowray.flow.types import Json
-from flowray_registry.actor import NAME, NAMESPACE
+from flowray_registry import NAME, NAMESPACE
 from flowray_registry.catalog import Version
 from flowray_registry.entry import Entry, broken, digest_of, extracted
 from flowray_registry.snapshot import Snapshot
