@@ -13,7 +13,8 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from flowray.errors import FlowRayError
-from flowray.sandbox.image import find_image
+from flowray.sandbox.image import Image, find_image
+from flowray.sandbox.probe import probe
 from flowray.sandbox.zygote import Zygote
 from flowray.stores.objects import open_objects
 from flowray_serve.home import Home
@@ -53,6 +54,8 @@ async def checkup(settings: Settings, home: Home) -> AsyncIterator[Finding]:
             yield Finding(name=name, ok=False, fact=wrong.fact, remedy=wrong.remedy)
         except FlowRayError as error:
             yield Finding(name=name, ok=False, fact=error.message)
+    for wall in await probe(_first_image(settings)):
+        yield Finding(name=wall.wall, ok=wall.ok, fact=wall.found, remedy="" if wall.ok else wall.remedy)
 
 
 async def _python(_: Settings, __: Home) -> str:
@@ -132,6 +135,13 @@ async def _ray(_: Settings, __: Home) -> str:
 async def _image(settings: Settings, _: Home) -> str:
     images = [(name, find_image(pool.image, settings.images)) for name, pool in settings.pools.items()]
     return ", ".join(f"pool {name}: {image.name} {image.digest[:12]}" for name, image in images)
+
+
+def _first_image(settings: Settings) -> Image | None:
+    try:
+        return find_image(next(iter(settings.pools.values())).image, settings.images)
+    except FlowRayError:  # said by the check of images
+        return None
 
 
 async def _zygote(settings: Settings, home: Home) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import http.client
 import os
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from flowray.errors import FlowRayError
+from flowray.sandbox.image import find_image
+from flowray.sandbox.probe import require
 from flowray_serve.cluster.environment import ray_environment
 from flowray_serve.cluster.haproxy import write_launcher
 from flowray_serve.cluster.head import HeadOptions, RayError, dead_daemons, enter, start_head, stop_head
@@ -47,6 +50,8 @@ def supervise(settings: Settings, home: Home, *, progress: Progress, on_ready: C
         url = f"http://{settings.host}:{settings.port}"
         home.note_running(Running(url=url, pid=os.getpid()))
         check_free(settings.host, settings.port)
+        for image in {find_image(pool.image, settings.images) for pool in settings.pools.values()}:
+            asyncio.run(require(image))
         _clear_away(home, progress)
         stack.callback(_clear_away, home, progress)
         launcher = home.run / "haproxy"

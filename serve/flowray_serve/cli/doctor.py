@@ -41,6 +41,6 @@ async def _look(settings: Settings, *, as_json: bool) -> list[Finding]:
 
 
 def _tell(finding: Finding) -> None:
-    say(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.name:9} {finding.fact}")
+    say(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.name:15} {finding.fact}")
     if finding.remedy:
-        say(f"{'':16}{finding.remedy}")
+        say(f"{'':22}{finding.remedy}")

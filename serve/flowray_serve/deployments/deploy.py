@@ -10,11 +10,19 @@ from typing import Any
 from ray import serve
 from ray.serve import Application
 
+from flowray.errors import FlowRayError
 from flowray_serve.deployments.gateway import Front, GatewayReplica
 from flowray_serve.deployments.runner import Post, RunnerReplica
 
 APPLICATION = "flowray"
 _MIB = 1024 * 1024
+
+
+class DeployError(FlowRayError):
+    """A deployment did not come up."""
+
+    code = "deploy_failed"
+    status = 503
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,4 +93,20 @@ def deploy(application: Application, *, host: str, port: int) -> None:
     """Start Serve with HTTP at host and port, deploy, and wait until everything runs."""
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     serve.start(proxy_location="HeadOnly", http_options={"host": host, "port": port})
-    serve.run(application, name=APPLICATION, route_prefix="/")
+    try:
+        serve.run(application, name=APPLICATION, route_prefix="/")
+    except RuntimeError as cause:
+        raise DeployError(f"The service could not be deployed. {_why()}") from cause
+
+
+def _why() -> str:
+    """Return what the deployments say of themselves that are not well."""
+    application = serve.status().applications.get(APPLICATION)
+    if application is None:
+        return ""
+    told = [
+        f"{name}: {deployment.message}"
+        for name, deployment in application.deployments.items()
+        if deployment.status != "HEALTHY" and deployment.message
+    ]
+    return "\n".join(told) or application.message

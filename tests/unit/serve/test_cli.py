@@ -1,0 +1,73 @@
+"""The command line: what it refuses, and with which exit code."""
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+
+from flowray_serve.cli.main import main
+from flowray_serve.home import Home, Running
+
+VERBS = ("up", "down", "run", "check", "plan", "publish", "runs", "watch", "doctor", "image", "demo")
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    import os
+
+    for name in [name for name in os.environ if name.startswith("FLOWRAY_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("FLOWRAY_HOME", str(tmp_path / "home"))
+    return Home(tmp_path / "home")
+
+
+def exit_code(monkeypatch: pytest.MonkeyPatch, *words: str) -> int | str | None:
+    monkeypatch.setattr("sys.argv", ["flowray", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return ended.value.code
+
+
+def test_help_names_every_verb(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code(monkeypatch, "--help") == 0
+
+    said = capsys.readouterr().out
+    assert [verb for verb in VERBS if verb not in said] == []
+
+
+@pytest.mark.parametrize("words", [("fly",), ("run",), ("plan", "--fusion", "cold"), ("runs", "--limit", "many")])
+def test_wrong_usage_is_2(monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]) -> None:
+    assert exit_code(monkeypatch, *words) == 2
+
+
+def test_an_unknown_setting_is_wrong_usage(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("FLOWRAY_PROT", "1")
+
+    assert exit_code(monkeypatch, "up") == 2
+    assert "FLOWRAY_PORT" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [("up",), ("up", "--detach")])
+def test_a_home_in_use_is_wrong_usage(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], home: Home, words: tuple[str, ...]
+) -> None:
+    with home.held():
+        home.note_running(Running(url="http://here", pid=1))
+
+        assert exit_code(monkeypatch, *words) == 2
+
+    assert "http://here" in capsys.readouterr().err
+
+
+def test_a_service_that_is_not_there_is_3(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+
+    assert exit_code(monkeypatch, "runs", "--url", url, "--key", "k", "--json") == 3
+    assert json.loads(capsys.readouterr().err)["fault"] == "service"
+
+
+def test_there_may_be_nothing_to_stop(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code(monkeypatch, "down", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {"stopped": False}

@@ -1,0 +1,113 @@
+"""Ray for one home: closed to the outside, and able to live beside another."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from flowray_serve.cluster.environment import Ports, ray_environment
+from flowray_serve.cluster.haproxy import kept_to_loopback, write_launcher
+from flowray_serve.cluster.leftovers import end_leftovers
+from flowray_serve.cluster.ports import PortTakenError, check_free, free_ports
+
+PORTS = Ports(proxy_statistics=1, proxy_metrics=2, dashboard_metrics=3, autoscaler_metrics=4, replicas=20_000)
+SLEEP = [sys.executable, "-c", "import signal; print(flush=True); signal.pause()"]
+
+
+def test_what_serve_opens_on_every_interface_is_kept_to_loopback() -> None:
+    configuration = (
+        "frontend prometheus\n    bind :9101\nlisten stats\n  bind *:8404\nfrontend http\n    bind 1.2.3.4:80\n"
+    )
+
+    kept = kept_to_loopback(configuration)
+
+    assert kept.count("bind 127.0.0.1:") == 2
+    assert "bind 1.2.3.4:80" in kept
+
+
+def test_the_launcher_is_its_owners_only_and_needs_nothing_of_the_callers_environment(tmp_path: Path) -> None:
+    launcher = tmp_path / "haproxy"
+    write_launcher(launcher)
+
+    assert launcher.stat().st_mode & 0o777 == 0o700
+    assert launcher.read_text().splitlines()[0] == f"#!{sys.executable} -I"
+
+
+def test_two_homes_share_no_path(tmp_path: Path) -> None:
+    first, second = (
+        ray_environment(token=run / "t", run=run, launcher=run / "h", ports=PORTS)
+        for run in (tmp_path / "a", tmp_path / "b")
+    )
+
+    paths = [name for name, value in first.items() if value.startswith("/")]
+
+    assert paths
+    assert all(first[name] != second[name] for name in paths)
+
+
+def test_ray_asks_for_its_token_and_stays_on_loopback(tmp_path: Path) -> None:
+    environment = ray_environment(token=tmp_path / "t", run=tmp_path, launcher=tmp_path / "h", ports=PORTS)
+
+    assert environment["RAY_AUTH_MODE"] == "token"
+    assert environment["RAY_AUTH_TOKEN_PATH"] == str(tmp_path / "t")
+    assert environment["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] == "0"
+
+
+def test_ports_are_free_and_differ() -> None:
+    ports = free_ports()
+
+    single = {ports.proxy_statistics, ports.proxy_metrics, ports.dashboard_metrics, ports.autoscaler_metrics}
+    assert len(single) == 4
+    for port in (*single, ports.replicas):
+        check_free("127.0.0.1", port)
+
+
+def test_a_port_in_use_is_named_with_the_remedy() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(PortTakenError, match="FLOWRAY_PORT"):
+        check_free("127.0.0.1", taken.getsockname()[1])
+
+
+def test_a_process_on_a_leash_ends_with_its_parent() -> None:
+    parent = (
+        "import subprocess, sys; from flowray_serve.cluster.leash import on_leash\n"
+        f"child = subprocess.Popen({SLEEP!r}, stdout=subprocess.PIPE, preexec_fn=on_leash)\n"
+        "child.stdout.readline(); print(child.pid, flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen([sys.executable, "-c", parent], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        child = os.pidfd_open(int(process.stdout.readline()))
+        process.kill()
+
+    assert _ended(child)
+
+
+def test_leftovers_are_those_that_run_in_our_folder_with_our_token(tmp_path: Path) -> None:
+    run, token = tmp_path / "run", tmp_path / "secret"
+    run.mkdir()
+    marked = os.environ | {"RAY_AUTH_TOKEN_PATH": str(token)}
+    ours = subprocess.Popen(SLEEP, cwd=run, env=marked, stdout=subprocess.DEVNULL)
+    strangers = [
+        subprocess.Popen(SLEEP, cwd=run, stdout=subprocess.DEVNULL),
+        subprocess.Popen(SLEEP, cwd=tmp_path, env=marked, stdout=subprocess.DEVNULL),
+    ]
+    try:
+        assert end_leftovers(run, token=token) == 1
+
+        assert ours.wait(5) == -signal.SIGKILL
+        assert [stranger.poll() for stranger in strangers] == [None, None]
+    finally:
+        for process in (ours, *strangers):
+            process.kill()
+            process.wait()
+
+
+def _ended(pidfd: int) -> bool:
+    import select
+
+    readable, _, _ = select.select([pidfd], [], [], 5)
+    os.close(pidfd)
+    return bool(readable)

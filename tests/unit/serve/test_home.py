@@ -1,0 +1,86 @@
+"""A home belongs to its user and to one FlowRay at a time."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from flowray.errors import ConflictError
+from flowray_serve.home import Home, HomeError, Running
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from flowray_serve.home import Home, Running
+
+home = Home(Path(sys.argv[1]))
+with home.held():
+    home.note_running(Running(url="http://x", pid=os.getpid()))
+    os.kill(os.getpid(), 9)
+"""
+
+
+def test_nobody_runs_in_a_new_home(tmp_path: Path) -> None:
+    assert Home(tmp_path / "home").running() is None
+
+
+def test_who_holds_the_home_runs_there(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    with home.held():
+        home.note_running(Running(url="http://x", pid=os.getpid(), ready=True))
+
+        assert home.running() == Running(url="http://x", pid=os.getpid(), ready=True)
+
+    assert home.running() is None
+
+
+def test_a_second_one_is_told_who_runs_there(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    with home.held():
+        home.note_running(Running(url="http://x", pid=4711))
+
+        with pytest.raises(ConflictError, match=r"http://x \(pid 4711\)"), home.held():
+            pass
+
+
+def test_one_that_was_killed_does_not_run(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "home")], check=False)
+
+    home = Home(tmp_path / "home")
+
+    assert home.running() is None
+    with home.held():
+        pass
+
+
+def test_what_is_secret_is_readable_by_its_owner_only(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    home.keep_key("k")
+    secret = home.secret()
+
+    assert home.secret() == secret
+    modes = {path.name: path.stat().st_mode & 0o777 for path in home.path.iterdir()}
+    assert modes == {"default.key": 0o600, "secret": 0o600}
+    assert home.path.stat().st_mode & 0o077 == 0
+
+
+def test_the_run_folder_leaves_room_for_socket_names(tmp_path: Path) -> None:
+    long_home = Home(tmp_path / ("x" * 90))
+    short_home = Home(Path("/home/somebody/.flowray"))
+
+    assert len(str(long_home.run)) < 35
+    assert long_home.run != Home(tmp_path / ("y" * 90)).run
+    assert short_home.run == short_home.path / "run"
+
+
+def test_a_link_in_place_of_the_run_folder_is_refused(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    home.path.mkdir()
+    home.run.symlink_to(tmp_path)
+    try:
+        with pytest.raises(HomeError):
+            home.prepare()
+    finally:
+        home.run.unlink()

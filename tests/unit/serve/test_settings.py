@@ -1,0 +1,88 @@
+"""Settings come from FLOWRAY_* variables, once; what is unknown or out of bounds stops the start."""
+
+import pytest
+
+from flowray.errors import SettingsError
+from flowray_serve.settings import Settings, read_settings
+
+
+@pytest.fixture(autouse=True)
+def no_settings_of_this_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    for name in [name for name in os.environ if name.startswith("FLOWRAY_")]:
+        monkeypatch.delenv(name)
+
+
+def settings(monkeypatch: pytest.MonkeyPatch, **variables: str) -> Settings:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    return read_settings()
+
+
+def test_without_variables_one_pool_listens_on_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = settings(monkeypatch)
+
+    assert (found.host, found.port) == ("127.0.0.1", 8000)
+    assert list(found.pools) == ["default"]
+    assert found.pools["default"].egress == ()
+
+
+def test_a_nested_setting_has_its_path_in_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert settings(monkeypatch, FLOWRAY_LIMITS__WALL_S="20").limits.wall_s == 20
+
+
+def test_pools_are_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = settings(monkeypatch, FLOWRAY_POOLS='{"gpu": {"gpu": 1, "labels": {"zone": "a"}, "egress": ["x.org"]}}')
+
+    assert found.pools["gpu"].labels == {"zone": "a"}
+    assert found.pools["gpu"].egress == ("x.org",)
+
+
+def test_secrets_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = settings(monkeypatch, FLOWRAY_VARIABLES='{"OPENAI_API_KEY": "sk-1"}', FLOWRAY_REDIS__URL="redis://:pw@x")
+
+    assert "sk-1" not in repr(found)
+    assert "pw" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("FLOWRAY_PROT", "FLOWRAY_PORT"),
+        ("FLOWRAY_REDIS_URL", "FLOWRAY_REDIS__URL"),
+        ("FLOWRAY_LIMITS__WALLS", "FLOWRAY_LIMITS__WALL_S"),
+    ],
+)
+def test_an_unknown_variable_stops_the_start_and_names_the_nearest(
+    monkeypatch: pytest.MonkeyPatch, name: str, nearest: str
+) -> None:
+    with pytest.raises(SettingsError, match=f"`{name}`.*`{nearest}`"):
+        settings(monkeypatch, **{name: "1"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("FLOWRAY_PORT", "0"),
+        ("FLOWRAY_LIMITS__WALL_S", "-1"),
+        ("FLOWRAY_DURABILITY", "eventual"),
+        ("FLOWRAY_GATEWAY__REPLICAS", "many"),
+        ("FLOWRAY_POOLS", "{not json"),
+    ],
+)
+def test_a_value_out_of_bounds_stops_the_start(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    with pytest.raises(SettingsError):
+        settings(monkeypatch, **{name: value})
+
+
+def test_a_misspelt_pool_setting_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsError, match="FLOWRAY_POOLS__DEFAULT__SPARSE"):
+        settings(monkeypatch, FLOWRAY_POOLS='{"default": {"sparse": 2}}')
+
+
+def test_settings_do_not_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = settings(monkeypatch)
+
+    with pytest.raises(ValueError, match="frozen"):
+        found.port = 1  # type: ignore[misc]
