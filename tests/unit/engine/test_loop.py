@@ -7,7 +7,7 @@ import pytest
 from flowray.engine.events import Event, NodeFinished, Recorded, RunAccepted, RunFinished, StepFailed, StepStarted
 from flowray.engine.fake import FakeSteps
 from flowray.engine.ledger import Durability
-from flowray.errors import RunnerUnavailableError, StoreUnavailableError
+from flowray.errors import ConflictError, RunnerUnavailableError, StoreUnavailableError
 from flowray.flow.types import NodeId
 from flowray.plan.types import Step, StepId
 from flowray.stores.memory_journal import MemoryJournal
@@ -202,6 +202,18 @@ async def test_a_step_that_ran_when_its_engine_died_is_lost() -> None:
     told = [one async for one in engine(FakeSteps(), journal).resume(request(plan_of(a="", b="")), past)]
     assert isinstance(told[0].event, StepFailed)
     assert end_of(told).kind == "lost"
+
+
+async def test_an_engine_that_was_thought_dead_cannot_go_on() -> None:
+    journal, steps = MemoryJournal(), FakeSteps(held=["a"])
+    slow = asyncio.create_task(engine(steps, journal, durability="strict").execute(request(plan_of(a=""))))
+    await steps.running("a")
+    past = await journaled(journal)
+    told = [one async for one in engine(FakeSteps(), journal, name="engine-2").resume(request(plan_of(a="")), past)]
+    steps.release("a")
+    with pytest.raises(ConflictError):
+        await slow
+    assert await journaled(journal) == [*past, *told]
 
 
 async def test_a_finished_run_is_left_alone() -> None:
