@@ -14,7 +14,7 @@ from flowray.engine.events import (
 from flowray.flow.types import NodeId
 from flowray.plan.types import StepId
 from tests.unit.build import plan_of
-from tests.unit.engine.events import after, begun, failed, finished, gave, started, starts, text
+from tests.unit.engine.happenings import after, begun, failed, finished, gave, started, starts, text
 
 A, B, C = StepId("a"), StepId("b"), StepId("c")
 

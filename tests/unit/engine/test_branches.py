@@ -4,7 +4,7 @@ from flowray.engine.commands import FinishRun, StartStep
 from flowray.engine.events import NodeStarted
 from flowray.flow.types import Edge, NodeId
 from flowray.plan.types import Plan, Step, StepId
-from tests.unit.engine.events import after, begun, closed, finished, gave, starts, text
+from tests.unit.engine.happenings import after, begun, closed, finished, gave, starts, text
 
 
 def wired(*wires: str, steps: tuple[str, ...] = ()) -> Plan:

@@ -20,7 +20,7 @@ from flowray.engine.events import (
 )
 from flowray.engine.values import Ref, Value
 from flowray.flow.types import NodeId
-from tests.unit.engine.events import text
+from tests.unit.engine.happenings import text
 
 RUN = RunId("run-1")
 NODE = NodeId("node-1")

@@ -12,8 +12,8 @@ from flowray.flow.types import NodeId
 from flowray.plan.types import Step, StepId
 from flowray.stores.memory_journal import MemoryJournal
 from tests.unit.build import plan_of
-from tests.unit.engine.events import failed, finished, gave, started, text
-from tests.unit.engine.requests import RUN, TENANT, end_of, engine, journaled, kinds, request
+from tests.unit.engine.happenings import failed, finished, gave, started, text
+from tests.unit.engine.whole_runs import RUN, TENANT, end_of, engine, journaled, kinds, request
 
 A, B = StepId("a"), StepId("b")
 

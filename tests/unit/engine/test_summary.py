@@ -1,7 +1,7 @@
 from flowray.engine.events import Event, Recorded, RunAccepted, RunFinished
 from flowray.engine.summary import RunSummary, summary
-from tests.unit.engine.events import finished, started
-from tests.unit.engine.requests import RUN
+from tests.unit.engine.happenings import finished, started
+from tests.unit.engine.whole_runs import RUN
 
 ACCEPTED = RunAccepted(tenant="acme", flow="flow-1", flow_name="Flow", version="v1", session="s")
 
