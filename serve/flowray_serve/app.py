@@ -20,25 +20,28 @@ from flowray.engine.loop import Engine
 from flowray.errors import SettingsError
 from flowray.flow.types import Flow
 from flowray.plan.planner import plan
-from flowray.plan.types import Plan
+from flowray.plan.types import Plan, Pool
 from flowray.runner.pool import PoolSize
 from flowray.runner.runner import Rules, Runner
 from flowray.sandbox.image import find_image
 from flowray.sandbox.limits import Limits
 from flowray.stores.archive import Archive
 from flowray.stores.archiver import Archiver
+from flowray.stores.documents import Documents
+from flowray.stores.generations import RedisGenerations
+from flowray.stores.key_records import ObjectKeyRecords
 from flowray.stores.objects import ObjectStore, open_objects
 from flowray.stores.places import Place, RedisPlaces
 from flowray.stores.redis import connect
 from flowray.stores.redis_journal import RedisJournal
 from flowray.stores.redis_runs import RedisRuns
+from flowray.tenancy.keyring import Keyring
 from flowray_registry.actor import start_registry
 from flowray_registry.reader import Reader, RegistryOnRay
 from flowray_registry.snapshot import Snapshot
 from flowray_serve.auth import Authenticator
 from flowray_serve.deployments.deploy import GatewayShape, RunnerShape, deploy, gateway, runner_pool
 from flowray_serve.home import Home
-from flowray_serve.interim import Flows, Keys
 from flowray_serve.lanes.station import Station
 from flowray_serve.lanes.steps import LaneSteps
 from flowray_serve.library import Library
@@ -87,7 +90,7 @@ def first_key(plant: Plant, home: Home) -> str:
     """Return the key of the tenant `default`; the first start makes it."""
     key = home.key()
     if key is None:
-        key = asyncio.run(Keys(_objects(plant)).mint(_FIRST_TENANT))
+        key = asyncio.run(_keyring(_objects(plant)).issue(_FIRST_TENANT, name="first"))
         home.keep_key(key)
     return key
 
@@ -143,16 +146,17 @@ async def build_front(plant: Plant, name: str, runners: Mapping[str, Any]) -> Fr
     journal = RedisJournal(redis, archive)
     steps = LaneSteps(RedisPlaces(redis), secret=plant.secret)
     await steps.start()
-    flows = Flows(objects)
+    flows = Documents(objects, RedisGenerations(redis))
     extract = next(iter(runners.values())).extract.remote
     registry = Reader(RegistryOnRay(), Snapshot(objects), known=known_components(), extract=extract)
-    library = Library(store=flows, registry=registry, planner=_planned, checker=check)
+    planner = partial(_planned, plant.settings)
+    library = Library(store=flows, registry=registry, planner=planner, checker=check)
     engine = Engine(journal, steps, name=name, durability=plant.settings.durability)
     services = Services(
-        authenticator=Authenticator(Keys(objects)),
+        authenticator=Authenticator(_keyring(objects)),
         store=flows,
         library=library,
-        publisher=Publisher(store=flows, registry=registry, planner=_planned, checker=check),
+        publisher=Publisher(store=flows, registry=registry, planner=planner, checker=check),
         runs=RunService(library=library, engine=engine, defaults=partial(_defaults, plant.settings)),
         journal=journal,
         run_index=RedisRuns(redis, archive),
@@ -203,8 +207,17 @@ def _body_limits(settings: Settings) -> BodyLimits:
     )
 
 
-def _planned(flow: Flow, specs: Mapping[str, ComponentSpec]) -> Plan:
-    return plan(flow, specs=specs)
+def _planned(settings: Settings, flow: Flow, specs: Mapping[str, ComponentSpec]) -> Plan:
+    # Nothing reserved is nothing said: such a Runner may have all of its machine.
+    pools = [
+        Pool(name=name, cpu=pool.cpu or None, memory_mib=pool.memory_mib or None, gpu=pool.gpu)
+        for name, pool in settings.pools.items()
+    ]
+    return plan(flow, specs=specs, pools=pools)
+
+
+def _keyring(objects: ObjectStore) -> Keyring:
+    return Keyring(ObjectKeyRecords(objects))
 
 
 def _objects(plant: Plant) -> ObjectStore:
