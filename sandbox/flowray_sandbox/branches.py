@@ -29,16 +29,15 @@ class Wire:
         )
 
 
-def downstream(wires: Iterable[Wire], source: str, outputs: set[str] | None) -> set[str]:
-    """The nodes that only these outputs of `source` lead to; of all its outputs when none are named.
+def downstream(wires: Iterable[Wire], source: str, outputs: set[str], *, spare_shared: bool = True) -> set[str]:
+    """The nodes that these outputs of `source` lead to.
 
-    A node that another output of the same source leads to as well stays open, as in lfx.
+    As in lfx, a node that another output of the same source leads to as well stays open, unless all are meant.
     """
     wires = list(wires)
-    if outputs is None:
-        return _reach(wires, source, None)
     others = {wire.port for wire in wires if wire.source == source} - outputs
-    return _reach(wires, source, outputs) - (_reach(wires, source, others) if others else set())
+    shared = _reach(wires, source, others) if spare_shared and others else set()
+    return _reach(wires, source, outputs) - shared
 
 
 def has_cycle(wires: Iterable[Wire]) -> bool:
@@ -53,9 +52,9 @@ def has_cycle(wires: Iterable[Wire]) -> bool:
     return False
 
 
-def _reach(wires: list[Wire], source: str, outputs: set[str] | None) -> set[str]:
+def _reach(wires: list[Wire], source: str, outputs: set[str]) -> set[str]:
     reached: set[str] = set()
-    waiting = [wire.target for wire in wires if wire.source == source and (outputs is None or wire.port in outputs)]
+    waiting = [wire.target for wire in wires if wire.source == source and wire.port in outputs]
     while waiting:
         node = waiting.pop()
         if node in reached or node == source:

@@ -30,6 +30,11 @@ def component_class(code: str, class_name: str | None = None) -> type:
     return known.get(class_name) or known[None]
 
 
+def is_known(code: str) -> bool:
+    """Whether this source is one that was compiled in the zygote."""
+    return _digest(code) in _known
+
+
 def learn(code: str) -> None:
     """Compile the source now and keep its classes."""
     names = [node.name for node in ast.parse(code).body if isinstance(node, ast.ClassDef)]

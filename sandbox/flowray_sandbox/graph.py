@@ -147,8 +147,10 @@ class StepGraph(Graph):
             waiting[node] = [other for other in others if other in self.vertices_to_run]
 
     def _tell_stopped(self, source: str, outputs: Iterable[str] | None, *, lasting: bool) -> None:
-        for output in outputs or ("",):
-            stopped = downstream(self._wires, source, {output} if output else None)
+        # Without names all outputs are meant, and what hangs on any of them.
+        named = sorted({wire.port for wire in self._wires if wire.source == source}) if outputs is None else outputs
+        for output in named:
+            stopped = downstream(self._wires, source, {output}, spare_shared=outputs is not None)
             if self.get_vertex(source).is_loop:
                 # A loop runs its own body, item by item; only what lies beyond this step must know of the stop.
                 stopped -= set(self.built_here)

@@ -97,7 +97,7 @@ class Voice(EventManager):
 
     def on_message(self, *, data: Any) -> None:
         """A component sends or updates a chat message."""
-        self._report.message(running_node.get(), data)
+        self._report.message(running_node.get(), _without_stream(data))
 
     def on_log(self, *, data: Any) -> None:
         """A component logs."""
@@ -105,6 +105,15 @@ class Voice(EventManager):
 
     def send_event(self, *, event_type: str, data: Any) -> None:
         """Other events of lfx tell what our own events already say."""
+
+
+def _without_stream(message: Any) -> Any:
+    if not isinstance(message, dict):
+        return message
+    kept = {name: item for name, item in message.items() if name != tags.OLD_STREAM}
+    if isinstance(kept.get("data"), dict):
+        kept["data"] = {name: item for name, item in kept["data"].items() if name != tags.OLD_STREAM}
+    return kept
 
 
 def text_of(logged: Any) -> str:

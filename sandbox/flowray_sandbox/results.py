@@ -16,6 +16,8 @@ from pydantic import BaseModel
 from flowray_sandbox import tags, values
 from flowray_sandbox.failures import JobFailedError
 
+# Half a frame: the outputs go with it, and larger ones aside.
+_LIMIT_BYTES = 4 << 20
 # Dates are lfx's own matter: it writes them as UTC, whatever zone they have.
 _AS_LFX = orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
 
@@ -53,18 +55,28 @@ def put_out(vertex: Vertex) -> dict[str, Any]:
 
 
 def result_json(result: ResultData) -> bytes:
-    """lfx's result of a node as Langflow's API shows it."""
+    """lfx's result of a node as Langflow's API shows it; texts in it are cut when they would not fit into a frame."""
     try:
         rest = result.model_dump(mode="json", exclude={"results"})
-        return orjson.dumps({"results": result.results, **rest}, default=_shown, option=_AS_LFX)
+        text = orjson.dumps({"results": result.results, **rest}, default=_shown, option=_AS_LFX)
     except Exception:  # noqa: BLE001 - results hold what components made; anything may refuse to be dumped
-        return tags.text_of(serialize(result.model_dump(), to_str=True))
+        text = _cut(result, None)
+    longest = _LIMIT_BYTES
+    while len(text) > _LIMIT_BYTES:
+        longest //= 16
+        text = _cut(result, longest)
+    return text
 
 
 def usage(result: ResultData) -> Mapping[str, int]:
     """The tokens the node used, where it used any."""
     used = result.token_usage
     return {name: count for name, count in used.model_dump().items() if count} if used else {}
+
+
+def _cut(result: ResultData, longest: int | None) -> bytes:
+    """The result with every text and every list cut to at most so many characters or items."""
+    return tags.text_of(serialize(result.model_dump(), longest, longest, to_str=True))
 
 
 def _shown(value: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 from lfx.graph.graph.base import Graph
 from lfx.graph.vertex.base import Vertex
 
-from flowray_sandbox import capture, files, results, services, tags
+from flowray_sandbox import capture, classes, files, results, services, tags
 from flowray_sandbox.building import build
 from flowray_sandbox.channel import Channel
 from flowray_sandbox.failures import JobFailedError, component_failed
@@ -29,7 +29,7 @@ async def run(spec: Mapping[str, Any], blobs: list[bytes], channel: Channel) -> 
     wanted = run_spec(spec, blobs)
     services.use_variables(wanted.variables, proxied=bool(spec.get("egress")))
     try:
-        await Step(wanted, report).run()
+        await Step(wanted, report, channel.flush).run()
     finally:
         capture.tell_rest()
     return {"took_s": time.perf_counter() - begun}
@@ -38,9 +38,10 @@ async def run(spec: Mapping[str, Any], blobs: list[bytes], channel: Channel) -> 
 class Step:
     """One step while it runs."""
 
-    def __init__(self, spec: RunSpec, report: Report) -> None:
+    def __init__(self, spec: RunSpec, report: Report, flush: Callable[[], None]) -> None:
         self._spec = spec
         self._report = report
+        self._flush = flush
         self._voice = Voice(report) if spec.stream else None
         self._graph = _graph(spec, report)
         self._graph.around_iteration = self._watch_iteration
@@ -69,6 +70,9 @@ class Step:
         """Build one node; its start and its end are told whatever happens."""
         mark = running_node.set(vertex.id)
         self._report.started(vertex.id)
+        if not classes.is_known(_code(vertex)):
+            # Code of the user's own may end the process: by then the host has to know which node it was.
+            self._flush()
         begun = time.perf_counter()
         try:
             await build(vertex, files=self._spec.files, voice=self._voice)

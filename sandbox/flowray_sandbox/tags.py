@@ -28,6 +28,8 @@ from flowray_sandbox import tables
 
 TAG = "$flowray"
 OPAQUE = "opaque"
+# lfx leaves the stream that a message's text came from in its data.
+OLD_STREAM = "_text_stream"
 _LARGEST_INT = 2**63
 _DEEPEST = 100
 _MESSAGE_OWN = ("data", "text_key", "default_value")
@@ -76,12 +78,18 @@ def message_json(message: Message) -> dict[str, Any]:
         raise CannotTravelError("a Message whose text is still streaming")
     fields = {name: getattr(message, name) for name in type(message).model_fields if name not in _MESSAGE_OWN}
     # The fields win over `data`, their mirror: setting a message's text leaves the mirror of its blocks behind.
-    return {name: plain(item, 1) for name, item in {**message.data, **fields, "text": message.text}.items()}
+    told = {**message.data, **fields, "text": message.text}
+    return {name: plain(item, 1) for name, item in told.items() if name != OLD_STREAM}
 
 
 def message_of(plain: Mapping[str, Any]) -> Message:
     """The message again."""
-    return Message(**{name: restored(item) for name, item in plain.items()})
+    message = Message(**{name: restored(item) for name, item in plain.items()})
+    # lfx keeps the models of these in a message's data, not what they were made from.
+    for name in ("properties", "content_blocks"):
+        if name in message.data:
+            message.data[name] = getattr(message, name)
+    return message
 
 
 def data_json(data: Data) -> dict[str, Any]:

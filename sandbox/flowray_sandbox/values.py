@@ -17,8 +17,8 @@ from flowray_sandbox import tags
 from flowray_sandbox.tags import CannotTravelError
 
 INLINE_LIMIT_BYTES = 64 * 1024
-_NO_FIELDS = ("data", "text_key", "default_value")
-_FIELDS = {*Message.model_fields, "text", "id"}
+_NO_FIELDS = ("data", "text_key", "default_value", tags.OLD_STREAM)
+_FIELDS = {*Message.model_fields, "text", "id", tags.OLD_STREAM}
 
 
 def encode(value: Any, keep: Callable[[bytes], int]) -> dict[str, Any]:

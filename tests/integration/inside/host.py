@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import flowray_sandbox
-from tests.kit import server as _server  # noqa: F401  # the kit is importable: tests run from the project's root
+from flowray.sandbox.image import Image
 
 SPEC, BLOB_OUT, CANCEL, REPLY, PART_OUT = 1, 2, 3, 4, 5
 EVENT, PART, BLOB, ASK, RESULT, ERROR = 17, 18, 19, 21, 22, 23
 _HEAD = struct.Struct(">IB")
 _ANSWER_S = 120
+PART_BYTES = 7 << 20
 
 
 @dataclass
@@ -28,6 +29,7 @@ class Heard:
 
     events: list[dict[str, Any]] = field(default_factory=list)
     blobs: list[bytes] = field(default_factory=list)
+    parts: bytearray = field(default_factory=bytearray)
     result: dict[str, Any] | None = None
     error: dict[str, Any] | None = None
 
@@ -58,7 +60,9 @@ class Inside:
         theirs.close()
         ours.settimeout(_ANSWER_S)
         for blob in blobs:
-            send(ours, BLOB_OUT, blob)
+            for at in range(0, len(blob) - PART_BYTES, PART_BYTES):
+                send(ours, PART_OUT, blob[at : at + PART_BYTES])
+            send(ours, BLOB_OUT, blob[(max(len(blob) - 1, 0) // PART_BYTES) * PART_BYTES :])
         send(ours, SPEC, json.dumps(spec).encode())
         return ours
 
@@ -85,8 +89,11 @@ def note(heard: Heard, kind: int, payload: bytes) -> None:
     """Put a frame where it belongs."""
     if kind == EVENT:
         heard.events.append(json.loads(payload))
-    elif kind in {PART, BLOB}:
-        heard.blobs.append(payload)
+    elif kind == PART:
+        heard.parts += payload
+    elif kind == BLOB:
+        heard.blobs.append(bytes(heard.parts + payload))
+        heard.parts.clear()
     elif kind == RESULT:
         heard.result = json.loads(payload)
     elif kind == ERROR:
@@ -102,12 +109,12 @@ def frames(channel: socket.socket) -> Iterator[tuple[int, bytes]]:
 
 
 @contextmanager
-def running_parent(python: Path, folder: Path) -> Iterator[Inside]:
+def running_parent(image: Image, folder: Path) -> Iterator[Inside]:
     """A warm parent to fork from."""
     ours, theirs = socket.socketpair()
-    package = Path(flowray_sandbox.__file__).parents[1]
-    environment = {"PYTHONPATH": str(package), "PATH": os.environ["PATH"], "HOME": str(folder)}
-    command = [str(python), str(Path(__file__).with_name("parent.py")), str(theirs.fileno()), str(folder)]
+    paths = [str(Path(flowray_sandbox.__file__).parents[1]), str(image.site_packages)]
+    environment = {"PYTHONPATH": os.pathsep.join(paths), "PATH": os.environ["PATH"], "HOME": str(folder)}
+    command = [str(image.python), str(Path(__file__).with_name("parent.py")), str(theirs.fileno()), str(folder)]
     with subprocess.Popen(command, pass_fds=[theirs.fileno()], env=environment) as parent:
         theirs.close()
         try:

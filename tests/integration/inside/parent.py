@@ -7,9 +7,10 @@ import os
 import signal
 import socket
 import sys
+from pathlib import Path
 
 
-def main(control: int, folder: str) -> None:
+def main(control: int, folder: Path) -> None:
     """Warm up, say so, and fork until the tests are done."""
     from flowray_sandbox import preload
 
@@ -28,12 +29,12 @@ def main(control: int, folder: str) -> None:
             return
         number += 1
         if os.fork() == 0:
-            home = os.path.join(folder, str(number))
-            os.mkdir(home)
+            home = folder / str(number)
+            home.mkdir()
             os.chdir(home)
             work.serve(handed[0])
         os.close(handed[0])
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2])
+    main(int(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.integration.inside.flows import Builder, component, edge, flow_of, spec_of
+from tests.integration.inside.host import Inside
+
+
+def test_a_component_that_raises_fails_its_node_in_its_own_words(inside: Inside, build: Builder) -> None:
+    raises = component("value = 0\nreturn Message(text=str(1 / value))", name="Divides")
+
+    heard = inside.do(spec_of(flow_of(build.node("Divides-1", raises))))
+
+    (failed,) = heard.of("node_failed")
+    assert (failed["node"], failed["error"], failed["error_type"]) == (
+        "Divides-1",
+        "division by zero",
+        "ZeroDivisionError",
+    )
+    assert heard.error is not None
+    assert [heard.error[name] for name in ("kind", "node", "error")] == ["component", "Divides-1", "division by zero"]
+
+
+def test_the_traceback_shows_the_components_lines_and_neither_ours_nor_lfxs(inside: Inside, build: Builder) -> None:
+    raises = component("value = 0\nreturn Message(text=str(1 / value))")
+
+    heard = inside.do(spec_of(flow_of(build.node("Custom-1", raises))))
+
+    assert heard.error is not None
+    trace = heard.error["traceback"]
+    assert "return Message(text=str(1 / value))" in trace
+    assert "in build_out" in trace
+    assert "flowray" not in trace
+    assert "lfx/" not in trace
+
+
+def test_what_a_component_starts_and_fails_to_end_does_not_hide_its_error(inside: Inside, build: Builder) -> None:
+    raises = component('import sys\nsys.exit("enough")')
+
+    heard = inside.do(spec_of(flow_of(build.node("Custom-1", raises))))
+
+    assert heard.error is not None
+    assert (heard.error["node"], heard.error["error"]) == ("Custom-1", "enough")
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [
+        ("import there_is_no_such_module\n", "there_is_no_such_module"),
+        ("raise_at_import = 1 / 0\n", "division by zero"),
+        ("def (:\n", "line"),
+    ],
+)
+def test_source_that_cannot_be_loaded_fails_its_node(inside: Inside, build: Builder, broken: str, said: str) -> None:
+    node = build.node("Custom-1", component('return Message(text="")'))
+    node["data"]["node"]["template"]["code"]["value"] = broken + node["data"]["node"]["template"]["code"]["value"]
+
+    heard = inside.do(spec_of(flow_of(node)))
+
+    assert heard.error is not None
+    assert (heard.error["kind"], heard.error["node"]) == ("component", "Custom-1")
+    assert said in heard.error["error"]
+
+
+def test_a_value_that_has_to_travel_and_cannot_is_named(inside: Inside, build: Builder) -> None:
+    live = build.node("Custom-a", component("import threading\nreturn threading.Lock()"))
+    reads = build.node("Custom-b", component('return Message(text="")'))
+
+    heard = inside.do(spec_of(flow_of(live, reads), build=["Custom-a"]))
+
+    assert heard.error is not None
+    assert (heard.error["kind"], heard.error["node"]) == ("value", "Custom-a")
+    assert "`out`" in heard.error["error"]
+    assert "lock" in heard.error["error"]
+
+
+def test_a_live_object_serves_its_own_step_and_is_told_as_a_stand_in(inside: Inside, build: Builder) -> None:
+    live = build.node("Custom-a", component("import threading\nreturn threading.Lock()"))
+    reads = build.node("Custom-b", component("return Message(text=str(self.before.locked()))"))
+
+    heard = inside.do(spec_of(flow_of(live, reads)))
+
+    assert heard.error is None
+    assert heard.output("Custom-a", "out") == {"type": "object", "json": {"$flowray": "opaque", "value": "lock"}}
+    assert heard.output("Custom-b", "out")["json"]["text"] == "False"
+
+
+def test_when_one_of_two_nodes_fails_the_other_is_cancelled(inside: Inside, build: Builder) -> None:
+    waits = component('import asyncio\nawait asyncio.sleep(3600)\nreturn Message(text="")', kind="async def")
+    raises = component('raise ValueError("at once")')
+    flow = flow_of(build.node("Custom-a", waits), build.node("Custom-b", raises), edges=[])
+
+    heard = inside.do(spec_of(flow))
+
+    assert heard.error is not None
+    assert (heard.error["node"], heard.error["error"]) == ("Custom-b", "at once")
+
+
+def test_an_edge_that_does_not_fit_is_an_error(inside: Inside, build: Builder) -> None:
+    first = build.node("Custom-a", component('return Message(text="")'))
+    second = build.node("Custom-b", component('return Message(text="")'))
+    wrong = edge(first, second)
+    wrong["data"]["sourceHandle"]["output_types"] = ["Embeddings"]
+
+    heard = inside.do(spec_of(flow_of(first, second, edges=[wrong])))
+
+    assert heard.error is not None
+    assert "invalid handles" in heard.error["error"]
+
+
+def test_a_node_that_asks_a_person_says_that_this_is_not_there_yet(inside: Inside, build: Builder) -> None:
+    asks = component('self.graph.request_pause(reason="decide")\nreturn Message(text="")')
+
+    heard = inside.do(spec_of(flow_of(build.node("Custom-a", asks))))
+
+    assert heard.error is not None
+    assert "decision" in heard.error["error"]
+
+
+def test_text_that_is_no_text_does_not_break_the_channel(inside: Inside, build: Builder) -> None:
+    odd = component(r'raise ValueError("broken \ud800 character")')
+
+    heard = inside.do(spec_of(flow_of(build.node("Custom-a", odd))))
+
+    assert heard.error is not None
+    assert heard.error["error"] == "broken ? character"
