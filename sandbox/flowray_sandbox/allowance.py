@@ -34,11 +34,10 @@ class Allowance:
         self._data = memory.in_use(resource.RLIMIT_DATA)
         self._address_space = memory.in_use(resource.RLIMIT_AS)
         self._values = buffer(len(_LIMITS) * _LIMIT.size)
-        self._online, self._offline = self._written(Batch()), self._written(Batch())
+        self._batches = online, offline = self._written(Batch()), self._written(Batch())
         if "seccomp" not in lowered:
-            self._offline.add("seccomp", 1, 0, seccomp.offline().kept_by(self._offline))
-        self._online.seal()
-        self._offline.seal()
+            offline.add("seccomp", 1, 0, seccomp.offline().kept_by(offline))
+        self._online, self._offline = online.sealed(), offline.sealed()
 
     def apply(self, spec: Mapping[str, Any]) -> None:
         """Hold the calling child to this spec, soft and hard, so that it cannot raise anything again."""
@@ -55,7 +54,10 @@ class Allowance:
         )
         for place, value in enumerate(values):
             _LIMIT.pack_into(self._values, place * _LIMIT.size, value, value)
-        (self._online if spec.get("egress") else self._offline).run()
+        online = bool(spec.get("egress"))
+        outcome = self._online() if online else self._offline()
+        if outcome:
+            raise self._batches[not online].failure(outcome)
 
     def _written(self, batch: Batch) -> Batch:
         start = ctypes.addressof(self._values)

@@ -11,102 +11,110 @@ import mmap
 import os
 import struct
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 
 from flowray_sandbox import syscalls
 from flowray_sandbox.syscall_table import numbers
 
+Buffer = ctypes.Array[ctypes.c_char]
+
 _NUMBERS = numbers(syscalls.MACHINE)
 _ENTRY = struct.Struct("=8Q")
-_WORD = 8
 _MASK = (1 << 64) - 1
+_INDIRECT = 1 << 31
 _ERROR_BITS = 16
 
 # For each entry of eight words: load the number and six arguments, call; on an error leave with index << 16 | errno,
-# else store the result where the eighth word points.
+# else store the result where the eighth word points. With bit 31 set in the number, the first argument is in memory.
 #   endbr64; push rbx, r12, r13; mov rbx, rdi; mov r12, rsi; xor r13, r13
-#   next: cmp r13, r12; jae done; mov rax, [rbx]; mov rdi, [rbx+8]; mov rsi, [rbx+16]; mov rdx, [rbx+24]
-#         mov r10, [rbx+32]; mov r8, [rbx+40]; mov r9, [rbx+48]; syscall; cmp rax, -4095; jae failed
-#         mov rcx, [rbx+56]; mov [rcx], eax; add rbx, 64; inc r13; jmp next
+#   next: cmp r13, r12; jae done; mov rax, [rbx]; mov rdi, [rbx+8]; btr rax, 31; jnc direct; mov edi, [rdi]
+#   direct: mov rsi, [rbx+16]; mov rdx, [rbx+24]; mov r10, [rbx+32]; mov r8, [rbx+40]; mov r9, [rbx+48]; syscall
+#         cmp rax, -4095; jae failed; mov rcx, [rbx+56]; mov [rcx], eax; add rbx, 64; inc r13; jmp next
 #   done: xor eax, eax; jmp out;  failed: neg rax; shl r13, 16; or rax, r13;  out: pop r13, r12, rbx; ret
 _X86_64 = bytes.fromhex(
-    "f30f1efa53415441554889fb4989f44531ed4d39e57334488b03488b7b08488b7310488b53184c8b"
-    "53204c8b43284c8b4b300f05483d01f0ffff7313488b4b3889014883c34049ffc5ebc731c0eb0a48"
-    "f7d849c1e5104c09e8415d415c5bc3"
+    "f30f1efa53415441554889fb4989f44531ed4d39e5733d488b03488b7b08480fbaf01f73028b3f48"
+    "8b7310488b53184c8b53204c8b43284c8b4b300f05483d01f0ffff7313488b4b3889014883c34049"
+    "ffc5ebbe31c0eb0a48f7d849c1e5104c09e8415d415c5bc3"
 )
 
 
-class Batch:
-    """The list. Arguments are numbers or buffers; a result can be stored into a buffer that a later call reads."""
-
-    def __init__(self) -> None:
-        self._calls: list[tuple[str, list[int], int]] = []
-        self._kept: list[object] = []
-        self._flows: list[tuple[int, int, int]] = []
-        self._ignored = buffer(4)
-        self._entries = buffer(0)
-        self._run: Callable[[int, int], int] = self._run_in_python
-
-    def add(self, name: str, *arguments: int | ctypes.Array[ctypes.c_char], store: int = 0) -> int:
-        """Append a call by its name; `store` is the address for its result. The call's place in the list."""
-        self._kept.extend(arguments)
-        values = [value if isinstance(value, int) else ctypes.addressof(value) for value in arguments]
-        self._calls.append((name, [value & _MASK for value in values] + [0] * (6 - len(values)), store))
-        return len(self._calls) - 1
-
-    def store(self, call: int, later: int, argument: int) -> None:
-        """Let the result of one call be an argument of a later one. The address is known once the list is sealed."""
-        self._flows.append((call, later, argument))
-
-    def keep(self, *memory: object) -> None:
-        """Hold memory that a buffer points to."""
-        self._kept.extend(memory)
-
-    def seal(self) -> None:
-        """Write the list down, once it is complete."""
-        store = ctypes.addressof(self._ignored)
-        entries = [_ENTRY.pack(_NUMBERS[name], *values, into or store) for name, values, into in self._calls]
-        self._entries = buffer(len(entries) * _ENTRY.size)
-        self._entries.raw = b"".join(entries)
-        for call, later, argument in self._flows:
-            self.change(later, argument, 0)  # a result has 32 bits; the upper half stays empty
-            into = ctypes.addressof(self._entries) + later * _ENTRY.size + (1 + argument) * _WORD
-            struct.pack_into("=Q", self._entries, call * _ENTRY.size + 7 * _WORD, into)
-        if syscalls.MACHINE == "x86_64":
-            self._run = _load(_X86_64)
-
-    def change(self, call: int, argument: int, value: int) -> None:
-        """Change one argument of a sealed list."""
-        struct.pack_into("=Q", self._entries, call * _ENTRY.size + (1 + argument) * _WORD, value)
-
-    def run(self) -> None:
-        """Make the calls, in order; raise at the first that fails."""
-        outcome = self._run(ctypes.addressof(self._entries), len(self._calls))
-        if outcome:
-            number = outcome & ((1 << _ERROR_BITS) - 1)
-            raise OSError(number, f"{self._calls[outcome >> _ERROR_BITS][0]}: {os.strerror(number)}")
-
-    def _run_in_python(self, _entries: int, _count: int) -> int:
-        for index in range(len(self._calls)):
-            *call, store = _ENTRY.unpack_from(self._entries, index * _ENTRY.size)
-            try:
-                result = syscalls.raw(*call)
-            except OSError as failure:
-                return index << _ERROR_BITS | (failure.errno or 0)
-            ctypes.c_int32.from_address(store).value = result
-        return 0
-
-
-def buffer(content: bytes | int) -> ctypes.Array[ctypes.c_char]:
+def buffer(content: bytes | int) -> Buffer:
     """Memory at an address that stays, of this size or with this content."""
     return ctypes.create_string_buffer(content, content if isinstance(content, int) else len(content))
 
 
-def _load(code: bytes) -> Callable[[int, int], int]:
-    area = mmap.mmap(-1, mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=3)
-    area.write(code)
-    address = ctypes.addressof(ctypes.c_char.from_buffer(area))
-    syscalls.protect(address, mmap.PAGESIZE, mmap.PROT_READ | mmap.PROT_EXEC)
-    _LOADED.append(area)
+@dataclass(frozen=True)
+class Place:
+    """A 32-bit number within a buffer: a result to store, or a first argument that is not known yet."""
+
+    memory: Buffer
+    offset: int = 0
+
+    @property
+    def address(self) -> int:
+        """Where it is."""
+        return ctypes.addressof(self.memory) + self.offset
+
+
+class Batch:
+    """The list. Arguments are numbers or buffers; the first can be a place that an earlier call stored a result in."""
+
+    def __init__(self) -> None:
+        self._calls: list[tuple[str, bytes]] = []
+        self._kept: list[object] = []
+        self._ignored = Place(buffer(4))
+
+    def add(self, name: str, *arguments: int | Buffer | Place, store: Place | None = None) -> None:
+        """Append a call by its name; its result goes to `store`."""
+        self._kept += [*arguments, store]
+        number = _NUMBERS[name] | (_INDIRECT if arguments and isinstance(arguments[0], Place) else 0)
+        values = [_word(argument) for argument in arguments] + [0] * (6 - len(arguments))
+        self._calls.append((name, _ENTRY.pack(number, *values, (store or self._ignored).address)))
+
+    def keep(self, *memory: object) -> None:
+        """Hold memory that a buffer points to."""
+        self._kept += memory
+
+    def sealed(self) -> Callable[[], int]:
+        """The calls as one function: 0 when all were made, else what `failure` explains."""
+        entries = buffer(b"".join(entry for _, entry in self._calls))
+        self._kept.append(entries)
+        if syscalls.MACHINE == "x86_64":
+            return partial(_machine_code(), ctypes.addressof(entries), len(self._calls))
+        return partial(_in_python, entries)
+
+    def failure(self, outcome: int) -> OSError:
+        """The call that failed, and how."""
+        number = outcome & ((1 << _ERROR_BITS) - 1)
+        return OSError(number, f"{self._calls[outcome >> _ERROR_BITS][0]}: {os.strerror(number)}")
+
+
+def _word(argument: int | Buffer | Place) -> int:
+    if isinstance(argument, Place):
+        return argument.address
+    return argument & _MASK if isinstance(argument, int) else ctypes.addressof(argument)
+
+
+def _in_python(entries: Buffer) -> int:
+    for index, (number, first, *rest, store) in enumerate(_ENTRY.iter_unpack(entries)):
+        if number & _INDIRECT:
+            first = ctypes.c_uint32.from_address(first).value  # noqa: PLW2901 - as the machine code does
+        try:
+            result = syscalls.raw(number & ~_INDIRECT, first, *rest)
+        except OSError as failure:
+            return index << _ERROR_BITS | (failure.errno or 0)
+        ctypes.c_int32.from_address(store).value = result
+    return 0
+
+
+def _machine_code() -> Callable[[int, int], int]:
+    if not _LOADED:
+        area = mmap.mmap(-1, mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=3)
+        area.write(_X86_64)
+        syscalls.protect(ctypes.addressof(ctypes.c_char.from_buffer(area)), mmap.PAGESIZE, 5)
+        _LOADED.append(area)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(_LOADED[0]))
     return ctypes.PYFUNCTYPE(ctypes.c_long, ctypes.c_void_p, ctypes.c_long)(address)
 
 

@@ -10,26 +10,25 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Mapping
+from typing import Any
 
-from flowray_sandbox import descriptors, libraries, memory, syscalls
-
-if TYPE_CHECKING:
-    from flowray_sandbox.zygote import Zygote
+from flowray_sandbox import descriptors, jail, libraries, memory, seccomp, syscalls
+from flowray_sandbox.forker import Forker
 
 _THREAD_STACK = 2 << 20
 _ENVIRONMENT = {"HOME": "/tmp", "LANG": "C.UTF-8", "SSL_CERT_FILE": "/etc/ssl/cert.pem"}  # noqa: S108 - private there
 
 
 def main(wanted: Mapping[str, Any]) -> None:
-    """Be the zygote. Never returns into the interpreter's shutdown."""
+    """Become the zygote and its forker. Never returns into the interpreter's shutdown."""
     descriptors.take_over(wanted["control"])
     control = socket.socket(fileno=descriptors.CONTROL)
     try:
-        zygote = _prepare(control, wanted)
+        _split(control, wanted["lowered"])
+        forker = _prepare(wanted)
         control.send(b"R" + json.dumps({"modules": len(sys.modules)}).encode())
-        zygote.run()
+        forker.run()
     except BaseException as failure:  # noqa: BLE001 - whatever it is, the host must hear of it
         traceback.print_exc()
         control.send(b"F" + f"{type(failure).__name__}: {failure}".encode()[:4000])
@@ -37,7 +36,25 @@ def main(wanted: Mapping[str, Any]) -> None:
         os._exit(0)
 
 
-def _prepare(control: socket.socket, wanted: Mapping[str, Any]) -> Zygote:
+def _split(control: socket.socket, lowered: Collection[str]) -> None:
+    """Leave the zygote in a process of its own, before there is much to share; go on as the forker."""
+    orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with orders, theirs:
+        is_zygote = syscalls.fork() == 0
+        os.dup2((theirs if is_zygote else orders).fileno(), descriptors.ORDERS)
+    if not is_zygote:
+        return
+    try:
+        zygote = importlib.import_module("flowray_sandbox.zygote").Zygote(control)
+        _lock(lowered)
+        zygote.run()
+    except BaseException:  # noqa: BLE001 - the host sees the end of the channel, and finds this in the log
+        traceback.print_exc()
+    finally:
+        os._exit(0)
+
+
+def _prepare(wanted: Mapping[str, Any]) -> Forker:
     if os.getpid() == 1:
         # OpenSSL notices a fork by the pid; were parent and children all pid 1, all would draw the same keys.
         raise RuntimeError("the zygote is pid 1")
@@ -52,12 +69,20 @@ def _prepare(control: socket.socket, wanted: Mapping[str, Any]) -> Zygote:
     threading.stack_size(_THREAD_STACK)
     libraries.make_anonymous()
     heap.fill()
-    zygote = _zygote(control, wanted)
+    forker = _forker(wanted)
     heap.freeze()
-    zygote.lock()
+    _lock(wanted["lowered"])
     gc.enable()
-    heap.refill()
-    return zygote
+    return forker
+
+
+def _lock(lowered: Collection[str]) -> None:
+    """Take from the zygote itself, and so from all children, what none of them needs."""
+    jail.inherit_limits()
+    syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0, 0, 0, 0)
+    syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    if "seccomp" not in lowered:
+        seccomp.install(seccomp.inherited())
 
 
 def _import(wanted: Mapping[str, Any]) -> None:
@@ -72,9 +97,7 @@ def _import(wanted: Mapping[str, Any]) -> None:
         importlib.import_module(name).warm()
 
 
-def _zygote(control: socket.socket, wanted: Mapping[str, Any]) -> Zygote:
+def _forker(wanted: Mapping[str, Any]) -> Forker:
     """Import last, and so close together in memory, what runs for each child."""
-    zygote = importlib.import_module("flowray_sandbox.zygote")
     serve = importlib.import_module(wanted["work"]).serve
-    made: Zygote = zygote.Zygote(control, serve, wanted["lowered"])
-    return made
+    return Forker(serve, wanted["lowered"])

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from flowray_sandbox.batch import Batch
+from flowray_sandbox.batch import Batch, Buffer
 
 _LOAD, _JUMP, _JUMP_EQUAL, _JUMP_GREATER_EQUAL, _JUMP_BITS, _RETURN = 0x20, 0x05, 0x15, 0x35, 0x45, 0x06
 _INSTRUCTION = struct.Struct("<HBBI")
@@ -96,7 +96,7 @@ class Program:
         count = len(instructions) // _INSTRUCTION.size
         self.header = ctypes.create_string_buffer(struct.pack("=H6xQ", count, ctypes.addressof(self._instructions)))
 
-    def kept_by(self, batch: Batch) -> ctypes.Array[ctypes.c_char]:
+    def kept_by(self, batch: Batch) -> Buffer:
         """The header, for a call in this list, which holds the program from now on."""
         batch.keep(self)
         return self.header

@@ -7,8 +7,8 @@ import os
 
 from flowray_sandbox import syscalls
 
-CHANNEL, CONTROL, NULL, RULES = 3, 4, 5, 6
-_LAST = RULES
+CHANNEL, CONTROL, NULL, RULES, THEIRS, ORDERS = 3, 4, 5, 6, 7, 8
+_LAST = ORDERS
 
 
 def take_over(control: int) -> None:
@@ -16,6 +16,6 @@ def take_over(control: int) -> None:
     null = os.open("/dev/null", os.O_RDWR)
     control, null = (fcntl.fcntl(descriptor, fcntl.F_DUPFD, _LAST + 1) for descriptor in (control, null))
     os.dup2(control, CONTROL)
-    for place in (CHANNEL, NULL, RULES):
+    for place in (CHANNEL, NULL, RULES, THEIRS, ORDERS):
         os.dup2(null, place)
     syscalls.close_from(_LAST + 1)

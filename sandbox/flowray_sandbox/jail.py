@@ -13,12 +13,10 @@ import socket
 import struct
 from collections.abc import Collection
 
-from flowray_sandbox import seccomp, syscalls
-from flowray_sandbox.batch import Batch, buffer
-from flowray_sandbox.descriptors import CHANNEL, CONTROL, NULL, RULES
+from flowray_sandbox import randomness, seccomp, syscalls
+from flowray_sandbox.batch import Batch, Buffer, Place, buffer
+from flowray_sandbox.descriptors import CHANNEL, CONTROL, NULL, RULES, THEIRS
 from flowray_sandbox.landlock import Landlock
-from flowray_sandbox.network import Cell
-from flowray_sandbox.randomness import states
 
 _OWN = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS | syscalls.CLONE_NEWCGROUP
 _MOUNT_FLAGS = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
@@ -26,10 +24,7 @@ _MOUNT_FLAGS = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
 _SECUREBITS = 0b1110_1111
 _CAPABILITY_VERSION = 0x20080522
 _READY = b'{"pid":1}'
-_BORN = struct.Struct("<cII")
-_DESCRIPTORS = struct.Struct("=2i")
 _RIGHTS = struct.Struct("=Qii2i")
-_MESSAGE = struct.Struct("=QI4xQQQQi4x")
 _CLOSE_ALL = 0xFFFFFFFF
 
 # What every child inherits from the zygote; a spec can only lower it.
@@ -53,44 +48,43 @@ def inherit_limits() -> None:
 
 
 class Walls:
-    """The list, and the few places in it that differ from child to child.
+    """The list. What differs from child to child lies in memory when it is forked: its report and its descriptors.
 
     `lowered` names walls that an operator, or a test of this very wall, leaves out.
     """
 
-    def __init__(self, lowered: Collection[str]) -> None:
-        self._report = buffer(_BORN.size)
-        self._rights = buffer(_RIGHTS.pack(_RIGHTS.size, socket.SOL_SOCKET, socket.SCM_RIGHTS, 0, 0))
+    def __init__(self, report: Buffer, passed: Buffer, lowered: Collection[str]) -> None:
+        """`passed` holds three descriptors: a network namespace, the child's end of its channel, the host's end."""
+        start = len(passed) - 4 * 4
+        namespace, ours, theirs = (Place(passed, start + 4 * index) for index in range(3))
         self._batch = Batch()
-        self._namespace, self._channel = self._separate(user_namespace="user_namespace" not in lowered)
+        self._rights = buffer(_RIGHTS.pack(_RIGHTS.size, socket.SOL_SOCKET, socket.SCM_RIGHTS, THEIRS, -1))
+        self._separate(namespace, user_namespace="user_namespace" not in lowered)
+        self._batch.add("pidfd_open", 1, 0, store=Place(self._rights, _RIGHTS.size - 4))
+        self._batch.add("dup3", theirs, THEIRS, 0)
+        self._batch.add("dup3", ours, CHANNEL, 0)
         self._give_up_powers()
-        for address, size in states():
+        for address, size in randomness.states():
             self._batch.add("getrandom", address, size, 0)
         if "landlock" not in lowered:
             Landlock().add_to(self._batch, RULES)
         if "seccomp" not in lowered:
             self._batch.add("seccomp", 1, 0, seccomp.child().kept_by(self._batch))
-        self._say_ready()
-        self._batch.seal()
-
-    def prepare(self, cell: Cell, number: int, channel: tuple[int, int]) -> None:
-        """Fill in what belongs to the next child. Called in the zygote."""
-        ours, theirs = channel
-        self._batch.change(self._namespace, 0, cell.namespace)
-        self._batch.change(self._channel, 0, ours)
-        _BORN.pack_into(self._report, 0, b"B", number, cell.number)
-        _DESCRIPTORS.pack_into(self._rights, _RIGHTS.size - _DESCRIPTORS.size, theirs, -1)
+        self._say_ready(report)
+        self._build = self._batch.sealed()
 
     def build(self) -> None:
         """Build all walls around the calling process, a fresh fork that is pid 1 of its namespace, and say READY."""
-        self._batch.run()
+        outcome = self._build()
+        if outcome:
+            raise self._batch.failure(outcome)
 
-    def _separate(self, *, user_namespace: bool) -> tuple[int, int]:
-        """Namespaces of its own (that of pids came with the fork), a private /tmp and /dev/shm; then the channel."""
+    def _separate(self, namespace: Place, *, user_namespace: bool) -> None:
+        """Namespaces of its own (that of pids came with the fork) and a private /tmp and /dev/shm."""
         add = self._batch.add
         add("setsid")
         add("unshare", _OWN)
-        namespace = add("setns", -1, syscalls.CLONE_NEWNET)
+        add("setns", namespace, syscalls.CLONE_NEWNET)
         for folder, size in ((b"/tmp", b"size=64m,nr_inodes=4096"), (b"/dev/shm", b"size=16m,nr_inodes=1024")):
             kind = buffer(b"tmpfs\0")
             add("mount", kind, buffer(folder + b"\0"), kind, _MOUNT_FLAGS, buffer(size + b",mode=1777\0"))
@@ -99,9 +93,6 @@ class Walls:
             # Without a map its one user shows as 65534 inside and stays the outer jail's outside: nothing needs more,
             # writing maps would need a /proc, and the kernel lets no unmapped user make further user namespaces.
             add("unshare", syscalls.CLONE_NEWUSER)
-        add("pidfd_open", 1, 0, store=ctypes.addressof(self._rights) + _RIGHTS.size - _DESCRIPTORS.size // 2)
-        channel = add("dup3", -1, CHANNEL, 0)
-        return namespace, channel
 
     def _give_up_powers(self) -> None:
         """No capability, none to be had again, not readable by others. No-new-privileges was inherited."""
@@ -109,14 +100,23 @@ class Walls:
         self._batch.add("capset", buffer(struct.pack("=Ii", _CAPABILITY_VERSION, 0)), buffer(24))
         self._batch.add("prctl", syscalls.PR_SET_DUMPABLE, 0)
 
-    def _say_ready(self) -> None:
+    def _say_ready(self, report: Buffer) -> None:
         """Leave READY in the channel, then hand the host its end of it: when the host hears, READY is there."""
         ready = buffer(struct.pack(">IB", len(_READY), 16) + _READY)
-        vector = buffer(struct.pack("=QQ", ctypes.addressof(self._report), _BORN.size))
-        message = _MESSAGE.pack(0, 0, ctypes.addressof(vector), 1, ctypes.addressof(self._rights), _RIGHTS.size, 0)
         self._batch.add("write", CHANNEL, ready, len(ready))
-        self._batch.add("sendmsg", CONTROL, buffer(message), 0)
+        self._batch.add("sendmsg", CONTROL, message(self._batch, report, self._rights), 0)
         for standard in (0, 1, 2):
             self._batch.add("dup3", NULL, standard, 0)
         self._batch.add("close_range", CONTROL, _CLOSE_ALL, 0)
-        self._batch.keep(vector)
+
+
+_MESSAGE = struct.Struct("=QI4xQQQQi4x")
+CONTROL_SIZE = 5 * 8
+
+
+def message(batch: Batch, content: Buffer, control: Buffer) -> Buffer:
+    """A `msghdr` of this content and this ancillary data, for sendmsg or recvmsg."""
+    vector = buffer(struct.pack("=QQ", ctypes.addressof(content), len(content)))
+    batch.keep(content, control, vector)
+    parts = (ctypes.addressof(vector), 1, ctypes.addressof(control), len(control))
+    return buffer(_MESSAGE.pack(0, 0, *parts, 0))

@@ -5,12 +5,11 @@ Everything readable, nothing executable, /tmp and /dev/shm writable; TCP to the 
 
 from __future__ import annotations
 
-import ctypes
 import os
 import struct
 
 from flowray_sandbox import syscalls
-from flowray_sandbox.batch import Batch, buffer
+from flowray_sandbox.batch import Batch, Place, buffer
 from flowray_sandbox.network import GATE
 
 _LEAST_ABI = 4  # ports came with it
@@ -41,15 +40,15 @@ class Landlock:
 
     def add_to(self, batch: Batch, rules: int) -> None:
         """Append the calls to a child's list; `rules` is the descriptor that the rule set gets."""
-        create = batch.add("landlock_create_ruleset", self._attributes, len(self._attributes), 0)
-        placed = batch.add("dup3", -1, rules, 0)
-        batch.store(create, placed, 0)
+        created = Place(buffer(4))
+        batch.add("landlock_create_ruleset", self._attributes, len(self._attributes), 0, store=created)
+        batch.add("dup3", created, rules, 0)
         for folder, allowed in (("/", _READ), ("/dev", _READ | _WRITE_FILE)):
             batch.add("landlock_add_rule", rules, _PATH, buffer(_RULE.pack(allowed, os.open(folder, os.O_PATH))), 0)
         for own in (b"/tmp\0", b"/dev/shm\0"):
             # A mount of the child's own: only the child can open it.
             rule = buffer(_RULE.pack(_WRITE | _REFER, -1))
-            opened = ctypes.addressof(rule) + _RULE.size - _DESCRIPTOR
+            opened = Place(rule, _RULE.size - _DESCRIPTOR)
             batch.add("openat", -1, buffer(own), os.O_PATH | os.O_CLOEXEC, store=opened)
             batch.add("landlock_add_rule", rules, _PATH, rule, 0)
         batch.add("landlock_add_rule", rules, _PORT, buffer(struct.pack("=QQ", _CONNECT_TCP, GATE[1])), 0)

@@ -26,6 +26,13 @@ def states() -> Iterator[tuple[int, int]]:
         yield _of_numpy(numpy_random.mtrand), _SIZE
 
 
+def reseed() -> None:
+    """Reseed what hides its state, in a child. Other libraries in Rust notice the fork themselves, if they care."""
+    uuid_utils = sys.modules.get("uuid_utils")
+    if uuid_utils is not None:
+        uuid_utils.reseed_rng()
+
+
 def _of_python() -> int:
     shared: Any = random._inst  # noqa: SLF001 - the generator behind the functions of the module
     shared.gauss_next = None

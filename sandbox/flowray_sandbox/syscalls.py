@@ -59,7 +59,8 @@ unshare = _bind("unshare", c_int)
 prctl = _bind("prctl", c_int, c_ulong, c_ulong, c_ulong, c_ulong)
 madvise = _bind("madvise", c_void_p, c_size_t, c_int)
 # `os.fork` runs every module's fork hooks, which copies hundreds of pages; a parent with one thread needs none of them.
-fork = _bind("fork")
+# It must be libc's, not the bare call: handlers that libraries register with libc reseed their random generators.
+fork: Callable[[], int] = _libc.fork
 _mprotect = _bind("mprotect", c_void_p, c_size_t, c_int)
 _syscall = _bind("syscall", c_long, *[c_void_p] * 6)
 

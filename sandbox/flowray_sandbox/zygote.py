@@ -1,7 +1,8 @@
-"""The warm parent that sandboxes are forked from: imports once, then forks on order and tells how each child ended.
+"""The warm parent as the host knows it: takes orders, hands out network namespaces, and tells how each child ended.
 
-It runs in the outer jail, holds nothing of any tenant, and has one thread. Its orders come over one socket, the control
-channel at descriptor 4; a child announces itself on the same socket just before it closes it.
+It runs in the outer jail, holds nothing of any tenant, and has one thread. Orders and reports go over one socket, the
+control channel at descriptor 4; a child announces itself there just before it closes it. The forking itself is done by
+the process that this one is a child of (see `forker`).
 """
 
 from __future__ import annotations
@@ -10,53 +11,27 @@ import os
 import select
 import socket
 import struct
-import traceback
-from collections.abc import Callable, Collection, Mapping
-from typing import Any, NoReturn
 
-from flowray_sandbox import jail, seccomp, syscalls
-from flowray_sandbox.allowance import Allowance
-from flowray_sandbox.batch import Batch, buffer
-from flowray_sandbox.descriptors import CHANNEL, CONTROL
+from flowray_sandbox.descriptors import CONTROL, ORDERS
+from flowray_sandbox.forker import ENDED, FORKED, ORDER
 from flowray_sandbox.network import Cell, Cells
 
-Serve = Callable[[int, Callable[[Mapping[str, Any]], None]], None]
-
-_ORDER = struct.Struct("<cI")
-_CELL = struct.Struct("<cI")
+_FROM_HOST = struct.Struct("<cI")
 _GONE = struct.Struct("<cIIIddQ")
-_PAIR = struct.Struct("=2i")
+_NOT_FORKED = 71 << 8
 
 
 class Zygote:
-    """Forks children on order and reaps them."""
+    """Has children forked on the host's orders, and reaped."""
 
-    def __init__(self, control: socket.socket, serve: Serve, lowered: Collection[str]) -> None:
+    def __init__(self, control: socket.socket) -> None:
         self._control = control
-        self._serve = serve
-        self._lowered = lowered
-        self._walls = jail.Walls(lowered)
-        self._allowance = Allowance(lowered)
+        self._forker = socket.socket(fileno=ORDERS)
         self._cells = Cells()
         self._children: dict[int, tuple[int, int, int]] = {}
-        self._pair = buffer(_PAIR.size)
-        self._before = Batch()
-        self._before.add("socketpair", socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC, 0, self._pair)
-        # The next fork is pid 1 of a new namespace. The kernel grants that once, unless one returns to one's own first.
-        self._before.add("setns", os.pidfd_open(os.getpid()), syscalls.CLONE_NEWPID)
-        self._before.add("unshare", syscalls.CLONE_NEWPID)
-        self._before.seal()
-        # A child's end is an event on its pidfd: no signal handler that a child would have to undo.
+        # A child's end is an event on its pidfd.
         self._events = select.epoll()
-        self._events.register(control, select.EPOLLIN)
-
-    def lock(self) -> None:
-        """Take from the zygote itself, and so from all children, what none of them needs."""
-        jail.inherit_limits()
-        syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0, 0, 0, 0)
-        syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-        if "seccomp" not in self._lowered:
-            seccomp.install(seccomp.inherited())
+        self._events.register(CONTROL, select.EPOLLIN)
 
     def run(self) -> None:
         """Carry out orders until the host closes the channel."""
@@ -68,10 +43,10 @@ class Zygote:
                     return
 
     def _obey(self) -> bool:
-        order = self._control.recv(_ORDER.size)
+        order = self._control.recv(_FROM_HOST.size)
         if not order:
             return False
-        verb, number = _ORDER.unpack(order)
+        verb, number = _FROM_HOST.unpack(order)
         if verb == b"S":
             self._spawn(number)
         elif verb == b"K":
@@ -82,37 +57,29 @@ class Zygote:
 
     def _spawn(self, number: int) -> None:
         cell = self._cells.take(self._tell_cell)
-        self._before.run()
-        ours, theirs = _PAIR.unpack(self._pair)
-        self._walls.prepare(cell, number, (ours, theirs))
-        pid = syscalls.fork()
-        if pid == 0:
-            self._be_child()
-        os.close(ours)
-        os.close(theirs)
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            order = ORDER.pack(b"B", number, cell.number)
+            socket.send_fds(self._forker, [order], [cell.namespace, ours.fileno(), theirs.fileno()])
+        (pid,) = FORKED.unpack(self._forker.recv(FORKED.size))
+        if pid < 0:
+            self._tell_gone(number, cell.number, _NOT_FORKED, 0.0, 0.0, 0)
+            return
         pidfd = os.pidfd_open(pid)
         self._children[pidfd] = (pid, number, cell.number)
         self._events.register(pidfd, select.EPOLLIN)
 
-    def _be_child(self) -> NoReturn:
-        status = 70
-        try:
-            self._walls.build()
-            self._serve(CHANNEL, self._allowance.apply)
-            status = 0
-        except BaseException:  # noqa: BLE001 - a child must never return into the zygote's loop
-            traceback.print_exc()
-        finally:
-            os._exit(status)
-
-    def _tell_cell(self, cell: Cell, listener: socket.socket) -> None:
-        socket.send_fds(self._control, [_CELL.pack(b"C", cell.number)], [listener.fileno()])
-
     def _reap(self, pidfd: int) -> None:
         pid, number, cell = self._children.pop(pidfd)
-        # Closing alone would not do: children that are just being forked still hold copies of the descriptor.
         self._events.unregister(pidfd)
         os.close(pidfd)
-        _, status, usage = os.wait4(pid, 0)
-        told = _GONE.pack(b"G", number, cell, status, usage.ru_utime, usage.ru_stime, usage.ru_maxrss)
-        self._control.send(told)
+        self._forker.send(ORDER.pack(b"W", pid, 0))
+        status, *times, max_rss_kib, _ = ENDED.unpack(self._forker.recv(ENDED.size))
+        user_s, system_s = times[0] + times[1] / 1e6, times[2] + times[3] / 1e6
+        self._tell_gone(number, cell, status, user_s, system_s, max_rss_kib)
+
+    def _tell_gone(self, *facts: float) -> None:
+        self._control.send(_GONE.pack(b"G", *facts))
+
+    def _tell_cell(self, cell: Cell, listener: socket.socket) -> None:
+        socket.send_fds(self._control, [_FROM_HOST.pack(b"C", cell.number)], [listener.fileno()])

@@ -1,0 +1,111 @@
+"""The process that children are copies of. It does next to nothing itself.
+
+Whatever it writes between two forks is copied page by page, breaks up the huge pages around it, and makes every later
+fork and exit dearer. So the thinking is done in another process, the zygote's, and this one only takes orders from it:
+fork a child with these descriptors, or wait for that one's end.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import socket
+import struct
+import traceback
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, NoReturn
+
+from flowray_sandbox import randomness, syscalls
+from flowray_sandbox.allowance import Allowance
+from flowray_sandbox.batch import Batch, Place, buffer
+from flowray_sandbox.descriptors import CHANNEL, ORDERS
+from flowray_sandbox.jail import CONTROL_SIZE, Walls, message
+
+Serve = Callable[[int, Callable[[Mapping[str, Any]], None]], None]
+
+# An order is what a child reports, sent on as it is: 'B', its number, its cell. Or 'W' and the pid to wait for.
+ORDER = struct.Struct("<cII")
+FORKED = struct.Struct("=i")
+ENDED = struct.Struct("=iqqqqq96s4x")
+_FIRST_DESCRIPTOR, _DESCRIPTORS = 16, 3
+_PASSED = 32
+_RUSAGE = 144
+_CLONE_FAILED = -1
+
+
+class Forker:
+    """Forks and waits on order."""
+
+    def __init__(self, serve: Serve, lowered: Collection[str]) -> None:
+        self._serve = serve
+        self._order = buffer(ORDER.size)
+        self._passed = buffer(_PASSED)
+        self._received = buffer(4)
+        self._forked = buffer(FORKED.size)
+        self._ended = buffer(4 + _RUSAGE)
+        self._walls = Walls(self._order, self._passed, lowered)
+        self._allowance = Allowance(lowered)
+        self._batches: list[Batch] = []
+
+    def run(self) -> None:
+        """Carry out orders until the zygote ends."""
+        receive, before, after, wait = self._receiving(), self._before_fork(), self._after_fork(), self._waiting()
+        received, forked = ctypes.c_int.from_buffer(self._received), ctypes.c_int.from_buffer(self._forked)
+        order, reset = self._order, self._reset
+        while True:
+            reset.value = _PASSED
+            if receive() or not received.value:
+                return
+            if order[0] == b"W":
+                wait()
+                continue
+            before()
+            forked.value = syscalls.fork()
+            if forked.value == 0:
+                self._be_child()
+            after()
+
+    def _be_child(self) -> NoReturn:
+        status = 70
+        try:
+            self._walls.build()
+            randomness.reseed()
+            self._serve(CHANNEL, self._allowance.apply)
+            status = 0
+        except BaseException:  # noqa: BLE001 - a child must never return into the loop
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+
+    def _receiving(self) -> Callable[[], int]:
+        batch = self._new_batch()
+        header = message(batch, self._order, self._passed)
+        # The kernel writes back how much of the ancillary data it filled.
+        self._reset = ctypes.c_uint64.from_buffer(header, CONTROL_SIZE)
+        batch.add("recvmsg", ORDERS, header, socket.MSG_CMSG_CLOEXEC, store=Place(self._received))
+        return batch.sealed()
+
+    def _before_fork(self) -> Callable[[], int]:
+        batch = self._new_batch()
+        # The next fork is pid 1 of a new namespace. The kernel grants that once, unless one returns to one's own first.
+        batch.add("setns", os.pidfd_open(os.getpid()), syscalls.CLONE_NEWPID)
+        batch.add("unshare", syscalls.CLONE_NEWPID)
+        return batch.sealed()
+
+    def _after_fork(self) -> Callable[[], int]:
+        batch = self._new_batch()
+        batch.add("write", ORDERS, self._forked, FORKED.size)
+        for index in range(_DESCRIPTORS):
+            batch.add("close", Place(self._passed, _FIRST_DESCRIPTOR + 4 * index))
+        return batch.sealed()
+
+    def _waiting(self) -> Callable[[], int]:
+        batch = self._new_batch()
+        usage = ctypes.addressof(self._ended) + 4
+        batch.add("wait4", Place(self._order, 1), self._ended, 0, usage)
+        batch.add("write", ORDERS, self._ended, len(self._ended))
+        return batch.sealed()
+
+    def _new_batch(self) -> Batch:
+        self._batches.append(Batch())
+        return self._batches[-1]
