@@ -13,6 +13,7 @@ from tests.kit.fixtures import llm, reference, web  # noqa: F401  # fixtures
 with warnings.catch_warnings():
     # lfx itself warns when it is imported; the tests that hold ours against it import it in their own process.
     warnings.simplefilter("ignore")
+    import lfx.graph.graph.base  # noqa: F401
 
 
 @pytest.fixture(scope="session")
