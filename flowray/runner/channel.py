@@ -18,7 +18,10 @@ _READ_BYTES = 64 * 1024
 
 
 class Channel:
-    """Frames out, frames in. `on_end` is called once: with what was violated, or None when the other end closed."""
+    """Frames out, frames in. `on_end` is called once: with what was violated, or None when the other end closed.
+
+    `unsent_bytes` is what the sandbox has not taken yet.
+    """
 
     def __init__(
         self,
@@ -33,17 +36,14 @@ class Channel:
         self._on_frames = on_frames
         self._on_end = on_end
         self._loop = asyncio.get_running_loop()
+        self.unsent_bytes = 0
         self._unsent: deque[memoryview] = deque()
         self._reading = self._writing = self._closed = False
 
-    @property
-    def unsent_bytes(self) -> int:
-        """What the sandbox has not taken yet."""
-        return sum(map(len, self._unsent))
-
     def open(self, first: Iterable[bytes]) -> None:
         """Send the first frames and begin to read. `ConnectionError`: the sandbox died before it was sent anything."""
-        self._unsent.extend(map(memoryview, first))
+        for data in first:
+            self._queue(data)
         self._send()
         self.resume()
 
@@ -51,7 +51,7 @@ class Channel:
         """Send a frame as soon as the sandbox takes it; a sandbox that is gone takes nothing."""
         if self._closed:
             return
-        self._unsent.append(memoryview(data))
+        self._queue(data)
         if not self._writing:
             self._send_or_drop()
 
@@ -94,6 +94,10 @@ class Channel:
         self.close()
         self._on_end(violation)
 
+    def _queue(self, data: bytes) -> None:
+        self._unsent.append(memoryview(data))
+        self.unsent_bytes += len(data)
+
     def _send(self) -> None:
         while self._unsent:
             chunk = self._unsent[0]
@@ -102,6 +106,7 @@ class Channel:
             except BlockingIOError:
                 self._send_later()
                 return
+            self.unsent_bytes -= sent
             if sent == len(chunk):
                 self._unsent.popleft()
             else:
@@ -126,6 +131,7 @@ class Channel:
 
     def _drop(self) -> None:
         self._unsent.clear()
+        self.unsent_bytes = 0
         if self._writing:
             self._writing = False
             self._loop.remove_writer(self._descriptor)

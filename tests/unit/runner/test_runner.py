@@ -294,6 +294,16 @@ async def test_asking_for_what_is_not_given_is_answered(runner_with: Started) ->
     assert log.text == '4 {"ask":1,"ok":false,"error":"`messages` cannot be asked for."}'
 
 
+async def test_a_sandbox_that_asks_and_does_not_read_the_answers_breaks_the_rules(runner_with: Started) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.spec()
+        for _ in range(50):
+            await peer.send(frame(frames.ASK, b'{"ask":1,"what":"x"}') * 1_000)
+
+    failed = await last_of(await runner_with(script))
+    assert (failed.kind, "does not read the replies" in failed.error) == ("protocol", True)
+
+
 async def test_closing_the_stream_cancels_the_step_and_frees_its_place(runner_with: Started) -> None:
     cancelled = asyncio.Event()
 
