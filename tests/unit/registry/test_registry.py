@@ -4,7 +4,7 @@ import asyncio
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowray.engine.failures import ComponentFailedError, StepTimeoutError
@@ -25,6 +25,7 @@ KEYS = st.sampled_from(
 )
 
 
+@settings(max_examples=60)
 @given(claim=st.dictionaries(KEYS, JSON | st.dictionaries(KEYS, JSON, max_size=4), max_size=4))
 def test_whatever_a_sandbox_claims_becomes_an_entry_of_the_source_it_was_given(claim: dict[str, object]) -> None:
     entry = extracted("x = 1", "Mine", {"frontend": claim, **claim}, at=1.0)

@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowray.engine.events import (
@@ -117,6 +117,7 @@ ANY = st.recursive(
 )
 
 
+@settings(max_examples=60)
 @given(kind=KIND, facts=st.dictionaries(KEY, ANY | st.just("a"), max_size=6))
 def test_any_json_is_an_event_or_a_violation(kind: str, facts: dict[str, Any]) -> None:
     try:

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowray.errors import ChannelError
@@ -21,6 +21,7 @@ def cut(data: bytes, places: list[int]) -> list[bytes]:
     return [data[a:b] for a, b in pairwise(borders)]
 
 
+@settings(max_examples=60)
 @given(sent=SOME_FRAMES, places=st.lists(st.integers(0, 10_000), max_size=20))
 def test_frames_come_out_as_they_went_in_however_the_bytes_are_cut(sent: list[Frame], places: list[int]) -> None:
     data = b"".join(frame(*one) for one in sent)
@@ -29,6 +30,7 @@ def test_frames_come_out_as_they_went_in_however_the_bytes_are_cut(sent: list[Fr
     assert not decoder.midway
 
 
+@settings(max_examples=60)
 @given(garbage=st.binary(max_size=3000), places=st.lists(st.integers(0, 10_000), max_size=5))
 def test_garbage_gives_frames_or_a_channel_error_and_never_holds_more_than_one_frame(
     garbage: bytes, places: list[int]
@@ -106,6 +108,7 @@ JSON = st.recursive(
 )
 
 
+@settings(max_examples=60)
 @given(payload=st.binary(max_size=300) | JSON.map(lambda value: orjson.dumps({"v": value}, default=str)))
 def test_what_was_parsed_can_be_said_again(payload: bytes) -> None:
     try:
