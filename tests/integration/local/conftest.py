@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from importlib import resources
 
 import pytest
@@ -9,15 +9,9 @@ import pytest_asyncio
 from flowray.flow.langflow import read
 from flowray.flow.types import Flow
 from flowray.local import Local
-from tests.kit.llm import Llm, running_llm
+from tests.kit.llm import Llm
 
 Flows = dict[str, Flow]
-
-
-@pytest.fixture(scope="session")
-def llm() -> Iterator[Llm]:
-    with running_llm() as running:
-        yield running
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
