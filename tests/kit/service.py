@@ -8,9 +8,9 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 _START_S = 240
@@ -19,10 +19,24 @@ _STOP_S = 60
 
 @dataclass(frozen=True)
 class Service:
-    """Where it answers, and the key of its first tenant."""
+    """Where it answers, the key of its first tenant, and the environment that the command line finds it with."""
 
     url: str
     key: str
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def flowray(self, *words: str, within_s: float = 60) -> subprocess.CompletedProcess[str]:
+        """Run a verb of the command line where this service was started."""
+        command = [str(Path(sys.executable).with_name("flowray")), *words]
+        return subprocess.run(
+            command, env=self.environment, timeout=within_s, capture_output=True, text=True, check=False
+        )
+
+    @property
+    def supervisor(self) -> int:
+        """The process id of the supervisor."""
+        state = Path(self.environment["FLOWRAY_HOME"], "service.json").read_text()
+        return int(json.loads(state)["pid"])
 
 
 @contextmanager
@@ -33,7 +47,7 @@ def running_service(*reachable: str) -> Iterator[Service]:
         try:
             up = _flowray("up", "--detach", "--json", environment=environment, within_s=_START_S)
             answer = json.loads(up.splitlines()[-1])
-            yield Service(answer["url"], answer["key"])
+            yield Service(answer["url"], answer["key"], environment)
         finally:
             _flowray("down", environment=environment, within_s=_STOP_S)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
-import time
 from typing import Annotated
 
 import typer
@@ -12,8 +12,6 @@ import typer
 from flowray_serve.cli.terminal import AsJson, say, say_json
 from flowray_serve.cluster.leftovers import end_leftovers
 from flowray_serve.home import Home, Running
-
-_POLL_S = 0.1
 
 
 def command(
@@ -25,26 +23,27 @@ def command(
     home = Home.of_environment()
     running = home.running()
     if running is not None:
-        os.kill(running.pid, signal.SIGTERM)
-        if not _stopped_within(home, wait_s):
-            _kill(home, running)
+        _stop(home, running, wait_s)
     if as_json:
         say_json({"stopped": running is not None})
         return
     say("Stopped." if running else f"Nothing runs at {home.path}.")
 
 
-def _stopped_within(home: Home, wait_s: float) -> bool:
-    deadline = time.monotonic() + wait_s
-    while home.running() is not None:
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(_POLL_S)
-    return True
-
-
-def _kill(home: Home, running: Running) -> None:
-    """End a supervisor that does not stop; what it started dies with it, or is ended here."""
-    os.kill(running.pid, signal.SIGKILL)
+def _stop(home: Home, running: Running, wait_s: float) -> None:
+    """Ask the supervisor to end, and wait until it has; one that does not is killed, and its processes with it."""
+    supervisor = os.pidfd_open(running.pid)
+    try:
+        signal.pidfd_send_signal(supervisor, signal.SIGTERM)
+        if _ended(supervisor, wait_s):
+            return
+        signal.pidfd_send_signal(supervisor, signal.SIGKILL)
+    finally:
+        os.close(supervisor)
     end_leftovers(home.run, token=home.secret_file)
     say(f"FlowRay (pid {running.pid}) did not stop and was killed. Its logs are in {home.logs}.")
+
+
+def _ended(supervisor: int, within_s: float) -> bool:
+    readable, _, _ = select.select([supervisor], [], [], within_s)
+    return bool(readable)
