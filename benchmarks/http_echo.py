@@ -169,9 +169,7 @@ def _report(rounds: list[dict[str, dict[str, Measured]]]) -> None:
                 "errors": sum(s.errors for s in samples),
             }
             result[f"{name}, {load}"] = row
-            print(
-                f"{name:24} {load:5} p50 {row['p50_ms']:7} ms  p99 {row['p99_ms']:7} ms  {row['rps']:7} rps, {row['errors']} errors"
-            )
+            print(f"{name:24} {load:5}", *(f"{what} {value:8}" for what, value in row.items()))
     (HERE / "results").mkdir(exist_ok=True)
     (HERE / "results" / "http_echo.json").write_text(json.dumps(result, indent=2) + "\n")
 

@@ -132,12 +132,12 @@ def _put_in_place(built: Path, folder: Path) -> None:
 def _install(lock: Path, packages: Path, aside: Path, progress: Callable[[str], None]) -> None:
     """Install with uv when there is one, else with the pip of a throw-away environment."""
     wanted = ["--require-hashes", "--no-deps", "--target", str(packages), "-r", str(lock)]
-    uv = shutil.which("uv")
+    uv = shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
     if uv:
         _run([uv, "pip", "install", "--python", sys.executable, "--compile-bytecode", *wanted], progress)
         return
     _run([sys.executable, "-m", "venv", str(aside / "pip")], progress)
-    _run([str(aside / "pip" / "bin" / "python"), "-m", "pip", "install", "--compile", *wanted], progress)
+    _run([str(aside / "pip" / "bin" / "python"), "-m", "pip", "install", "--quiet", "--compile", *wanted], progress)
 
 
 def _run(command: Sequence[str], progress: Callable[[str], None]) -> None:
