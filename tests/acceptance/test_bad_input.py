@@ -135,11 +135,10 @@ def keys(place: Any) -> list[Any]:
 
 
 BROKEN = {
-    "does not parse": ("def broken(:\n", "flow_invalid", "parse"),
-    "imports what is not there": (source(head="import not_there_at_all"), "component_failed", "not_there_at_all"),
-    "raises at import": (source(head="BOOM = 1 / 0"), "component_failed", "zero"),
+    "does not parse": ("def broken(:\n", "flow_invalid", "syntax"),
+    "imports what is not there": (source(head="import not_there_at_all"), "flow_invalid", "not_there_at_all"),
+    "raises at import": (source(head="BOOM = 1 / 0"), "flow_invalid", "zero"),
     "raises when run": (source(body="raise RuntimeError('out of tea')"), "component_failed", "out of tea"),
-    "loops at import": (source(head="FOREVER = any(False for _ in iter(int, 1))"), "step_timeout", ""),
     "loops when run": (source(body="while True: pass"), "step_timeout", ""),
     "ends its process": (source(head="import os", body="os._exit(3)"), "sandbox_crashed", ""),
     "takes all memory": (source(body="hoard = bytearray(8 << 30)"), None, ""),
@@ -164,6 +163,21 @@ def test_a_component_that_misbehaves_fails_its_own_run_and_is_named(
     assert problem["fault"] in {"component", "flow"}
     assert probe_node(flow) in problem["detail"]
     assert said in problem["detail"].lower()
+
+
+def test_a_component_that_loops_at_import_is_noticed_on_publishing_and_stopped_when_run(
+    door: Door, reference: Reference
+) -> None:
+    flow = probe(reference, source(head="FOREVER = any(False for _ in iter(int, 1))"))
+    started = time.monotonic()
+
+    published = door.http.post("/api/v1/flows/", json=flow).json()
+    with pytest.raises(Refused) as refused:
+        door.run(published["id"], "hello")
+
+    assert probe_node(flow) in [finding["node"] for finding in published["findings"]]
+    assert refused.value.problem["code"] == "step_timeout"
+    assert time.monotonic() - started < PATIENTLY_S
 
 
 def test_a_component_that_prints_a_gigabyte_is_cut_short(door: Door, reference: Reference) -> None:

