@@ -218,6 +218,7 @@ class _Visit:
         else:
             await self._loop.sock_sendall(server, self._target.head)
             self._relay.limit_body(self._target.body_bytes)
+        self._verdict = "allowed"
         cut = await self._relay.run(self._client, server, early)
         self._verdict, self._reason = ("cut", cut) if cut else ("allowed", "")
 

@@ -24,8 +24,9 @@ _START_S = 120.0
 _STOP_S = 5.0
 _LAST_BYTES = 4000
 _BOOT = (
-    "import sys; sys.path[:0] = ['/flowray', '/packages']; sys.dont_write_bytecode = True; "
-    "import json; from flowray_sandbox import boot; boot.main(json.loads(sys.argv[1]))"
+    "import sys; sys.path[:0] = ['/flowray', '/packages']; "
+    "from flowray_sandbox import arenas; arenas.take_from_malloc(); "
+    "from flowray_sandbox import boot; boot.main(sys.argv[1])"
 )
 
 

@@ -20,8 +20,9 @@ _THREAD_STACK = 2 << 20
 _ENVIRONMENT = {"HOME": "/tmp", "LANG": "C.UTF-8", "SSL_CERT_FILE": "/etc/ssl/cert.pem"}  # noqa: S108 - private there
 
 
-def main(wanted: Mapping[str, Any]) -> None:
+def main(order: str) -> None:
     """Become the zygote and its forker. Never returns into the interpreter's shutdown."""
+    wanted = json.loads(order)
     descriptors.take_over(wanted["control"])
     control = socket.socket(fileno=descriptors.CONTROL)
     try:
@@ -59,7 +60,6 @@ def _prepare(wanted: Mapping[str, Any]) -> Forker:
         # OpenSSL notices a fork by the pid; were parent and children all pid 1, all would draw the same keys.
         raise RuntimeError("the zygote is pid 1")
     heap = memory.Heap()
-    heap.use_for_arenas()
     ours = set(os.environ)
     _import(wanted)
     for name in ours:

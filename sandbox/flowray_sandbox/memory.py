@@ -1,9 +1,8 @@
 """The zygote's memory, laid out so that a fork copies little: one heap on huge pages, not hundreds of small areas.
 
-A fork copies one table entry per page and one record per mapped area, and the child's end frees them again. Python's
-arenas are areas of 1 MiB each, scattered between shared libraries; taken from malloc instead, they lie in one heap, and
-the heap's pages can be collapsed into huge ones. Together this made fork and exit of a 230 MB parent seven times
-cheaper.
+A fork copies one table entry per page and one record per mapped area, and the child's end frees them again. Huge pages
+have one entry for 512 small ones. With the heap in one place (see `arenas`) and on huge pages, fork and exit of a
+230 MB parent became seven times cheaper.
 """
 
 from __future__ import annotations
@@ -15,12 +14,10 @@ import mmap
 import resource
 from ctypes import c_int, c_size_t, c_ssize_t, c_void_p
 
-from flowray_sandbox import syscalls
+from flowray_sandbox import arenas, syscalls
 
 HUGE = 2 << 20
 _MADV_COLLAPSE = 25
-_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -2, -3, -8
-_RAW_DOMAIN = 0
 # Halves for what is large, then each size that malloc keeps a list of its own for.
 _FILLINGS = (*(1 << power for power in range(16, 10, -1)), *range(1032, 8, -16))
 
@@ -32,35 +29,11 @@ _libc.malloc.argtypes, _libc.malloc.restype = (c_size_t,), c_size_t
 ctypes.pythonapi.PyObject_Malloc.argtypes, ctypes.pythonapi.PyObject_Malloc.restype = (c_size_t,), c_size_t
 
 
-class _Arenas(ctypes.Structure):
-    _fields_ = (("ctx", c_void_p), ("alloc", c_void_p), ("free", c_void_p))
-
-
-class _Allocator(ctypes.Structure):
-    _fields_ = tuple((name, c_void_p) for name in ("ctx", "malloc", "calloc", "realloc", "free"))
-
-
 class Heap:
     """The one heap: made before anything is imported, frozen after everything is."""
 
     def __init__(self) -> None:
-        self._start = self._end = _start_of_heap()
-        self._before = _Arenas()
-        # The arenas that exist already came from mmap and must never be handed to free: an object in each size class
-        # keeps them in use.
-        self._anchors = [bytes(size) for size in range(1, 480, 16) for _ in range(4)]
-
-    def use_for_arenas(self) -> None:
-        """Let new arenas come from malloc, and malloc's memory from the heap only."""
-        _libc.mallopt(_M_MMAP_THRESHOLD, 64 << 20)
-        _libc.mallopt(_M_TRIM_THRESHOLD, 1 << 30)
-        _libc.mallopt(_M_TOP_PAD, 1 << 20)
-        # Each further malloc arena reserves 64 MiB of address space per thread, which the limit of a run would count.
-        _libc.mallopt(_M_ARENA_MAX, 2)
-        raw, python = _Allocator(), ctypes.pythonapi
-        python.PyObject_GetArenaAllocator(ctypes.byref(self._before))
-        python.PyMem_GetAllocator(_RAW_DOMAIN, ctypes.byref(raw))
-        python.PyObject_SetArenaAllocator(ctypes.byref(_Arenas(raw.ctx, raw.malloc, raw.free)))
+        self._start = _start_of_heap()
 
     def fill(self) -> None:
         """Take what is free between the imported objects, so that all that comes later lies together, behind them.
@@ -68,31 +41,26 @@ class Heap:
         A write after a fork copies its page and breaks up the huge page that it is part of: the zygote's own loop would
         otherwise break up a third of the heap, and each child as much again.
         """
-        _libc.mallopt(_M_TOP_PAD, 0)
-        self._end = int(_libc.sbrk(0))
-        self.refill()
-        _libc.mallopt(_M_TOP_PAD, 256 << 10)
-
-    def refill(self) -> None:
-        """Take again what became free among the imported objects since: also what the interpreter kept for reuse."""
-        gc.collect()
+        gc.collect()  # also gives up what the interpreter keeps for reuse
+        _libc.mallopt(arenas.M_TOP_PAD, 0)
+        end = int(_libc.sbrk(0))
         for size in _FILLINGS:
-            while int(_libc.malloc(size)) < self._end:
+            while int(_libc.malloc(size)) < end:
                 pass
         for size in range(16, 513, 16):
-            while int(ctypes.pythonapi.PyObject_Malloc(size)) < self._end:
+            while int(ctypes.pythonapi.PyObject_Malloc(size)) < end:
                 pass
 
     def freeze(self) -> None:
-        """Put all that was imported out of the collector's sight and onto huge pages.
-
-        The children get their arenas from mmap again: such an arena goes back to the kernel when it is empty. One that
-        came from malloc is never empty, since the frozen objects fill it.
-        """
-        ctypes.pythonapi.PyObject_SetArenaAllocator(ctypes.byref(self._before))
-        _libc.mallopt(_M_MMAP_THRESHOLD, 4 << 20)
+        """Put all that was imported out of the collector's sight, and all of the heap onto huge pages."""
         gc.freeze()
-        collapse(self._start, self._end)
+        _libc.mallopt(arenas.M_TOP_PAD, 2 * HUGE)
+        end = int(_libc.sbrk(0))
+        while int(_libc.sbrk(0)) == end:
+            _libc.malloc(_FILLINGS[0])
+        collapse(self._start, int(_libc.sbrk(0)))
+        _libc.mallopt(arenas.M_TOP_PAD, 256 << 10)
+        _libc.mallopt(arenas.M_MMAP_THRESHOLD, 4 << 20)
         # What children allocate is short-lived and small: a zeroed huge page for each would cost more than it saves.
         syscalls.prctl(syscalls.PR_SET_THP_DISABLE, 1, 0, 0, 0)
 
