@@ -38,8 +38,8 @@ unit: ## without Ray, sandboxes or servers; seconds
 contract: ## ports and clients against real servers
 	@$(BIN)/python -m pytest -q tests/contract
 
-integration: ## one Ray cluster, real sandboxes, real flows
-	@$(BIN)/python -m pytest -q tests/integration tests/acceptance
+integration: ## real sandboxes, a Ray cluster, real flows, real attacks
+	@$(BIN)/python -m pytest -q tests/integration tests/acceptance tests/attacks
 
 lock: ## resolve the dependencies anew
 	uv pip compile -q --no-header --generate-hashes --universal --python-version 3.11 --extra local pyproject.toml -o deploy/locks/service.txt

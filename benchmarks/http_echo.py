@@ -82,17 +82,22 @@ def _arguments() -> argparse.Namespace:
 
 
 def _expanded(work: Path) -> Path:
-    text = subprocess.run([find_image().python, "-c", EXPAND, SPEC], check=True, capture_output=True, text=True).stdout
+    command = [find_image().python, "-c", EXPAND, SPEC]
+    text = subprocess.run(command, env=_with_lfx(), check=True, capture_output=True, text=True).stdout
     path = work / "echo.json"
     path.write_text(json.dumps(json.loads(text) | {"id": FLOW_ID}))
     return path
+
+
+def _with_lfx() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(find_image().site_packages), "LANGFLOW_API_KEY": KEY}
 
 
 @contextmanager
 def _lfx_serve(flow: Path, workers: int) -> Iterator[Target]:
     port = _free_port()
     command = [find_image().python, "-m", "lfx", "serve", flow, "-p", str(port), "-w", str(workers)]
-    with subprocess.Popen(command, env=os.environ | {"LANGFLOW_API_KEY": KEY}, stdout=subprocess.DEVNULL) as server:
+    with subprocess.Popen(command, env=_with_lfx(), stdout=subprocess.DEVNULL) as server:
         try:
             url = f"http://127.0.0.1:{port}"
             _wait(f"{url}/health")
