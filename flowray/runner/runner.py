@@ -24,6 +24,7 @@ from flowray.runner.verdict import Failure, Job, judge
 from flowray.sandbox.egress import Gate
 from flowray.sandbox.image import Image
 from flowray.sandbox.limits import Limits
+from flowray.sandbox.policy import granted
 from flowray.sandbox.zygote import Zygote
 
 _JOB_S = 10
@@ -33,12 +34,14 @@ _JOB_S = 10
 class Rules:
     """What a Runner grants its sandboxes.
 
-    `private` are hosts that runs may reach although they are on a private network, when their own list names them.
+    `egress` are the hosts that its runs may reach at most; None leaves it to each run's own list. `private` are hosts
+    that runs may reach although they are on a private network, when their own list names them.
     """
 
     size: PoolSize = field(default_factory=PoolSize)
     limits: Limits = field(default_factory=Limits)
     caps: Caps = field(default_factory=Caps)
+    egress: tuple[str, ...] | None = None
     private: tuple[str, ...] = ()
 
 
@@ -69,6 +72,7 @@ class Runner:
     ) -> None:
         rules = rules or Rules()
         self._pool = Pool(start, rules.size)
+        self._egress = rules.egress
         self._bodies = Bodies()
         self._retiring: set[asyncio.Task[None]] = set()
         self._means = Means(
@@ -90,12 +94,13 @@ class Runner:
         objects: Objects,
         name: str = "local",
         rules: Rules | None = None,
+        preload: Sequence[str] = (),
         log: Path | None = None,
     ) -> Runner:
-        """Return a Runner of this environment image; what its zygote prints goes to `log`."""
+        """Return a Runner of this environment image, with further modules preloaded; its zygote prints to `log`."""
 
         async def start() -> Zygote:
-            return await Zygote.start(image, log=log)
+            return await Zygote.start(image, preload=preload, log=log)
 
         return cls(start, objects=objects, name=name, rules=rules)
 
@@ -109,6 +114,8 @@ class Runner:
 
     def run(self, request: RunRequest, step: StartStep) -> AsyncGenerator[Sequence[StepEvent], None]:
         """Run a step; closing the generator cancels it."""
+        if self._egress is not None and request.egress != self._egress:
+            request = replace(request, egress=granted(request.egress, self._egress))
         return run_step(self._means, request, step, self._bodies.of(request, step.step))
 
     async def extract(self, code: str, name: str) -> Mapping[str, Json]:

@@ -173,11 +173,12 @@ async def build_post(plant: Plant, pool_name: str, name: str) -> Post:
     rules = Rules(
         size=PoolSize(spares=pool.spares, at_work=pool.max_running),
         limits=Limits(**dict(plant.settings.limits)),
+        egress=pool.egress,
         private=pool.private_hosts,
     )
     image = find_image(pool.image, plant.settings.images)
     log = plant.logs / f"zygote-{pool_name}-{name}.log"
-    runner = Runner.on(image, objects=_objects(plant), name=name, rules=rules, log=log)
+    runner = Runner.on(image, objects=_objects(plant), name=name, rules=rules, preload=pool.preload, log=log)
     place = Place(name=name, pool=pool_name, address=f"unix:{plant.run / name}", capacity=pool.max_running)
     station = Station(runner, place, places=RedisPlaces(connect(plant.redis_url)), secret=plant.secret)
     await station.open()

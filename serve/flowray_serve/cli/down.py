@@ -32,7 +32,10 @@ def command(
 
 def _stop(home: Home, running: Running, wait_s: float) -> None:
     """Ask the supervisor to end, and wait until it has; one that does not is killed, and its processes with it."""
-    supervisor = os.pidfd_open(running.pid)
+    try:
+        supervisor = os.pidfd_open(running.pid)
+    except ProcessLookupError:
+        return
     try:
         signal.pidfd_send_signal(supervisor, signal.SIGTERM)
         if _ended(supervisor, wait_s):

@@ -389,3 +389,16 @@ async def test_a_component_that_cannot_be_loaded_raises_its_own_error(runner_wit
     with pytest.raises(ComponentFailedError, match="nope") as raised:
         await runner.extract("import nope", "Thing")
     assert raised.value.facts["error_type"] == "ModuleNotFoundError"
+
+
+@pytest.mark.parametrize("pool", [(), ("b.org",)])
+async def test_a_run_reaches_no_host_that_its_pool_does_not_grant(runner_with: Started, pool: tuple[str, ...]) -> None:
+    specs = []
+
+    async def script(peer: Peer) -> None:
+        specs.append(await peer.spec())
+        await peer.result()
+
+    await events_of(await runner_with(script, egress=pool), request_of(egress=("a.org",)))
+
+    assert specs[0]["egress"] == []
