@@ -139,7 +139,7 @@ def _wrk(target: Target, connections: int, seconds: int, work: Path) -> Measured
         f'wrk.headers["x-api-key"]="{target.key}"'
     )
     for length in ("2s", f"{seconds}s"):  # the first one warms up
-        command = ["wrk", "-t1", f"-c{connections}", f"-d{length}", "--latency", "-s", script, target.run]
+        command = ["wrk", "-t1", f"-c{connections}", f"-d{length}", "--latency", "-s", str(script), target.run]
         text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return _parsed(text)
 

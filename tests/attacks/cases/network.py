@@ -56,11 +56,7 @@ def nothing_of_ray_is_there():
     import glob
     import os
 
-    found = (
-        glob.glob("/tmp/ray/*")
-        + glob.glob("/dev/shm/plasma*")
-        + [k for k in os.environ if k.startswith("RAY")]
-    )
+    found = glob.glob("/tmp/ray/*") + glob.glob("/dev/shm/plasma*") + [k for k in os.environ if k.startswith("RAY")]
     return f"ESCAPED: {found[:5]}" if found else "held"
 
 
