@@ -24,12 +24,12 @@ class Printed(io.TextIOBase):
     Lines are gathered for a moment: a loop that prints must not cost an event per line.
     """
 
-    def __init__(self, name: str, report: Report) -> None:
+    def __init__(self, name: str) -> None:
         self._name = name
-        self._report = report
+        self.report: Report | None = None
         self._guard = threading.RLock()
         self._lines: list[str] = []
-        self._gathered = 0
+        self.gathered = 0
         self._left = LIMIT_CHARS
         self._node = ""
         self._since = 0.0
@@ -64,11 +64,11 @@ class Printed(io.TextIOBase):
 
     def tell(self) -> int:
         """Report what is gathered; the number of characters."""
-        count, text = self._gathered, "".join(self._lines)
+        count, text = self.gathered, "".join(self._lines)
         self._lines.clear()
-        self._gathered = 0
-        if text:
-            self._report.log(self._node, text.removesuffix("\n"), stream=self._name)
+        self.gathered = 0
+        if text and self.report is not None:
+            self.report.log(self._node, text.removesuffix("\n"), stream=self._name)
         return count
 
     def _take(self, text: str) -> None:
@@ -79,11 +79,11 @@ class Printed(io.TextIOBase):
         if not self._lines:
             self._since = time.monotonic()
         self._lines.append(kept)
-        self._gathered += len(kept)
+        self.gathered += len(kept)
         if self._left == 0:
             self._lines.append(f"\n[more than {LIMIT_CHARS} characters; the rest is dropped]")
             self.tell()
-        elif self._gathered >= _GATHER_CHARS or time.monotonic() - self._since >= _GATHER_S:
+        elif self.gathered >= _GATHER_CHARS or time.monotonic() - self._since >= _GATHER_S:
             self.tell()
 
 
@@ -102,14 +102,18 @@ class _Bytes(io.RawIOBase):
         return len(raw)
 
 
+# Made before the fork; each child has its own copies.
+_OUT, _ERR = Printed("stdout"), Printed("stderr")
+
+
 def capture(report: Report) -> None:
     """From now on the process prints into the report."""
-    sys.stdout = Printed("stdout", report)
-    sys.stderr = Printed("stderr", report)
+    _OUT.report = _ERR.report = report
+    sys.stdout, sys.stderr = _OUT, _ERR
 
 
 def tell_rest() -> None:
     """Report what was printed last."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, Printed):
+    for stream in (_OUT, _ERR):
+        if stream.gathered:
             stream.tell_all()

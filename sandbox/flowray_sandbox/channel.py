@@ -18,6 +18,8 @@ from typing import Any
 
 import orjson
 
+from flowray_sandbox.loop import LateLoop
+
 SPEC, BLOB_IN, CANCEL, REPLY, BLOB_PART_IN = 1, 2, 3, 4, 5
 EVENT, BLOB_PART, BLOB, ASK, RESULT, ERROR = 17, 18, 19, 21, 22, 23
 FRAME_LIMIT_BYTES = 8 << 20
@@ -46,7 +48,7 @@ class Channel:
         self._flushed_at = time.monotonic()
         self._blobs_sent = 0
         self._received = bytearray()
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop: LateLoop | None = None
         self._flush_planned = False
         self._on_cancel: Callable[[], object] = _nothing
         self._asked: dict[int, asyncio.Future[Any]] = {}
@@ -62,16 +64,16 @@ class Channel:
             if kind == BLOB_PART_IN:
                 parts += payload
             elif kind == BLOB_IN:
-                blobs.append(bytes(parts + payload) if parts else payload)
+                blobs.append(bytes(parts + payload))
                 parts.clear()
             else:
                 raise ChannelBrokenError(f"frame of type {kind} before the spec")
 
-    def listen(self, loop: asyncio.AbstractEventLoop, on_cancel: Callable[[], object]) -> None:
-        """From now on the loop reads: replies wake who asked, a cancellation calls `on_cancel`."""
+    def listen(self, loop: LateLoop, on_cancel: Callable[[], object]) -> None:
+        """Once the loop waits, it reads: replies wake who asked, a cancellation calls `on_cancel`."""
         self._loop = loop
         self._on_cancel = on_cancel
-        loop.add_reader(self._sock.fileno(), self._take)
+        loop.on_first_wait = lambda: loop.add_reader(self._sock.fileno(), self._take)
 
     def event(self, event: Mapping[str, Any]) -> None:
         """Say what happened. May be called from any thread."""
@@ -121,7 +123,7 @@ class Channel:
             self._flush_planned = True
         self._plan_flush(self._loop)
 
-    def _plan_flush(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _plan_flush(self, loop: LateLoop) -> None:
         if asyncio._get_running_loop() is loop:  # noqa: SLF001 - the public one raises where there is none
             loop.call_later(FLUSH_S, self._flush_planned_now)
         else:
@@ -143,20 +145,21 @@ class Channel:
             self._gathered.clear()
         self._flushed_at = time.monotonic()
 
-    def _read_frame(self) -> tuple[int, bytes]:
+    def _read_frame(self) -> tuple[int, bytearray]:
         length, kind = _HEAD.unpack(self._read(_HEAD.size))
         if length > FRAME_LIMIT_BYTES:
             raise ChannelBrokenError(f"a frame of {length} bytes")
         return kind, self._read(length)
 
-    def _read(self, size: int) -> bytes:
-        chunks = bytearray()
-        while len(chunks) < size:
-            chunk = self._sock.recv(size - len(chunks))
-            if not chunk:
+    def _read(self, size: int) -> bytearray:
+        content = bytearray(size)
+        left = memoryview(content)
+        while left:
+            read = self._sock.recv_into(left)
+            if not read:
                 raise ChannelBrokenError("the host closed the channel")
-            chunks += chunk
-        return bytes(chunks)
+            left = left[read:]
+        return content
 
     def _take(self) -> None:
         """Handle what has come in, without waiting for more."""

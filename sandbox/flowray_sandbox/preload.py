@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import importlib.util
 import os
@@ -11,7 +12,7 @@ import warnings
 from types import ModuleType
 from typing import Any
 
-from flowray_sandbox.services import LFX_ENVIRONMENT
+from flowray_sandbox.environment import LFX_ENVIRONMENT
 
 
 def warm() -> None:
@@ -32,6 +33,8 @@ def warm() -> None:
     classes.install()
     lean.install()
     rehearsal.rehearse()
+    # A run is over before there is garbage worth looking for; a long one still gets collected.
+    gc.set_threshold(50_000, 20, 20)
 
 
 class _Deferred(ModuleType):

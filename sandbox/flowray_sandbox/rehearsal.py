@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import os
 import socket
@@ -14,6 +13,7 @@ from lfx.graph.flow_builder import builder
 
 from flowray_sandbox import expand, work
 from flowray_sandbox.channel import SPEC, Channel, frame
+from flowray_sandbox.loop import LateLoop
 
 # Python specialises code that has run a few times; runs in children would each do it again, on copies of its pages.
 _TIMES = 20
@@ -67,7 +67,7 @@ def _spec(flow: dict[str, Any], *, stream: bool) -> bytes:
 def _once(spec: bytes) -> None:
     """One run as a child does it, but for the walls and the end of the process."""
     ours, theirs = socket.socketpair()
-    loop = asyncio.new_event_loop()
+    loop = LateLoop()
     try:
         ours.sendall(frame(SPEC, spec))
         work.answer(Channel(theirs), loop)

@@ -10,7 +10,7 @@ from typing import Any
 from lfx.graph.graph.base import Graph
 from lfx.graph.vertex.base import Vertex
 
-from flowray_sandbox import capture, classes, files, results, services, tags
+from flowray_sandbox import capture, classes, files, results, surroundings, tags
 from flowray_sandbox.building import build
 from flowray_sandbox.channel import Channel
 from flowray_sandbox.failures import JobFailedError, component_failed
@@ -27,7 +27,7 @@ async def run(spec: Mapping[str, Any], blobs: list[bytes], channel: Channel) -> 
     capture.capture(report)
     files.write(spec.get("files") or {}, blobs)
     wanted = run_spec(spec, blobs)
-    services.use_variables(wanted.variables, proxied=bool(spec.get("egress")))
+    surroundings.use_variables(wanted.variables, proxied=bool(spec.get("egress")))
     try:
         await Step(wanted, report, channel.flush).run()
     finally:
@@ -55,7 +55,7 @@ class Step:
             graph._set_inputs([], {"input_value": spec.input_value}, spec.input_type)  # type: ignore[arg-type]  # noqa: SLF001 - what lfx itself does before a run
         for node in graph.has_session_id_vertices:
             graph.get_vertex(node).update_raw_params({"session_id": spec.session_id})
-        services.open_scopes(graph)
+        surroundings.open_scopes(graph)
         await Walk(graph, self._run_node).run()
 
     async def _run_node(self, node: str) -> None:

@@ -18,17 +18,8 @@ class Walk:
     async def run(self) -> None:
         """Run all nodes that are to run."""
         first = self._first()
-        for node in first:
-            self._graph.run_manager.add_to_vertices_being_run(node)
-        if not first:
-            return
-        try:
-            async with asyncio.TaskGroup() as self._tasks:
-                for node in first[1:]:
-                    self._tasks.create_task(self._along(node), name=node)
-                await self._along(first[0])
-        except BaseExceptionGroup as group:
-            raise group.exceptions[0] from None
+        self._graph.run_manager.vertices_being_run.update(first)
+        await self._all(first)
 
     def _first(self) -> list[str]:
         graph = self._graph
@@ -36,14 +27,20 @@ class Walk:
         # A cycle without a loop component has no node that waits for nothing: it begins where lfx begins.
         return first or ([_entry(graph)] if graph.built_here else [])
 
-    async def _along(self, node: str | None) -> None:
-        """Run a node and then what became ready by it: the first of it here, the others beside."""
-        while node is not None:
-            await self._run_node(node)
-            ready = self._graph.ready_after(node)
-            for other in ready[1:]:
-                self._tasks.create_task(self._along(other), name=other)
-            node = ready[0] if ready else None
+    async def _all(self, nodes: list[str]) -> None:
+        """Run these nodes, each with what follows it, at the same time."""
+        while len(nodes) == 1:
+            await self._run_node(nodes[0])
+            nodes = self._graph.ready_after(nodes[0])
+        if not nodes:
+            return
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for node in nodes:
+                    tasks.create_task(self._all([node]), name=node)
+        except BaseExceptionGroup as group:
+            # The others were cancelled because of the first.
+            raise group.exceptions[0] from None
 
 
 def _entry(graph: StepGraph) -> str:

@@ -12,10 +12,13 @@ from typing import Any, NoReturn
 from flowray_sandbox import expand, extract, run
 from flowray_sandbox.channel import ERROR, RESULT, Channel, ChannelBrokenError
 from flowray_sandbox.failures import JobFailedError, component_failed
+from flowray_sandbox.loop import LateLoop
 
 Job = Callable[[Mapping[str, Any], list[bytes], Channel], Coroutine[Any, Any, Mapping[str, Any]]]
 OnSpec = Callable[[Mapping[str, Any]], None]
 
+# Made in the zygote and used in its children, once in each.
+_LOOP = LateLoop()
 _JOBS: Mapping[str, Job] = {"run": run.run, "extract": extract.extract, "expand": expand.expand}
 
 
@@ -27,7 +30,7 @@ def serve(channel: int, on_spec: OnSpec = lambda _: None) -> NoReturn:
     line = Channel(socket.socket(fileno=channel))
     status = 1
     try:
-        answer(line, asyncio.new_event_loop(), on_spec)
+        answer(line, _LOOP, on_spec)
         status = 0
     except (ChannelBrokenError, OSError):
         pass  # nobody is there to be told
@@ -36,7 +39,7 @@ def serve(channel: int, on_spec: OnSpec = lambda _: None) -> NoReturn:
         os._exit(status)
 
 
-def answer(channel: Channel, loop: asyncio.AbstractEventLoop, on_spec: OnSpec = lambda _: None) -> None:
+def answer(channel: Channel, loop: LateLoop, on_spec: OnSpec = lambda _: None) -> None:
     """Wait for a spec, do its job, and answer with a result or an error."""
     spec, blobs = channel.read_spec()
     on_spec(spec)
@@ -55,9 +58,7 @@ def answer(channel: Channel, loop: asyncio.AbstractEventLoop, on_spec: OnSpec = 
         channel.finish(RESULT, result)
 
 
-def _do(
-    loop: asyncio.AbstractEventLoop, spec: Mapping[str, Any], blobs: list[bytes], channel: Channel
-) -> Mapping[str, Any]:
+def _do(loop: LateLoop, spec: Mapping[str, Any], blobs: list[bytes], channel: Channel) -> Mapping[str, Any]:
     job = _JOBS.get(spec.get("job", ""))
     if job is None:
         raise JobFailedError(f"There is no job `{spec.get('job')}`.", kind="protocol")
