@@ -49,10 +49,10 @@ def supervise(settings: Settings, home: Home, *, progress: Progress, on_ready: C
     with _stopping_on_signals(), home.held(), contextlib.suppress(_StopAskedError), ExitStack() as stack:
         url = f"http://{settings.host}:{settings.port}"
         home.note_running(Running(url=url, pid=os.getpid()))
+        _clear_away(home, progress)  # first: what a killed predecessor left may hold the port
         check_free(settings.host, settings.port)
         for image in {find_image(pool.image, settings.images) for pool in settings.pools.values()}:
             asyncio.run(require(image))
-        _clear_away(home, progress)
         stack.callback(_clear_away, home, progress)
         launcher = home.run / "haproxy"
         write_launcher(launcher)
