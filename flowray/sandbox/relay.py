@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 from flowray.sandbox.client_hello import HANDSHAKE, NotClientHelloError, server_name
@@ -55,10 +57,8 @@ class Relay:
         await self._loop.connect_accepted_socket(lambda: self.inside, client)
         self._watch()
         try:
-            if early:
-                self.inside.data_received(early)
-            self.inside.transport.resume_reading()
-            self.outside.transport.resume_reading()
+            self.inside.begin(early)
+            self.outside.begin()
             return await self.ended
         finally:
             if self._idle is not None:
@@ -136,12 +136,33 @@ class _Side(asyncio.Protocol):
         self.look: _Look | None = None
         self.remaining: int | None = None
         self._finished = self._lost = False
+        # What came before the peer was there. Pausing is not enough: uvloop, which Ray Serve runs on, begins to read
+        # after `connection_made`, paused or not, and a server that answers at once would be heard by nobody.
+        self._early: list[Callable[[], object]] | None = []
+
+    @property
+    def open(self) -> bool:
+        """Whether it can be spoken to: uvloop raises where asyncio lets a closed transport be."""
+        return not self._lost and not self.transport.is_closing()
+
+    def begin(self, data: bytes = b"") -> None:
+        """Both ends are there: take what came too early, `data` first."""
+        early, self._early = self._early or [], None
+        if data:
+            self.data_received(data)
+        for happened in early:
+            happened()
+        if self.open:
+            self.transport.resume_reading()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
         self.transport.pause_reading()  # until the peer is there too
 
     def data_received(self, data: bytes) -> None:
+        if self._early is not None:
+            self._early.append(partial(self.data_received, data))
+            return
         if not self._relay.moved(self, len(data)):
             return
         if self.look is not None:
@@ -156,16 +177,24 @@ class _Side(asyncio.Protocol):
         if self.remaining is not None:
             data = data[: self.remaining]
             self.remaining -= len(data)
-        self.peer.transport.write(data)
+        if self.peer.open:
+            self.peer.transport.write(data)
 
     def eof_received(self) -> bool:
+        if self._early is not None:
+            self._early.append(self.eof_received)
+            return True
         self._finished = True
-        self.peer.transport.write_eof()
+        if self.peer.open:
+            self.peer.transport.write_eof()
         if self.peer._finished:  # noqa: SLF001 - the same class
             self.transport.close()
         return True  # the other direction may go on
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the protocol's signature
+        if self._early is not None:
+            self._early.append(partial(self.connection_lost, None))
+            return
         self._lost = True
         # What was received before must still reach the peer: it closes when that is sent, and is lost then.
         self.peer.transport.close()
@@ -173,7 +202,9 @@ class _Side(asyncio.Protocol):
             self._relay.cut("")
 
     def pause_writing(self) -> None:
-        self.peer.transport.pause_reading()
+        if self.peer.open:
+            self.peer.transport.pause_reading()
 
     def resume_writing(self) -> None:
-        self.peer.transport.resume_reading()
+        if self.peer.open:
+            self.peer.transport.resume_reading()

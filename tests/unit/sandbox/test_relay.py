@@ -1,0 +1,99 @@
+"""Bytes through the gate: whatever comes before both ends are there arrives, on asyncio's own loop and on Ray's."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+import uvloop
+
+from flowray.sandbox.relay import Caps, Relay, Spent
+
+_RESET = struct.pack("ii", 1, 0)
+Loop = Callable[[], asyncio.AbstractEventLoop]
+
+
+@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def loop(request: pytest.FixtureRequest) -> Loop:
+    made: Loop = request.param
+    return made
+
+
+def run(loop: Loop, work: Coroutine[Any, Any, None]) -> None:
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(asyncio.wait_for(work, 5))
+
+
+def ends() -> tuple[socket.socket, socket.socket]:
+    one, other = socket.socketpair()
+    one.settimeout(0)
+    other.settimeout(0)
+    return one, other
+
+
+def connected() -> tuple[socket.socket, socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        near = socket.create_connection(listener.getsockname())
+        far, _ = listener.accept()
+    near.settimeout(0)
+    return near, far
+
+
+async def everything(sock: socket.socket) -> bytes:
+    received = b""
+    while part := await asyncio.get_running_loop().sock_recv(sock, 4096):
+        received += part
+    return received
+
+
+def test_a_server_that_answered_and_left_before_the_relay_began_is_heard(loop: Loop) -> None:
+    async def work() -> None:
+        client, inside = ends()
+        outside, server = connected()
+        server.sendall(b"hello")
+        server.close()
+
+        relaying = asyncio.create_task(Relay(Caps(), Spent()).run(inside, outside, b""))
+
+        with client:
+            assert await everything(client) == b"hello"
+        assert await relaying == ""
+
+    run(loop, work())
+
+
+def test_what_a_client_sent_early_comes_before_what_it_sent_meanwhile(loop: Loop) -> None:
+    async def work() -> None:
+        client, inside = ends()
+        outside, server = ends()
+        client.sendall(b"second")
+        client.shutdown(socket.SHUT_WR)
+
+        relaying = asyncio.create_task(Relay(Caps(), Spent()).run(inside, outside, b"first "))
+
+        with client, server:
+            assert await everything(server) == b"first second"
+            server.close()
+            assert await relaying == ""
+
+    run(loop, work())
+
+
+def test_a_server_that_reset_before_the_relay_began_ends_it(loop: Loop) -> None:
+    async def work() -> None:
+        client, inside = ends()
+        outside, server = connected()
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        server.close()
+
+        relaying = asyncio.create_task(Relay(Caps(), Spent()).run(inside, outside, b"hello"))
+
+        with client:
+            assert await everything(client) == b""
+        assert await relaying == ""
+
+    run(loop, work())
