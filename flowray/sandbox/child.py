@@ -19,6 +19,7 @@ class Exit:
     signal: int | None
     cpu_s: float
     max_rss_mib: float
+    faults: int = 0
 
 
 class Child:

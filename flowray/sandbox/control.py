@@ -13,7 +13,7 @@ from dataclasses import dataclass
 _ORDER = struct.Struct("<cI")
 _BORN = struct.Struct("<cII")
 _CELL = struct.Struct("<cI")
-_GONE = struct.Struct("<cIIIddQ")
+_GONE = struct.Struct("<cIIIddQQ")
 _CREDENTIALS = struct.Struct("3i")
 _MOST = 8192
 _DESCRIPTORS = 2
@@ -78,6 +78,7 @@ class Gone:
     status: int
     cpu_s: float
     max_rss_mib: float
+    faults: int
 
 
 Report = Started | Failed | NewCell | Born | Gone
@@ -90,8 +91,15 @@ def receive(control: socket.socket) -> Report | None:
         return None
     kind = message[:1]
     if kind == b"G":
-        _, number, cell, status, user_s, system_s, max_rss_kib = _GONE.unpack(message)
-        return Gone(number=number, cell=cell, status=status, cpu_s=user_s + system_s, max_rss_mib=max_rss_kib / 1024)
+        _, number, cell, status, user_s, system_s, max_rss_kib, faults = _GONE.unpack(message)
+        return Gone(
+            number=number,
+            cell=cell,
+            status=status,
+            cpu_s=user_s + system_s,
+            max_rss_mib=max_rss_kib / 1024,
+            faults=faults,
+        )
     if kind == b"B":
         _, number, cell = _BORN.unpack(message)
         channel, pidfd = _descriptors(ancillary)

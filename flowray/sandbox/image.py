@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flowray.errors import ImageError
+from flowray.sandbox.interpreter import Interpreter, interpreters
 
 _RECORD = "image.json"
 _LAST_LINES = 15
@@ -78,12 +79,23 @@ def build_image(
         return _read(folder / _RECORD)
     root.mkdir(parents=True, exist_ok=True)
     progress(f"Building the environment image `{lock.stem}` in {folder}")
-    with tempfile.TemporaryDirectory(prefix=f".{lock.stem}-", dir=root) as aside:
+    *better, own = interpreters()
+    for interpreter in better:
+        try:
+            return _build(lock, folder, interpreter, progress)
+        except ImageError as failure:
+            progress(f"Not with {interpreter.python}: {failure.message}")
+    return _build(lock, folder, own, progress)
+
+
+def _build(lock: Path, folder: Path, interpreter: Interpreter, progress: Callable[[str], None]) -> Image:
+    progress(f"Its Python is {interpreter.python}")
+    with tempfile.TemporaryDirectory(prefix=f".{lock.stem}-", dir=folder.parent) as aside:
         built = Path(aside) / "image"
         packages = built / "site-packages"
         packages.mkdir(parents=True)
-        _install(lock, packages, Path(aside), progress)
-        _write(built / _RECORD, lock)
+        _install(lock, packages, interpreter, progress)
+        _write(built / _RECORD, lock, interpreter)
         _put_in_place(built, folder)
     return _read(folder / _RECORD)
 
@@ -93,23 +105,22 @@ def _folder_name(lock: Path) -> str:
 
 
 def _digest(lock: Path) -> str:
-    """Same lock, same interpreter, same digest: compiled extensions fit one Python on one kind of machine only."""
+    """Same lock and kind of machine, same digest. Which Python an image was built for, it says itself."""
     if not lock.is_file():
         raise ImageError(f"The image lock {lock} does not exist. Name an existing lock file.")
-    flavour = f"{sys.implementation.cache_tag} {platform.machine()} {sys.base_prefix}"
-    return hashlib.sha256(lock.read_bytes() + b"\0" + flavour.encode()).hexdigest()
+    return hashlib.sha256(lock.read_bytes() + b"\0" + platform.machine().encode()).hexdigest()
 
 
-def _write(record: Path, lock: Path) -> None:
-    python = Path(sys.base_prefix) / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}"
-    facts = {"name": lock.stem, "digest": _digest(lock), "python": str(python), "base_prefix": sys.base_prefix}
-    record.write_text(json.dumps({**facts, "site_packages": "site-packages"}, indent=2))
+def _write(record: Path, lock: Path, interpreter: Interpreter) -> None:
+    facts = {"name": lock.stem, "digest": _digest(lock), "site_packages": "site-packages"}
+    where = {"python": str(interpreter.python), "base_prefix": str(interpreter.base_prefix)}
+    record.write_text(json.dumps({**facts, **where}, indent=2))
 
 
 def _read(record: Path) -> Image:
     try:
         facts = json.loads(record.read_text())
-        return Image(
+        image = Image(
             name=facts["name"],
             digest=facts["digest"],
             python=Path(facts["python"]),
@@ -118,6 +129,9 @@ def _read(record: Path) -> Image:
         )
     except (ValueError, KeyError, TypeError) as cause:
         raise ImageError(f"{record} is not readable. Remove {record.parent} and run: flowray image build") from cause
+    if not image.python.is_file():
+        raise ImageError(f"The image's {image.python} is gone. Remove {record.parent} and run: flowray image build")
+    return image
 
 
 def _put_in_place(built: Path, folder: Path) -> None:
@@ -129,15 +143,16 @@ def _put_in_place(built: Path, folder: Path) -> None:
             raise
 
 
-def _install(lock: Path, packages: Path, aside: Path, progress: Callable[[str], None]) -> None:
+def _install(lock: Path, packages: Path, interpreter: Interpreter, progress: Callable[[str], None]) -> None:
     """Install with uv when there is one, else with the pip of a throw-away environment."""
     wanted = ["--require-hashes", "--no-deps", "--target", str(packages), "-r", str(lock)]
     uv = shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
     if uv:
-        _run([uv, "pip", "install", "--python", sys.executable, "--compile-bytecode", *wanted], progress)
+        _run([uv, "pip", "install", "--python", str(interpreter.python), "--compile-bytecode", *wanted], progress)
         return
-    _run([sys.executable, "-m", "venv", str(aside / "pip")], progress)
-    _run([str(aside / "pip" / "bin" / "python"), "-m", "pip", "install", "--quiet", "--compile", *wanted], progress)
+    apart = packages.parent.parent / "pip"
+    _run([str(interpreter.python), "-m", "venv", str(apart)], progress)
+    _run([str(apart / "bin" / "python"), "-m", "pip", "install", "--quiet", "--compile", *wanted], progress)
 
 
 def _run(command: Sequence[str], progress: Callable[[str], None]) -> None:

@@ -206,6 +206,7 @@ def _exit_of(gone: control.Gone) -> Exit:
         signal=os.WTERMSIG(gone.status) if by_signal else None,
         cpu_s=gone.cpu_s,
         max_rss_mib=gone.max_rss_mib,
+        faults=gone.faults,
     )
 
 

@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from flowray_sandbox import descriptors, jail, libraries, memory, seccomp, syscalls
+from flowray_sandbox import descriptors, immortal, jail, libraries, memory, seccomp, syscalls
 from flowray_sandbox.forker import Forker
 
 _THREAD_STACK = 2 << 20
@@ -70,6 +70,7 @@ def _prepare(wanted: Mapping[str, Any]) -> Forker:
     libraries.make_anonymous()
     heap.fill()
     forker = _forker(wanted)
+    immortal.keep_for_ever()
     heap.freeze()
     _lock(wanted["lowered"])
     gc.enable()

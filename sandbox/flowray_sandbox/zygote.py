@@ -17,7 +17,7 @@ from flowray_sandbox.forker import ENDED, FORKED, ORDER
 from flowray_sandbox.network import Cell, Cells
 
 _FROM_HOST = struct.Struct("<cI")
-_GONE = struct.Struct("<cIIIddQ")
+_GONE = struct.Struct("<cIIIddQQ")
 _NOT_FORKED = 71 << 8
 
 
@@ -63,7 +63,7 @@ class Zygote:
             socket.send_fds(self._forker, [order], [cell.namespace, ours.fileno(), theirs.fileno()])
         (pid,) = FORKED.unpack(self._forker.recv(FORKED.size))
         if pid < 0:
-            self._tell_gone(number, cell.number, _NOT_FORKED, 0.0, 0.0, 0)
+            self._tell_gone(number, cell.number, _NOT_FORKED, 0.0, 0.0, 0, 0)
             return
         pidfd = os.pidfd_open(pid)
         self._children[pidfd] = (pid, number, cell.number)
@@ -74,9 +74,9 @@ class Zygote:
         self._events.unregister(pidfd)
         os.close(pidfd)
         self._forker.send(ORDER.pack(b"W", pid, 0))
-        status, *times, max_rss_kib, _ = ENDED.unpack(self._forker.recv(ENDED.size))
+        status, *times, max_rss_kib, faults = ENDED.unpack(self._forker.recv(ENDED.size))
         user_s, system_s = times[0] + times[1] / 1e6, times[2] + times[3] / 1e6
-        self._tell_gone(number, cell, status, user_s, system_s, max_rss_kib)
+        self._tell_gone(number, cell, status, user_s, system_s, max_rss_kib, faults)
 
     def _tell_gone(self, *facts: float) -> None:
         self._control.send(_GONE.pack(b"G", *facts))
