@@ -1,7 +1,7 @@
 """What the zygote holds lives as long as its children: told so, Python no longer counts references to it.
 
-Each count is a write, and a child's first write to a page copies it: three quarters of the pages that a small run copies are
-copied for nothing but a count. From 3.12 on, Python leaves the count of an immortal object alone.
+Each count is a write, and a child's first write to a page copies it: three quarters of the pages that a small run
+copies are copied for nothing but a count. From 3.12 on, Python leaves the count of an immortal object alone.
 """
 
 from __future__ import annotations
