@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import resources
 from typing import Any
+from urllib.parse import urlsplit
 
 from flowray.client import Client
 from flowray_serve.cli.connection import connect
@@ -37,22 +39,35 @@ def _service(progress: Progress) -> Iterator[Client]:
     ours = Home.of_environment().running() is None
     if ours:
         progress("Starting FlowRay on this machine (Ray, Valkey, a runner with its sandboxes)")
-        _flowray("up", "--detach")
+        _flowray("up", "--detach", environment=_reaching_the_model(os.environ))
     try:
         with connect("", "") as client:
             yield client
     finally:
         if ours:
             progress("Stopping what was started")
-            _flowray("down")
+            _flowray("down", environment=os.environ)
 
 
-def _flowray(*arguments: str) -> None:
+def _flowray(*arguments: str, environment: Mapping[str, str]) -> None:
     ended = subprocess.run(  # noqa: S603 - ourselves
-        [sys.executable, "-m", "flowray_serve", *arguments], check=False, stdout=sys.stderr
+        [sys.executable, "-m", "flowray_serve", *arguments], check=False, stdout=sys.stderr, env=environment
     )
     if ended.returncode:
         raise SystemExit(FAILED)
+
+
+def _reaching_the_model(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment with a pool that may reach the chat example's model; pools of the operator's own are left alone.
+
+    A model's address that is named in the environment may be a private one: whoever runs the demo has named it.
+    """
+    if not environment.get("OPENAI_API_KEY") or "FLOWRAY_POOLS" in environment:
+        return dict(environment)
+    named = environment.get("OPENAI_BASE_URL")
+    hosts = [urlsplit(named).netloc.rpartition("@")[2] if named else "api.openai.com"]
+    pool = {"egress": hosts, "private_hosts": hosts if named else []}
+    return {**environment, "FLOWRAY_POOLS": json.dumps({"default": pool})}
 
 
 def _publish(client: Client, progress: Progress) -> dict[str, str]:
