@@ -24,7 +24,6 @@ CANCEL: Final = 3
 REPLY: Final = 4
 BLOB_PART_DOWN: Final = 5
 # sandbox -> host
-READY: Final = 16
 EVENT: Final = 17
 BLOB_PART: Final = 18
 BLOB: Final = 19

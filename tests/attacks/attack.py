@@ -53,7 +53,6 @@ class Attack:
     name: str
     function: Callable[[], str]
     ends: frozenset[str]
-    egress: bool = False
     needs: str = ""
 
     @property
@@ -67,12 +66,12 @@ class Attack:
 ATTACKS: dict[str, Attack] = {}
 
 
-def attack(*ends: str, egress: bool = False, needs: str = "") -> Callable[[Callable[[], str]], Callable[[], str]]:
+def attack(*ends: str, needs: str = "") -> Callable[[Callable[[], str]], Callable[[], str]]:
     """Register an attack; without `ends` it must live and say "held"."""
 
     def register(function: Callable[[], str]) -> Callable[[], str]:
         name = function.__name__
-        ATTACKS[name] = Attack(name=name, function=function, ends=frozenset(ends), egress=egress, needs=needs)
+        ATTACKS[name] = Attack(name=name, function=function, ends=frozenset(ends), needs=needs)
         return function
 
     return register

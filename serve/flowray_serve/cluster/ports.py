@@ -35,6 +35,12 @@ def free_ports() -> Ports:
         )
 
 
+def free_port() -> int:
+    """Return one port that is free now."""
+    with ExitStack() as held:
+        return _bound(held, 0)
+
+
 def check_free(host: str, port: int) -> None:
     """Raise `PortTakenError` when somebody listens there."""
     with closing(socket.socket()) as probe:

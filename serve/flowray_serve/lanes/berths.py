@@ -29,10 +29,6 @@ class Berths:
         if lane in lanes:
             lanes.remove(lane)
 
-    def has_lane(self, pool: str) -> bool:
-        """Whether a pool has any lane, with room or without."""
-        return bool(self._lanes.get(pool))
-
     async def take(self, pool: str, *, patience_s: float) -> Lane:
         """Return the least busy lane with room, once there is one and those who came before have theirs."""
         if not self._waiting.get(pool) and (lane := self._least_busy(pool)) is not None:

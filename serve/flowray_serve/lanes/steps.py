@@ -42,10 +42,6 @@ class LaneSteps:
         for lane in tuple(self._lanes.values()):
             lane.close()
 
-    def has_runner(self, pool: str) -> bool:
-        """Whether a Runner of this pool is connected."""
-        return self._berths.has_lane(pool)
-
     async def run(self, request: RunRequest, step: StartStep) -> AsyncGenerator[Sequence[StepEvent], None]:
         """See `flowray.engine.ports.Steps`."""
         pool = request.plan.by_id[step.step].pool

@@ -111,7 +111,7 @@ def the_gate_refuses_without_egress():
     return f"ESCAPED: {got!r}" if b" 200" in got else f"held: {got[:60]!r}"
 
 
-@attack(egress=True)
+@attack()
 def the_gate_refuses_other_hosts():
     import socket
 
@@ -141,7 +141,7 @@ def the_gate_refuses_other_hosts():
     return "held: all refused"
 
 
-@attack(egress=True)
+@attack()
 def the_gate_does_not_choke_on_rubbish():
     import socket
 
@@ -164,7 +164,7 @@ def the_gate_does_not_choke_on_rubbish():
     return "held"
 
 
-@attack(egress=True)
+@attack()
 def request_smuggling_is_refused():
     import socket
 
