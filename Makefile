@@ -42,8 +42,8 @@ integration: ## real sandboxes, a Ray cluster, real flows, real attacks
 	@$(BIN)/python -m pytest -q tests/integration tests/acceptance tests/attacks
 
 lock: ## resolve the dependencies anew
-	uv pip compile -q --no-header --generate-hashes --universal --python-version 3.11 --extra local pyproject.toml -o deploy/locks/service.txt
-	uv pip compile -q --no-header --generate-hashes --universal --python-version 3.11 --extra local --group dev pyproject.toml -o deploy/locks/dev.txt
+	uv pip compile -q --no-header --generate-hashes --universal --python-version 3.11 --extra local --extra langchain pyproject.toml -o deploy/locks/service.txt
+	uv pip compile -q --no-header --generate-hashes --universal --python-version 3.11 --extra local --extra langchain --group dev pyproject.toml -o deploy/locks/dev.txt
 	uv pip compile -q --no-header --generate-hashes --universal --python-version 3.11 sandbox/flowray_sandbox/images/default.in -o sandbox/flowray_sandbox/images/default.txt
 
 clean: ## remove .venv and caches
