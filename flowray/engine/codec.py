@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 import orjson
 
-from flowray.engine.events import BranchStopped, Event, NodeFinished, Recorded, RunAccepted, RunId
+from flowray.engine.events import BranchStopped, Event, NodeFinished, Recorded, RunAccepted, RunId, StepStarted
 from flowray.engine.values import Ref, Value
 from flowray.errors import FlowRayError
 
@@ -127,4 +127,5 @@ _READERS: Mapping[type[Event], Mapping[str, Callable[[Any], Any]]] = {
     RunAccepted: {"request": _ref},
     NodeFinished: {"outputs": _values},
     BranchStopped: {"nodes": tuple},
+    StepStarted: {"degraded": tuple},
 }

@@ -58,12 +58,16 @@ class StepQueued:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepStarted:
-    """A runner handed the step to a sandbox; from here on it is at-most-once. `queued_s` is the wait for a spare."""
+    """A runner handed the step to a sandbox; from here on it is at-most-once.
+
+    `queued_s` is the wait for a spare. `degraded` names the walls that its operator has lowered around it.
+    """
 
     step: StepId
     attempt: int
     runner: str
     queued_s: float = 0.0
+    degraded: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

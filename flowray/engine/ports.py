@@ -49,6 +49,8 @@ class RunRequest:
     `variables` are the run's own secrets by name.
     `files` maps the path a component reads to the Ref of its bytes.
     `egress` are allowed hosts ("api.openai.com", "*.x.org", "host:port").
+    `packages` are the distributions that its code may import beside what its zygote has preloaded, closed over their
+    dependencies and named as Python's packaging tools normalise them (`my-package`); None: all of its image.
     `outputs` narrows the nodes that answer; empty means the plan's.
     """
 
@@ -66,6 +68,7 @@ class RunRequest:
     variables: Mapping[str, str] = _field(default_factory=dict, repr=False)
     files: Mapping[str, Ref] = _field(default_factory=dict)
     egress: tuple[str, ...] = ()
+    packages: tuple[str, ...] | None = None
     context: Mapping[str, Json] = _field(default_factory=dict)
     only_nodes: frozenset[NodeId] | None = None
 

@@ -52,6 +52,7 @@ def run_frames(
         "files": inputs.files,
         "context": start.context,
         "egress": request.egress,
+        "packages": request.packages,
         "stream": request.stream,
         "limits": _said(limits),
     }

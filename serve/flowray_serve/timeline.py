@@ -68,6 +68,9 @@ class Timeline:
             case ev.StepStarted():
                 started = step.get("queued_at", at) + event.queued_s
                 step |= {"status": "running", "runner": event.runner, "queued_s": event.queued_s, "started_at": started}
+                if event.degraded:
+                    step["degraded"] = list(event.degraded)
+                    self._run["degraded"] = sorted({*self._run.get("degraded", ()), *event.degraded})
             case ev.StepFinished():
                 step |= {"status": "finished", "took_s": event.took_s, "usage": event.usage, "finished_at": at}
             case ev.StepFailed():

@@ -17,6 +17,7 @@ from flowray.engine.events import (
     RunFinished,
     RunId,
     RunPaused,
+    StepStarted,
 )
 from flowray.engine.values import Ref, Value
 from flowray.flow.types import NodeId
@@ -36,6 +37,7 @@ SPECIAL: dict[tuple[type, str], st.SearchStrategy[Any]] = {
     (RunAccepted, "request"): st.none() | REFS,
     (NodeFinished, "outputs"): st.dictionaries(ANY_TEXT, VALUES, max_size=3),
     (BranchStopped, "nodes"): st.lists(ANY_TEXT, max_size=3).map(tuple),
+    (StepStarted, "degraded"): st.lists(ANY_TEXT, max_size=3).map(tuple),
 }
 
 

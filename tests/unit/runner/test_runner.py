@@ -402,3 +402,18 @@ async def test_a_run_reaches_no_host_that_its_pool_does_not_grant(runner_with: S
     await events_of(await runner_with(script, egress=pool), request_of(egress=("a.org",)))
 
     assert specs[0]["egress"] == []
+
+
+@pytest.mark.parametrize("packages", [None, (), ("numpy", "pandas")])
+async def test_a_sandbox_is_told_what_its_code_may_import(
+    runner_with: Started, packages: tuple[str, ...] | None
+) -> None:
+    specs = []
+
+    async def script(peer: Peer) -> None:
+        specs.append(await peer.spec())
+        await peer.result()
+
+    await events_of(await runner_with(script), request_of(packages=packages))
+
+    assert specs[0]["packages"] == (None if packages is None else list(packages))

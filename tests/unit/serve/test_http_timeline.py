@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from flowray.engine import events as ev
@@ -60,3 +61,9 @@ def test_a_failed_run_keeps_the_error_and_its_node() -> None:
 def test_a_node_on_a_stopped_branch_is_stopped() -> None:
     told = story(ACCEPTED, ev.BranchStopped(node=NodeId("Router-1"), output="false", nodes=(CHAT,)))
     assert told["nodes"][0]["status"] == "stopped"
+
+
+def test_a_run_behind_fewer_walls_says_which_are_down() -> None:
+    told = story(ACCEPTED, replace(STARTED, degraded=("landlock",)), replace(STARTED, step=StepId("s2")))
+    assert told["degraded"] == ["landlock"]
+    assert [step.get("degraded") for step in told["steps"]] == [["landlock"], None]
