@@ -19,6 +19,11 @@ class Keys:
         """The runs whose journals wait for the archive, by the time they finished."""
         return f"{self.prefix}finished"
 
+    @property
+    def news(self) -> str:
+        """The stream that tells replicas which records have changed."""
+        return f"{self.prefix}news"
+
     def journal(self, tenant: str, run: str) -> str:
         """The stream of a run's events."""
         return self._of(tenant, "journal", run)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Role = Literal["admin", "editor", "runner"]
-"""admin: keys and settings too. editor: flows too. runner: runs only."""
+Role = Literal["viewer", "runner", "editor", "admin", "operator"]
+"""Each may do what those before it may: look; run; change flows; give keys and variables; see to all tenants."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Principal:
-    """Whoever bears a key. `key` is the key's own name, for logs and lists."""
+    """Whoever bears a key or a token. `key` is the key's own name, or the token's subject, for logs and lists."""
 
     tenant: str
     roles: frozenset[Role]
