@@ -29,22 +29,23 @@ from flowray.stores.archive import Archive
 from flowray.stores.archiver import Archiver
 from flowray.stores.documents import Documents
 from flowray.stores.generations import RedisGenerations
-from flowray.stores.key_records import ObjectKeyRecords
 from flowray.stores.objects import ObjectStore, open_objects
 from flowray.stores.places import Place, RedisPlaces
 from flowray.stores.redis import connect
 from flowray.stores.redis_journal import RedisJournal
 from flowray.stores.redis_runs import RedisRuns
-from flowray.tenancy.keyring import Keyring
+from flowray.tenancy.tenant import DEFAULT_TENANT
 from flowray_registry.actor import start_registry
 from flowray_registry.reader import Reader, RegistryOnRay
 from flowray_registry.snapshot import Snapshot
-from flowray_serve.auth import Authenticator
 from flowray_serve.deployments.deploy import GatewayShape, RunnerShape, deploy, gateway, runner_pool
 from flowray_serve.home import Home
 from flowray_serve.lanes.station import Station
 from flowray_serve.lanes.steps import LaneSteps
 from flowray_serve.library import Library
+from flowray_serve.parts.identity import Identity, build_identity
+from flowray_serve.parts.identity import first_key as make_first_key
+from flowray_serve.parts.identity import first_tenant as make_first_tenant
 from flowray_serve.publishing import Publisher
 from flowray_serve.routes.application import build_app
 from flowray_serve.run_service import RunService, TenantDefaults
@@ -52,7 +53,6 @@ from flowray_serve.services import BodyLimits, Services
 from flowray_serve.settings import PoolSettings, Settings
 
 _MIB = 1024 * 1024
-_FIRST_TENANT = "default"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,9 +88,11 @@ def plant_of(settings: Settings, home: Home, redis_url: str | None) -> Plant:
 
 def first_key(plant: Plant, home: Home) -> str:
     """Return the key of the tenant `default`; the first start makes it."""
+    objects = _objects(plant)
+    asyncio.run(make_first_tenant(objects))
     key = home.key()
     if key is None:
-        key = asyncio.run(_keyring(_objects(plant)).issue(_FIRST_TENANT, name="first"))
+        key = asyncio.run(make_first_key(objects))
         home.keep_key(key)
     return key
 
@@ -111,9 +113,12 @@ def deploy_plant(plant: Plant) -> None:
 class Front:
     """A gateway's inside: the routes, the engine, and the lanes to the Runners."""
 
-    def __init__(self, app: ASGIApp, services: Services, steps: LaneSteps, archiving: asyncio.Task[None]) -> None:
+    def __init__(
+        self, app: ASGIApp, services: Services, identity: Identity, steps: LaneSteps, archiving: asyncio.Task[None]
+    ) -> None:
         self.app = app
         self._services = services
+        self._identity = identity
         self._steps = steps
         self._archiving = archiving
 
@@ -121,6 +126,7 @@ class Front:
         """End runs and connections."""
         await self._services.runs.close()
         await self._steps.close()
+        await self._identity.close()
         self._archiving.cancel()
         await asyncio.wait([self._archiving])
 
@@ -152,8 +158,10 @@ async def build_front(plant: Plant, name: str, runners: Mapping[str, Any]) -> Fr
     planner = partial(_planned, plant.settings)
     library = Library(store=flows, registry=registry, planner=planner, checker=check)
     engine = Engine(journal, steps, name=name, durability=plant.settings.durability)
+    identity = build_identity(redis, objects)
     services = Services(
-        authenticator=Authenticator(_keyring(objects)),
+        authenticator=identity.authenticator,
+        tenants=identity.tenants,
         store=flows,
         library=library,
         publisher=Publisher(store=flows, registry=registry, planner=planner, checker=check),
@@ -164,7 +172,7 @@ async def build_front(plant: Plant, name: str, runners: Mapping[str, Any]) -> Fr
         version=importlib.metadata.version("flowray"),
     )
     archiving = asyncio.create_task(Archiver(redis, archive).work(), name="archive journals")
-    return Front(build_app(services), services, steps, archiving)
+    return Front(build_app(services), services, identity, steps, archiving)
 
 
 async def build_post(plant: Plant, pool_name: str, name: str) -> Post:
@@ -195,7 +203,7 @@ def _pool(plant: Plant, name: str, pool: PoolSettings) -> Application:
 
 def _defaults(settings: Settings, tenant: str) -> TenantDefaults:
     egress = tuple(dict.fromkeys(host for pool in settings.pools.values() for host in pool.egress))
-    if tenant != _FIRST_TENANT:
+    if tenant != DEFAULT_TENANT:
         return TenantDefaults(egress=egress)
     variables = {name: secret.get_secret_value() for name, secret in settings.variables.items()}
     return TenantDefaults(variables=variables, egress=egress)
@@ -215,10 +223,6 @@ def _planned(settings: Settings, flow: Flow, specs: Mapping[str, ComponentSpec])
         for name, pool in settings.pools.items()
     ]
     return plan(flow, specs=specs, pools=pools)
-
-
-def _keyring(objects: ObjectStore) -> Keyring:
-    return Keyring(ObjectKeyRecords(objects))
 
 
 def _objects(plant: Plant) -> ObjectStore:

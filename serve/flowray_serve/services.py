@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from flowray.engine.ports import Journal
+from flowray.tenancy.tenants import Tenants
 from flowray_serve.auth import Authenticator
 from flowray_serve.library import Library
 from flowray_serve.ports import FlowStore, RunIndex
@@ -28,6 +29,7 @@ class Services:
     """Everything the routes use."""
 
     authenticator: Authenticator
+    tenants: Tenants
     store: FlowStore
     library: Library
     publisher: Publisher

@@ -22,6 +22,8 @@ from flowray.flow.types import Flow
 from flowray.plan.planner import plan
 from flowray.stores.memory_journal import MemoryJournal
 from flowray.stores.records import FlowRecord
+from flowray.tenancy.news import MemoryNews
+from flowray.tenancy.tenants import MemoryTenantRecords, Tenants
 from flowray_serve.auth import Authenticator
 from flowray_serve.library import Library
 from flowray_serve.publishing import Publisher
@@ -212,6 +214,7 @@ def service(
     library = Library(**known)
     services = Services(
         authenticator=Authenticator(callers),
+        tenants=Tenants(MemoryTenantRecords(), MemoryNews()),
         store=flows,
         library=library,
         publisher=Publisher(**known, patience_s=patience_s),

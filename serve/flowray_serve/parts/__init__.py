@@ -1,0 +1,1 @@
+"""Parts of a gateway, one module for each area, so that the composition root only joins them."""
