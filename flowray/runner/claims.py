@@ -65,6 +65,13 @@ class Claims:
         self._blobs[self._blobs_sent] = content
         self._blobs_sent += 1
 
+    def blob_of(self, number: Json) -> bytes:
+        """The bytes of a blob that was sent, which may be spoken of once."""
+        content = self._blobs.pop(number, None) if type(number) is int else None
+        if content is None:
+            raise ChannelError("the sandbox spoke of a blob that it did not send, or spoke of it before")
+        return content
+
     def event(self, payload: bytes) -> Claim | None:
         """Return what an EVENT frame says; None when there is more printed than is kept."""
         said = parsed(payload, self._caps)
@@ -136,7 +143,7 @@ class Claims:
         if type(kind) is not str or kind not in _TYPES:
             raise ChannelError("the sandbox sent an output that is no value")
         if "blob" in claimed:
-            return Value(type=kind), self._blob(claimed["blob"])
+            return Value(type=kind), self.blob_of(claimed["blob"])
         value = Value(type=kind, json=claimed.get("json"))
         return self._judged(value) if judge else (value, None)
 
@@ -145,12 +152,6 @@ class Claims:
         if len(content) <= INLINE_LIMIT_BYTES and not self._mask.found_in(content):
             return value, None
         return Value(type=value.type), content
-
-    def _blob(self, number: Json) -> bytes:
-        content = self._blobs.pop(number, None) if type(number) is int else None
-        if content is None:
-            raise ChannelError("the sandbox spoke of a blob that it did not send, or spoke of it before")
-        return content
 
     def _branch(self, said: _Said) -> BranchStopped:
         stopped = said.get("nodes")

@@ -7,14 +7,13 @@ import contextlib
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
-import orjson
-
 from flowray.engine.events import Log
 from flowray.errors import ChannelError
 from flowray.flow.types import NodeId
 from flowray.runner.channel import Channel
 from flowray.runner.claims import Claim, Claims
-from flowray.runner.frames import ASK, BLOB, CANCEL, ERROR, EVENT, REPLY, RESULT, Frame, FrameDecoder, frame, parsed
+from flowray.runner.frames import ASK, BLOB, CANCEL, ERROR, EVENT, RESULT, Frame, FrameDecoder, frame, parsed
+from flowray.runner.inquiry import Ear, Inquiry
 from flowray.runner.sandboxes import Sandbox
 from flowray.runner.verdict import Ending, Job
 from flowray.sandbox.child import Exit
@@ -31,12 +30,13 @@ _UNREAD_REPLIES_BYTES = 1024 * 1024
 class Dialogue:
     """Events pile up here until they are asked for, at most 50 ms, at most a megabyte: then the sandbox has to wait."""
 
-    def __init__(self, sandbox: Sandbox, job: Job) -> None:
+    def __init__(self, sandbox: Sandbox, job: Job, ear: Ear) -> None:
         self._sandbox = sandbox
         self._claims = Claims(nodes=job.nodes, known=job.known, mask=job.mask, caps=job.caps)
         self._job = job
         self._loop = asyncio.get_running_loop()
         self._channel = Channel(sandbox.sock, FrameDecoder(job.caps), self._on_frames, self._on_end)
+        self._inquiry = Inquiry(ear, mask=job.mask, send=self._channel.send)
         self._events: list[Claim] = []
         self._waiting_bytes = 0
         # Due from the start: that a job began is told even when the sandbox says nothing for long.
@@ -95,6 +95,19 @@ class Dialogue:
         if self._lease is not None:
             self._lease.close()
 
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing that it asked or told is still under way."""
+        return self._inquiry.quiet
+
+    async def settle(self) -> None:
+        """Wait until what the sandbox told is written; raise what could not be."""
+        await self._inquiry.settle()
+
+    async def close(self) -> None:
+        """Give up what it still asks."""
+        await self._inquiry.close()
+
     async def ending(self, *, lost: asyncio.Event) -> Ending:
         """Return how it ended, once it is over. `lost` is set when the sandbox died with its parent."""
         if self._lease is not None:
@@ -115,7 +128,7 @@ class Dialogue:
                 self._claims.blob(payload)
                 self._waiting_bytes += len(payload)
             elif kind == ASK:
-                self._refuse(payload)
+                self._ask(payload)
             elif kind in (RESULT, ERROR):
                 # Its end of the channel has to close now: until then it could still break the rules.
                 self._said = Frame(kind, payload)
@@ -133,13 +146,13 @@ class Dialogue:
         if self._woken is not None and not self._woken.done():
             self._woken.set_result(None)
 
-    def _refuse(self, payload: bytes) -> None:
-        """Nothing can be asked for yet; a sandbox that asks and does not read the answers breaks the rules."""
-        if self._channel.unsent_bytes > _UNREAD_REPLIES_BYTES:
+    def _ask(self, payload: bytes) -> None:
+        """A sandbox that asks and does not read the answers breaks the rules."""
+        if self._channel.unsent_bytes > _UNREAD_REPLIES_BYTES + self._inquiry.blob_bytes:
             raise ChannelError("the sandbox does not read the replies it asked for")
-        asked = parsed(payload, self._job.caps)
-        reply = {"ask": asked.get("ask"), "ok": False, "error": f"`{str(asked.get('what'))[:80]}` cannot be asked for."}
-        self._channel.send(frame(REPLY, orjson.dumps(reply)))
+        said = parsed(payload, self._job.caps)
+        number = said.pop("blob", None)
+        self._inquiry.take(said, payload, None if number is None else self._claims.blob_of(number))
 
     def _on_connection(self, connection: Connection) -> None:
         self.add(Log(node=NodeId(""), text=_told(connection), name="egress"))

@@ -12,9 +12,11 @@ from flowray.engine.events import RunFinished, RunId, StepEvent
 from flowray.engine.failures import failure
 from flowray.engine.ports import Objects, RunRequest
 from flowray.flow.types import Json
+from flowray.runner.asking import Answers, Desk
 from flowray.runner.body import Bodies
 from flowray.runner.dialogue import Dialogue
 from flowray.runner.frames import Caps
+from flowray.runner.inquiry import Ear
 from flowray.runner.masking import Mask
 from flowray.runner.pool import Pool, PoolSize, Taken
 from flowray.runner.sandboxes import StartNursery
@@ -35,7 +37,8 @@ class Rules:
     """What a Runner grants its sandboxes.
 
     `egress` are the hosts that its runs may reach at most; None leaves it to each run's own list. `private` are hosts
-    that runs may reach although they are on a private network, when their own list names them.
+    that runs may reach although they are on a private network, when their own list names them. `desk` answers what
+    steps ask of the world outside.
     """
 
     size: PoolSize = field(default_factory=PoolSize)
@@ -43,6 +46,7 @@ class Rules:
     caps: Caps = field(default_factory=Caps)
     egress: tuple[str, ...] | None = None
     private: tuple[str, ...] = ()
+    desk: Desk = field(default_factory=Desk)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +75,7 @@ class Runner:
         gate: Gate | None = None,
     ) -> None:
         rules = rules or Rules()
+        self._desk = rules.desk
         self._pool = Pool(start, rules.size)
         self._egress = rules.egress
         self._bodies = Bodies()
@@ -112,11 +117,14 @@ class Runner:
         """Let running steps end, then end everything."""
         await self._pool.close()
 
-    def run(self, request: RunRequest, step: StartStep) -> AsyncGenerator[Sequence[StepEvent], None]:
-        """Run a step; closing the generator cancels it."""
+    def run(
+        self, request: RunRequest, step: StartStep, *, otherwise: Answers | None = None
+    ) -> AsyncGenerator[Sequence[StepEvent], None]:
+        """Run a step; closing the generator cancels it. `otherwise` answers what this Runner's own desk cannot."""
         if self._egress is not None and request.egress != self._egress:
             request = replace(request, egress=granted(request.egress, self._egress))
-        return run_step(self._means, request, step, self._bodies.of(request, step.step))
+        answers = self._desk.before(otherwise)
+        return run_step(self._means, request, step, self._bodies.of(request, step.step), answers)
 
     async def extract(self, code: str, name: str) -> Mapping[str, Json]:
         """Return what a component's source says of itself: its frontend node and what it imports."""
@@ -143,7 +151,7 @@ class Runner:
         """Do a job that belongs to no run; raises the error of a job that failed."""
         limits = replace(self._means.limits, wall_s=_JOB_S, cpu_s=_JOB_S)
         job = Job(nodes=frozenset(), known=frozenset(), limits=limits, mask=Mask(()), caps=self._means.caps)
-        taken, dialogue = await begin(self._pool, job, list(job_frames(name, facts, limits)))
+        taken, dialogue = await begin(self._pool, job, list(job_frames(name, facts, limits)), Ear())
         try:
             while not dialogue.over:
                 await dialogue.events()
@@ -156,7 +164,7 @@ class Runner:
 
     def _retire(self, dialogue: Dialogue, taken: Taken) -> None:
         """End a sandbox: at once when its job is over, else after asking it to stop."""
-        if dialogue.over:
+        if dialogue.over and dialogue.quiet:
             dialogue.leave()
             self._pool.done(taken)
             return
@@ -173,6 +181,7 @@ class Runner:
         finally:
             dialogue.leave()
             self._pool.done(taken)
+            await dialogue.close()
 
 
 def _error(verdict: Failure) -> Exception:

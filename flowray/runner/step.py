@@ -12,10 +12,12 @@ from flowray.engine.events import StepEvent, StepFailed, StepFinished, StepStart
 from flowray.engine.ports import Objects, RunRequest
 from flowray.errors import FlowRayError, InvalidRequestError, NotFoundError, RunnerUnavailableError
 from flowray.flow.types import Json
+from flowray.runner.asking import Answers
 from flowray.runner.blame import Busy
 from flowray.runner.body import StepBody
 from flowray.runner.dialogue import Dialogue
 from flowray.runner.frames import Caps
+from flowray.runner.inquiry import Ear
 from flowray.runner.masking import Mask
 from flowray.runner.pool import Pool, Taken
 from flowray.runner.spec import SpecTooLargeError, fitting, run_frames
@@ -50,12 +52,12 @@ class Means:
 
 
 async def run_step(
-    means: Means, request: RunRequest, start: StartStep, body: StepBody
+    means: Means, request: RunRequest, start: StartStep, body: StepBody, answers: Answers
 ) -> AsyncGenerator[Sequence[StepEvent], None]:
     """Yield the step's events in batches. Closing the generator cancels the step."""
     asked = time.monotonic()
     job = _job(means, request, start, body)
-    handed = await _hand_over(means, job, request, start, body)
+    handed = await _hand_over(means, job, request, start, body, ear_of(answers, request))
     if isinstance(handed, StepFailed):
         yield (handed,)
         return
@@ -74,13 +76,14 @@ async def run_step(
         ending = await dialogue.ending(lost=taken.lost)
         took_s = time.monotonic() - began
         events += await store(await dialogue.events(), means.objects, request)
+        await dialogue.settle()
         busy.watch(events)
         verdict = judge(job, ending)
         if isinstance(verdict, Failure):
             verdict = busy.blame(verdict)
         last = _ended(start, verdict, took_s=took_s, usage={"cpu_s": ending.cpu_s})
     except FlowRayError as cause:
-        last = StepFailed(step=start.step, kind="lost", error=f"A value of the step was not kept: {cause.message}")
+        last = StepFailed(step=start.step, kind="lost", error=f"What the step made was not kept: {cause.message}")
     finally:
         means.retire(dialogue, taken)
     _record(request, last, taken, began)
@@ -98,12 +101,12 @@ def _job(means: Means, request: RunRequest, start: StartStep, body: StepBody) ->
 
 
 async def _hand_over(
-    means: Means, job: Job, request: RunRequest, start: StartStep, body: StepBody
+    means: Means, job: Job, request: RunRequest, start: StartStep, body: StepBody, ear: Ear
 ) -> tuple[Taken, Dialogue] | StepFailed:
     try:
         frames = list(run_frames(request, start, body, await fetch(request, start, body, means.objects), job.limits))
         policy = Policy(request.egress, means.private) if request.egress else None
-        return await begin(means.pool, job, frames, (means.gate, policy) if policy else None)
+        return await begin(means.pool, job, frames, ear, (means.gate, policy) if policy else None)
     except (SpecTooLargeError, InputsTooLargeError, NotFoundError, InvalidRequestError) as cause:
         return StepFailed(step=start.step, kind="value", error=str(cause))
     except FlowRayError as cause:
@@ -111,12 +114,12 @@ async def _hand_over(
 
 
 async def begin(
-    pool: Pool, job: Job, frames: Sequence[bytes], way_out: tuple[Gate, Policy] | None = None
+    pool: Pool, job: Job, frames: Sequence[bytes], ear: Ear, way_out: tuple[Gate, Policy] | None = None
 ) -> tuple[Taken, Dialogue]:
     """Hand a job to a spare; one that died while it was parked has run nothing, so the next one may have it."""
     for _ in range(_TRIES):
         taken = await pool.take()
-        dialogue = Dialogue(taken.sandbox, job)
+        dialogue = Dialogue(taken.sandbox, job, ear)
         if way_out is not None:
             dialogue.grant(*way_out)
         try:
@@ -127,6 +130,11 @@ async def begin(
         else:
             return taken, dialogue
     raise RunnerUnavailableError("The spares die before they are given anything to do; see the zygote's log.")
+
+
+def ear_of(answers: Answers, request: RunRequest) -> Ear:
+    """Hear a sandbox for this run: whatever it asks is asked in the name of the run's tenant."""
+    return Ear(answer=lambda ask: answers.answer(request, ask), note=lambda told: answers.note(request, told))
 
 
 def _ended(

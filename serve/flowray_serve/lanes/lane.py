@@ -13,11 +13,24 @@ from flowray.engine.events import StepEvent, StepFailed
 from flowray.engine.ports import RunRequest
 from flowray.flow.types import Flow
 from flowray.plan.types import Plan
+from flowray.runner.asking import Answers
 from flowray.stores.places import Place
 from flowray_serve.lanes import address as addresses
 from flowray_serve.lanes.frames import FRAME_LIMIT_BYTES, LaneError, Unframer, frame
-from flowray_serve.lanes.messages import Cancel, Drawing, Happened, Leaving, Message, Start, decode, encode
+from flowray_serve.lanes.messages import (
+    Asked,
+    Cancel,
+    Drawing,
+    Dropped,
+    Happened,
+    Leaving,
+    Message,
+    Start,
+    decode,
+    encode,
+)
 from flowray_serve.lanes.proof import HANDSHAKE_LIMIT_BYTES, Claim
+from flowray_serve.lanes.questions import Replies
 from flowray_serve.lanes.shelf import Shelf
 
 _HANDSHAKE_S = 5.0
@@ -27,12 +40,19 @@ _NO_FLOW: Any = None  # the request travels without its flow and plan: they are 
 class Lane(asyncio.Protocol):
     """A connection to one Runner.
 
-    `busy` counts the steps that hold room on it, for those who share the room out. `on_leaving` is called when the
-    Runner takes nothing more, `on_end` when the connection is gone.
+    `busy` counts the steps that hold room on it, for those who share the room out. `answers` answers what steps ask
+    and their Runner does not know. `on_leaving` is called when the Runner takes nothing more, `on_end` when the
+    connection is gone.
     """
 
     def __init__(
-        self, place: Place, *, secret: bytes, on_leaving: Callable[[Lane], None], on_end: Callable[[Lane], None]
+        self,
+        place: Place,
+        *,
+        secret: bytes,
+        answers: Answers,
+        on_leaving: Callable[[Lane], None],
+        on_end: Callable[[Lane], None],
     ) -> None:
         self.place = place
         self.busy = 0
@@ -42,6 +62,8 @@ class Lane(asyncio.Protocol):
         self._claim: Claim | None = None
         self._unframer = Unframer(HANDSHAKE_LIMIT_BYTES)
         self._calls: dict[int, asyncio.Queue[Happened]] = {}
+        self._requests: dict[int, RunRequest] = {}
+        self._replies = Replies(answers, self._send)
         self._numbers = itertools.count(1)
         self._drawings: Shelf[tuple[int, int], tuple[int, Flow, Plan]] = Shelf()
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -63,7 +85,7 @@ class Lane(asyncio.Protocol):
             yield (_not_sent(step, self.place),)
             return
         number, happened = next(self._numbers), asyncio.Queue[Happened]()
-        self._calls[number] = happened
+        self._calls[number], self._requests[number] = happened, request
         self._send(Start(number, self._draw(request), replace(request, flow=_NO_FLOW, plan=_NO_FLOW), step))
         last = False
         try:
@@ -71,7 +93,8 @@ class Lane(asyncio.Protocol):
                 _, events, last = await happened.get()
                 yield events or (_lost(step, self.place),)
         finally:
-            del self._calls[number]
+            del self._calls[number], self._requests[number]
+            self._replies.drop(number)
             if not last:
                 self._send(Cancel(number))
 
@@ -110,6 +133,10 @@ class Lane(asyncio.Protocol):
         match decode(payload):
             case Happened(call=number) as happened if number in self._calls:
                 self._calls[number].put_nowait(happened)
+            case Asked(call=number) as asked if number in self._requests:
+                self._replies.begin(self._requests[number], asked)
+            case Dropped(call=call, number=number):
+                self._replies.drop(call, number)
             case Leaving():
                 self._on_leaving(self)
 

@@ -9,8 +9,10 @@ from typing import NamedTuple
 from flowray.engine.commands import StartStep
 from flowray.engine.events import StepEvent
 from flowray.engine.ports import RunRequest
+from flowray.errors import FlowRayError
 from flowray.flow.types import Flow
 from flowray.plan.types import Plan
+from flowray.runner.asking import Answer, Ask
 
 
 class Drawing(NamedTuple):
@@ -48,7 +50,31 @@ class Leaving(NamedTuple):
     """To the engine: what runs will be finished, but nothing new is taken."""
 
 
-Message = Drawing | Start | Cancel | Happened | Leaving
+class Asked(NamedTuple):
+    """To the engine: a step of this call asks something that its Runner cannot answer."""
+
+    call: int
+    number: int
+    ask: Ask
+
+
+class Dropped(NamedTuple):
+    """To the engine: nobody waits for this answer any more."""
+
+    call: int
+    number: int
+
+
+class Answered(NamedTuple):
+    """To the Runner: the answer to a question, or why there is none."""
+
+    call: int
+    number: int
+    answer: Answer | None
+    error: FlowRayError | None
+
+
+Message = Drawing | Start | Cancel | Happened | Leaving | Asked | Dropped | Answered
 
 
 def encode(message: Message) -> bytes:

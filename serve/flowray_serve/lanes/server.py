@@ -4,28 +4,40 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from typing import cast
+from typing import Protocol, cast
 
+from flowray.engine.commands import StartStep
 from flowray.engine.events import StepEvent, StepFailed, StepFinished
-from flowray.engine.ports import RunRequest, Steps
+from flowray.engine.ports import RunRequest
 from flowray.flow.types import Flow
 from flowray.plan.types import Plan
+from flowray.runner.asking import Answers
 from flowray_serve.lanes import address as addresses
 from flowray_serve.lanes.frames import FRAME_LIMIT_BYTES, LaneError, Unframer, frame
-from flowray_serve.lanes.messages import Cancel, Drawing, Happened, Leaving, Message, Start, decode, encode
+from flowray_serve.lanes.messages import Answered, Cancel, Drawing, Happened, Leaving, Message, Start, decode, encode
 from flowray_serve.lanes.proof import HANDSHAKE_LIMIT_BYTES, Challenge
+from flowray_serve.lanes.questions import Questions
 from flowray_serve.lanes.shelf import Shelf
 
 log = logging.getLogger(__name__)
 
 
+class AskingSteps(Protocol):
+    """Steps that may ask something."""
+
+    def run(
+        self, request: RunRequest, step: StartStep, *, otherwise: Answers | None = None
+    ) -> AsyncGenerator[Sequence[StepEvent], None]:
+        """See `flowray.engine.ports.Steps`; `otherwise` answers what cannot be answered here."""
+
+
 class LaneServer:
     """Offers `steps` to every engine that knows the secret."""
 
-    def __init__(self, steps: Steps, *, secret: bytes) -> None:
+    def __init__(self, steps: AskingSteps, *, secret: bytes) -> None:
         self.steps = steps
         self.secret = secret
         self.lanes: set[_EngineLane] = set()
@@ -72,6 +84,7 @@ class _EngineLane(asyncio.Protocol):
         self._proven = False
         self._unframer = Unframer(HANDSHAKE_LIMIT_BYTES)
         self._drawings: Shelf[int, tuple[Flow, Plan]] = Shelf()
+        self._questions = Questions(self.send)
         self._writable = asyncio.Event()
         self._writable.set()
         self._transport: asyncio.Transport | None = None
@@ -86,6 +99,7 @@ class _EngineLane(asyncio.Protocol):
         """See `asyncio.Protocol`."""
         self._server.lanes.discard(self)
         self._writable.set()
+        self._questions.close()
         for call in self.calls.values():
             call.cancel()
 
@@ -132,6 +146,8 @@ class _EngineLane(asyncio.Protocol):
                 task.add_done_callback(lambda _: self.calls.pop(start.call, None))
             case Cancel(call=call) if call in self.calls:
                 self.calls[call].cancel()
+            case Answered() as answered:
+                self._questions.hear(answered)
 
     def _welcome(self, payload: bytes) -> None:
         self._write(self._challenge.answer(payload))
@@ -145,7 +161,8 @@ class _EngineLane(asyncio.Protocol):
 
     async def _carry_out(self, start: Start) -> None:
         try:
-            happening = self._server.steps.run(self._whole(start), start.step)
+            otherwise = self._questions.of(start.call)
+            happening = self._server.steps.run(self._whole(start), start.step, otherwise=otherwise)
             async with aclosing(happening):
                 async for events in happening:
                     self.send(Happened(start.call, tuple(events), _is_end(events)))

@@ -6,18 +6,17 @@ import asyncio
 import logging
 from typing import Protocol
 
-from flowray.engine.ports import Steps
 from flowray.errors import FlowRayError, RunnerUnavailableError
 from flowray.runner.runner import Stats
 from flowray.stores.places import Place, Places
-from flowray_serve.lanes.server import LaneServer
+from flowray_serve.lanes.server import AskingSteps, LaneServer
 
 log = logging.getLogger(__name__)
 _ANNOUNCED_FOR_S = 10.0
 _ANNOUNCE_EVERY_S = 3.0
 
 
-class StationedRunner(Steps, Protocol):
+class StationedRunner(AskingSteps, Protocol):
     """What a station needs of its Runner."""
 
     async def start(self) -> None:

@@ -11,6 +11,7 @@ from flowray.engine.commands import StartStep
 from flowray.engine.events import StepEvent, StepFailed
 from flowray.engine.ports import RunRequest
 from flowray.errors import FlowRayError, RunnerUnavailableError
+from flowray.runner.asking import Answers, Desk
 from flowray.stores.places import Place, Places
 from flowray_serve.lanes.berths import Berths
 from flowray_serve.lanes.lane import Lane
@@ -19,11 +20,23 @@ log = logging.getLogger(__name__)
 
 
 class LaneSteps:
-    """Runs each step on the least busy Runner of its pool; a step waits at most `patience_s` for one with room."""
+    """Runs each step on the least busy Runner of its pool; a step waits at most `patience_s` for one with room.
 
-    def __init__(self, places: Places, *, secret: bytes, patience_s: float = 60.0, look_every_s: float = 1.0) -> None:
+    `answers` answers what steps ask and their Runners do not know.
+    """
+
+    def __init__(
+        self,
+        places: Places,
+        *,
+        secret: bytes,
+        answers: Answers | None = None,
+        patience_s: float = 60.0,
+        look_every_s: float = 1.0,
+    ) -> None:
         self._places = places
         self._secret = secret
+        self._answers = answers or Desk()
         self._patience_s = patience_s
         self._look_every_s = look_every_s
         self._lanes: dict[Place, Lane] = {}
@@ -67,7 +80,13 @@ class LaneSteps:
             await asyncio.sleep(self._look_every_s)
 
     async def _meet(self, place: Place) -> None:
-        lane = Lane(place, secret=self._secret, on_leaving=self._berths.remove, on_end=self._forget)
+        lane = Lane(
+            place,
+            secret=self._secret,
+            answers=self._answers,
+            on_leaving=self._berths.remove,
+            on_end=self._forget,
+        )
         try:
             await lane.connect()
         except (OSError, FlowRayError) as error:

@@ -291,7 +291,7 @@ async def test_asking_for_what_is_not_given_is_answered(runner_with: Started) ->
         await peer.result()
 
     log = cast("Log", (await events_of(await runner_with(script)))[1])
-    assert log.text == '4 {"ask":1,"ok":false,"error":"`messages` cannot be asked for."}'
+    assert log.text == '4 {"ask":1,"ok":false,"error":"`messages` cannot be asked for here.","code":"not_answered"}'
 
 
 async def test_a_sandbox_that_asks_and_does_not_read_the_answers_breaks_the_rules(runner_with: Started) -> None:

@@ -12,6 +12,7 @@ from flowray.engine.events import RunId, StepEvent, StepFailed, StepFinished, St
 from flowray.engine.ports import RunRequest
 from flowray.flow.types import Flow
 from flowray.plan.types import Plan, Step, StepId
+from flowray.runner.asking import Answers, Desk
 from flowray.stores.places import MemoryPlaces, Place
 from flowray_serve.lanes.frames import LaneError
 from flowray_serve.lanes.lane import Lane
@@ -34,7 +35,9 @@ class FakeRunner:
         self.cancelled = asyncio.Event()
         self.go.set()
 
-    async def run(self, request: RunRequest, step: StartStep) -> AsyncGenerator[Sequence[StepEvent], None]:
+    async def run(
+        self, request: RunRequest, step: StartStep, *, otherwise: Answers | None = None
+    ) -> AsyncGenerator[Sequence[StepEvent], None]:
         self.seen.append(request)
         self.begun.set()
         try:
@@ -218,7 +221,7 @@ async def test_a_step_that_was_not_sent_may_be_tried_again(cluster: Cluster) -> 
     await cluster.join(FakeRunner())
     (place,) = await cluster.places.all()
     ended = asyncio.Event()
-    lane = Lane(place, secret=SECRET, on_leaving=lambda _: None, on_end=lambda _: ended.set())
+    lane = Lane(place, secret=SECRET, answers=Desk(), on_leaving=lambda _: None, on_end=lambda _: ended.set())
     await lane.connect()
     lane.close()
     await ended.wait()
@@ -276,7 +279,7 @@ async def test_a_runner_that_drains_finishes_what_it_has_and_gets_nothing_new(cl
 async def test_an_engine_with_another_secret_is_refused(cluster: Cluster, tmp_path: Path) -> None:
     await cluster.join(FakeRunner())
     (place,) = await cluster.places.all()
-    lane = Lane(place, secret=b"another", on_leaving=lambda _: None, on_end=lambda _: None)
+    lane = Lane(place, secret=b"another", answers=Desk(), on_leaving=lambda _: None, on_end=lambda _: None)
 
     with pytest.raises(LaneError):
         await lane.connect()
@@ -296,7 +299,9 @@ async def test_a_peer_that_does_not_know_the_protocol_gets_no_answer(cluster: Cl
 
 async def test_a_runner_that_raises_fails_the_step_and_goes_on(cluster: Cluster) -> None:
     class Broken(FakeRunner):
-        async def run(self, request: RunRequest, step: StartStep) -> AsyncGenerator[Sequence[StepEvent], None]:
+        async def run(
+            self, request: RunRequest, step: StartStep, *, otherwise: Answers | None = None
+        ) -> AsyncGenerator[Sequence[StepEvent], None]:
             if not self.seen:
                 self.seen.append(request)
                 raise RuntimeError("a bug")
