@@ -96,6 +96,14 @@ class UnauthorizedError(FlowRayError):
     status = 403
 
 
+class ForbiddenError(FlowRayError):
+    """The caller is known, but may not do this."""
+
+    code = "forbidden"
+    fault = "caller"
+    status = 403
+
+
 class NotFoundError(FlowRayError):
     """The named thing does not exist for this tenant."""
 

@@ -15,13 +15,13 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 class ObjectKeyRecords:
-    """See `flowray.tenancy.keyring.KeyRecords`. A key works from when its pointer is written until that is removed."""
+    """See `flowray.tenancy.key_record.KeyRecords`. A key works from when its pointer is there until it is gone."""
 
     def __init__(self, objects: ObjectStore) -> None:
         self._objects = objects
 
     async def add(self, tenant: str, key_digest: str, record: Mapping[str, Any]) -> None:
-        """Keep a key's record."""
+        """Keep a key's record; one with this digest is replaced."""
         await self._objects.put(_record(tenant, key_digest), dumps(dict(record)))
         await self._objects.put(_pointer(key_digest), tenant.encode())
 

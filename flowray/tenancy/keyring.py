@@ -1,95 +1,120 @@
-"""The keys of all tenants: issued, known again by their digest, revoked."""
+"""The keys of all tenants: issued, known again by their digest, replaced, revoked at once on every replica."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, Protocol, get_args
+import uuid
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 
-from flowray.errors import InvalidRequestError
-from flowray.tenancy.keys import digest_of, mint
+from flowray.errors import InvalidRequestError, NotFoundError
+from flowray.tenancy.key_record import KeyRecord, KeyRecords
+from flowray.tenancy.keys import digest_of, mint, shown
+from flowray.tenancy.news import News, Remembered
+from flowray.tenancy.permissions import ROLES
 from flowray.tenancy.principal import Principal, Role
 from flowray.tenancy.tenant import tenant_id
 
+_KIND = "key"
 _NAME_LIMIT_CHARS = 100
 _ALL: tuple[Role, ...] = ("admin",)
 
 
-class KeyRecords(Protocol):
-    """Where keys are kept, as JSON, by their digest."""
+@dataclass(frozen=True, kw_only=True)
+class IssuedKey:
+    """A new key. It is said once, here."""
 
-    async def add(self, tenant: str, key_digest: str, record: Mapping[str, Any]) -> None:
-        """Keep a key's record."""
-
-    async def find(self, key_digest: str) -> Mapping[str, Any] | None:
-        """The record of a key, whosesoever it is."""
-
-    async def list(self, tenant: str) -> Sequence[Mapping[str, Any]]:
-        """The records of a tenant's keys."""
-
-    async def remove(self, tenant: str, key_digest: str) -> None:
-        """Forget a key; it may be gone already."""
-
-
-class MemoryKeyRecords:
-    """Keys of one process."""
-
-    def __init__(self) -> None:
-        self._records: dict[str, tuple[str, Mapping[str, Any]]] = {}
-
-    async def add(self, tenant: str, key_digest: str, record: Mapping[str, Any]) -> None:
-        """See `KeyRecords`."""
-        self._records[key_digest] = (tenant, record)
-
-    async def find(self, key_digest: str) -> Mapping[str, Any] | None:
-        """See `KeyRecords`."""
-        _, record = self._records.get(key_digest, ("", None))
-        return record
-
-    async def list(self, tenant: str) -> Sequence[Mapping[str, Any]]:
-        """See `KeyRecords`."""
-        return [record for owner, record in self._records.values() if owner == tenant]
-
-    async def remove(self, tenant: str, key_digest: str) -> None:
-        """See `KeyRecords`."""
-        if self._records.get(key_digest, ("", None))[0] == tenant:
-            del self._records[key_digest]
+    key: str
+    record: KeyRecord
 
 
 class Keyring:
     """Issues keys and knows them again."""
 
-    def __init__(self, records: KeyRecords, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, records: KeyRecords, news: News, *, clock: Callable[[], float] = time.time) -> None:
         self._records = records
+        self._news = news
         self._clock = clock
+        self._remembered = Remembered(_KIND, self._read, news)
 
-    async def issue(self, tenant: str, *, name: str = "", roles: Collection[Role] = _ALL) -> str:
-        """A new key of this tenant. It is said once, here."""
-        if not roles or set(roles) - set(get_args(Role)):
-            raise InvalidRequestError(f"`roles`: {sorted(roles)} is no role; there are {', '.join(get_args(Role))}.")
+    async def issue(
+        self,
+        tenant: str,
+        *,
+        name: str = "",
+        roles: Collection[Role] = _ALL,
+        expires_at: float | None = None,
+        by: str = "",
+    ) -> IssuedKey:
+        """A new key of this tenant."""
+        if not roles or set(roles) - set(ROLES):
+            raise InvalidRequestError(f"`roles`: {sorted(roles)} is no role; there are {', '.join(ROLES)}.")
+        if expires_at is not None and expires_at <= self._clock():
+            raise InvalidRequestError("`expires_at` lies in the past.")
         key = mint()
-        key_digest = digest_of(key)
-        record = {
-            "tenant": tenant_id(tenant),
-            "digest": key_digest,
-            "name": name[:_NAME_LIMIT_CHARS],
-            "roles": sorted(roles),
-            "created_at": self._clock(),
-        }
-        await self._records.add(tenant, key_digest, record)
-        return key
+        record = KeyRecord(
+            id=str(uuid.uuid4()),
+            tenant=tenant_id(tenant),
+            digest=digest_of(key),
+            prefix=shown(key),
+            name=name[:_NAME_LIMIT_CHARS],
+            roles=tuple(sorted(roles)),
+            created_at=self._clock(),
+            created_by=by,
+            expires_at=expires_at,
+        )
+        await self._records.add(tenant, record.digest, record.as_json())
+        return IssuedKey(key=key, record=record)
 
     async def caller(self, key_digest: str) -> Principal | None:
-        """Whom the key with this digest belongs to."""
-        record = await self._records.find(key_digest)
-        if record is None:
+        """Whom the key with this digest belongs to, unless it has expired."""
+        record = await self._remembered.of(key_digest)
+        if record is None or (record.expires_at is not None and record.expires_at <= self._clock()):
             return None
-        return Principal(tenant=record["tenant"], roles=frozenset(record["roles"]), key=record["name"])
+        return record.principal
 
-    async def list(self, tenant: str) -> Sequence[Mapping[str, Any]]:
-        """The tenant's keys, the oldest first: name, roles, digest, when they were made. Never the keys themselves."""
-        return sorted(await self._records.list(tenant), key=lambda record: float(record["created_at"]))
+    async def list(self, tenant: str) -> Sequence[KeyRecord]:
+        """The tenant's keys, the oldest first. Never the keys themselves."""
+        found = [KeyRecord.of(record) for record in await self._records.list(tenant)]
+        return sorted(found, key=lambda record: record.created_at)
 
-    async def revoke(self, tenant: str, key_digest: str) -> None:
-        """Have a key work no longer. Who has asked for it lately may remember it for some seconds."""
-        await self._records.remove(tenant, key_digest)
+    async def find(self, tenant: str, key_id: str) -> KeyRecord:
+        """One of the tenant's keys; `NotFoundError` when it has none with this id."""
+        found = next((record for record in await self.list(tenant) if record.id == key_id), None)
+        if found is None:
+            raise NotFoundError(f"There is no key with the id `{key_id[:80]}`.")
+        return found
+
+    async def rotate(self, tenant: str, key_id: str, *, grace_s: float = 0.0, by: str = "") -> IssuedKey:
+        """A new key that may what the old one may; the old one works for `grace_s` more."""
+        old = await self.find(tenant, key_id)
+        issued = await self.issue(tenant, name=old.name, roles=old.roles, expires_at=old.expires_at, by=by)
+        if grace_s <= 0:
+            await self._forget(old)
+            return issued
+        ends_at = self._clock() + grace_s
+        ending = replace(old, expires_at=min(ends_at, old.expires_at or ends_at))
+        await self._records.add(tenant, old.digest, ending.as_json())
+        await self._news.tell(_KIND, old.digest)
+        return issued
+
+    async def revoke(self, tenant: str, key_id: str) -> KeyRecord:
+        """Have a key work no longer, anywhere."""
+        record = await self.find(tenant, key_id)
+        await self._forget(record)
+        return record
+
+    async def revoke_all(self, tenant: str) -> int:
+        """Have none of the tenant's keys work any longer; how many there were."""
+        records = await self.list(tenant)
+        for record in records:
+            await self._forget(record)
+        return len(records)
+
+    async def _forget(self, record: KeyRecord) -> None:
+        await self._records.remove(record.tenant, record.digest)
+        await self._news.tell(_KIND, record.digest)
+
+    async def _read(self, key_digest: str) -> KeyRecord | None:
+        record = await self._records.find(key_digest)
+        return None if record is None else KeyRecord.of(record)

@@ -6,6 +6,7 @@ import hashlib
 import secrets
 
 PREFIX = "fr-"
+_SHOWN_CHARS = 8
 
 
 def mint() -> str:
@@ -16,3 +17,8 @@ def mint() -> str:
 def digest_of(key: str) -> str:
     """What is kept of a key. It needs no salt and no slow hash: nobody guesses 256 bits."""
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def shown(key: str) -> str:
+    """As much of a key as may be shown, to tell it from others."""
+    return key[:_SHOWN_CHARS]

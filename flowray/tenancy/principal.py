@@ -11,8 +11,12 @@ Role = Literal["viewer", "runner", "editor", "admin", "operator"]
 
 @dataclass(frozen=True, kw_only=True)
 class Principal:
-    """Whoever bears a key or a token. `key` is the key's own name, or the token's subject, for logs and lists."""
+    """Whoever bears a key or a token.
+
+    `key` is the key's own name, or the token's subject; `key_id` tells keys of one name apart.
+    """
 
     tenant: str
     roles: frozenset[Role]
     key: str = ""
+    key_id: str = ""

@@ -38,8 +38,8 @@ class TenantRecords(Protocol):
 class MemoryTenantRecords:
     """Tenants of one process."""
 
-    def __init__(self) -> None:
-        self._records: dict[str, Mapping[str, Any]] = {}
+    def __init__(self, records: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+        self._records = dict(records or {})
 
     async def create(self, tenant: str, record: Mapping[str, Any]) -> bool:
         """See `TenantRecords`."""

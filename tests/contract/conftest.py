@@ -11,6 +11,8 @@ import redis.asyncio
 
 from flowray.stores.objects import ObjectStore, open_objects
 from flowray.stores.redis import connect
+from flowray.tenancy.news import MemoryNews, News
+from tests.contract.replicas import followed
 from tests.contract.servers import KEY, SECRET, running_s3, running_valkey
 
 
@@ -44,3 +46,14 @@ def objects(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
     endpoint: str = request.getfixturevalue("s3_endpoint")
     options = {"endpoint": endpoint, "access_key_id": KEY, "secret_access_key": SECRET, "region": "us-east-1"}
     return open_objects(f"s3://flowray/{uuid.uuid4().hex}", options=options)
+
+
+@pytest.fixture(params=["memory", "redis"])
+async def replicas(request: pytest.FixtureRequest, valkey: redis.asyncio.Redis) -> AsyncIterator[tuple[News, News]]:
+    """The news as two replicas have them."""
+    if request.param == "memory":
+        news = MemoryNews()
+        yield news, news
+        return
+    async with followed(valkey) as here, followed(valkey) as there:
+        yield here, there

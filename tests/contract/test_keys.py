@@ -1,13 +1,19 @@
 import pytest
 
-from flowray.errors import InvalidRequestError
+from flowray.errors import InvalidRequestError, NotFoundError
 from flowray.stores.key_records import ObjectKeyRecords
 from flowray.stores.objects import ObjectStore, open_objects
-from flowray.tenancy.keyring import KeyRecords, Keyring, MemoryKeyRecords
+from flowray.tenancy.key_record import KeyRecords, MemoryKeyRecords
+from flowray.tenancy.keyring import Keyring
 from flowray.tenancy.keys import digest_of
+from flowray.tenancy.news import MemoryNews, News
 from flowray.tenancy.principal import Principal
+from tests.contract.replicas import Heard
 
 ACME, OTHER = "acme", "other"
+
+
+NOW = 1_000.0
 
 
 @pytest.fixture(params=["memory", "objects"])
@@ -16,13 +22,19 @@ def records(request: pytest.FixtureRequest) -> KeyRecords:
 
 
 @pytest.fixture
-def keyring(records: KeyRecords) -> Keyring:
-    return Keyring(records, clock=iter(range(1, 100)).__next__)
+def now() -> list[float]:
+    return [NOW]
+
+
+@pytest.fixture
+def keyring(records: KeyRecords, now: list[float]) -> Keyring:
+    return Keyring(records, MemoryNews(), clock=lambda: now[0])
 
 
 async def test_a_key_is_known_again(keyring: Keyring) -> None:
-    key = await keyring.issue(ACME, name="laptop", roles=["runner"])
-    assert await keyring.caller(digest_of(key)) == Principal(tenant=ACME, roles=frozenset({"runner"}), key="laptop")
+    issued = await keyring.issue(ACME, name="laptop", roles=["runner"])
+    caller = await keyring.caller(digest_of(issued.key))
+    assert caller == Principal(tenant=ACME, roles=frozenset({"runner"}), key="laptop", key_id=issued.record.id)
 
 
 @pytest.mark.parametrize("key_digest", [digest_of("fr-guess"), "", "..", "../tenants/acme/keys/x"])
@@ -33,42 +45,103 @@ async def test_an_unknown_key_is_nobodys(keyring: Keyring, key_digest: str) -> N
 
 async def test_keys_are_told_apart(keyring: Keyring) -> None:
     keys = [await keyring.issue(ACME), await keyring.issue(ACME), await keyring.issue(OTHER)]
-    callers = [await keyring.caller(digest_of(key)) for key in keys]
-    assert [caller.tenant for caller in callers if caller] == [ACME, ACME, OTHER]
+    callers = [await keyring.caller(digest_of(issued.key)) for issued in keys]
+    assert [(caller.tenant, caller.key_id) for caller in callers if caller] == [
+        (issued.record.tenant, issued.record.id) for issued in keys
+    ]
 
 
 async def test_a_revoked_key_works_no_longer(keyring: Keyring) -> None:
-    key, kept = await keyring.issue(ACME), await keyring.issue(ACME)
-    await keyring.revoke(ACME, digest_of(key))
-    await keyring.revoke(ACME, digest_of(key))
-    assert await keyring.caller(digest_of(key)) is None
-    assert await keyring.caller(digest_of(kept)) is not None
+    issued, kept = await keyring.issue(ACME), await keyring.issue(ACME)
+    assert await keyring.caller(digest_of(issued.key)) is not None
+    await keyring.revoke(ACME, issued.record.id)
+    assert await keyring.caller(digest_of(issued.key)) is None
+    assert await keyring.caller(digest_of(kept.key)) is not None
+    with pytest.raises(NotFoundError):
+        await keyring.revoke(ACME, issued.record.id)
 
 
-async def test_nobody_revokes_another_tenants_key(keyring: Keyring) -> None:
-    key = await keyring.issue(ACME)
-    await keyring.revoke(OTHER, digest_of(key))
-    assert await keyring.caller(digest_of(key)) is not None
+async def test_a_key_that_one_replica_revokes_works_on_no_other(
+    records: KeyRecords, replicas: tuple[News, News]
+) -> None:
+    here, there = (Keyring(records, news) for news in replicas)
+    issued = await here.issue(ACME)
+    assert await there.caller(digest_of(issued.key)) is not None
+    heard = Heard(replicas[1], "key")
+
+    await here.revoke(ACME, issued.record.id)
+
+    await heard.of(issued.record.digest)
+    assert await there.caller(digest_of(issued.key)) is None
 
 
-async def test_a_list_shows_keys_without_saying_them(keyring: Keyring) -> None:
+async def test_nobody_revokes_or_rotates_another_tenants_key(keyring: Keyring) -> None:
+    issued = await keyring.issue(ACME)
+    with pytest.raises(NotFoundError):
+        await keyring.revoke(OTHER, issued.record.id)
+    with pytest.raises(NotFoundError):
+        await keyring.rotate(OTHER, issued.record.id)
+    assert await keyring.caller(digest_of(issued.key)) is not None
+
+
+async def test_all_keys_of_a_tenant_are_revoked_and_no_others(keyring: Keyring) -> None:
+    mine, theirs = [await keyring.issue(ACME), await keyring.issue(ACME)], await keyring.issue(OTHER)
+    assert await keyring.revoke_all(ACME) == 2
+    assert [await keyring.caller(digest_of(issued.key)) for issued in mine] == [None, None]
+    assert await keyring.caller(digest_of(theirs.key)) is not None
+
+
+async def test_a_key_ends_when_it_was_said_to(keyring: Keyring, now: list[float]) -> None:
+    issued = await keyring.issue(ACME, expires_at=NOW + 10)
+    now[0] = NOW + 9.9
+    assert await keyring.caller(digest_of(issued.key)) is not None
+    now[0] = NOW + 10
+    assert await keyring.caller(digest_of(issued.key)) is None
+
+
+async def test_a_key_that_has_ended_already_is_not_issued(keyring: Keyring) -> None:
+    with pytest.raises(InvalidRequestError, match="past"):
+        await keyring.issue(ACME, expires_at=NOW)
+
+
+async def test_a_rotated_key_is_replaced_by_one_that_may_the_same(keyring: Keyring) -> None:
+    old = await keyring.issue(ACME, name="ci", roles=["runner"], expires_at=NOW + 100)
+    new = await keyring.rotate(ACME, old.record.id, by="ada")
+    assert await keyring.caller(digest_of(old.key)) is None
+    assert await keyring.caller(digest_of(new.key)) is not None
+    assert (new.record.name, new.record.roles, new.record.expires_at) == ("ci", ("runner",), NOW + 100)
+    assert (new.record.created_by, new.record.id != old.record.id) == ("ada", True)
+
+
+async def test_a_rotated_key_may_have_time_to_be_replaced(keyring: Keyring, now: list[float]) -> None:
+    old = await keyring.issue(ACME)
+    assert await keyring.caller(digest_of(old.key)) is not None
+    await keyring.rotate(ACME, old.record.id, grace_s=60)
+    assert await keyring.caller(digest_of(old.key)) is not None
+    now[0] = NOW + 60
+    assert await keyring.caller(digest_of(old.key)) is None
+
+
+async def test_a_list_shows_keys_without_saying_them(keyring: Keyring, now: list[float]) -> None:
     first = await keyring.issue(ACME, name="first")
+    now[0] += 1
     second = await keyring.issue(ACME, name="second", roles=["editor", "runner"])
     await keyring.issue(OTHER)
     listed = await keyring.list(ACME)
-    assert [(one["name"], one["roles"], one["created_at"]) for one in listed] == [
-        ("first", ["admin"], 1),
-        ("second", ["editor", "runner"], 2),
+    assert [(one.name, one.roles, one.created_at) for one in listed] == [
+        ("first", ("admin",), NOW),
+        ("second", ("editor", "runner"), NOW + 1),
     ]
-    assert first not in str(listed)
-    assert second not in str(listed)
+    assert [one.prefix for one in listed] == [first.key[:8], second.key[:8]]
+    assert first.key not in str(listed)
+    assert second.key not in str(listed)
 
 
 async def test_a_key_itself_is_never_kept(objects: ObjectStore) -> None:
-    key = await Keyring(ObjectKeyRecords(objects)).issue(ACME)
+    issued = await Keyring(ObjectKeyRecords(objects), MemoryNews()).issue(ACME)
     kept = [one.key.encode() + await objects.get(one.key) async for one in objects.list("")]
     assert len(kept) == 2
-    assert not any(key.removeprefix("fr-").encode() in one for one in kept)
+    assert not any(issued.key[8:].encode() in one for one in kept)
 
 
 @pytest.mark.parametrize("tenant", ["", "..", "a/b", "A", "a b", "-a", "a-", "a:b", "ä", "x" * 64])

@@ -35,9 +35,11 @@ class Identity:
 def build_identity(redis: Any, objects: ObjectStore) -> Identity:
     """Build it, in the gateway's own process."""
     news = RedisNews(redis)
+    tenants = Tenants(ObjectTenantRecords(objects), news)
+    keyring = Keyring(ObjectKeyRecords(objects), news)
     return Identity(
-        tenants=Tenants(ObjectTenantRecords(objects), news),
-        authenticator=Authenticator(Keyring(ObjectKeyRecords(objects))),
+        tenants=tenants,
+        authenticator=Authenticator(keyring, tenants),
         following=asyncio.create_task(news.follow(), name="follow the news"),
     )
 
@@ -52,4 +54,5 @@ async def first_tenant(objects: ObjectStore) -> None:
 
 async def first_key(objects: ObjectStore) -> str:
     """Make a key of the tenant `default`, whose bearer is also the operator of this service."""
-    return await Keyring(ObjectKeyRecords(objects)).issue(DEFAULT_TENANT, name="first", roles=["operator"])
+    keyring = Keyring(ObjectKeyRecords(objects), MemoryNews())
+    return (await keyring.issue(DEFAULT_TENANT, name="first", roles=["operator"])).key

@@ -6,6 +6,8 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from flowray.tenancy.permissions import Permission
+from flowray_serve.auth import needs, open_to_all
 from flowray_serve.flow_answer import tenant_uuid
 from flowray_serve.replies import reply
 from flowray_serve.services import Services
@@ -31,20 +33,24 @@ class AboutRoutes:
         router.add_api_route("/api/v1/projects/", self.projects, methods=["GET"], tags=["flows"])
         return router
 
+    @open_to_all
     async def health(self) -> Response:
         """Whether the service answers."""
         return reply({"status": "ok"})
 
+    @open_to_all
     async def health_check(self) -> Response:
         """The same in Langflow's words."""
         return reply({"status": "ok", "chat": "ok", "db": "ok"})
 
+    @open_to_all
     async def version(self) -> Response:
         """The version of this service and of the Langflow it is compatible with."""
         return reply(
             {"version": _LANGFLOW, "main_version": _LANGFLOW, "package": "FlowRay", "flowray": self._services.version}
         )
 
+    @open_to_all
     async def config(self) -> Response:
         """What clients have to know before they send something."""
         limits = self._services.limits
@@ -57,6 +63,7 @@ class AboutRoutes:
             }
         )
 
+    @needs(Permission.FLOWS_READ)
     async def projects(self, request: Request) -> Response:
         """The tenant's one project, which holds all its flows."""
         caller = await self._services.authenticator(request)

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
+from flowray_serve.auth import guarded
 from flowray_serve.problems import answer_with_problems
 from flowray_serve.routes.about import AboutRoutes
 from flowray_serve.routes.files import FileRoutes
@@ -36,6 +37,7 @@ def build_app(services: Services) -> FastAPI:
     )
     answer_with_problems(app)
     for routes in _ROUTES:
-        app.include_router(routes(services).router())
+        # Not `include_router`: it would make routes of its own, without the guard.
+        app.router.routes.extend(guarded(route, services.authenticator) for route in routes(services).router().routes)
     describe(app)
     return app

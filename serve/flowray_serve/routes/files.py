@@ -13,6 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from flowray.errors import InvalidRequestError
+from flowray.tenancy.permissions import Permission
+from flowray_serve.auth import needs
 from flowray_serve.bodies.reading import limited
 from flowray_serve.replies import reply
 from flowray_serve.routes.openapi import takes_file
@@ -37,6 +39,7 @@ class FileRoutes:
         )
         return router
 
+    @needs(Permission.FILES_WRITE)
     async def upload(self, request: Request, flow: str) -> Response:
         """Keep a file for the flow's runs. Give the answer's `file_path` to a file field, in the flow or as a tweak."""
         caller = await self._services.authenticator(request)

@@ -15,6 +15,8 @@ from starlette.responses import Response
 
 from flowray.errors import InvalidRequestError
 from flowray.stores.records import FlowRecord
+from flowray.tenancy.permissions import Permission
+from flowray_serve.auth import needs
 from flowray_serve.bodies.flow import FlowBody, FlowChange
 from flowray_serve.bodies.reading import fit, parse_object, read_body
 from flowray_serve.flow_answer import flow_header, flow_read, page, tenant_uuid
@@ -63,6 +65,7 @@ class FlowRoutes:
         router.add_api_route("/{flow}", self.delete, methods=["DELETE"])
         return router
 
+    @needs(Permission.FLOWS_WRITE)
     async def create(self, request: Request) -> Response:
         """Publish a new flow."""
         caller = await self._services.authenticator(request)
@@ -70,6 +73,7 @@ class FlowRoutes:
         published = await self._services.publisher.create(caller.tenant, body)
         return _published(caller.tenant, published)
 
+    @needs(Permission.FLOWS_WRITE)
     async def put(self, request: Request, flow: str) -> Response:
         """Publish a flow under this id: 201 when it is new, 200 when it was there."""
         caller = await self._services.authenticator(request)
@@ -77,6 +81,7 @@ class FlowRoutes:
         body = fit(FlowBody, await self._body(request))
         return _published(caller.tenant, await self._services.publisher.put(caller.tenant, flow_id, body))
 
+    @needs(Permission.FLOWS_WRITE)
     async def change(self, request: Request, flow: str) -> Response:
         """Change the fields that are sent."""
         caller = await self._services.authenticator(request)
@@ -84,6 +89,7 @@ class FlowRoutes:
         found = await self._services.library.find(caller.tenant, flow)
         return _published(caller.tenant, await self._services.publisher.change(caller.tenant, found.id, change))
 
+    @needs(Permission.FLOWS_READ)
     async def read(self, request: Request, flow: str) -> Response:
         """One flow, by id or endpoint name."""
         caller = await self._services.authenticator(request)
@@ -93,6 +99,7 @@ class FlowRoutes:
             raise unknown_flow(flow)
         return reply(flow_read(caller.tenant, record))
 
+    @needs(Permission.FLOWS_WRITE)
     async def delete(self, request: Request, flow: str) -> Response:
         """Forget a flow."""
         caller = await self._services.authenticator(request)
@@ -100,6 +107,7 @@ class FlowRoutes:
         await self._services.store.delete(caller.tenant, found.id)
         return reply({"message": "Flow deleted successfully"})
 
+    @needs(Permission.FLOWS_READ)
     async def list(self, request: Request, wanted: Annotated[FlowFilter, Query()]) -> Response:
         """The tenant's flows: all of them as a list, or one page as a page object."""
         caller = await self._services.authenticator(request)

@@ -12,6 +12,8 @@ from flowray.engine.events import MessageAdded, Token
 from flowray.engine.outcome import Outcome
 from flowray.engine.ports import RunRequest
 from flowray.errors import FlowRayError
+from flowray.tenancy.permissions import Permission
+from flowray_serve.auth import needs
 from flowray_serve.bodies.reading import read_body
 from flowray_serve.bodies.run import RunBody, run_body
 from flowray_serve.fold import run_response
@@ -45,6 +47,7 @@ class RunRoutes:
         router.add_api_route("/run/{flow}", self.run, methods=["POST"], openapi_extra=_STREAM | takes(RunBody))
         return router
 
+    @needs(Permission.RUNS_START)
     async def run(self, request: Request, flow: str) -> Response:
         """Run a flow, by id or endpoint name. The header `x-flowray-run` of the answer names the run."""
         caller = await self._services.authenticator(request)

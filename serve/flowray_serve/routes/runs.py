@@ -15,6 +15,8 @@ from flowray.engine.events import Recorded, RunId
 from flowray.errors import ConflictError, FlowRayError
 from flowray.flow.types import NodeId
 from flowray.plan.types import StepId
+from flowray.tenancy.permissions import Permission
+from flowray_serve.auth import needs
 from flowray_serve.replies import reply
 from flowray_serve.services import Services
 from flowray_serve.streams import KEEP_ALIVE, EventStream, kept_alive, sse
@@ -39,6 +41,7 @@ class RunsRoutes:
         router.add_api_route("/{run}/cancel", self.cancel, methods=["POST"])
         return router
 
+    @needs(Permission.RUNS_READ)
     async def list(
         self,
         request: Request,
@@ -50,6 +53,7 @@ class RunsRoutes:
         runs = await self._services.run_index.runs(caller.tenant, limit=limit, before=before)
         return reply({"runs": [in_short(run) for run in runs]})
 
+    @needs(Permission.RUNS_READ)
     async def read(self, request: Request, run: str) -> Response:
         """One run: its status, and when each node ran where."""
         caller = await self._services.authenticator(request)
@@ -57,6 +61,7 @@ class RunsRoutes:
         step_of = await self._step_of(caller.tenant, told["flow"])
         return reply(told | {"nodes": [placed(node, told["steps"], step_of) for node in told["nodes"]]})
 
+    @needs(Permission.RUNS_READ)
     async def events(
         self,
         request: Request,
@@ -71,6 +76,7 @@ class RunsRoutes:
         await anext(aiter(self._services.journal.read(caller.tenant, RunId(run))), None)
         return EventStream(self._frames(caller.tenant, RunId(run), seen))
 
+    @needs(Permission.RUNS_STOP)
     async def cancel(self, request: Request, run: str) -> Response:
         """Stop a run, and answer how it ended."""
         caller = await self._services.authenticator(request)

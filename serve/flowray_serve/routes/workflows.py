@@ -13,6 +13,8 @@ from flowray.engine.failures import RunFailedError
 from flowray.engine.ports import RunRequest
 from flowray.errors import InvalidRequestError
 from flowray.flow.langflow import read
+from flowray.tenancy.permissions import Permission
+from flowray_serve.auth import needs
 from flowray_serve.bodies.reading import fit, parse_object, read_body
 from flowray_serve.bodies.workflow import WorkflowBody
 from flowray_serve.replies import reply
@@ -51,6 +53,7 @@ class WorkflowRoutes:
         router.add_api_route("/workflows", self.run, methods=["POST"], openapi_extra=takes(WorkflowBody))
         return router
 
+    @needs(Permission.RUNS_START)
     async def run(self, request: Request) -> Response:
         """Run a flow. A component's failure is in the body of a 200 answer, as this API has it."""
         caller = await self._services.authenticator(request)

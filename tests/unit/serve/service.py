@@ -22,7 +22,11 @@ from flowray.flow.types import Flow
 from flowray.plan.planner import plan
 from flowray.stores.memory_journal import MemoryJournal
 from flowray.stores.records import FlowRecord
-from flowray.tenancy.news import MemoryNews
+from flowray.tenancy.keys import digest_of
+from flowray.tenancy.news import MemoryNews, News
+from flowray.tenancy.permissions import ROLES
+from flowray.tenancy.principal import Principal, Role
+from flowray.tenancy.tenant import Tenant
 from flowray.tenancy.tenants import MemoryTenantRecords, Tenants
 from flowray_serve.auth import Authenticator
 from flowray_serve.library import Library
@@ -33,26 +37,25 @@ from flowray_serve.services import BodyLimits, Services
 from tests.unit.serve.flows import message_result
 
 KEY, OTHER_KEY = "key-of-default", "key-of-other"
+KEYS_BY_ROLE: Mapping[Role, str] = {role: f"key-of-a-{role}" for role in ROLES} | {"admin": KEY}
 Script = Callable[[RunRequest, StartStep], AsyncIterator[ev.StepEvent]]
 
 
-@dataclass(frozen=True)
-class Tenant:
-    tenant: str
-
-
 class MemoryCallers:
+    """Keys of the tenant `default`, one for each role, and one of `other`."""
+
     def __init__(self) -> None:
-        self.asked = 0
-        self._keys = {hashlib.sha256(key.encode()).hexdigest(): name for key, name in KEYS.items()}
+        keys = {key: Principal(tenant="default", roles=frozenset({role})) for role, key in KEYS_BY_ROLE.items()}
+        keys[OTHER_KEY] = Principal(tenant="other", roles=frozenset({"admin"}))
+        self._keys = {digest_of(key): principal for key, principal in keys.items()}
 
-    async def caller(self, key_digest: str) -> Tenant | None:
-        self.asked += 1
-        name = self._keys.get(key_digest)
-        return Tenant(name) if name else None
+    async def caller(self, key_digest: str) -> Principal | None:
+        return self._keys.get(key_digest)
 
 
-KEYS = {KEY: "default", OTHER_KEY: "other"}
+def known_tenants(news: News | None = None) -> Tenants:
+    records = {name: Tenant(id=name).as_json() for name in ("default", "other")}
+    return Tenants(MemoryTenantRecords(records), news or MemoryNews())
 
 
 class MemoryFlows:
@@ -208,13 +211,13 @@ def service(
     *, limits: BodyLimits | None = None, defaults: TenantDefaults | None = None, patience_s: float = 30.0
 ) -> Service:
     flows, registry, journal, callers = MemoryFlows(), MemoryRegistry(), MemoryJournal(), MemoryCallers()
-    steps = ScriptedSteps()
+    steps, tenants = ScriptedSteps(), known_tenants()
     engine = Engine(journal, steps, name="test", durability="strict")
     known: dict[str, Any] = {"store": flows, "registry": registry, "planner": plan_of, "checker": check}
     library = Library(**known)
     services = Services(
-        authenticator=Authenticator(callers),
-        tenants=Tenants(MemoryTenantRecords(), MemoryNews()),
+        authenticator=Authenticator(callers, tenants),
+        tenants=tenants,
         store=flows,
         library=library,
         publisher=Publisher(**known, patience_s=patience_s),

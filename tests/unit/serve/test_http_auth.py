@@ -6,8 +6,9 @@ import pytest
 from starlette.requests import Request
 
 from flowray.errors import UnauthorizedError
+from flowray.tenancy.principal import Principal
 from flowray_serve.auth import Authenticator
-from tests.unit.serve.service import ECHO, KEY, OTHER_KEY, MemoryCallers, service
+from tests.unit.serve.service import ECHO, KEY, OTHER_KEY, MemoryCallers, known_tenants, service
 
 
 def with_key(key: str) -> Request:
@@ -46,30 +47,37 @@ async def test_one_tenant_does_not_see_anothers_flows() -> None:
         assert response.status_code == 404, (method, path)
 
 
-async def test_a_key_is_asked_for_once_while_it_is_kept() -> None:
-    callers, now = MemoryCallers(), [0.0]
-    authenticate = Authenticator(callers, keep_s=5, clock=lambda: now[0])
-    await authenticate(with_key(KEY))
-    await authenticate(with_key(KEY))
-    assert callers.asked == 1
-    now[0] = 6.0
-    await authenticate(with_key(KEY))
-    assert callers.asked == 2
-
-
-async def test_only_so_many_keys_are_kept() -> None:
-    callers = MemoryCallers()
-    authenticate = Authenticator(callers, capacity=1)
-    for key in (KEY, OTHER_KEY, KEY):
-        await authenticate(with_key(key))
-    assert callers.asked == 3
-
-
 async def test_an_endless_key_is_refused_before_it_is_hashed() -> None:
-    callers = MemoryCallers()
+    class NobodyAsks(MemoryCallers):
+        async def caller(self, key_digest: str) -> Principal | None:
+            raise AssertionError(key_digest)
+
     with pytest.raises(UnauthorizedError):
-        await Authenticator(callers)(with_key("k" * 10_000))
-    assert callers.asked == 0
+        await Authenticator(NobodyAsks(), known_tenants()).identify(with_key("k" * 10_000))
+
+
+@pytest.mark.parametrize("header", ["Bearer", "bearer", "BEARER"])
+async def test_a_key_may_come_as_a_bearer(header: str) -> None:
+    headers = {"x-api-key": "", "authorization": f"{header} {KEY}"}
+    assert (await service().http.get("/api/v1/flows/", headers=headers)).status_code == 200
+
+
+async def test_a_suspended_tenants_key_opens_nothing_until_the_suspension_ends() -> None:
+    made = service()
+    await made.services.tenants.settle("default", {"state": "suspended"})
+    refused = await made.http.get("/api/v1/flows/")
+    assert (refused.status_code, refused.json()["code"]) == (403, "tenant_suspended")
+    assert (await made.http.get("/api/v1/flows/", headers={"x-api-key": OTHER_KEY})).status_code == 200
+
+    await made.services.tenants.settle("default", {"state": "active"})
+
+    assert (await made.http.get("/api/v1/flows/")).status_code == 200
+
+
+async def test_a_key_of_a_tenant_that_is_no_more_opens_nothing() -> None:
+    made = service()
+    await made.services.tenants.remove("default")
+    assert (await made.http.get("/api/v1/flows/")).status_code == 403
 
 
 @pytest.mark.parametrize(

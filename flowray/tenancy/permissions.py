@@ -1,0 +1,60 @@
+"""What may be done, and by whom. A role may do what every role before it may, and more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import get_args
+
+from flowray.tenancy.principal import Role
+
+
+class Permission(StrEnum):
+    """What a route needs of its caller."""
+
+    FLOWS_READ = "flows.read"
+    RUNS_READ = "runs.read"
+    FILES_READ = "files.read"
+    USAGE_READ = "usage.read"
+    RUNS_START = "runs.start"
+    RUNS_STOP = "runs.stop"
+    FILES_WRITE = "files.write"
+    CHATS_WRITE = "chats.write"
+    FLOWS_WRITE = "flows.write"
+    VARIABLES_READ = "variables.read"
+    VARIABLES_WRITE = "variables.write"
+    KEYS = "keys"
+    AUDIT_READ = "audit.read"
+    SETTINGS_READ = "settings.read"
+    SETTINGS_WRITE = "settings.write"
+    OPERATE = "operate"
+
+
+_P = Permission
+_ADDED: Mapping[Role, frozenset[Permission]] = {
+    "viewer": frozenset({_P.FLOWS_READ, _P.RUNS_READ, _P.FILES_READ, _P.USAGE_READ}),
+    "runner": frozenset({_P.RUNS_START, _P.RUNS_STOP, _P.FILES_WRITE, _P.CHATS_WRITE}),
+    "editor": frozenset({_P.FLOWS_WRITE, _P.VARIABLES_READ}),
+    "admin": frozenset({_P.VARIABLES_WRITE, _P.KEYS, _P.AUDIT_READ, _P.SETTINGS_READ, _P.SETTINGS_WRITE}),
+    "operator": frozenset({_P.OPERATE}),
+}
+ROLES: tuple[Role, ...] = get_args(Role)
+_GIVEN: Mapping[Role, frozenset[Permission]] = {
+    role: frozenset().union(*(_ADDED[smaller] for smaller in ROLES[: rank + 1])) for rank, role in enumerate(ROLES)
+}
+
+
+def allows(roles: Iterable[Role], permission: Permission) -> bool:
+    """Whether one of the roles may do this."""
+    return any(permission in _GIVEN[role] for role in roles)
+
+
+def smallest_role(permission: Permission) -> Role:
+    """The role that it takes."""
+    return next(role for role in ROLES if permission in _ADDED[role])
+
+
+def exceeds(roles: Iterable[Role], than: Iterable[Role]) -> bool:
+    """Whether `roles` may do something that `than` may not."""
+    highest = max((ROLES.index(role) for role in than), default=-1)
+    return any(ROLES.index(role) > highest for role in roles)
