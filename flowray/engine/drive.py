@@ -19,6 +19,7 @@ from flowray.engine.events import (
     StepQueued,
     StepStarted,
 )
+from flowray.engine.hold import Hold, RunLeftError
 from flowray.engine.ledger import Ledger
 from flowray.engine.ports import RunRequest, Steps
 from flowray.engine.state import State
@@ -36,7 +37,7 @@ _END_S = 10.0
 class Drive:
     """Drives one run. `publish` gets the events once they are as safe as the ledger makes them."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a run is made of; each is used on its own
         self,
         request: RunRequest,
         *,
@@ -44,9 +45,11 @@ class Drive:
         steps: Steps,
         ledger: Ledger,
         publish: Publish,
+        hold: Hold | None = None,
         retry_pauses_s: Sequence[float] = RETRY_PAUSES_S,
     ) -> None:
         self._request = request
+        self._hold = hold or Hold()
         self._state = state
         self._steps = steps
         self._ledger = ledger
@@ -56,17 +59,24 @@ class Drive:
         self._running: dict[StepId, asyncio.Task[None]] = {}
 
     async def go(self, first: Sequence[Event]) -> None:
-        """Go on from `first` to the run's end. Cancelling cancels the run, and records that."""
+        """Go on from `first` to the run's end. Cancelling cancels the run, and records that, unless it was abandoned.
+
+        `RunLeftError` when whoever holds the run asked to leave it before it was over.
+        """
         try:
             async with asyncio.TaskGroup() as self._group:
                 await self._take(first)
         except asyncio.CancelledError as cancelled:
-            await self._end_cancelled(str(cancelled))
+            if not self._hold.abandoned:
+                await self._end_cancelled(str(cancelled))
             raise
         except ExceptionGroup as errors:
             error = errors.exceptions[0]
             await self._end_broken(error)
             raise error from None
+        if self._hold.leaving and self._state.verdict is None:
+            await self._ledger.close()
+            raise RunLeftError
         last = await self._end(self._state.verdict or _halted(self._state))
         await self._publish([last])
 
@@ -93,6 +103,8 @@ class Drive:
 
     def _carry_out(self, command: Command) -> None:
         match command:
+            case StartStep() if self._hold.leaving:
+                return  # it stays asked for, and whoever takes the run asks again
             case StartStep(step=step):
                 self._running[step] = self._group.create_task(self._run_step(command), name=f"step {step}")
             case StopStep(step=step):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from flowray.engine.events import Event, Recorded, RunId
+from flowray.engine.fencing import JournalGapError
 from flowray.engine.ports import Journal
 from flowray.errors import FlowRayError
 
@@ -25,10 +27,13 @@ relaxed    all events are written at the end in one go; a crash forgets the run,
 LINGER_S = 0.02
 # A run of a hundred thousand tokens should not be kept in memory, however relaxed its journal.
 _MOST_UNWRITTEN = 2_000
+# A store that was restarted may have lost its last seconds; one that was emptied, everything. So many of the events
+# that were written last are kept, to be written once more.
+_KEPT_EVENTS = 2_000
 
 
 class Ledger:
-    """Numbers the events of one run. `last_seq` is the number of the last one there was before."""
+    """Numbers the events of one run. `past` are those there were before."""
 
     def __init__(
         self,
@@ -38,15 +43,16 @@ class Ledger:
         run: RunId,
         durability: Durability,
         clock: Callable[[], float],
-        last_seq: int = 0,
+        past: Sequence[Recorded] = (),
     ) -> None:
         self._journal = journal
         self._tenant = tenant
         self._run = run
         self._durability = durability
         self._clock = clock
-        self._seq = last_seq
+        self._seq = past[-1].seq if past else 0
         self._unwritten: list[Recorded] = []
+        self._written_lately: deque[Recorded] = deque(past, maxlen=_KEPT_EVENTS)
         self._writing: asyncio.Task[None] | None = None
         self._soon: asyncio.TimerHandle | None = None
 
@@ -99,5 +105,17 @@ class Ledger:
     async def _append(self) -> None:
         while self._unwritten:
             batch = tuple(self._unwritten)
-            await self._journal.append(self._tenant, batch)
+            await self._append_or_refill(batch)
             del self._unwritten[: len(batch)]
+            self._written_lately.extend(batch)
+
+    async def _append_or_refill(self, batch: Sequence[Recorded]) -> None:
+        try:
+            await self._journal.append(self._tenant, batch)
+        except JournalGapError as gap:
+            lost = [one for one in self._written_lately if one.seq > gap.last]
+            if not lost or lost[0].seq != gap.last + 1:
+                raise
+            facts = {"tenant": self._tenant, "run": self._run, "events": len(lost)}
+            log.warning("Lost events written again", extra={"action": "journal_refilled", **facts})
+            await self._journal.append(self._tenant, [*lost, *batch])

@@ -9,6 +9,8 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from flowray.engine.advance import replay
 from flowray.engine.drive import RETRY_PAUSES_S, Drive, Publish
 from flowray.engine.events import Event, Recorded, RunAccepted, RunFinished, RunStarted, StepFailed
+from flowray.engine.hold import Hold
+from flowray.engine.journals import LeasedJournal
 from flowray.engine.ledger import Durability, Ledger
 from flowray.engine.ports import Journal, RunRequest, Steps
 from flowray.engine.state import State
@@ -72,18 +74,28 @@ class Engine:
             if not driving.cancelled():
                 driving.exception()  # raised above, unless the reader had gone before
 
-    async def _drive(self, request: RunRequest, past: Sequence[Recorded], publish: Publish) -> None:
+    async def drive(self, request: RunRequest, recorded: Sequence[Recorded], *, hold: Hold) -> None:
+        """Go on with a leased run, from its journal, to its end; nobody is told but the journal."""
+
+        async def nobody(_: Sequence[Recorded]) -> None:
+            return
+
+        await self._drive(request, recorded, nobody, hold)
+
+    async def _drive(
+        self, request: RunRequest, past: Sequence[Recorded], publish: Publish, hold: Hold | None = None
+    ) -> None:
         if past and isinstance(past[-1].event, RunFinished):
             return
         start = State.start(request.plan, only_nodes=request.only_nodes, context=request.context)
         state = replay(start, past)
         ledger = Ledger(
-            self._journal,
+            LeasedJournal(self._journal, hold.lease) if hold else self._journal,
             tenant=request.tenant,
             run=request.run,
             durability=self._durability,
             clock=self._clock,
-            last_seq=past[-1].seq if past else 0,
+            past=past,
         )
         drive = Drive(
             request,
@@ -91,6 +103,7 @@ class Engine:
             steps=self._steps,
             ledger=ledger,
             publish=publish,
+            hold=hold,
             retry_pauses_s=self._retry_pauses_s,
         )
         await drive.go(self._first(state) if past else [_accepted(request), RunStarted(engine=self._name)])

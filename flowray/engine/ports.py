@@ -17,11 +17,11 @@ from flowray.plan.types import Plan
 class Journal(Protocol):
     """The ordered events of runs, each run with its tenant. The engine that drives a run numbers its events."""
 
-    async def append(self, tenant: str, events: Sequence[Recorded]) -> None:
-        """Add the next events of one run, all or none.
+    async def append(self, tenant: str, events: Sequence[Recorded], *, lease: int = 0) -> None:
+        """Add the next events of one run, all or none; the very same events again do no harm.
 
-        `ConflictError` when the journal already has events with these numbers (another engine drives the run),
-        or its RunFinished.
+        `ConflictError` when the journal already has events with these numbers (another engine drives the run), or its
+        RunFinished. A run that is leased takes events only with its lease's number (see `fencing` for the errors).
         """
 
     def read(self, tenant: str, run: RunId, *, after: int = 0, follow: bool = False) -> AsyncIterator[Recorded]:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 
 from flowray.engine.events import Recorded, RunFinished, RunId
+from flowray.engine.fencing import FencedError, JournalGapError, LeaseForgottenError
 from flowray.engine.summary import RunSummary, summary
 from flowray.errors import ConflictError, NotFoundError
 
@@ -19,21 +20,38 @@ class MemoryJournal:
         self._keep_runs = keep_runs
         self._runs: dict[_Key, list[Recorded]] = {}
         self._grown: dict[_Key, asyncio.Event] = {}
+        self._fences: dict[_Key, int] = {}
 
-    async def append(self, tenant: str, events: Sequence[Recorded]) -> None:
+    async def append(self, tenant: str, events: Sequence[Recorded], *, lease: int = 0) -> None:
         """See `flowray.engine.ports.Journal`."""
         if not events:
             return
         key = (tenant, events[0].run)
         there = self._runs.get(key, [])
-        if events[0].seq != len(there) + 1 or (there and isinstance(there[-1].event, RunFinished)):
-            raise journal_conflict(events[0].run)
+        if there[events[0].seq - 1 :] == list(events):
+            return
+        _check(events, there, lease=lease, fence=self._fences.get(key, 0))
         self._runs.setdefault(key, []).extend(events)
         self._grown.pop(key, asyncio.Event()).set()
         while len(self._runs) > self._keep_runs:
             oldest = next(iter(self._runs))
             del self._runs[oldest]
+            self._fences.pop(oldest, None)
             self._grown.pop(oldest, asyncio.Event()).set()
+
+    def fence(self, tenant: str, run: RunId, number: int) -> None:
+        """From now on take events of this run only with this lease's number."""
+        self._fences[tenant, run] = number
+
+    def is_over(self, tenant: str, run: RunId) -> bool:
+        """Whether the run's last event is here."""
+        there = self._runs.get((tenant, run), [])
+        return bool(there) and isinstance(there[-1].event, RunFinished)
+
+    def empty(self) -> None:
+        """Forget everything, as a store does that lost its memory."""
+        self._runs.clear()
+        self._fences.clear()
 
     async def read(
         self, tenant: str, run: RunId, *, after: int = 0, follow: bool = False
@@ -57,6 +75,35 @@ class MemoryJournal:
         found = [summary(events) for (owner, _), events in self._runs.items() if owner == tenant]
         wanted = [one for one in found if one is not None and (before is None or one.accepted_at < before)]
         return tuple(sorted(wanted, key=lambda one: one.accepted_at, reverse=True)[:limit])
+
+
+def _check(events: Sequence[Recorded], there: Sequence[Recorded], *, lease: int, fence: int) -> None:
+    run, first = events[0].run, events[0].seq
+    if there and isinstance(there[-1].event, RunFinished):
+        raise journal_conflict(run)
+    if lease and not fence:
+        raise lease_forgotten(run)
+    if lease != fence:
+        raise fenced(run)
+    if first > len(there) + 1:
+        raise journal_gap(run, len(there))
+    if first != len(there) + 1:
+        raise journal_conflict(run)
+
+
+def fenced(run: RunId) -> FencedError:
+    """The error for an append under a lease that is not the run's."""
+    return FencedError(f"Run `{run}` is driven by another engine: this one's lease is over.")
+
+
+def journal_gap(run: RunId, last: int) -> JournalGapError:
+    """The error for an append that leaves a gap."""
+    return JournalGapError(f"The journal of run `{run}` ends at {last}: the store has lost what came after.", last)
+
+
+def lease_forgotten(run: RunId) -> LeaseForgottenError:
+    """The error for an append under a lease that the store knows nothing of."""
+    return LeaseForgottenError(f"The store has forgotten the lease of run `{run}`.")
 
 
 def journal_conflict(run: RunId) -> ConflictError:

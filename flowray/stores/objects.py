@@ -77,6 +77,18 @@ class ObjectStore:
         except NotFoundError:
             return
 
+    async def move(self, key: str, to: str) -> None:
+        """Give an object another key; `NotFoundError` when there is none."""
+        with self._translated():
+            await obstore.rename_async(self._store, key, to)
+
+    async def folders(self, prefix: str) -> AsyncGenerator[str, None]:
+        """The names of the folders directly below a folder."""
+        with self._translated():
+            found = await obstore.list_with_delimiter_async(self._store, prefix)
+        for one in found["common_prefixes"]:
+            yield one.rpartition("/")[2]
+
     async def list(self, prefix: str) -> AsyncGenerator[Listed, None]:
         """What lies below a folder."""
         with self._translated():

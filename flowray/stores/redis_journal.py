@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import AsyncGenerator, Sequence
+import hashlib
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Final, Literal
 
 import redis.asyncio
 
 from flowray.engine.codec import encode, from_json, loads
 from flowray.engine.events import Recorded, RunAccepted, RunFinished, RunId
+from flowray.errors import FlowRayError
 from flowray.stores.archive import Archive
-from flowray.stores.memory_journal import journal_conflict, unknown_run
+from flowray.stores.memory_journal import fenced, journal_conflict, journal_gap, lease_forgotten, unknown_run
 from flowray.stores.paths import is_segment
 from flowray.stores.redis import BLOCK_S, answered, batches
 from flowray.stores.redis_keys import Keys
@@ -20,24 +21,31 @@ _ENTRIES_READ_AT_ONCE: Final = 200
 _MONTH_S: Final = 30 * 86_400
 
 # One round trip per append. KEYS: the run's stream, what is to know about it, the tenant's runs, the finished runs.
-# ARGV: first seq, last seq, events, mark, seconds to keep, member of the finished, runs to list, accepted at,
-# finished at, and the fields to know. The mark tells an append that comes twice, because its answer was lost,
-# from one of another engine.
+# ARGV: first seq, last seq, events, mark, lease, seconds to keep, member of the finished, runs to list, accepted at,
+# finished at, and the fields to know. The mark tells an append that comes twice, because its answer was lost, from one
+# of another engine; the lease one of an engine that has the run no more. Answers: see `_REFUSED`, and the last seq.
 _APPEND: Final = """
-local last, mark, finished = unpack(redis.call('HMGET', KEYS[2], 'last', 'mark', 'finished'))
-if mark == ARGV[4] then return 1 end
-if finished or tonumber(last or 0) + 1 ~= tonumber(ARGV[1]) then return 0 end
+local last, mark, finished, lease = unpack(redis.call('HMGET', KEYS[2], 'last', 'mark', 'finished', 'lease'))
+if mark == ARGV[4] then return {0, 0} end
+if finished then return {1, 0} end
+if ARGV[5] ~= '0' and not lease then return {3, 0} end
+if ARGV[5] ~= (lease or '0') then return {2, 0} end
+last = tonumber(last or 0)
+if tonumber(ARGV[1]) > last + 1 then return {4, last} end
+if tonumber(ARGV[1]) ~= last + 1 then return {1, 0} end
 redis.call('XADD', KEYS[1], ARGV[2] .. '-0', 'events', ARGV[3])
-redis.call('HSET', KEYS[2], 'last', ARGV[2], 'mark', ARGV[4], unpack(ARGV, 10))
-redis.call('EXPIRE', KEYS[1], ARGV[5])
-redis.call('EXPIRE', KEYS[2], ARGV[5])
-if ARGV[8] ~= '' then
-  redis.call('ZADD', KEYS[3], ARGV[8], string.match(ARGV[6], '[^/]*$'))
-  redis.call('ZREMRANGEBYRANK', KEYS[3], 0, -1 - ARGV[7])
+redis.call('HSET', KEYS[2], 'last', ARGV[2], 'mark', ARGV[4], unpack(ARGV, 11))
+redis.call('EXPIRE', KEYS[1], ARGV[6])
+redis.call('EXPIRE', KEYS[2], ARGV[6])
+if ARGV[9] ~= '' then
+  redis.call('ZADD', KEYS[3], ARGV[9], string.match(ARGV[7], '[^/]*$'))
+  redis.call('ZREMRANGEBYRANK', KEYS[3], 0, -1 - ARGV[8])
 end
-if ARGV[9] ~= '' then redis.call('ZADD', KEYS[4], ARGV[9], ARGV[6]) end
-return 1
+if ARGV[10] ~= '' then redis.call('ZADD', KEYS[4], ARGV[10], ARGV[7]) end
+return {0, 0}
 """
+_REFUSED: Final[Mapping[int, Callable[[RunId], FlowRayError]]] = {1: journal_conflict, 2: fenced, 3: lease_forgotten}
+_GAP: Final = 4
 
 
 class RedisJournal:
@@ -62,22 +70,25 @@ class RedisJournal:
         self._list_runs = list_runs
         self._append = client.register_script(_APPEND)
 
-    async def append(self, tenant: str, events: Sequence[Recorded]) -> None:
+    async def append(self, tenant: str, events: Sequence[Recorded], *, lease: int = 0) -> None:
         """See `flowray.engine.ports.Journal`."""
         if not events:
             return
         run, keys = events[0].run, self._keys
         lines = [encode(one) for one in events]
         accepted_at, finished_at, fields = landmarks(events, lines)
+        batch = b"[" + b",".join(lines) + b"]"
         arguments = [
-            *(events[0].seq, events[-1].seq, b"[" + b",".join(lines) + b"]", os.urandom(8)),
+            *(events[0].seq, events[-1].seq, batch, hashlib.blake2b(batch, digest_size=8).digest(), lease),
             *(self._keep_s, f"{tenant}/{run}", self._list_runs, accepted_at, finished_at, *fields),
         ]
         names = [keys.journal(tenant, run), keys.run(tenant, run), keys.runs(tenant), keys.finished]
         async with answered():
-            done = await self._append(names, arguments)
-        if not done:
-            raise journal_conflict(run)
+            refused, last = await self._append(names, arguments)
+        if refused == _GAP:
+            raise journal_gap(run, last)
+        if refused:
+            raise _REFUSED[refused](run)
 
     async def read(
         self, tenant: str, run: RunId, *, after: int = 0, follow: bool = False

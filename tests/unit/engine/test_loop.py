@@ -230,17 +230,17 @@ class CountingJournal(MemoryJournal):
         self.appended: list[int] = []
         self.written = asyncio.Event()
 
-    async def append(self, tenant: str, events: Sequence[Recorded]) -> None:
+    async def append(self, tenant: str, events: Sequence[Recorded], *, lease: int = 0) -> None:
         self.appended.append(len(events))
-        await super().append(tenant, events)
+        await super().append(tenant, events, lease=lease)
         self.written.set()
 
 
 class BrokenJournal(MemoryJournal):
     """A journal whose store is away."""
 
-    async def append(self, tenant: str, events: Sequence[Recorded]) -> None:
-        del tenant, events
+    async def append(self, tenant: str, events: Sequence[Recorded], *, lease: int = 0) -> None:
+        del tenant, events, lease
         raise StoreUnavailableError("no answer")
 
 

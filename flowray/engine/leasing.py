@@ -1,0 +1,122 @@
+"""The queue of accepted runs, as engines need it: a run is leased to one engine, under a number that only grows.
+
+The number is the run's fence: a journal refuses an append that carries an older one, so an engine that lost its lease
+without knowing it can write nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from flowray.engine.events import RunId
+
+Kept = Literal["kept", "lost", "unknown"]
+"""What became of a lease: still the holder's; somebody else's, or over; or not known, since the store was emptied."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lease:
+    """A run in the hands of one engine. `takes` counts how often it was taken, `cancel` is why it shall stop."""
+
+    tenant: str
+    run: RunId
+    number: int
+    takes: int = 1
+    cancel: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Renewed:
+    """What became of a lease that was to be renewed, and whether its run shall stop."""
+
+    lease: Lease
+    kept: Kept
+    cancel: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waiting:
+    """A tenant's queue: how many runs wait, and since when the first (seconds since the epoch)."""
+
+    tenant: str
+    length: int
+    oldest_at: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueueStats:
+    """All queues at a glance; `oldest_s` is how long the first run has waited."""
+
+    waiting: int = 0
+    leased: int = 0
+    parked: int = 0
+    oldest_s: float = 0.0
+
+
+class Turns(Protocol):
+    """Whose queued run is next."""
+
+    async def next(self, waiting: Sequence[Waiting], limit: int) -> Sequence[str]:
+        """At most `limit` tenants, one for each run to take; of each tenant the oldest run is taken."""
+
+
+class Queue(Protocol):
+    """Accepted runs that wait for an engine, are leased to one, or are parked until something happens."""
+
+    async def offer(self, tenant: str, run: RunId, *, at: float) -> bool:
+        """Let a run wait; False when it waits already, is leased, or is over. A parked run is woken."""
+
+    async def take(self, holder: str, *, limit: int, for_s: float) -> Sequence[Lease]:
+        """Lease what is next, first what another engine let run out. May be empty."""
+
+    async def claim(self, tenant: str, run: RunId, *, holder: str, for_s: float) -> Lease | None:
+        """Lease this very run, when it waits or is parked."""
+
+    async def renew(self, leases: Sequence[Lease], *, for_s: float, reclaim: bool = False) -> Sequence[Renewed]:
+        """Keep leases; with `reclaim`, also those that the store has forgotten and nobody else has taken since."""
+
+    async def done(self, lease: Lease) -> None:
+        """The run is over."""
+
+    async def give_back(self, lease: Lease) -> None:
+        """Let another engine go on; the run keeps its place in the queue."""
+
+    async def park(self, lease: Lease, *, until: float | None = None) -> None:
+        """Hold nothing for this run until it is offered again, or until a time."""
+
+    async def bell(self, *, within_s: float) -> bool:
+        """Wait until something may be there to take; False when nothing came in time."""
+
+    async def waiting(self) -> Sequence[Waiting]:
+        """The queues that are not empty, the longest not served first."""
+
+    async def stats(self) -> QueueStats:
+        """All queues at a glance."""
+
+
+class Cancels(Protocol):
+    """Tells whoever drives a run, wherever that is, that it shall stop."""
+
+    async def ask(self, tenant: str, run: RunId, *, reason: str) -> None:
+        """Ask a run to stop; asking again does no harm."""
+
+    def listen(self) -> AsyncGenerator[tuple[str, RunId, str], None]:
+        """Tenant, run and reason of what was asked from now on."""
+
+
+def member_of(tenant: str, run: RunId) -> str:
+    """A run in one word, for sets over all tenants."""
+    return f"{tenant}/{run}"
+
+
+def of_member(member: str) -> tuple[str, RunId]:
+    """Tenant and run of `member_of`."""
+    tenant, _, run = member.partition("/")
+    return tenant, RunId(run)
+
+
+def by_member(leases: Sequence[Lease]) -> Mapping[str, Lease]:
+    """Leases by their runs."""
+    return {member_of(lease.tenant, lease.run): lease for lease in leases}

@@ -1,0 +1,200 @@
+"""The queue's scripts. ARGV[1] is always the prefix of all keys.
+
+What is known of a run is one hash: `queue` says where it is (waiting, leased, parked), `lease` is its fence, `takes`
+how often it was taken, `queued` its place in the queue, `cancel` why it shall stop; its journal writes `finished`.
+"""
+
+from __future__ import annotations
+
+_COMMON = """
+local P = ARGV[1]
+local TENANTS, LEASES, PARKED, BELL = P..'queue:tenants', P..'queue:leases', P..'queue:parked', P..'queue:bell'
+local function hash(tenant, run) return P..tenant..':run:'..run end
+local function line(tenant) return P..tenant..':queue:waiting' end
+local function split(member) return string.match(member, '^([^/]*)/(.*)$') end
+local function now()
+  local t = redis.call('TIME')
+  return tonumber(t[1]) + tonumber(t[2]) / 1000000
+end
+local function wait(tenant, run, at)
+  local key = hash(tenant, run)
+  redis.call('HSET', key, 'queue', 'waiting', 'queued', at)
+  redis.call('EXPIRE', key, 2592000)
+  redis.call('ZADD', line(tenant), at, run)
+  redis.call('ZADD', TENANTS, 'NX', redis.call('GET', P..'queue:turn') or 0, tenant)
+  redis.call('LPUSH', BELL, 1)
+  redis.call('LTRIM', BELL, 0, 999)
+end
+local function lease(tenant, run, holder, for_s)
+  local key = hash(tenant, run)
+  local t = now()
+  local number = math.max(tonumber(redis.call('HGET', key, 'lease') or 0) + 1, math.floor(t * 1000000))
+  local word = string.format('%.0f', number)
+  redis.call('HSET', key, 'queue', 'leased', 'lease', word, 'holder', holder)
+  redis.call('ZADD', LEASES, t + for_s, tenant..'/'..run)
+  return {tenant..'/'..run, word, redis.call('HINCRBY', key, 'takes', 1), redis.call('HGET', key, 'cancel') or ''}
+end
+local function pop(tenant)
+  local found = redis.call('ZPOPMIN', line(tenant))
+  if redis.call('EXISTS', line(tenant)) == 0 then redis.call('ZREM', TENANTS, tenant) end
+  return found[1]
+end
+local function add(all, row) for _, word in ipairs(row) do all[#all + 1] = word end end
+"""
+
+# ARGV: tenant, run, at.
+_OFFER = """
+local tenant, run, at = ARGV[2], ARGV[3], ARGV[4]
+local key = hash(tenant, run)
+local queue, finished = unpack(redis.call('HMGET', key, 'queue', 'finished'))
+if finished or (queue and queue ~= 'parked') then return 0 end
+redis.call('ZREM', PARKED, tenant..'/'..run)
+wait(tenant, run, at)
+return 1
+"""
+
+# ARGV: holder, most, seconds, `turns` or `chosen`, and the chosen tenants.
+# What is parked and due wakes first; then what was let run out is taken, then what waits.
+_TAKE = """
+local holder, most, for_s = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local taken, count, t = {}, 0, now()
+for _, member in ipairs(redis.call('ZRANGEBYSCORE', PARKED, '-inf', t, 'LIMIT', 0, 100)) do
+  local tenant, run = split(member)
+  redis.call('ZREM', PARKED, member)
+  wait(tenant, run, t)
+end
+for _, member in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '-inf', t, 'LIMIT', 0, most)) do
+  local tenant, run = split(member)
+  if redis.call('HEXISTS', hash(tenant, run), 'finished') == 1 then
+    redis.call('ZREM', LEASES, member)
+    redis.call('HDEL', hash(tenant, run), 'queue')
+  else
+    add(taken, lease(tenant, run, holder, for_s))
+    count = count + 1
+  end
+end
+local function serve(tenant)
+  local run = pop(tenant)
+  if not run then return end
+  if redis.call('EXISTS', line(tenant)) == 1 then
+    redis.call('ZADD', TENANTS, redis.call('INCR', P..'queue:turn'), tenant)
+  end
+  if redis.call('HEXISTS', hash(tenant, run), 'finished') == 0 then
+    add(taken, lease(tenant, run, holder, for_s))
+    count = count + 1
+  end
+end
+if ARGV[5] == 'chosen' then
+  for at = 6, #ARGV do
+    if count < most then serve(ARGV[at]) end
+  end
+  return taken
+end
+while count < most do
+  local next = redis.call('ZRANGE', TENANTS, 0, 0)
+  if not next[1] then return taken end
+  serve(next[1])
+end
+return taken
+"""
+
+# ARGV: tenant, run, holder, seconds.
+_CLAIM = """
+local tenant, run = ARGV[2], ARGV[3]
+local queue = redis.call('HGET', hash(tenant, run), 'queue')
+if queue == 'waiting' then
+  redis.call('ZREM', line(tenant), run)
+  if redis.call('EXISTS', line(tenant)) == 0 then redis.call('ZREM', TENANTS, tenant) end
+elseif queue == 'parked' then
+  redis.call('ZREM', PARKED, tenant..'/'..run)
+else
+  return {}
+end
+return lease(tenant, run, ARGV[4], tonumber(ARGV[5]))
+"""
+
+# ARGV: seconds, whether forgotten ones may be reclaimed, and pairs of member and number.
+_RENEW = """
+local for_s, reclaim, told, t = tonumber(ARGV[2]), ARGV[3] == '1', {}, now()
+for at = 4, #ARGV, 2 do
+  local member, number = ARGV[at], ARGV[at + 1]
+  local tenant, run = split(member)
+  local key = hash(tenant, run)
+  local mine, queue, cancel, finished = unpack(redis.call('HMGET', key, 'lease', 'queue', 'cancel', 'finished'))
+  local answer = 0
+  if mine == number and queue == 'leased' then
+    redis.call('ZADD', LEASES, t + for_s, member)
+    answer = 1
+  elseif not mine and not finished then
+    answer = 2
+    if reclaim then
+      if queue == 'waiting' then redis.call('ZREM', line(tenant), run) end
+      redis.call('HSET', key, 'queue', 'leased', 'lease', number, 'queued', t)
+      redis.call('HINCRBY', key, 'takes', 1)
+      redis.call('ZADD', LEASES, t + for_s, member)
+      answer = 1
+    end
+  end
+  told[#told + 1] = answer
+  told[#told + 1] = cancel or ''
+end
+return told
+"""
+
+# ARGV: member, number, where to (done, waiting, parked), until when it is parked.
+_LEAVE = """
+local member, number, where = ARGV[2], ARGV[3], ARGV[4]
+local tenant, run = split(member)
+local key = hash(tenant, run)
+local mine, queue = unpack(redis.call('HMGET', key, 'lease', 'queue'))
+if mine ~= number or queue ~= 'leased' then return 0 end
+redis.call('ZREM', LEASES, member)
+if where == 'done' then
+  redis.call('HDEL', key, 'queue')
+  return 1
+end
+redis.call('HSET', key, 'lease', string.format('%.0f', tonumber(number) + 1))
+redis.call('HINCRBY', key, 'takes', -1)
+if where == 'waiting' then
+  wait(tenant, run, redis.call('HGET', key, 'queued') or now())
+else
+  redis.call('HSET', key, 'queue', 'parked')
+  redis.call('ZADD', PARKED, ARGV[5], member)
+end
+return 1
+"""
+
+_WAITING = """
+local told = {}
+for _, tenant in ipairs(redis.call('ZRANGE', TENANTS, 0, 999)) do
+  local first = redis.call('ZRANGE', line(tenant), 0, 0, 'WITHSCORES')
+  if first[1] then add(told, {tenant, redis.call('ZCARD', line(tenant)), first[2]}) end
+end
+return told
+"""
+
+_STATS = """
+local waiting, oldest = 0, nil
+for _, tenant in ipairs(redis.call('ZRANGE', TENANTS, 0, -1)) do
+  local first = redis.call('ZRANGE', line(tenant), 0, 0, 'WITHSCORES')
+  if first[1] then
+    waiting = waiting + redis.call('ZCARD', line(tenant))
+    oldest = math.min(oldest or tonumber(first[2]), tonumber(first[2]))
+  end
+end
+local age = oldest and math.max(0, now() - oldest) or 0
+return {waiting, redis.call('ZCARD', LEASES), redis.call('ZCARD', PARKED), string.format('%.6f', age)}
+"""
+
+ALL = {
+    name: _COMMON + text
+    for name, text in {
+        "offer": _OFFER,
+        "take": _TAKE,
+        "claim": _CLAIM,
+        "renew": _RENEW,
+        "leave": _LEAVE,
+        "waiting": _WAITING,
+        "stats": _STATS,
+    }.items()
+}
