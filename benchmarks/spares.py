@@ -22,6 +22,8 @@ from pathlib import Path
 
 from flowray.sandbox.child import Child
 from flowray.sandbox.image import find_image
+from flowray.sandbox.limits import Limits
+from flowray.sandbox.start import Inside
 from flowray.sandbox.zygote import Zygote
 
 _FIRST = "import time; result = time.monotonic()"
@@ -132,17 +134,13 @@ async def main() -> None:
     arguments.add_argument("--bare", action="store_true")
     arguments.add_argument("--egress", action="store_true", help="grant egress: no network is used twice")
     arguments.add_argument("--runs", type=int, default=400)
+    arguments.add_argument("--groups", action="store_true", help="with a control group for each child")
     arguments.add_argument("--lowered", nargs="*", default=())
     wanted = arguments.parse_args()
     warm = () if wanted.bare or wanted.preload else ("flowray_sandbox.preload",)
     started = time.perf_counter()
-    zygote = await Zygote.start(
-        find_image(),
-        preload=wanted.preload or (),
-        warm=warm,
-        work="flowray_sandbox.canary",
-        lowered=wanted.lowered,
-    )
+    inside = Inside(preload=wanted.preload or (), warm=warm, work="flowray_sandbox.canary", lowered=wanted.lowered)
+    zygote = await Zygote.start(find_image(), inside, limits=Limits() if wanted.groups else None)
     facts: dict[str, float] = {"modules": zygote.modules, "start_s": time.perf_counter() - started}
     facts |= await memory(zygote, 8)
     facts |= await latency(zygote, 50)

@@ -46,13 +46,14 @@ class Dialogue:
         self._flush: asyncio.TimerHandle | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._said: Frame | None = None
-        self._cpu_s = 0.0
+        self._cpu_s = self._peak_mib = 0.0
         self._broken = ""
         self._stopped: Literal["", "timeout", "cancelled"] = ""
         self.over = False
 
     def open(self, spec: Iterable[bytes]) -> None:
         """Send the job. `ConnectionError`: the sandbox died before, and another one may have the job."""
+        self._sandbox.hold(self._job.limits)
         self._channel.open(spec)
         self._deadline = self._loop.call_later(self._job.limits.wall_s, self._stop, "timeout")
 
@@ -113,7 +114,7 @@ class Dialogue:
         if self._lease is not None:
             await self._lease.end()
         if self._said is not None and not self._broken:
-            return Ending(said=self._said, stopped=self._stopped, cpu_s=self._cpu_s)
+            return Ending(said=self._said, stopped=self._stopped, cpu_s=self._cpu_s, peak_mib=self._peak_mib)
         end = await self._exit()
         cpu_s = end.cpu_s if end else self._cpu_s
         return Ending(broken=self._broken, stopped=self._stopped, lost=lost.is_set(), exit=end, cpu_s=cpu_s)
@@ -132,7 +133,7 @@ class Dialogue:
             elif kind in (RESULT, ERROR):
                 # Its end of the channel has to close now: until then it could still break the rules.
                 self._said = Frame(kind, payload)
-                self._cpu_s = self._sandbox.cpu_s
+                self._cpu_s, self._peak_mib = self._sandbox.cpu_s, self._sandbox.peak_mib
                 self._set_deadline(_LINGER_S)
 
     def _schedule(self) -> None:

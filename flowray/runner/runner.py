@@ -27,6 +27,7 @@ from flowray.sandbox.egress import Gate
 from flowray.sandbox.image import Image
 from flowray.sandbox.limits import Limits
 from flowray.sandbox.policy import granted
+from flowray.sandbox.start import Inside
 from flowray.sandbox.zygote import Zygote
 
 _JOB_S = 10
@@ -105,7 +106,7 @@ class Runner:
         """Return a Runner of this environment image, with further modules preloaded; its zygote prints to `log`."""
 
         async def start() -> Zygote:
-            return await Zygote.start(image, preload=preload, log=log)
+            return await Zygote.start(image, Inside(preload=preload), limits=(rules or Rules()).limits, log=log)
 
         return cls(start, objects=objects, name=name, rules=rules)
 

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from flowray.sandbox.child import Exit
+from flowray.sandbox.limits import Limits
 
 
 class Sandbox(Protocol):
@@ -30,8 +31,15 @@ class Sandbox(Protocol):
         """The processor time it has used so far."""
 
     @property
+    def peak_mib(self) -> float:
+        """The most memory of its own that it has had; 0 when nobody counts."""
+
+    @property
     def gate(self) -> socket.socket:
         """The listener of 127.0.0.1:3128 in its network. Asked for only when the job may reach hosts."""
+
+    def hold(self, limits: Limits) -> None:
+        """Hold it to limits other than those it was made with, before the spec that says the same is sent."""
 
     def kill(self) -> None:
         """End it and all it started; safe at any time."""

@@ -22,7 +22,7 @@ from flowray.runner.masking import Mask
 from flowray.runner.pool import Pool, Taken
 from flowray.runner.spec import SpecTooLargeError, fitting, run_frames
 from flowray.runner.values import InputsTooLargeError, fetch, store
-from flowray.runner.verdict import Failure, Job, judge
+from flowray.runner.verdict import Ending, Failure, Job, judge
 from flowray.sandbox.egress import Gate
 from flowray.sandbox.limits import Limits
 from flowray.sandbox.policy import Policy
@@ -81,7 +81,7 @@ async def run_step(
         verdict = judge(job, ending)
         if isinstance(verdict, Failure):
             verdict = busy.blame(verdict)
-        last = _ended(start, verdict, took_s=took_s, usage={"cpu_s": ending.cpu_s})
+        last = _ended(start, verdict, took_s=took_s, usage=_usage(ending))
     except FlowRayError as cause:
         last = StepFailed(step=start.step, kind="lost", error=f"What the step made was not kept: {cause.message}")
     finally:
@@ -135,6 +135,10 @@ async def begin(
 def ear_of(answers: Answers, request: RunRequest) -> Ear:
     """Hear a sandbox for this run: whatever it asks is asked in the name of the run's tenant."""
     return Ear(answer=lambda ask: answers.answer(request, ask), note=lambda told: answers.note(request, told))
+
+
+def _usage(ending: Ending) -> Mapping[str, float]:
+    return {"cpu_s": ending.cpu_s, **({"memory_mib": ending.peak_mib} if ending.peak_mib else {})}
 
 
 def _ended(

@@ -29,6 +29,7 @@ class Ending:
     lost: bool = False
     exit: Exit | None = None
     cpu_s: float = 0.0
+    peak_mib: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +97,7 @@ def _died(job: Job, end: Exit | None) -> Failure:
         return Failure(kind="crashed", error=f"The component ended its process with exit code {end.code}.")
     if end.cpu_s >= job.limits.cpu_s:
         return Failure(kind="timeout", error=f"The step used up its {job.limits.cpu_s:g} s of processor time.")
-    if end.signal == signal.SIGKILL:
+    if end.short_of_memory or (end.signal == signal.SIGKILL and end.short_of_memory is None):
         # Pid 1 of a namespace cannot kill itself, and the host did not: it was the kernel, short of memory.
         return Failure(kind="memory", error=f"The step ran out of memory; its limit is {job.limits.memory_mib} MiB.")
     return Failure(kind="crashed", error=f"The sandbox was ended by signal {end.signal} ({_name_of(end.signal)}).")

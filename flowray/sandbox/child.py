@@ -8,18 +8,25 @@ import os
 import signal
 import socket
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from flowray.sandbox.cgroups import Group
+from flowray.sandbox.limits import Limits
 
 
 @dataclass(frozen=True, kw_only=True)
 class Exit:
-    """How a child ended, as the kernel told its zygote: nothing the child says can change it."""
+    """How a child ended, as the kernel told its zygote: nothing the child says can change it.
+
+    `short_of_memory` is whether its control group's limit ended it; None when it had none.
+    """
 
     code: int | None
     signal: int | None
     cpu_s: float
     max_rss_mib: float
     faults: int = 0
+    short_of_memory: bool | None = None
 
 
 class Child:
@@ -31,6 +38,7 @@ class Child:
         self.pidfd = pidfd
         self.born = time.monotonic()
         self.used_network = False
+        self.group: Group | None = None
         self._listener = listener
         # The clock of a process's processor time, numbered by its pid (see clock_getcpuclockid).
         self._clock = (~pid << 3) | 2
@@ -59,6 +67,28 @@ class Child:
         except OSError:
             return 0.0
 
+    @property
+    def peak_mib(self) -> float:
+        """The most memory of its own that it has had, by the kernel's account; 0 without a control group."""
+        if self.group is None:
+            return 0.0
+        try:
+            return self.group.peak_mib()
+        except OSError:
+            return 0.0
+
+    def hold(self, limits: Limits) -> None:
+        """Change what its control group allows, before it is sent a spec that says the same.
+
+        `ConnectionError`: it cannot be held any more, and must not be sent anything.
+        """
+        if self.group is None:
+            return
+        try:
+            self.group.limit(limits)
+        except OSError as cause:
+            raise ConnectionError(f"the control group is gone: {cause}") from cause
+
     def kill(self) -> None:
         """End the child and all that it started: it is pid 1 of its namespace. Safe to call at any time."""
         if self.pidfd < 0:
@@ -79,6 +109,9 @@ class Child:
         """Tell those who wait. Called by the zygote's client."""
         os.close(self.pidfd)
         self.pidfd = -1
+        if self.group is not None:
+            end = replace(end, short_of_memory=self.group.end())
+            self.group = None
         self._exit.set_result(end)
 
     def lost(self) -> None:

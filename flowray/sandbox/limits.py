@@ -1,4 +1,4 @@
-"""What one sandbox may use: the numbers that travel in its spec and become rlimits, and the wall limit kept outside."""
+"""What one sandbox may use: numbers that become its rlimits and its control group, and the wall limit kept outside."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """The defaults suit a flow that calls models; a pool or a component lowers or raises them."""
+    """The defaults suit a flow that calls models; a pool or a component lowers or raises them.
+
+    `cores` is what it may take of the processors at any moment; 0 is an equal share of what there is.
+    """
 
     wall_s: float = 300.0
     memory_mib: int = 512
     cpu_s: int = 300
     open_files: int = 256
     processes: int = 64
+    cores: float = 0.0
     file_mib: int = 64

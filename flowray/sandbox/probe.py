@@ -13,7 +13,9 @@ from pathlib import Path
 from flowray.errors import FlowRayError, ImageError, SandboxUnavailableError
 from flowray.sandbox.bubblewrap import find_bubblewrap
 from flowray.sandbox.canaries import CANARIES, fallen
+from flowray.sandbox.cgroups import find_cgroups
 from flowray.sandbox.image import Image, find_image
+from flowray.sandbox.start import Inside
 from flowray.sandbox.zygote import Zygote
 
 _MACHINES = ("x86_64", "aarch64")
@@ -22,6 +24,10 @@ _NAMESPACES = Path("/proc/sys/user/max_user_namespaces")
 _APPARMOR = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
 _DEBIAN = Path("/proc/sys/kernel/unprivileged_userns_clone")
 _SECCOMP = Path("/proc/sys/kernel/seccomp/actions_avail")
+_WITHOUT_GROUPS = (
+    "none that can be written to: a step's shared mappings and kernel buffers are bounded only loosely, and a kill for "
+    "want of memory is a guess. Delegate a group (systemd: Delegate=yes)."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +42,7 @@ class Finding:
 
 async def probe(image: Image | None = None) -> list[Finding]:
     """Look at each wall; then build a jail and let canaries try what they must not be able to do."""
-    findings = [_machine(), _user_namespaces(), _bubblewrap(), _seccomp(), _landlock()]
+    findings = [_machine(), _user_namespaces(), _bubblewrap(), _seccomp(), _landlock(), _groups()]
     if all(finding.ok for finding in findings):
         findings.append(await _jail(image))
     return findings
@@ -89,10 +95,19 @@ def _landlock() -> Finding:
     return Finding(wall="landlock", ok=version >= _LEAST_LANDLOCK, found=found, remedy=remedy)
 
 
+def _groups() -> Finding:
+    """Not having any is no reason to refuse: rlimits hold each process, and a sandbox is one."""
+    groups = find_cgroups()
+    if groups is None:
+        return Finding(wall="control groups", ok=True, found=_WITHOUT_GROUPS)
+    groups.close()
+    return Finding(wall="control groups", ok=True, found=f"version {groups.version}: {', '.join(groups.controllers)}")
+
+
 async def _jail(image: Image | None) -> Finding:
     wall = "jail"
     try:
-        zygote = await Zygote.start(image or find_image(), warm=(), work="flowray_sandbox.canary")
+        zygote = await Zygote.start(image or find_image(), Inside(warm=(), work="flowray_sandbox.canary"))
     except FlowRayError as cause:
         remedy = "Build the image first." if isinstance(cause, ImageError) else "See what bubblewrap said."
         return Finding(wall=wall, ok=False, found=cause.message, remedy=remedy)

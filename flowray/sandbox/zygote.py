@@ -9,25 +9,20 @@ import os
 import socket
 import subprocess
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
 from flowray.errors import SandboxUnavailableError
-from flowray.sandbox import bubblewrap, control
+from flowray.sandbox import control
+from flowray.sandbox.cgroups import Cgroups, Group, find_cgroups
 from flowray.sandbox.child import Child, Exit
 from flowray.sandbox.image import Image
+from flowray.sandbox.limits import Limits
+from flowray.sandbox.start import Inside, launch
 
-# Unprivileged users of their own for zygotes when the service runs as root: no files of the host belong to them.
-_FIRST_UID, _UIDS = 60000, 5000
 _START_S = 120.0
 _STOP_S = 5.0
 _LAST_BYTES = 4000
-_BOOT = (
-    "import sys; sys.path[:0] = ['/flowray', '/packages']; "
-    "from flowray_sandbox import arenas; arenas.take_from_malloc(); "
-    "from flowray_sandbox import boot; boot.main(sys.argv[1])"
-)
 
 
 class Zygote:
@@ -45,6 +40,8 @@ class Zygote:
         self._awaited: dict[int, asyncio.Future[Child]] = {}
         self._children: dict[int, Child] = {}
         self._listeners: dict[int, socket.socket] = {}
+        self._groups: Cgroups | None = None
+        self._limits = Limits()
         self._started: asyncio.Future[None] = self._loop.create_future()
         self._loop.add_reader(channel.fileno(), self._on_reports)
 
@@ -52,31 +49,24 @@ class Zygote:
     async def start(
         cls,
         image: Image,
+        inside: Inside | None = None,
         *,
-        preload: Sequence[str] = (),
-        warm: Sequence[str] = ("flowray_sandbox.preload",),
-        work: str = "flowray_sandbox.work",
-        lowered: Sequence[str] = (),
+        limits: Limits | None = None,
         log: Path | None = None,
     ) -> Zygote:
         """Start a zygote and wait until it is warm.
 
-        `preload` names further modules to import, `warm` modules whose `warm()` is called, `work` the one that serves
-        specs. `lowered` names walls to leave out. What the zygote prints goes to `log`.
+        With `limits`, each child gets a control group that holds it to them, where groups can be made. What the zygote
+        prints goes to `log`.
         """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.settimeout(0)
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         errors: IO[bytes] = log.open("ab+") if log else tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop
-        wanted: dict[str, object] = {
-            "preload": list(preload),
-            "warm": list(warm),
-            "work": work,
-            "lowered": list(lowered),
-        }
-        wanted["control"] = theirs.fileno()
         with theirs:
-            zygote = cls(_launch(image, wanted, theirs, errors), ours, errors)
+            zygote = cls(launch(image, inside or Inside(), theirs, errors), ours, errors)
+        if limits is not None:
+            zygote._groups, zygote._limits = find_cgroups(), limits
         try:
             async with asyncio.timeout(_START_S):
                 await zygote._started
@@ -96,7 +86,10 @@ class Zygote:
         awaited: asyncio.Future[Child] = self._loop.create_future()
         self._awaited[self._last] = awaited
         await self._order(control.spawn(self._last))
-        return await awaited
+        child = await awaited
+        if self._groups is not None:
+            await self._bound(child, self._groups.group())
+        return child
 
     async def stop(self) -> None:
         """End the zygote and every child, and wait until they are gone."""
@@ -109,7 +102,22 @@ class Zygote:
             await asyncio.to_thread(self._process.wait)
         for child in self._children.values():
             await child.wait()
+        if self._groups is not None:
+            self._groups.close()
         self._log.close()
+
+    async def _bound(self, child: Child, group: Group) -> None:
+        """Put a child into its control group."""
+        child.group = group
+        try:
+            # In a thread: the kernel may let whoever moves a process wait.
+            await asyncio.to_thread(group.hold, child.pid, self._limits)
+        except BaseException as cause:
+            group.drop()
+            child.close()
+            if isinstance(cause, OSError):
+                raise SandboxUnavailableError(f"A child could not be put into its control group: {cause}") from cause
+            raise
 
     async def _order(self, order: bytes) -> None:
         await self._loop.sock_sendall(self._channel, order)
@@ -208,23 +216,3 @@ def _exit_of(gone: control.Gone) -> Exit:
         max_rss_mib=gone.max_rss_mib,
         faults=gone.faults,
     )
-
-
-def _launch(image: Image, wanted: dict[str, object], theirs: socket.socket, log: IO[bytes]) -> subprocess.Popen[bytes]:
-    """Start bubblewrap with an empty environment, as nobody in particular when we are root."""
-    inside = ["/python/bin/python3", "-I", "-S", "-B", "-c", _BOOT, json.dumps(wanted)]
-    uid = _FIRST_UID + os.getpid() % _UIDS if os.geteuid() == 0 else None
-    invocation = bubblewrap.invoke(image, inside, uid=uid)
-    try:
-        return subprocess.Popen(  # noqa: S603 - our own program and arguments
-            invocation.command,
-            env={},
-            pass_fds=(theirs.fileno(), *invocation.descriptors),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-        )
-    except OSError as cause:
-        raise SandboxUnavailableError(f"bubblewrap could not be started: {cause}") from cause
-    finally:
-        invocation.close()

@@ -55,6 +55,7 @@ class LimitSettings(_Group):
     open_files: int = Field(256, ge=32, le=65_536, description="Open file descriptors.")
     processes: int = Field(64, ge=8, le=4_096, description="Threads.")
     file_mib: int = Field(64, ge=1, le=65_536, description="MiB of one file.")
+    cores: float = Field(0, ge=0, le=1_024, description="Cores at any moment; 0: an equal share of what there is.")
 
 
 class BodySettings(_Group):

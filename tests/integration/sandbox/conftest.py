@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import struct
 from collections.abc import AsyncIterator
@@ -10,8 +11,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from flowray.sandbox import start as start_of
 from flowray.sandbox.child import Child, Exit
 from flowray.sandbox.image import find_image
+from flowray.sandbox.limits import Limits
 from flowray.sandbox.zygote import Zygote
 
 
@@ -59,8 +62,9 @@ class Inside:
         return Answer(json.loads(answer[5:]) if answer else {}, ended)
 
 
-async def start(**options: Any) -> Zygote:
-    return await Zygote.start(find_image(), warm=(), work="flowray_sandbox.canary", **options)
+async def start(*, limits: Limits | None = None, **options: Any) -> Zygote:
+    kind = start_of.Inside(warm=(), work="flowray_sandbox.canary", **options)
+    return await Zygote.start(find_image(), kind, limits=limits)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -73,5 +77,6 @@ async def inside() -> AsyncIterator[Inside]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """One zygote serves all: they share its loop."""
     for item in items:
-        if item.path.parent.name == "sandbox" and item.path.parent.parent.name == "integration":
+        ours = item.path.parent.name == "sandbox" and item.path.parent.parent.name == "integration"
+        if ours and isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.function):
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)

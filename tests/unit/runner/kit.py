@@ -17,6 +17,7 @@ from flowray.errors import NotFoundError, SandboxUnavailableError
 from flowray.runner import frames
 from flowray.runner.frames import frame
 from flowray.sandbox.child import Exit
+from flowray.sandbox.limits import Limits
 
 HEAD_BYTES = 5
 
@@ -94,8 +95,15 @@ class FakeSandbox:
         return 0.25
 
     @property
+    def peak_mib(self) -> float:
+        return 12.5
+
+    @property
     def gate(self) -> socket.socket:
         raise AssertionError("no network was granted")
+
+    def hold(self, limits: Limits) -> None:
+        self.held = limits
 
     def kill(self) -> None:
         self._task.cancel()

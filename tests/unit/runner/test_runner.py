@@ -4,6 +4,7 @@ import asyncio
 import signal
 from collections.abc import Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -31,6 +32,7 @@ from flowray.runner.frames import Caps, frame
 from flowray.runner.pool import PoolSize
 from flowray.runner.runner import Runner
 from flowray.sandbox.child import Exit
+from flowray.sandbox.limits import Limits
 from tests.unit.build import dag_of, plan_of
 from tests.unit.runner.conftest import Started
 from tests.unit.runner.kit import FakeNursery, FakeObjects, Peer, died_of, exited
@@ -74,7 +76,7 @@ async def test_a_step_tells_its_start_its_nodes_and_its_end_in_one_batch_when_it
     assert node == NodeStarted(node=A)
     assert finished == NodeFinished(node=A, outputs={"out": Value(type="text", json="hello")}, result={"r": 1})
     assert isinstance(ended, StepFinished)
-    assert ended.usage == {"cpu_s": 0.25}
+    assert ended.usage == {"cpu_s": 0.25, "memory_mib": 12.5}
 
 
 async def test_what_a_long_step_says_does_not_wait_for_its_end(runner_with: Started) -> None:
@@ -417,3 +419,24 @@ async def test_a_sandbox_is_told_what_its_code_may_import(
     await events_of(await runner_with(script), request_of(packages=packages))
 
     assert specs[0]["packages"] == (None if packages is None else list(packages))
+
+
+@pytest.mark.parametrize(("short", "kind"), [(True, "memory"), (False, "crashed"), (None, "memory")])
+async def test_whether_memory_ran_out_is_the_kernel_s_word_where_it_says_so(
+    runner_with: Started, *, short: bool | None, kind: str
+) -> None:
+    async def script(peer: Peer) -> Exit:
+        await peer.spec()
+        return replace(died_of(signal.SIGKILL), short_of_memory=short)
+
+    failed = await last_of(await runner_with(script))
+
+    assert failed.kind == kind
+
+
+async def test_a_sandbox_is_held_to_the_limits_of_its_job(runner_with: Started) -> None:
+    nursery = FakeNursery(one_node)
+
+    await events_of(await runner_with(one_node, nursery=nursery, limits={"memory_mib": 256}))
+
+    assert nursery.spawned[0].held == Limits(memory_mib=256)

@@ -1,0 +1,220 @@
+"""Control groups: what bounds the memory, threads and processor time of one sandbox, where this process may make any.
+
+A group is made for each sandbox when it is forked, with the limits that nearly all jobs have, so that handing a job
+over costs nothing. Both versions of the kernel's interface are spoken.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from flowray.sandbox.cgroup_places import SERVICE, Place, places
+from flowray.sandbox.limits import Limits
+
+_MIB = 1 << 20
+_PERIOD_US = 100_000
+# A sandbox's private folders (80 MiB) and its copies of the zygote's pages are charged to its group as well. With room
+# for them, a bomb of ordinary memory meets the rlimit first, which Python answers with a MemoryError.
+_BESIDE_MIB = 80 + 48
+# All sandboxes together are one group among the machine's: it must not get the share of one process.
+_SHARE = {1: ("cpu.shares", "16384"), 2: ("cpu.weight", "1600")}
+_EVENTS = {1: "memory.oom_control", 2: "memory.events"}
+_PEAK = {1: "memory.max_usage_in_bytes", 2: "memory.peak"}
+_PREFIX = "flowray-"
+
+
+def written(version: int, limits: Limits) -> Iterator[tuple[str, str, str]]:
+    """What is written where for these limits: controller, file, value."""
+    most = str((limits.memory_mib + _BESIDE_MIB) * _MIB)
+    quota = int(limits.cores * _PERIOD_US)
+    yield "pids", "pids.max", str(limits.processes)
+    if version == 1:
+        yield "memory", "memory.limit_in_bytes", most
+        yield "cpu", "cpu.cfs_quota_us", str(quota or -1)
+    else:
+        yield "memory", "memory.max", most
+        yield "memory", "memory.swap.max", "0"
+        yield "cpu", "cpu.max", f"{quota or 'max'} {_PERIOD_US}"
+
+
+class Group:
+    """The group of one sandbox."""
+
+    def __init__(self, version: int, folders: Mapping[str, Path], free: list[Group]) -> None:
+        """`free` is where it goes when it can be used again."""
+        self._version = version
+        self._folders = folders
+        self._free = free
+        self._limits: Limits | None = None
+        self._made = False
+        self._usable = True
+
+    def hold(self, pid: int, limits: Limits) -> None:
+        """Put a process into the group, which is made for the first one."""
+        try:
+            self._make()
+            self.limit(limits)
+            for folder in set(self._folders.values()):
+                _write(folder / "cgroup.procs", str(pid))
+        except OSError:
+            self.drop()
+            raise
+
+    def limit(self, limits: Limits) -> None:
+        """Set the limits, if they are not those that hold already."""
+        if limits == self._limits:
+            return
+        for controller, name, value in written(self._version, limits):
+            folder = self._folders.get(controller)
+            # A kernel without swap has no file to limit it by.
+            if folder is not None and (name != "memory.swap.max" or (folder / name).exists()):
+                _write(folder / name, value)
+        self._limits = limits
+
+    def peak_mib(self) -> float:
+        """The most memory that it had at once."""
+        return int((self._folders["memory"] / _PEAK[self._version]).read_text()) / _MIB
+
+    def end(self) -> bool:
+        """The sandbox has ended: whether the kernel killed it for want of memory.
+
+        Making groups and removing them costs the kernel more than a sandbox does, so another one gets this group,
+        unless its counters cannot be set back: after such a kill, and in version 2.
+        """
+        was_short = self._was_short()
+        if was_short or self._version > 1 or not self._usable:
+            self.drop()
+        else:
+            self._free.append(self)
+        return was_short
+
+    def drop(self) -> None:
+        """Remove the group; what is still busy goes with the whole tree."""
+        self._usable = False
+        for folder in set(self._folders.values()):
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+
+    def _was_short(self) -> bool:
+        try:
+            lines = (self._folders["memory"] / _EVENTS[self._version]).read_text().splitlines()
+        except FileNotFoundError:
+            return False
+        return any(line.startswith("oom_kill ") and line != "oom_kill 0" for line in lines)
+
+    def _make(self) -> None:
+        if self._made:
+            _write(self._folders["memory"] / _PEAK[self._version], "0")
+            return
+        for folder in set(self._folders.values()):
+            folder.mkdir()
+        self._made = True
+
+
+class Cgroups:
+    """The groups of one zygote's sandboxes, below a folder of its own in each tree."""
+
+    def __init__(self, place: Place) -> None:
+        """Make the folder; `OSError` when this process may not."""
+        self.version = place.version
+        self._last = 0
+        self._free: list[Group] = []
+        name = f"{_PREFIX}{os.getpid()}-{_birth(os.getpid())}-{secrets.token_hex(4)}"
+        for folder in set(place.folders.values()):
+            _sweep(folder)
+            if place.version > 1:
+                _hand_down(folder, place.folders)
+        self._own = {controller: folder / name for controller, folder in place.folders.items()}
+        try:
+            self._make()
+        except OSError:
+            self.close()
+            raise
+
+    @property
+    def controllers(self) -> tuple[str, ...]:
+        """What is bounded."""
+        return tuple(self._own)
+
+    def group(self) -> Group:
+        """A group for one more sandbox."""
+        if self._free:
+            return self._free.pop()
+        self._last += 1
+        return Group(
+            self.version, {controller: own / str(self._last) for controller, own in self._own.items()}, self._free
+        )
+
+    def close(self) -> None:
+        """Remove the folder. Every sandbox has ended."""
+        for own in set(self._own.values()):
+            _remove(own)
+
+    def _make(self) -> None:
+        for own in set(self._own.values()):
+            own.mkdir()
+            if self.version > 1:
+                _hand_down(own, self._own)
+        if "cpu" in self._own:
+            name, share = _SHARE[self.version]
+            _write(self._own["cpu"] / name, share)
+
+
+def find_cgroups() -> Cgroups | None:
+    """The first place where groups can be made and do hold a process; None when there is none."""
+    for place in places():
+        with contextlib.suppress(OSError):
+            return Cgroups(place)
+    return None
+
+
+def _hand_down(folder: Path, controllers: Mapping[str, Path]) -> None:
+    """Let the parts of a group have the controllers."""
+    wanted = " ".join(f"+{name}" for name in controllers)
+    control = folder / "cgroup.subtree_control"
+    try:
+        _write(control, wanted)
+    except OSError:
+        # A group that holds processes cannot, unless it is the root: they go into a part of it.
+        service = folder / SERVICE
+        service.mkdir(exist_ok=True)
+        for pid in (folder / "cgroup.procs").read_text().split():
+            with contextlib.suppress(ProcessLookupError):
+                _write(service / "cgroup.procs", pid)
+        _write(control, wanted)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a service that was killed has left behind."""
+    for left in folder.glob(f"{_PREFIX}*-*-*"):
+        pid, birth = left.name.removeprefix(_PREFIX).split("-")[:2]
+        if _birth(int(pid)) != birth:
+            _remove(left)
+
+
+def _remove(folder: Path) -> None:
+    for part in folder.glob("*/"):
+        with contextlib.suppress(OSError):
+            part.rmdir()
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+
+
+def _birth(pid: int) -> str:
+    """When a process began, in the kernel's ticks: with its pid, its name for ever. Empty when there is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        return ""
+
+
+def _write(file: Path, value: str) -> None:
+    descriptor = os.open(file, os.O_WRONLY)
+    try:
+        os.write(descriptor, value.encode())
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,58 @@
+"""How a zygote's process is started: bubblewrap around the image's Python, with an empty environment and one socket."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import IO
+
+from flowray.errors import SandboxUnavailableError
+from flowray.sandbox import bubblewrap
+from flowray.sandbox.image import Image
+
+# Unprivileged users of their own for zygotes when the service runs as root: no files of the host belong to them.
+_FIRST_UID, _UIDS = 60000, 5000
+_BOOT = (
+    "import sys; sys.path[:0] = ['/flowray', '/packages']; "
+    "from flowray_sandbox import arenas; arenas.take_from_malloc(); "
+    "from flowray_sandbox import boot; boot.main(sys.argv[1])"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inside:
+    """What a zygote is to be.
+
+    `preload` names further modules to import, `warm` modules whose `warm()` is called, `work` the one that serves
+    specs. `lowered` names walls to leave out.
+    """
+
+    preload: Sequence[str] = ()
+    warm: Sequence[str] = ("flowray_sandbox.preload",)
+    work: str = "flowray_sandbox.work"
+    lowered: Sequence[str] = ()
+
+
+def launch(image: Image, inside: Inside, control: socket.socket, log: IO[bytes]) -> subprocess.Popen[bytes]:
+    """Start bubblewrap, as nobody in particular when we are root. What the zygote prints goes to `log`."""
+    wanted = {**asdict(inside), "control": control.fileno()}
+    command = ["/python/bin/python3", "-I", "-S", "-B", "-c", _BOOT, json.dumps(wanted)]
+    uid = _FIRST_UID + os.getpid() % _UIDS if os.geteuid() == 0 else None
+    invocation = bubblewrap.invoke(image, command, uid=uid)
+    try:
+        return subprocess.Popen(  # noqa: S603 - our own program and arguments
+            invocation.command,
+            env={},
+            pass_fds=(control.fileno(), *invocation.descriptors),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+    except OSError as cause:
+        raise SandboxUnavailableError(f"bubblewrap could not be started: {cause}") from cause
+    finally:
+        invocation.close()
