@@ -20,6 +20,7 @@ from flowray.engine.loop import Engine
 from flowray.engine.outcome import Answer, answering, fold
 from flowray.engine.ports import RunRequest
 from flowray.engine.values import Ref
+from flowray.engine.whole import all_whole, whole
 from flowray.errors import FlowInvalidError, InvalidRequestError
 from flowray.flow.tweaks import tweak
 from flowray.flow.types import Field, Flow, Json
@@ -69,7 +70,7 @@ class Local:
 
     async def answer(self, request: RunRequest) -> Answer:
         """Carry out what was prepared."""
-        outcome = fold(await self._engine.execute(request))
+        outcome = fold(await all_whole(await self._engine.execute(request), self._objects))
         outcome.require_success(request)
         nodes = answering(request.flow, output_type=request.output_type, output_component=request.output_component)
         results = [outcome.results[node] for node in nodes if node in outcome.results]
@@ -80,7 +81,7 @@ class Local:
         request = await self.prepare(flow, stream=True, **values)
         async with aclosing(self._engine.run(request)) as told:
             async for recorded in told:
-                yield recorded
+                yield await whole(recorded, self._objects)
 
     async def expand(self, spec: str) -> Mapping[str, Json]:
         """Return the Langflow document of a compact flow description."""

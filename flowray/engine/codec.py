@@ -12,7 +12,16 @@ from typing import Any, get_args
 
 import orjson
 
-from flowray.engine.events import BranchStopped, Event, NodeFinished, Recorded, RunAccepted, RunId, StepStarted
+from flowray.engine.events import (
+    BranchStopped,
+    Event,
+    MessageAdded,
+    NodeFinished,
+    Recorded,
+    RunAccepted,
+    RunId,
+    StepStarted,
+)
 from flowray.engine.values import Ref, Value
 from flowray.errors import FlowRayError
 
@@ -125,7 +134,8 @@ _REQUIRED = {
 # How fields that are more than JSON are read back.
 _READERS: Mapping[type[Event], Mapping[str, Callable[[Any], Any]]] = {
     RunAccepted: {"request": _ref},
-    NodeFinished: {"outputs": _values},
+    MessageAdded: {"message_ref": _ref},
+    NodeFinished: {"outputs": _values, "result_ref": _ref},
     BranchStopped: {"nodes": tuple},
     StepStarted: {"degraded": tuple},
 }

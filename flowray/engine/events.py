@@ -92,10 +92,14 @@ class Token:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MessageAdded:
-    """A chat message came to be or changed (Langflow's `add_message`); `message` is its JSON dump."""
+    """A chat message came to be or changed (Langflow's `add_message`).
+
+    `message` is its JSON dump; of a large one it is None, and `message_ref` says where the JSON text is.
+    """
 
     node: NodeId
     message: Json
+    message_ref: Ref | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,11 +114,15 @@ class Log:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NodeFinished:
-    """A node is done: its outputs by port name, Langflow's ResultData dump as `result`, and what it used."""
+    """A node is done: its outputs by port name, Langflow's ResultData dump as `result`, and what it used.
+
+    Of a large result `result` is None, and `result_ref` says where the JSON text is.
+    """
 
     node: NodeId
     outputs: Mapping[str, Value]
     result: Json = None
+    result_ref: Ref | None = None
     took_s: float = 0.0
     usage: Mapping[str, int] = _field(default_factory=dict)
     cached: bool = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from dataclasses import field as _field
 from typing import Final
 
 import orjson
@@ -26,6 +27,8 @@ from flowray.runner.frames import Caps, parsed
 from flowray.runner.masking import Mask
 
 PRINTED_LIMIT_BYTES: Final = 1024 * 1024
+# What people are shown of a node travels in the journal up to here.
+SHOWN_LIMIT_BYTES: Final = 256 * 1024
 _TYPES = frozenset(
     {"message", "data", "dataframe", "text", "number", "boolean", "list", "object", "bytes", "none"},
 )
@@ -38,10 +41,14 @@ _LARGEST_INT = 2**63
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Unstored:
-    """A NodeFinished some of whose outputs are too large or too secret for the journal: `held` waits for a store."""
+    """An event that is too large or too secret for the journal: what is held waits for a store.
 
-    event: NodeFinished
-    held: Mapping[str, bytes]
+    `held` are outputs by port; `shown` is the JSON text of a large result or message.
+    """
+
+    event: NodeFinished | MessageAdded
+    held: Mapping[str, bytes] = _field(default_factory=dict)
+    shown: bytes | None = None
 
 
 Claim = NodeEvent | Unstored
@@ -83,7 +90,11 @@ class Claims:
             case "log":
                 return self._log(said)
             case "node_finished":
-                return self._finished(said, judge=secret or len(payload) > INLINE_LIMIT_BYTES)
+                return self._finished(said, secret=secret, size=len(payload))
+            case "message" if len(payload) > SHOWN_LIMIT_BYTES:
+                return Unstored(
+                    event=MessageAdded(node=said["node"], message=None), shown=orjson.dumps(_object(said, "message"))
+                )
             case "branch_stopped":
                 return self._branch(said)
             case str(kind) if kind in _PLAIN:
@@ -120,7 +131,8 @@ class Claims:
             return True
         return False if before <= PRINTED_LIMIT_BYTES else None
 
-    def _finished(self, said: _Said, *, judge: bool) -> Claim:
+    def _finished(self, said: _Said, *, secret: bool, size: int) -> Claim:
+        judge = secret or size > INLINE_LIMIT_BYTES
         values: dict[str, Value] = {}
         held: dict[str, bytes] = {}
         for port, claimed in _object(said, "outputs").items():
@@ -130,12 +142,13 @@ class Claims:
         event = NodeFinished(
             node=said["node"],
             outputs=values,
-            result=said.get("result"),
+            result=None if size > SHOWN_LIMIT_BYTES else said.get("result"),
             took_s=_seconds(said, "took_s"),
             usage=_counts(said.get("usage") or {}),
             cached=said.get("cached") is True,
         )
-        return Unstored(event=event, held=held) if held else event
+        shown = orjson.dumps(said.get("result")) if size > SHOWN_LIMIT_BYTES else None
+        return Unstored(event=event, held=held, shown=shown) if held or shown else event
 
     def _value(self, claimed: Json, *, judge: bool) -> tuple[Value, bytes | None]:
         """Return a value, and its bytes when they have to be stored: outputs go on to other steps as they are."""

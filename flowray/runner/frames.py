@@ -1,7 +1,8 @@
 """The bytes between host and sandbox: `u32 length | u8 kind | payload`, read without trusting a single one of them.
 
 Pure: bytes go in, frames come out, and what breaks a bound raises `ChannelError`. A frame's length is judged when its
-head arrives, so that a huge claim costs nothing.
+head arrives, so that a huge claim costs nothing. A payload that is too large for a frame comes in parts, and its last
+frame says of which kind it is.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ SPEC: Final = 1
 BLOB_DOWN: Final = 2
 CANCEL: Final = 3
 REPLY: Final = 4
-BLOB_PART_DOWN: Final = 5
+PART_DOWN: Final = 5
 # sandbox -> host
 EVENT: Final = 17
-BLOB_PART: Final = 18
+PART: Final = 18
 BLOB: Final = 19
 HEARTBEAT: Final = 20
 ASK: Final = 21
@@ -38,7 +39,8 @@ _PART_BYTES = 7 * _MIB
 FRAME_BYTES: Final = 8 * _MIB
 _LAST = frozenset({RESULT, ERROR})
 _JSON = frozenset({EVENT, ASK, RESULT, ERROR})
-_KNOWN = _JSON | {BLOB_PART, BLOB, HEARTBEAT}
+_LARGE = _JSON | {BLOB}
+_KNOWN = _LARGE | {PART, HEARTBEAT}
 _DEPTH_OF_ORJSON = 254
 
 
@@ -46,12 +48,14 @@ _DEPTH_OF_ORJSON = 254
 class Caps:
     """How much a sandbox may say.
 
-    `values` bounds the JSON values of one frame (a megabyte of `[],[],[]` parses into 25). `depth` leaves room for what
-    is wrapped around a value later: the writer of the journal refuses 254 levels.
+    `payload_bytes` bounds what comes in parts. `values` bounds the JSON values of one frame (a megabyte of `[],[],[]`
+    parses into 25). `depth` leaves room for what is wrapped around a value later: the writer of the journal refuses 254
+    levels.
     """
 
     frame_bytes: int = FRAME_BYTES
-    total_bytes: int = 64 * _MIB
+    payload_bytes: int = 64 * _MIB
+    total_bytes: int = 256 * _MIB
     frames: int = 150_000
     events: int = 100_000
     values: int = 500_000
@@ -59,7 +63,7 @@ class Caps:
 
 
 class Frame(NamedTuple):
-    """One frame; a blob's parts arrive as one."""
+    """One frame; what was too large for one arrives with its parts put together."""
 
     kind: int
     payload: bytes
@@ -74,6 +78,7 @@ class FrameDecoder:
         self._buffer = bytearray()
         self._bytes = self._frames = self._events = 0
         self._parts: list[bytes] = []
+        self._parts_bytes = 0
 
     def feed(self, data: bytes) -> list[Frame]:
         """Return the frames that are complete with these bytes."""
@@ -109,19 +114,27 @@ class FrameDecoder:
             raise ChannelError(f"the sandbox sent a frame of unknown type {kind}")
         if size > self.caps.frame_bytes:
             raise ChannelError(f"the sandbox announced a frame of {size:,} bytes")
-        if self._parts and kind not in (BLOB_PART, BLOB):
-            raise ChannelError("the sandbox put a frame between the parts of a blob")
+        if self._parts and kind not in _LARGE and kind != PART:
+            raise ChannelError("the sandbox put a frame between the parts of another")
 
     def _take(self, frames: list[Frame], kind: int, payload: bytes) -> None:
         self._count(kind)
-        if kind == BLOB_PART:
-            self._parts.append(payload)
+        if kind == PART:
+            self._part(payload)
             return
-        if kind == BLOB and self._parts:
-            payload = b"".join((*self._parts, payload))
+        if self._parts:
+            self._part(payload)
+            payload = b"".join(self._parts)
             self._parts.clear()
+            self._parts_bytes = 0
         self.ended = kind in _LAST
         frames.append(Frame(kind, payload))
+
+    def _part(self, payload: bytes) -> None:
+        self._parts.append(payload)
+        self._parts_bytes += len(payload)
+        if self._parts_bytes > self.caps.payload_bytes:
+            raise ChannelError(f"the sandbox sent a payload of more than {self.caps.payload_bytes:,} bytes")
 
     def _count(self, kind: int) -> None:
         self._frames += 1
@@ -170,10 +183,10 @@ def frame(kind: int, payload: bytes = b"") -> bytes:
     return _HEAD.pack(len(payload), kind) + payload
 
 
-def blob(content: bytes) -> Iterator[bytes]:
-    """Yield the frames of one blob for the sandbox."""
+def parted(kind: int, payload: bytes) -> Iterator[bytes]:
+    """Yield the frames of one payload for the sandbox: the last is of its kind, those before are parts."""
     start = 0
-    while len(content) - start > _PART_BYTES:
-        yield frame(BLOB_PART_DOWN, content[start : start + _PART_BYTES])
+    while len(payload) - start > _PART_BYTES:
+        yield frame(PART_DOWN, payload[start : start + _PART_BYTES])
         start += _PART_BYTES
-    yield frame(BLOB_DOWN, content[start:])
+    yield frame(kind, payload[start:] if start else payload)

@@ -14,12 +14,14 @@ from flowray.engine.commands import StartStep
 from flowray.engine.ports import RunRequest
 from flowray.flow.types import Json, NodeId
 from flowray.runner.body import StepBody
-from flowray.runner.frames import FRAME_BYTES, SPEC, blob, frame
+from flowray.runner.frames import BLOB_DOWN, SPEC, parted
 from flowray.sandbox.limits import Limits
+
+SPEC_LIMIT_BYTES = 64 * 1024 * 1024
 
 
 class SpecTooLargeError(Exception):
-    """The step's nodes and values do not fit into one frame."""
+    """The step's nodes and values are more than a sandbox is told."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,13 +59,13 @@ def run_frames(
         "limits": _said(limits),
     }
     for content in inputs.blobs:
-        yield from blob(content)
-    yield _spec_frame(b"%b,%b}" % (orjson.dumps(fresh)[:-1], body.json))
+        yield from parted(BLOB_DOWN, content)
+    yield from _spec_frames(b"%b,%b}" % (orjson.dumps(fresh)[:-1], body.json))
 
 
 def job_frames(job: str, facts: Mapping[str, Json], limits: Limits) -> Iterable[bytes]:
-    """Yield the frame of a job that is no step."""
-    yield _spec_frame(orjson.dumps({"job": job, **facts, "limits": _said(limits)}))
+    """Yield the frames of a job that is no step."""
+    yield from _spec_frames(orjson.dumps({"job": job, **facts, "limits": _said(limits)}))
 
 
 def fitting(limits: Limits, needs: Needs) -> Limits:
@@ -87,7 +89,7 @@ def _user(tenant: str) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"flowray:tenant:{tenant}"))
 
 
-def _spec_frame(payload: bytes) -> bytes:
-    if len(payload) > FRAME_BYTES:
-        raise SpecTooLargeError(f"The step's nodes and values have {len(payload):,} bytes; at most 8 MiB can be sent.")
-    return frame(SPEC, payload)
+def _spec_frames(payload: bytes) -> Iterable[bytes]:
+    if len(payload) > SPEC_LIMIT_BYTES:
+        raise SpecTooLargeError(f"The step's nodes and values have {len(payload):,} bytes; at most 64 MiB can be sent.")
+    return parted(SPEC, payload)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from flowray.engine.commands import StartStep
-from flowray.engine.events import NodeEvent
+from flowray.engine.events import MessageAdded, NodeEvent
 from flowray.engine.ports import Objects, RunRequest
 from flowray.engine.values import Ref, Value
 from flowray.flow.types import Json, NodeId
@@ -30,11 +30,18 @@ async def store(claims: Sequence[Claim], objects: Objects, request: RunRequest) 
 
 
 async def _stored(claim: Unstored, objects: Objects, request: RunRequest) -> NodeEvent:
+    async def put(content: bytes) -> Ref:
+        return await objects.put(
+            path(request.tenant, "values", request.run, hashlib.sha256(content).hexdigest()), content
+        )
+
+    shown = None if claim.shown is None else await put(claim.shown)
+    if isinstance(claim.event, MessageAdded):
+        return replace(claim.event, message_ref=shown)
     outputs = dict(claim.event.outputs)
     for port, content in claim.held.items():
-        key = path(request.tenant, "values", request.run, hashlib.sha256(content).hexdigest())
-        outputs[port] = replace(outputs[port], ref=await objects.put(key, content))
-    return replace(claim.event, outputs=outputs)
+        outputs[port] = replace(outputs[port], ref=await put(content))
+    return replace(claim.event, outputs=outputs, result_ref=shown)
 
 
 async def fetch(request: RunRequest, start: StartStep, body: StepBody, objects: Objects) -> Inputs:

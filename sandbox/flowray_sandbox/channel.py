@@ -1,6 +1,7 @@
 """The sandbox's end of its channel: the spec comes in, events, blobs and one answer go out.
 
-A frame is a length (u32, big-endian), a type (u8) and the payload. The host counts and caps what it is sent; here only
+A frame is a length (u32, big-endian), a type (u8) and the payload; a larger payload comes in parts, and the last frame
+says of which type it is. The host counts and caps what it is sent; here only
 what comes in is checked. Events are gathered for a moment before they are sent, since each send wakes the host; what
 a node says is on its way after `FLUSH_S` at the latest, unless its code keeps the event loop busy.
 """
@@ -20,8 +21,8 @@ import orjson
 
 from flowray_sandbox.loop import LateLoop
 
-SPEC, BLOB_IN, CANCEL, REPLY, BLOB_PART_IN = 1, 2, 3, 4, 5
-EVENT, BLOB_PART, BLOB, ASK, RESULT, ERROR = 17, 18, 19, 21, 22, 23
+SPEC, BLOB_IN, CANCEL, REPLY, PART_IN = 1, 2, 3, 4, 5
+EVENT, PART, BLOB, ASK, RESULT, ERROR = 17, 18, 19, 21, 22, 23
 FRAME_LIMIT_BYTES = 8 << 20
 PART_BYTES = 7 << 20
 FLUSH_S = 0.02
@@ -48,6 +49,7 @@ class Channel:
         self._flushed_at = time.monotonic()
         self._blobs_sent = 0
         self._received = bytearray()
+        self._parts = bytearray()
         self._loop: LateLoop | None = None
         self._flush_planned = False
         self._on_cancel: Callable[[], object] = _nothing
@@ -59,15 +61,16 @@ class Channel:
         parts = bytearray()
         while True:
             kind, payload = self._read_frame()
-            if kind == SPEC:
-                return orjson.loads(payload), blobs
-            if kind == BLOB_PART_IN:
+            if kind == PART_IN:
                 parts += payload
-            elif kind == BLOB_IN:
-                blobs.append(bytes(parts + payload))
-                parts.clear()
-            else:
+                continue
+            whole = bytes(parts + payload) if parts else payload
+            parts.clear()
+            if kind == SPEC:
+                return orjson.loads(whole), blobs
+            if kind != BLOB_IN:
                 raise ChannelBrokenError(f"frame of type {kind} before the spec")
+            blobs.append(bytes(whole))
 
     def listen(self, loop: LateLoop, on_cancel: Callable[[], object]) -> None:
         """Once the loop waits, it reads: replies wake who asked, a cancellation calls `on_cancel`."""
@@ -82,11 +85,7 @@ class Channel:
     def blob(self, content: bytes) -> int:
         """Send large bytes aside; the number is how a later event or answer refers to them."""
         with self._sending:
-            for start in range(0, max(len(content) - PART_BYTES, 0), PART_BYTES):
-                self._gather(BLOB_PART, content[start : start + PART_BYTES])
-                self._flush()
-            rest = len(content) - max(-(-len(content) // PART_BYTES) - 1, 0) * PART_BYTES
-            self._gather(BLOB, content[len(content) - rest :])
+            self._gather(BLOB, content)
             self._blobs_sent += 1
             return self._blobs_sent - 1
 
@@ -134,8 +133,10 @@ class Channel:
         self.flush()
 
     def _gather(self, kind: int, payload: bytes) -> None:
-        if len(payload) > FRAME_LIMIT_BYTES:
-            raise ValueError(f"{len(payload)} bytes do not fit into a frame")
+        while len(payload) > PART_BYTES:
+            self._gathered += frame(PART, payload[:PART_BYTES])
+            self._flush()
+            payload = payload[PART_BYTES:]
         self._gathered += _HEAD.pack(len(payload), kind)
         self._gathered += payload
 
@@ -182,8 +183,12 @@ class Channel:
     def _obey(self, kind: int, payload: bytes) -> None:
         if kind == CANCEL:
             self._on_cancel()
+        elif kind == PART_IN:
+            self._parts += payload
         elif kind == REPLY:
-            self._hear(orjson.loads(payload))
+            reply = orjson.loads(self._parts + payload)
+            self._parts.clear()
+            self._hear(reply)
 
     def _hear(self, reply: Mapping[str, Any]) -> None:
         waiting = self._asked.get(reply["ask"])

@@ -16,8 +16,11 @@ from pydantic import BaseModel
 from flowray_sandbox import tags, values
 from flowray_sandbox.failures import JobFailedError
 
-# Half a frame: the outputs go with it, and larger ones aside.
-_LIMIT_BYTES = 4 << 20
+# A result says its text several times over, and the channel carries 64 MiB at once; the outputs are never cut.
+_LIMIT_BYTES = 44 << 20
+CUT_NOTICE = (
+    "The node's result is larger than 44 MiB: its texts and lists are cut where it is shown, not in its outputs."
+)
 # Dates are lfx's own matter: it writes them as UTC, whatever zone they have.
 _AS_LFX = orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
 
@@ -54,14 +57,16 @@ def put_out(vertex: Vertex) -> dict[str, Any]:
     return outputs
 
 
-def result_json(result: ResultData) -> bytes:
-    """lfx's result of a node as Langflow's API shows it; texts in it are cut when they would not fit into a frame."""
+def result_json(result: ResultData, on_cut: Callable[[], None]) -> bytes:
+    """lfx's result of a node as Langflow's API shows it; `on_cut` is called when it is too large to be told whole."""
     try:
         rest = result.model_dump(mode="json", exclude={"results"})
         text = orjson.dumps({"results": result.results, **rest}, default=_shown, option=_AS_LFX)
     except Exception:  # noqa: BLE001 - results hold what components made; anything may refuse to be dumped
         text = _cut(result, None)
     longest = _LIMIT_BYTES
+    if len(text) > _LIMIT_BYTES:
+        on_cut()
     while len(text) > _LIMIT_BYTES:
         longest //= 16
         text = _cut(result, longest)

@@ -103,7 +103,7 @@ class Step:
         self._report.finished(
             vertex.id,
             results.encoded(vertex, crossing, self._report.keep),
-            result=results.result_json(result),
+            result=results.result_json(result, lambda: self._report.log(vertex.id, results.CUT_NOTICE)),
             took_s=took_s,
             usage=results.usage(result),
         )

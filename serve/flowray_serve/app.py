@@ -165,7 +165,7 @@ async def build_front(plant: Plant, name: str, runners: Mapping[str, Any]) -> Fr
         store=flows,
         library=library,
         publisher=Publisher(store=flows, registry=registry, planner=planner, checker=check),
-        runs=RunService(library=library, engine=engine, defaults=partial(_defaults, plant.settings)),
+        runs=RunService(library=library, engine=engine, objects=objects, defaults=partial(_defaults, plant.settings)),
         journal=journal,
         run_index=RedisRuns(redis, archive),
         limits=_body_limits(plant.settings),

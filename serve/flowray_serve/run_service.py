@@ -12,7 +12,8 @@ from typing import Any, Protocol, TypeVar
 from flowray.engine.events import Recorded, RunId
 from flowray.engine.failures import RunCancelledError
 from flowray.engine.outcome import Outcome, fold
-from flowray.engine.ports import RunRequest
+from flowray.engine.ports import Objects, RunRequest
+from flowray.engine.whole import all_whole, whole
 from flowray.errors import InvalidRequestError
 from flowray.flow.tweaks import tweak
 from flowray.flow.types import Flow, Json
@@ -70,9 +71,12 @@ class RunOrder:
 class RunService:
     """Prepares runs and drives them in this process."""
 
-    def __init__(self, *, library: Library, engine: Engine, defaults: Callable[[str], TenantDefaults]) -> None:
+    def __init__(
+        self, *, library: Library, engine: Engine, objects: Objects, defaults: Callable[[str], TenantDefaults]
+    ) -> None:
         self._library = library
         self._engine = engine
+        self._objects = objects
         self._defaults = defaults
         self._live: dict[tuple[str, RunId], asyncio.Task[Any]] = {}
 
@@ -107,7 +111,7 @@ class RunService:
         """Run to the end. Cancelling the caller cancels the run."""
         task = self._own(request, self._engine.execute(request))
         try:
-            return fold(await task)
+            return fold(await all_whole(await task, self._objects))
         except asyncio.CancelledError:
             if _is_being_cancelled():
                 raise
@@ -121,7 +125,7 @@ class RunService:
             try:
                 async with aclosing(self._engine.run(request)) as told:
                     async for recorded in told:
-                        await events.put(recorded)
+                        await events.put(await whole(recorded, self._objects))
             finally:
                 await events.put(None)
 

@@ -87,13 +87,15 @@ def listen(channel: socket.socket, heard: Heard | None = None) -> Heard:
 
 def note(heard: Heard, kind: int, payload: bytes) -> None:
     """Put a frame where it belongs."""
+    if kind == PART:
+        heard.parts += payload
+        return
+    payload = bytes(heard.parts + payload)
+    heard.parts.clear()
     if kind == EVENT:
         heard.events.append(json.loads(payload))
-    elif kind == PART:
-        heard.parts += payload
     elif kind == BLOB:
-        heard.blobs.append(bytes(heard.parts + payload))
-        heard.parts.clear()
+        heard.blobs.append(payload)
     elif kind == RESULT:
         heard.result = json.loads(payload)
     elif kind == ERROR:

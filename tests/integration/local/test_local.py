@@ -155,3 +155,24 @@ async def test_a_model_that_the_run_may_not_reach_is_refused(local: Local, flows
     wanted: Any = {"input_value": "Say hello", "variables": llm.variables, "egress": ["example.org"]}
     with pytest.raises(ComponentFailedError):
         await local.run(flows["chat"], **wanted)
+
+
+async def echo(local: Local, text: str, *, apart: bool, stream: bool) -> str | None:
+    spec = "name: Echo\n\nnodes:\n  A: ChatInput\n  B: ChatOutput\n\nedges:\n  A.message -> B.input_value\n"
+    request = await local.prepare(read(dict(await local.expand(spec))), input_value=text, stream=stream)
+    if apart:
+        request = replace(request, plan=plan(request.flow, fusion="none"))
+    return (await local.answer(request)).text
+
+
+@pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_text_of_megabytes_comes_back_whole(local: Local, *, apart: bool, stream: bool) -> None:
+    text = "x" * 9_000_000
+    assert await echo(local, text, apart=apart, stream=stream) == text
+
+
+async def test_a_result_that_is_too_large_to_show_is_said_to_be_cut(local: Local) -> None:
+    body = "return Message(text='x' * 16_500_000)"
+    told = [one.event async for one in local.events(own(body))]
+    assert any(isinstance(event, Log) and "cut where it is shown" in event.text for event in told)

@@ -11,6 +11,7 @@ from flowray.engine.events import (
     BranchStopped,
     Event,
     Log,
+    MessageAdded,
     NodeFinished,
     Recorded,
     RunAccepted,
@@ -35,6 +36,8 @@ REFS = st.builds(Ref, key=ANY_TEXT, size=st.integers(0), sha256=ANY_TEXT)
 VALUES = st.builds(Value, type=ANY_TEXT, json=JSON) | st.builds(Value, type=ANY_TEXT, ref=REFS)
 SPECIAL: dict[tuple[type, str], st.SearchStrategy[Any]] = {
     (RunAccepted, "request"): st.none() | REFS,
+    (MessageAdded, "message_ref"): st.none() | REFS,
+    (NodeFinished, "result_ref"): st.none() | REFS,
     (NodeFinished, "outputs"): st.dictionaries(ANY_TEXT, VALUES, max_size=3),
     (BranchStopped, "nodes"): st.lists(ANY_TEXT, max_size=3).map(tuple),
     (StepStarted, "degraded"): st.lists(ANY_TEXT, max_size=3).map(tuple),

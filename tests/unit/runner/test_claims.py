@@ -141,6 +141,7 @@ def test_an_output_that_holds_a_secret_goes_to_the_store_as_it_is() -> None:
     outputs = {"key": {"type": "text", "json": "sk-1234"}, "open": {"type": "number", "json": 1}}
     claim = claims("sk-1234").event(said("node_finished", outputs=outputs, result={"text": "sk-1234"}))
     assert isinstance(claim, Unstored)
+    assert isinstance(claim.event, NodeFinished)
     assert claim.held == {"key": b"sk-1234"}
     assert claim.event.outputs == {"key": Value(type="text"), "open": Value(type="number", json=1)}
     assert claim.event.result == {"text": "*****"}
@@ -156,8 +157,21 @@ def test_large_values_are_held_for_the_store() -> None:
     }
     claim = ear.event(said("node_finished", outputs=outputs))
     assert isinstance(claim, Unstored)
+    assert isinstance(claim.event, NodeFinished)
     assert claim.held == {"blob": b"raw", "long": orjson.dumps(["x" * 70_000])}
     assert claim.event.outputs["short"] == Value(type="text", json="s")
+
+
+def test_a_large_result_is_held_for_the_store() -> None:
+    claim = claims("sk-1234").event(said("node_finished", outputs={}, result={"text": "sk-1234" + "x" * 300_000}))
+    assert isinstance(claim, Unstored)
+    assert claim.event == NodeFinished(node=A, outputs={}, result=None)
+    assert claim.shown == orjson.dumps({"text": "*****" + "x" * 300_000})
+
+
+def test_a_large_message_is_held_for_the_store() -> None:
+    claim = claims().event(said("message", message={"text": "x" * 300_000}))
+    assert claim == Unstored(event=MessageAdded(node=A, message=None), shown=orjson.dumps({"text": "x" * 300_000}))
 
 
 def test_of_endless_printing_a_part_is_kept_and_the_rest_counted() -> None:

@@ -84,21 +84,33 @@ def test_too_many_bytes_are_refused() -> None:
 
 
 def test_the_parts_of_a_blob_arrive_as_one() -> None:
-    sent = frame(frames.BLOB_PART, b"ab") + frame(frames.BLOB_PART, b"cd") + frame(frames.BLOB, b"e")
+    sent = frame(frames.PART, b"ab") + frame(frames.PART, b"cd") + frame(frames.BLOB, b"e")
     assert FrameDecoder().feed(sent + frame(frames.BLOB, b"f")) == [(frames.BLOB, b"abcde"), (frames.BLOB, b"f")]
 
 
 def test_the_parts_of_a_blob_stand_together() -> None:
     with pytest.raises(ChannelError, match="between the parts"):
-        FrameDecoder().feed(frame(frames.BLOB_PART, b"ab") + frame(frames.EVENT, b"{}"))
+        FrameDecoder().feed(frame(frames.PART, b"ab") + frame(frames.HEARTBEAT))
+
+
+def test_a_large_event_arrives_as_one() -> None:
+    sent = frame(frames.PART, b'{"kind":') + frame(frames.EVENT, b'"log"}')
+    assert FrameDecoder().feed(sent) == [(frames.EVENT, b'{"kind":"log"}')]
+
+
+def test_parts_without_end_are_refused() -> None:
+    decoder = FrameDecoder(Caps(payload_bytes=2000))
+    decoder.feed(frame(frames.PART, bytes(1000)) * 2)
+    with pytest.raises(ChannelError, match="more than 2,000 bytes"):
+        decoder.feed(frame(frames.PART, b"x"))
 
 
 @pytest.mark.parametrize("size", [0, 1, 7 << 20, (7 << 20) + 1, 15 << 20])
-def test_a_blob_for_the_sandbox_is_cut_into_frames_that_it_reads(size: int) -> None:
+def test_what_is_large_is_cut_into_frames_that_the_sandbox_reads(size: int) -> None:
     content = bytes(size)
-    heads = list(frames.blob(content))
+    heads = list(frames.parted(frames.BLOB_DOWN, content))
     assert all(len(one) <= 5 + (8 << 20) for one in heads)
-    assert [one[4] for one in heads] == [frames.BLOB_PART_DOWN] * (len(heads) - 1) + [frames.BLOB_DOWN]
+    assert [one[4] for one in heads] == [frames.PART_DOWN] * (len(heads) - 1) + [frames.BLOB_DOWN]
     assert b"".join(one[5:] for one in heads) == content
 
 

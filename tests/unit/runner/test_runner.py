@@ -141,7 +141,7 @@ async def test_large_values_come_from_the_store_and_go_there(runner_with: Starte
         assert spec["upstream"] == {"a": {"out": {"type": "text", "blob": 0}}}
         assert spec["files"] == {"report.txt": 0}
         blobs.extend(peer.blobs)
-        await peer.send(frame(frames.BLOB_PART, b"big") + frame(frames.BLOB, b"ger"))
+        await peer.send(frame(frames.PART, b"big") + frame(frames.BLOB, b"ger"))
         await peer.event("node_finished", "b", outputs={"out": {"type": "bytes", "blob": 0}})
         await peer.result()
 

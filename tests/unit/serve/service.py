@@ -21,6 +21,7 @@ from flowray.errors import InvalidRequestError
 from flowray.flow.types import Flow
 from flowray.plan.planner import plan
 from flowray.stores.memory_journal import MemoryJournal
+from flowray.stores.objects import open_objects
 from flowray.stores.records import FlowRecord
 from flowray.tenancy.keys import digest_of
 from flowray.tenancy.news import MemoryNews, News
@@ -221,7 +222,12 @@ def service(
         store=flows,
         library=library,
         publisher=Publisher(**known, patience_s=patience_s),
-        runs=RunService(library=library, engine=engine, defaults=lambda _: defaults or TenantDefaults()),
+        runs=RunService(
+            library=library,
+            engine=engine,
+            objects=open_objects("memory:"),
+            defaults=lambda _: defaults or TenantDefaults(),
+        ),
         journal=journal,
         run_index=journal,
         limits=limits or BodyLimits(),
