@@ -13,7 +13,7 @@ import orjson
 from flowray.errors import ChannelError, FlowRayError
 from flowray.flow.types import Json
 from flowray.runner.asking import Answer, Ask, NotAnsweredError
-from flowray.runner.frames import FRAME_BYTES, REPLY, blob, frame
+from flowray.runner.frames import BLOB_DOWN, REPLY, frame, parted
 from flowray.runner.masking import Mask
 
 log = logging.getLogger(__name__)
@@ -156,10 +156,6 @@ class Inquiry:
 
 def _frames(number: int, answer: Answer) -> Iterator[bytes]:
     payload = orjson.dumps({"ask": number, "ok": True, "value": answer.value, "blob": answer.blob is not None})
-    if len(payload) > FRAME_BYTES:
-        refused = {"ask": number, "ok": False, "error": "The answer is larger than 8 MiB.", "code": "too_large"}
-        yield frame(REPLY, orjson.dumps(refused))
-        return
     if answer.blob is not None:
-        yield from blob(answer.blob)
-    yield frame(REPLY, payload)
+        yield from parted(BLOB_DOWN, answer.blob)
+    yield from parted(REPLY, payload)

@@ -181,14 +181,15 @@ class Channel:
             self._obey(kind, payload)
 
     def _obey(self, kind: int, payload: bytes) -> None:
+        if kind == PART_IN:
+            self._parts += payload
+            return
+        whole = bytes(self._parts + payload)
+        self._parts.clear()
         if kind == CANCEL:
             self._on_cancel()
-        elif kind == PART_IN:
-            self._parts += payload
         elif kind == REPLY:
-            reply = orjson.loads(self._parts + payload)
-            self._parts.clear()
-            self._hear(reply)
+            self._hear(orjson.loads(whole))
 
     def _hear(self, reply: Mapping[str, Any]) -> None:
         waiting = self._asked.get(reply["ask"])
