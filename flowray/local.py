@@ -22,6 +22,7 @@ from flowray.engine.ports import RunRequest
 from flowray.engine.values import Ref
 from flowray.engine.whole import all_whole, whole
 from flowray.errors import FlowInvalidError, InvalidRequestError
+from flowray.flow.hosts import common, hosts_of
 from flowray.flow.tweaks import tweak
 from flowray.flow.types import Field, Flow, Json
 from flowray.plan.planner import plan
@@ -106,7 +107,7 @@ class Local:
             flow_id=flow_id,
             plan=plan(flow, specs=specs),
             variables=variables,
-            egress=egress,
+            egress=common(egress, hosts_of(flow)),
             files=files,
             **{"session": session or flow_id, **facts},
         )

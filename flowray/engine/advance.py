@@ -11,6 +11,7 @@ from flowray.engine.commands import Command, FinishRun, StopStep
 from flowray.engine.events import (
     BranchStopped,
     CancelRequested,
+    ConnectionEnded,
     ContextChanged,
     Event,
     Log,
@@ -47,6 +48,8 @@ def advance(state: State, event: Event) -> Next:
             return _after_step_event(state, event)
         case RunAccepted() | RunStarted() | RunPaused() | RunResumed() | CancelRequested() | RunFinished():
             return _after_run_event(state, event)
+        case ConnectionEnded():
+            return state, ()
         case _:
             return _after_node_event(state, event), ()
 

@@ -15,6 +15,7 @@ from flowray.flow.types import Json, NodeId
 from flowray.plan.types import StepId
 
 RunId = NewType("RunId", str)
+ConnectionVerdict = Literal["allowed", "refused", "failed", "cut"]
 RunStatus = Literal["succeeded", "failed", "cancelled"]
 FailureKind = Literal[
     "component",  # a node's own code raised
@@ -161,6 +162,25 @@ class ContextChanged:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ConnectionEnded:
+    """The gate led a connection out of a step's sandbox, or refused to; `took_ms` is from its start to its end.
+
+    `verdict` is allowed, refused (by a rule), failed (the host could not be reached) or cut (by a cap, or the step's
+    end); `reason` says which. `server_name` is the one in the client's TLS greeting.
+    """
+
+    step: StepId
+    host: str
+    port: int
+    verdict: ConnectionVerdict
+    reason: str = ""
+    server_name: str = ""
+    up_bytes: int = 0
+    down_bytes: int = 0
+    took_ms: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class StepFinished:
     """All nodes of the step that should run have run. `usage` holds cpu_s, max_rss_mib and the like."""
 
@@ -216,7 +236,7 @@ class RunFinished:
 
 
 NodeEvent = NodeStarted | Token | MessageAdded | Log | NodeFinished | NodeFailed | BranchStopped | ContextChanged
-StepEvent = StepStarted | NodeEvent | StepFinished | StepFailed
+StepEvent = StepStarted | NodeEvent | ConnectionEnded | StepFinished | StepFailed
 Event = RunAccepted | RunStarted | StepQueued | StepEvent | RunPaused | RunResumed | CancelRequested | RunFinished
 
 

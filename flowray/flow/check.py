@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from flowray.errors import FlowFormatError
 from flowray.flow.cycles import endless
+from flowray.flow.hosts import hosts_of
 from flowray.flow.match import fit
 from flowray.flow.nearest import meant
 from flowray.flow.shape import clipped
@@ -40,6 +42,10 @@ def check_wiring(flow: Flow) -> Iterator[Finding]:
     if stuck := endless(flow):
         yield _cycle(stuck)
     yield from _loose_ends(flow)
+    try:
+        hosts_of(flow)
+    except FlowFormatError as cause:
+        yield Finding(severity="error", code="bad_egress", message=cause.message)
 
 
 def _duplicates(flow: Flow) -> Iterator[Finding]:

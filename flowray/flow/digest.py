@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 
 import orjson
 
+from flowray.flow.hosts import own_words
 from flowray.flow.types import Edge, Flow, Node
 
 # What Langflow's editor writes into a component for itself: none of it changes a run.
@@ -21,7 +23,8 @@ def digest(flow: Flow) -> str:
     nodes stand in the document do not.
     """
     content = hashlib.sha256()
-    for part in (*sorted(map(_node_bytes, flow.nodes)), b"", *sorted(map(_edge_bytes, flow.edges))):
+    nodes, edges = sorted(map(_node_bytes, flow.nodes)), sorted(map(_edge_bytes, flow.edges))
+    for part in (*nodes, b"", *edges, *_own_bytes(flow)):
         content.update(len(part).to_bytes(8, "big"))
         content.update(part)
     return content.hexdigest()
@@ -36,3 +39,10 @@ def _node_bytes(node: Node) -> bytes:
 def _edge_bytes(edge: Edge) -> bytes:
     ends = [edge.source, edge.output, edge.target, edge.field, edge.feedback]
     return orjson.dumps([*ends, sorted(edge.source_types), sorted(edge.target_types)])
+
+
+def _own_bytes(flow: Flow) -> Iterator[bytes]:
+    """Yield what a flow tells FlowRay of itself as a whole; most flows tell nothing."""
+    own = own_words(flow)
+    if own is not None:
+        yield orjson.dumps(own, option=orjson.OPT_SORT_KEYS)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
-from flowray.engine.events import Log
+from flowray.engine.events import ConnectionEnded
 from flowray.errors import ChannelError
-from flowray.flow.types import NodeId
+from flowray.plan.types import StepId
 from flowray.runner.channel import Channel
 from flowray.runner.claims import Claim, Claims
 from flowray.runner.frames import ASK, BLOB, CANCEL, ERROR, EVENT, RESULT, Frame, FrameDecoder, frame, parsed
@@ -17,6 +19,7 @@ from flowray.runner.inquiry import Ear, Inquiry
 from flowray.runner.sandboxes import Sandbox
 from flowray.runner.verdict import Ending, Job
 from flowray.sandbox.child import Exit
+from flowray.sandbox.doors import Doors
 from flowray.sandbox.egress import Connection, Gate, Lease
 from flowray.sandbox.policy import Policy
 
@@ -25,6 +28,20 @@ _GRACE_S = 2.0
 _LINGER_S = 0.5
 _WAITING_BYTES = 1024 * 1024
 _UNREAD_REPLIES_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class WayOut:
+    """What a step may reach, and through which gate.
+
+    `doors` are those of the policy; `record` is told of each connection, also when nobody asks for events any more.
+    """
+
+    step: StepId
+    gate: Gate
+    policy: Policy
+    doors: Doors
+    record: Callable[[ConnectionEnded], None]
 
 
 class Dialogue:
@@ -37,7 +54,7 @@ class Dialogue:
         self._loop = asyncio.get_running_loop()
         self._channel = Channel(sandbox.sock, FrameDecoder(job.caps), self._on_frames, self._on_end)
         self._inquiry = Inquiry(ear, mask=job.mask, send=self._channel.send)
-        self._events: list[Claim] = []
+        self._events: list[Claim | ConnectionEnded] = []
         self._waiting_bytes = 0
         # Due from the start: that a job began is told even when the sandbox says nothing for long.
         self._due = True
@@ -57,7 +74,7 @@ class Dialogue:
         self._channel.open(spec)
         self._deadline = self._loop.call_later(self._job.limits.wall_s, self._stop, "timeout")
 
-    async def events(self) -> Sequence[Claim]:
+    async def events(self) -> Sequence[Claim | ConnectionEnded]:
         """Wait for what is due, or for the end."""
         if not self.over and self._waiting_bytes <= _WAITING_BYTES:
             self._woken = self._loop.create_future()
@@ -77,7 +94,7 @@ class Dialogue:
         self._channel.send(frame(CANCEL))
         self._set_deadline(_GRACE_S)
 
-    def add(self, claim: Claim, size: int = 0) -> None:
+    def add(self, claim: Claim | ConnectionEnded, size: int = 0) -> None:
         """Put an event among those of the sandbox."""
         self._events.append(claim)
         self._waiting_bytes += size
@@ -87,9 +104,13 @@ class Dialogue:
         else:
             self._schedule()
 
-    def grant(self, gate: Gate, policy: Policy) -> None:
-        """Let the sandbox reach hosts; before the job is sent."""
-        self._lease = gate.attach(self._sandbox.gate, policy, self._on_connection)
+    async def grant(self, way_out: WayOut) -> None:
+        """Let the sandbox reach hosts; before the job is sent. `SandboxUnavailableError` when it cannot be."""
+        doors = way_out.doors.doors
+        listeners = await self._sandbox.listen([(door.address, door.port) for door in doors]) if doors else ()
+        at_doors = list(zip(doors, listeners, strict=True))
+        tell = partial(self._on_connection, way_out)
+        self._lease = way_out.gate.attach(self._sandbox.gate, way_out.policy, tell, doors=at_doors)
 
     def leave(self) -> None:
         """Cut the sandbox off from all hosts."""
@@ -155,8 +176,12 @@ class Dialogue:
         number = said.pop("blob", None)
         self._inquiry.take(said, payload, None if number is None else self._claims.blob_of(number))
 
-    def _on_connection(self, connection: Connection) -> None:
-        self.add(Log(node=NodeId(""), text=_told(connection), name="egress"))
+    def _on_connection(self, way_out: WayOut, connection: Connection) -> None:
+        # What a client asks for may hold a secret, as anything else that comes from inside.
+        names = {name: self._job.mask.text(getattr(connection, name)) for name in ("host", "reason", "server_name")}
+        ended = ConnectionEnded(step=way_out.step, **{**vars(connection), **names})
+        way_out.record(ended)
+        self.add(ended)
 
     def _on_end(self, violation: ChannelError | None) -> None:
         if violation is not None:
@@ -190,9 +215,3 @@ class Dialogue:
                 return await self._sandbox.wait()
         self._sandbox.kill()
         return None
-
-
-def _told(connection: Connection) -> str:
-    what = f"{connection.verdict} {connection.host or '?'}:{connection.port}"
-    why = f": {connection.reason}" if connection.reason else ""
-    return f"{what}{why} ({connection.up_bytes} bytes up, {connection.down_bytes} down, {connection.took_ms:.0f} ms)"

@@ -11,6 +11,7 @@ from flowray.engine.commands import StartStep
 from flowray.engine.events import RunFinished, RunId, StepEvent
 from flowray.engine.failures import failure
 from flowray.engine.ports import Objects, RunRequest
+from flowray.flow.hosts import common
 from flowray.flow.types import Json
 from flowray.runner.asking import Answers, Desk
 from flowray.runner.body import Bodies
@@ -23,10 +24,10 @@ from flowray.runner.sandboxes import StartNursery
 from flowray.runner.spec import job_frames
 from flowray.runner.step import Means, begin, run_step
 from flowray.runner.verdict import Failure, Job, judge
+from flowray.sandbox import relay
 from flowray.sandbox.egress import Gate
 from flowray.sandbox.image import Image
 from flowray.sandbox.limits import Limits
-from flowray.sandbox.policy import granted
 from flowray.sandbox.start import Inside
 from flowray.sandbox.zygote import Zygote
 
@@ -39,7 +40,7 @@ class Rules:
 
     `egress` are the hosts that its runs may reach at most; None leaves it to each run's own list. `private` are hosts
     that runs may reach although they are on a private network, when their own list names them. `desk` answers what
-    steps ask of the world outside.
+    steps ask of the world outside. `connections` is what those of one step may use.
     """
 
     size: PoolSize = field(default_factory=PoolSize)
@@ -48,6 +49,7 @@ class Rules:
     egress: tuple[str, ...] | None = None
     private: tuple[str, ...] = ()
     desk: Desk = field(default_factory=Desk)
+    connections: relay.Caps = field(default_factory=relay.Caps)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +87,7 @@ class Runner:
             name=name,
             pool=self._pool,
             objects=objects,
-            gate=gate or Gate(),
+            gate=gate or Gate(caps=rules.connections),
             private=rules.private,
             limits=rules.limits,
             caps=rules.caps,
@@ -123,7 +125,7 @@ class Runner:
     ) -> AsyncGenerator[Sequence[StepEvent], None]:
         """Run a step; closing the generator cancels it. `otherwise` answers what this Runner's own desk cannot."""
         if self._egress is not None and request.egress != self._egress:
-            request = replace(request, egress=granted(request.egress, self._egress))
+            request = replace(request, egress=common(request.egress, self._egress))
         answers = self._desk.before(otherwise)
         return run_step(self._means, request, step, self._bodies.of(request, step.step), answers)
 

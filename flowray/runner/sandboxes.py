@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from flowray.sandbox.child import Exit
@@ -40,6 +40,9 @@ class Sandbox(Protocol):
 
     def hold(self, limits: Limits) -> None:
         """Hold it to limits other than those it was made with, before the spec that says the same is sent."""
+
+    async def listen(self, doors: Sequence[tuple[str, int]]) -> Sequence[socket.socket]:
+        """Return listeners in its network, at these addresses and ports; they are the caller's."""
 
     def kill(self) -> None:
         """End it and all it started; safe at any time."""

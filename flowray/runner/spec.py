@@ -15,6 +15,7 @@ from flowray.engine.ports import RunRequest
 from flowray.flow.types import Json, NodeId
 from flowray.runner.body import StepBody
 from flowray.runner.frames import BLOB_DOWN, SPEC, parted
+from flowray.sandbox.doors import Doors
 from flowray.sandbox.limits import Limits
 
 SPEC_LIMIT_BYTES = 64 * 1024 * 1024
@@ -34,7 +35,12 @@ class Inputs:
 
 
 def run_frames(
-    request: RunRequest, start: StartStep, body: StepBody, inputs: Inputs, limits: Limits
+    request: RunRequest,
+    start: StartStep,
+    body: StepBody,
+    inputs: Inputs,
+    limits: Limits,
+    doors: Doors | None = None,
 ) -> Iterable[bytes]:
     """Yield the frames that start a step: its blobs, then its spec."""
     fresh = {
@@ -55,6 +61,7 @@ def run_frames(
         "context": start.context,
         "egress": request.egress,
         "packages": request.packages,
+        "doors": doors.said if doors else {},
         "stream": request.stream,
         "limits": _said(limits),
     }

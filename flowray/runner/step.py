@@ -5,17 +5,24 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
 
 from flowray.engine.commands import StartStep
-from flowray.engine.events import StepEvent, StepFailed, StepFinished, StepStarted
+from flowray.engine.events import ConnectionEnded, StepEvent, StepFailed, StepFinished, StepStarted
 from flowray.engine.ports import Objects, RunRequest
-from flowray.errors import FlowRayError, InvalidRequestError, NotFoundError, RunnerUnavailableError
+from flowray.errors import (
+    FlowRayError,
+    InvalidRequestError,
+    NotFoundError,
+    RunnerUnavailableError,
+    SandboxUnavailableError,
+)
 from flowray.flow.types import Json
 from flowray.runner.asking import Answers
 from flowray.runner.blame import Busy
 from flowray.runner.body import StepBody
-from flowray.runner.dialogue import Dialogue
+from flowray.runner.dialogue import Dialogue, WayOut
 from flowray.runner.frames import Caps
 from flowray.runner.inquiry import Ear
 from flowray.runner.masking import Mask
@@ -23,6 +30,7 @@ from flowray.runner.pool import Pool, Taken
 from flowray.runner.spec import SpecTooLargeError, fitting, run_frames
 from flowray.runner.values import InputsTooLargeError, fetch, store
 from flowray.runner.verdict import Ending, Failure, Job, judge
+from flowray.sandbox.doors import doors_of
 from flowray.sandbox.egress import Gate
 from flowray.sandbox.limits import Limits
 from flowray.sandbox.policy import Policy
@@ -100,13 +108,22 @@ def _job(means: Means, request: RunRequest, start: StartStep, body: StepBody) ->
     )
 
 
+def _way_out(means: Means, request: RunRequest, start: StartStep) -> WayOut | None:
+    if not request.egress:
+        return None
+    policy = Policy(request.egress, means.private)
+    record = partial(_record_connection, request)
+    return WayOut(step=start.step, gate=means.gate, policy=policy, doors=doors_of(policy), record=record)
+
+
 async def _hand_over(
     means: Means, job: Job, request: RunRequest, start: StartStep, body: StepBody, ear: Ear
 ) -> tuple[Taken, Dialogue] | StepFailed:
     try:
-        frames = list(run_frames(request, start, body, await fetch(request, start, body, means.objects), job.limits))
-        policy = Policy(request.egress, means.private) if request.egress else None
-        return await begin(means.pool, job, frames, ear, (means.gate, policy) if policy else None)
+        way_out = _way_out(means, request, start)
+        inputs = await fetch(request, start, body, means.objects)
+        frames = list(run_frames(request, start, body, inputs, job.limits, way_out.doors if way_out else None))
+        return await begin(means.pool, job, frames, ear, way_out)
     except (SpecTooLargeError, InputsTooLargeError, NotFoundError, InvalidRequestError) as cause:
         return StepFailed(step=start.step, kind="value", error=str(cause))
     except FlowRayError as cause:
@@ -114,19 +131,21 @@ async def _hand_over(
 
 
 async def begin(
-    pool: Pool, job: Job, frames: Sequence[bytes], ear: Ear, way_out: tuple[Gate, Policy] | None = None
+    pool: Pool, job: Job, frames: Sequence[bytes], ear: Ear, way_out: WayOut | None = None
 ) -> tuple[Taken, Dialogue]:
     """Hand a job to a spare; one that died while it was parked has run nothing, so the next one may have it."""
     for _ in range(_TRIES):
         taken = await pool.take()
         dialogue = Dialogue(taken.sandbox, job, ear)
-        if way_out is not None:
-            dialogue.grant(*way_out)
         try:
+            if way_out is not None:
+                await dialogue.grant(way_out)
             dialogue.open(frames)
-        except ConnectionError:
+        except BaseException as failure:
             dialogue.leave()
             pool.done(taken)
+            if not isinstance(failure, ConnectionError | SandboxUnavailableError):
+                raise
         else:
             return taken, dialogue
     raise RunnerUnavailableError("The spares die before they are given anything to do; see the zygote's log.")
@@ -170,3 +189,8 @@ def _record(request: RunRequest, last: StepFinished | StepFailed, taken: Taken, 
         "spare_age_s": began - taken.sandbox.born,
     }
     log.info("Step ended", extra=facts)
+
+
+def _record_connection(request: RunRequest, connection: ConnectionEnded) -> None:
+    facts = {"action": "connection_ended", "tenant": request.tenant, "run": request.run}
+    log.info("Connection ended", extra={**facts, **asdict(connection)})

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from flowray.engine.commands import StartStep
-from flowray.engine.events import MessageAdded, NodeEvent
+from flowray.engine.events import ConnectionEnded, MessageAdded, NodeEvent
 from flowray.engine.ports import Objects, RunRequest
 from flowray.engine.values import Ref, Value
 from flowray.flow.types import Json, NodeId
@@ -24,7 +24,9 @@ class InputsTooLargeError(Exception):
     """A step's values and files are more than a sandbox is given."""
 
 
-async def store(claims: Sequence[Claim], objects: Objects, request: RunRequest) -> list[NodeEvent]:
+async def store(
+    claims: Sequence[Claim | ConnectionEnded], objects: Objects, request: RunRequest
+) -> list[NodeEvent | ConnectionEnded]:
     """Return the events, with Refs for what was held back for the store."""
     return [await _stored(claim, objects, request) if isinstance(claim, Unstored) else claim for claim in claims]
 

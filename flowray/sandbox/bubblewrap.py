@@ -24,12 +24,13 @@ from flowray.sandbox.image import Image, inside_package
 
 _INSIDE_UID = "1000"
 # The powers that building the inner walls takes, over the jail's own namespaces only.
-_CAPABILITIES = ("CAP_SYS_ADMIN", "CAP_NET_ADMIN")
+_CAPABILITIES = ("CAP_SYS_ADMIN", "CAP_NET_ADMIN", "CAP_NET_BIND_SERVICE")
+# Where each child writes the names of the hosts that it may reach: in a file system of its own.
+HOSTS = "/dev/shm/hosts"  # noqa: S108 - inside
 _DEVICES = ("null", "zero", "full", "random", "urandom")
 _ETC = {
     "passwd": "flowray:x:1000:1000::/tmp:/nonexistent\nnobody:x:65534:65534::/tmp:/nonexistent\n",
     "group": "flowray:x:1000:\nnogroup:x:65534:\n",
-    "hosts": "127.0.0.1 localhost\n",
     "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
     "resolv.conf": "",
     "os-release": "ID=flowray\n",
@@ -121,6 +122,7 @@ def _jail(invocation: Invocation, folders: Mapping[str, Path], image: Image) -> 
     for device in _DEVICES:
         yield from ("--dev-bind", f"/dev/{device}", f"/dev/{device}")
     yield from ("--dir", "/dev/shm", "--tmpfs", "/tmp")  # noqa: S108 - inside
+    yield from ("--symlink", HOSTS, "/etc/hosts")
     yield from _loader()
     for name, content in _etc(image).items():
         yield from ("--perms", "0444", "--file", str(invocation.hold(content, name)), f"/etc/{name}")

@@ -8,10 +8,13 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from flowray.sandbox.cgroups import Group
 from flowray.sandbox.limits import Limits
+
+Listen = Callable[[Sequence[tuple[str, int]]], Awaitable[Sequence[socket.socket]]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +35,7 @@ class Exit:
 class Child:
     """A child behind all its walls. `sock` is its channel; the spec goes there first, and it serves one."""
 
-    def __init__(self, *, pid: int, sock: socket.socket, pidfd: int, listener: socket.socket) -> None:
+    def __init__(self, *, pid: int, sock: socket.socket, pidfd: int, listener: socket.socket, listen: Listen) -> None:
         self.pid = pid
         self.sock = sock
         self.pidfd = pidfd
@@ -40,6 +43,7 @@ class Child:
         self.used_network = False
         self.group: Group | None = None
         self._listener = listener
+        self._listen = listen
         # The clock of a process's processor time, numbered by its pid (see clock_getcpuclockid).
         self._clock = (~pid << 3) | 2
         self._exit: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
@@ -53,6 +57,14 @@ class Child:
         """
         self.used_network = True
         return self._listener
+
+    async def listen(self, doors: Sequence[tuple[str, int]]) -> Sequence[socket.socket]:
+        """Return listeners at these addresses and ports of the child's network, for the caller to close.
+
+        `SandboxUnavailableError` when they cannot be made. The network serves no other child afterwards.
+        """
+        self.used_network = True
+        return await self._listen(doors)
 
     @property
     def alive(self) -> bool:

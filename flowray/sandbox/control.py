@@ -8,15 +8,17 @@ from __future__ import annotations
 import array
 import socket
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 _ORDER = struct.Struct("<cI")
 _BORN = struct.Struct("<cII")
 _CELL = struct.Struct("<cI")
+_DOOR = struct.Struct("<4sH")
 _GONE = struct.Struct("<cIIIddQQ")
 _CREDENTIALS = struct.Struct("3i")
 _MOST = 8192
-_DESCRIPTORS = 2
+_DESCRIPTORS = 64
 _ANCILLARY = socket.CMSG_SPACE(_DESCRIPTORS * 4) + socket.CMSG_SPACE(_CREDENTIALS.size)
 
 
@@ -33,6 +35,11 @@ def keep_cell(cell: int) -> bytes:
 def drop_cell(cell: int) -> bytes:
     """The cell's network was used: it ends."""
     return _ORDER.pack(b"D", cell)
+
+
+def listen(cell: int, doors: Iterable[tuple[str, int]]) -> bytes:
+    """Listen in the cell's network, at each of these addresses and ports."""
+    return _ORDER.pack(b"L", cell) + b"".join(_DOOR.pack(socket.inet_aton(address), port) for address, port in doors)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +77,14 @@ class NewCell:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Listening:
+    """The listeners that were asked for, in their order; none when they could not be made."""
+
+    cell: int
+    listeners: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Gone:
     """A child ended: its wait status and what it used."""
 
@@ -81,7 +96,7 @@ class Gone:
     faults: int
 
 
-Report = Started | Failed | NewCell | Born | Gone
+Report = Started | Failed | NewCell | Born | Listening | Gone
 
 
 def receive(control: socket.socket) -> Report | None:
@@ -104,9 +119,10 @@ def receive(control: socket.socket) -> Report | None:
         _, number, cell = _BORN.unpack(message)
         channel, pidfd = _descriptors(ancillary)
         return Born(number=number, pid=_pid(ancillary), cell=cell, channel=channel, pidfd=pidfd)
-    if kind == b"C":
+    if kind in (b"C", b"L"):
         _, cell = _CELL.unpack(message)
-        return NewCell(cell=cell, listener=_descriptors(ancillary)[0])
+        listeners = tuple(_descriptors(ancillary))
+        return NewCell(cell=cell, listener=listeners[0]) if kind == b"C" else Listening(cell=cell, listeners=listeners)
     if kind == b"R":
         return Started(pid=_pid(ancillary), facts=message[1:])
     return Failed(reason=message[1:].decode(errors="replace"))

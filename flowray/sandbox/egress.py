@@ -1,7 +1,7 @@
 """The gate: the only way out of a sandbox, run by the host on a listener that lives in the sandbox's network.
 
-A client inside asks for a host by name; the gate checks the name, resolves it here, checks every address, connects to
-one of those, and passes bytes. Nothing is open unless the run's policy lists it.
+A client inside asks for a host by name, or connects to a door that leads to one. The gate checks the name, resolves it
+here, checks every address, connects to one of those, and passes bytes. Nothing is open unless the run's policy has it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from flowray.sandbox.doors import Door
 from flowray.sandbox.policy import Policy, is_address, is_public
 from flowray.sandbox.proxy_request import END, MOST_BYTES, BadRequestError, Target, parse
 from flowray.sandbox.relay import Caps, Relay, Spent
@@ -47,19 +48,31 @@ class Gate:
         self._caps = caps or Caps()
         self._resolve = resolve or _resolve
 
-    def attach(self, listener: socket.socket, policy: Policy, on_connection: OnConnection) -> Lease:
-        """Accept on this listener under this policy, until the lease is closed."""
-        return Lease(listener, policy, on_connection, self._caps, self._resolve)
+    def attach(
+        self,
+        listener: socket.socket,
+        policy: Policy,
+        on_connection: OnConnection,
+        *,
+        doors: Sequence[tuple[Door, socket.socket]] = (),
+    ) -> Lease:
+        """Accept under this policy, until the lease is closed: requests on the listener, and whoever is at a door.
+
+        The doors' sockets are the lease's from then on.
+        """
+        lease = Lease(policy, on_connection, self._caps, self._resolve)
+        # A copy: the zygote's client closes its own when the child ends, and a closed one must not stay in the loop.
+        lease.listen(listener.dup())
+        for door, own in doors:
+            lease.listen(own, Target(host=door.host, port=door.port))
+        return lease
 
 
 class Lease:
     """One run's use of the gate."""
 
-    def __init__(
-        self, listener: socket.socket, policy: Policy, on_connection: OnConnection, caps: Caps, resolve: Resolve
-    ) -> None:
-        # A copy: the zygote's client closes its own when the child ends, and a closed one must not stay in the loop.
-        self._listener = listener.dup()
+    def __init__(self, policy: Policy, on_connection: OnConnection, caps: Caps, resolve: Resolve) -> None:
+        self._listeners: list[socket.socket] = []
         self._policy = policy
         self._on_connection = on_connection
         self._caps = caps
@@ -67,17 +80,22 @@ class Lease:
         self._spent = Spent()
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
-        self._listener.setblocking(False)  # noqa: FBT003 - the name of the method says what it means
-        self._loop.add_reader(self._listener.fileno(), self._accept)
         self._closed = False
+
+    def listen(self, listener: socket.socket, target: Target | None = None) -> None:
+        """Accept here: connections to this target, or without one those that say their own."""
+        self._listeners.append(listener)
+        listener.setblocking(False)  # noqa: FBT003 - the name of the method says what it means
+        self._loop.add_reader(listener.fileno(), self._accept, listener, target)
 
     def close(self) -> None:
         """Accept no more and cut what is open."""
         if self._closed:
             return
         self._closed = True
-        self._loop.remove_reader(self._listener.fileno())
-        self._listener.close()
+        for listener in self._listeners:
+            self._loop.remove_reader(listener.fileno())
+            listener.close()
         for task in self._tasks:
             task.cancel()
 
@@ -87,17 +105,19 @@ class Lease:
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    def _accept(self) -> None:
+    def _accept(self, listener: socket.socket, target: Target | None) -> None:
         with contextlib.suppress(BlockingIOError, ConnectionError):
-            client, _ = self._listener.accept()
+            client, _ = listener.accept()
             client.setblocking(False)  # noqa: FBT003
             self._spent.connections += 1
-            task = self._loop.create_task(self._serve(client), name="egress connection")
+            task = self._loop.create_task(self._serve(client, target), name="egress connection")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _serve(self, client: socket.socket) -> None:
+    async def _serve(self, client: socket.socket, target: Target | None) -> None:
         visit = _Visit(client, self._policy, self._caps, self._spent, self._resolve)
+        if target is not None:
+            visit.enter(target)
         busy = len(self._tasks) > self._caps.open or self._spent.connections > self._caps.total
         try:
             await visit.serve(busy=busy)
@@ -127,13 +147,18 @@ class _Visit:
         self._began_s = self._loop.time()
         self._relay = Relay(caps, spent)
         self._target = Target(host="", port=0)
+        self._at_door = False
         self._verdict: Verdict = "cut"
         self._reason = "the run ended"
+
+    def enter(self, target: Target) -> None:
+        """The client came through a door: nothing it says decides where it is led."""
+        self._target, self._at_door = target, True
 
     async def serve(self, *, busy: bool) -> None:
         """Answer the client: by a connection, or by an error that says why not."""
         try:
-            early = await self._request()
+            early = b"" if self._at_door else await self._request()
             if busy:
                 self._turn_away()
             server = await self._connect(await self._addresses())
@@ -213,7 +238,8 @@ class _Visit:
     async def _pass(self, server: socket.socket, early: bytes) -> None:
         self._client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self._target.tunnel:
-            await self._loop.sock_sendall(self._client, _ESTABLISHED)
+            if not self._at_door:
+                await self._loop.sock_sendall(self._client, _ESTABLISHED)
             self._relay.expect_name(self._target.host, self._target.port)
         else:
             await self._loop.sock_sendall(server, self._target.head)
@@ -223,6 +249,8 @@ class _Visit:
         self._verdict, self._reason = ("cut", cut) if cut else ("allowed", "")
 
     async def _answer(self, refused: _RefusedError) -> None:
+        if self._at_door:
+            return  # its protocol is the client's affair; the journal says why it was closed
         text = f"FlowRay: {refused.reason}.\n".encode()
         head = f"HTTP/1.1 {_STATUS[refused.status]}\r\nContent-Type: text/plain\r\nContent-Length: {len(text)}\r\n"
         with contextlib.suppress(ConnectionError, TimeoutError):

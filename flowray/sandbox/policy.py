@@ -3,59 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 from dataclasses import dataclass
 
-from flowray.errors import InvalidRequestError
+from flowray.flow.hosts import parsed
 
-_PORTS = (80, 443)
-_HOST = re.compile(r"(\*\.)?[a-z0-9_]([a-z0-9_-]*[a-z0-9])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9])?)*\Z")
-_MOST_CHARACTERS = 253
 # Addresses that stand for an IPv4 address: what they stand for counts.
 _EMBEDDING = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("::/96"))
 _LOW_32 = 0xFFFFFFFF
-
-
-@dataclass(frozen=True)
-class Rule:
-    """One entry of a list: `name`, `*.name` or `name:port`. Without a port it means those of the web."""
-
-    host: str
-    port: int | None = None
-
-    @classmethod
-    def parse(cls, entry: str) -> Rule:
-        """Read an entry, or say what is wrong with it."""
-        host, _, port = entry.strip().lower().partition(":")
-        if len(host) > _MOST_CHARACTERS or not _HOST.match(host):
-            raise InvalidRequestError(f"`{entry}` is not a host that can be allowed. Write HOST, *.HOST or HOST:PORT.")
-        if ":" not in entry:
-            return cls(host)
-        if not port.isascii() or not port.isdigit() or not 0 < int(port) < 1 << 16:
-            raise InvalidRequestError(f"`{entry}` names no port between 1 and 65535.")
-        return cls(host, int(port))
-
-    def covers(self, host: str, port: int) -> bool:
-        """Whether this entry means that host and port."""
-        if port != self.port and (self.port is not None or port not in _PORTS):
-            return False
-        if self.host.startswith("*."):
-            return host.endswith(self.host[1:]) and len(host) >= len(self.host)
-        return host == self.host
-
-    def includes(self, other: Rule) -> bool:
-        """Whether all that the other entry means is meant by this one too."""
-        if self.port != other.port and (self.port is not None or other.port not in _PORTS):
-            return False
-        if self.host.startswith("*."):
-            return other.host.endswith(self.host[1:])
-        return other.host == self.host
-
-
-def granted(asked: tuple[str, ...], pool: tuple[str, ...]) -> tuple[str, ...]:
-    """Those of the asked entries that lie within a pool's: a flow's list never opens more than its pool does."""
-    rules = [Rule.parse(entry) for entry in pool]
-    return tuple(entry for entry in asked if any(rule.includes(Rule.parse(entry)) for rule in rules))
 
 
 @dataclass(frozen=True)
@@ -67,7 +21,7 @@ class Policy:
 
     def __post_init__(self) -> None:
         for name in ("hosts", "private"):
-            object.__setattr__(self, f"_{name}", tuple(Rule.parse(entry) for entry in getattr(self, name)))
+            object.__setattr__(self, f"_{name}", parsed(getattr(self, name)))
 
     def allows(self, host: str, port: int) -> bool:
         """Whether a run may connect to that host and port. An address instead of a name must be an operator's."""

@@ -10,6 +10,7 @@ from functools import partial
 from typing import cast
 
 from flowray.sandbox.client_hello import HANDSHAKE, NotClientHelloError, server_name
+from flowray.sandbox.policy import is_address
 
 _TLS_PORT = 443
 
@@ -105,7 +106,8 @@ class _Look:
     """Waits for the client's hello and compares the name in it."""
 
     def __init__(self, host: str, *, required: bool) -> None:
-        self._host = host
+        # Clients name no address in their hello.
+        self._name = "" if is_address(host) else host
         self._required = required
         self._held = bytearray()
         self.name = ""
@@ -122,7 +124,7 @@ class _Look:
         if name is None:
             return b""
         self.name = name
-        return bytes(self._held) if name == self._host else None
+        return bytes(self._held) if name == self._name else None
 
 
 class _Side(asyncio.Protocol):

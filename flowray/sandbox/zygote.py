@@ -9,8 +9,10 @@ import os
 import socket
 import subprocess
 import tempfile
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from flowray.errors import SandboxUnavailableError
 from flowray.sandbox import control
@@ -22,6 +24,7 @@ from flowray.sandbox.start import Inside, launch
 
 _START_S = 120.0
 _STOP_S = 5.0
+_LISTEN_S = 5.0
 _LAST_BYTES = 4000
 
 
@@ -42,6 +45,7 @@ class Zygote:
         self._listeners: dict[int, socket.socket] = {}
         self._groups: Cgroups | None = None
         self._limits = Limits()
+        self._listening: dict[int, asyncio.Future[Sequence[socket.socket]]] = {}
         self._started: asyncio.Future[None] = self._loop.create_future()
         self._loop.add_reader(channel.fileno(), self._on_reports)
 
@@ -119,6 +123,25 @@ class Zygote:
                 raise SandboxUnavailableError(f"A child could not be put into its control group: {cause}") from cause
             raise
 
+    async def _listen(self, cell: int, doors: Sequence[tuple[str, int]]) -> Sequence[socket.socket]:
+        """Have the zygote listen in a cell's network."""
+        if self.closed.is_set():
+            raise self._ended()
+        listening: asyncio.Future[Sequence[socket.socket]] = self._loop.create_future()
+        self._listening[cell] = listening
+        try:
+            async with asyncio.timeout(_LISTEN_S):
+                await self._order(control.listen(cell, doors))
+                listeners = await listening
+        except TimeoutError as cause:
+            raise SandboxUnavailableError("The zygote does not answer.") from cause
+        finally:
+            del self._listening[cell]
+        if len(listeners) != len(doors):
+            _close(listeners)
+            raise SandboxUnavailableError(f"{len(doors)} listeners could not be made in a sandbox's network.")
+        return listeners
+
     async def _order(self, order: bytes) -> None:
         await self._loop.sock_sendall(self._channel, order)
 
@@ -139,6 +162,8 @@ class Zygote:
                 self._listeners[cell] = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, listener)
             case control.Born():
                 self._on_born(report)
+            case control.Listening():
+                self._on_listening(report)
             case control.Gone():
                 self._on_gone(report)
             case control.Started(pid=pid, facts=facts):
@@ -154,13 +179,22 @@ class Zygote:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, born.channel)
         sock.settimeout(0)
         sock.recv(_READY_SIZE)
-        child = Child(pid=born.pid, sock=sock, pidfd=born.pidfd, listener=self._listeners[born.cell])
+        listener, listen = self._listeners[born.cell], partial(self._listen, born.cell)
+        child = Child(pid=born.pid, sock=sock, pidfd=born.pidfd, listener=listener, listen=listen)
         self._children[born.number] = child
         awaited = self._awaited.pop(born.number)
         if awaited.cancelled():
             child.close()
         else:
             awaited.set_result(child)
+
+    def _on_listening(self, report: control.Listening) -> None:
+        listeners = [socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, one) for one in report.listeners]
+        awaited = self._listening.get(report.cell)
+        if awaited is None or awaited.done():
+            _close(listeners)
+        else:
+            awaited.set_result(listeners)
 
     def _on_gone(self, gone: control.Gone) -> None:
         awaited = self._awaited.pop(gone.number, None)
@@ -195,13 +229,19 @@ class Zygote:
             return
         self.closed.set()
         self._loop.remove_reader(self._channel.fileno())
-        for awaited in self._awaited.values():
+        everything: list[asyncio.Future[Any]] = [*self._awaited.values(), *self._listening.values()]
+        for awaited in everything:
             if not awaited.done():
                 awaited.set_exception(self._ended())
         for child in self._children.values():
             child.lost()
         for listener in self._listeners.values():
             listener.close()
+
+
+def _close(listeners: Sequence[socket.socket]) -> None:
+    for listener in listeners:
+        listener.close()
 
 
 _READY_SIZE = len(b'\0\0\0\t\x10{"pid":1}')

@@ -8,6 +8,7 @@ from dataclasses import fields
 from typing import Any, get_args
 
 from flowray.errors import InvalidRequestError
+from flowray.flow.hosts import parsed
 from flowray.tenancy.principal import Role
 from flowray.tenancy.tenant import State, Tenant, tenant_id
 
@@ -67,7 +68,8 @@ def _egress(place: str, value: Any) -> tuple[str, ...] | None:
         return None
     if not isinstance(value, list | tuple) or len(value) > _ENTRIES_LIMIT:
         raise InvalidRequestError(f"{place} must be a list of at most {_ENTRIES_LIMIT} hosts, or null.")
-    return tuple(_text(f"{place}[{index}]", host) for index, host in enumerate(value))
+    hosts = [_text(f"{place}[{index}]", host) for index, host in enumerate(value)]
+    return tuple(map(str, parsed(hosts)))
 
 
 _READERS: Mapping[str, Callable[[str, Any], Any]] = {

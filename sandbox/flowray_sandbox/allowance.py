@@ -11,7 +11,7 @@ import struct
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from flowray_sandbox import memory, seccomp
+from flowray_sandbox import landlock, memory, network, seccomp
 from flowray_sandbox.batch import Batch, buffer
 
 MIB = 1 << 20
@@ -38,6 +38,7 @@ class Allowance:
         if "seccomp" not in lowered:
             offline.add("seccomp", 1, 0, seccomp.offline().kept_by(offline))
         self._online, self._offline = online.sealed(), offline.sealed()
+        self._landlock = "landlock" not in lowered
 
     def apply(self, spec: Mapping[str, Any]) -> None:
         """Hold the calling child to this spec, soft and hard, so that it cannot raise anything again."""
@@ -58,6 +59,14 @@ class Allowance:
         outcome = self._online() if online else self._offline()
         if outcome:
             raise self._batches[not online].failure(outcome)
+        if online:
+            self._open_doors(spec.get("doors") or {})
+
+    def _open_doors(self, doors: Mapping[str, Any]) -> None:
+        """Let the child find the hosts it may reach, and connect to nothing but the gate's listeners."""
+        network.write_names(doors.get("names") or {})
+        if self._landlock:
+            landlock.connect_only_to(doors.get("ports") or (network.GATE[1],))
 
     def _written(self, batch: Batch) -> Batch:
         start = ctypes.addressof(self._values)

@@ -1,16 +1,18 @@
 """Landlock: what the code inside may do with files and ports, held by the kernel whatever the mounts allow.
 
-Everything readable, nothing executable, /tmp and /dev/shm writable; TCP to the gate only, and no listening.
+Everything readable, nothing executable, /tmp and /dev/shm writable; no listening. A run that may reach hosts is held to
+the ports of its doors when its spec is known.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import struct
+from collections.abc import Iterable
 
 from flowray_sandbox import syscalls
 from flowray_sandbox.batch import Batch, Place, buffer
-from flowray_sandbox.network import GATE
 
 _LEAST_ABI = 4  # ports came with it
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1, 2, 4, 8
@@ -20,6 +22,8 @@ _IOCTL_DEV, _IOCTL_DEV_ABI = 1 << 15, 5
 _BIND_TCP, _CONNECT_TCP = 1, 2
 _SCOPE_ABSTRACT_UNIX, _SCOPE_SIGNAL, _SCOPE_ABI = 1, 2, 6
 _PATH, _PORT = 1, 2
+# The same on all machines.
+_CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 
 _READ = _READ_FILE | _READ_DIR
 _WRITE = _READ | _WRITE_FILE | _TRUNCATE | _REMOVE_DIR | _REMOVE_FILE | _MAKE_DIR | _MAKE_REG | _MAKE_FIFO | _MAKE_SYM
@@ -36,7 +40,7 @@ class Landlock:
             raise RuntimeError(f"Landlock is too old: version {abi} of the {_LEAST_ABI} needed")
         files = _ALL | (_IOCTL_DEV if abi >= _IOCTL_DEV_ABI else 0)
         scoped = _SCOPE_ABSTRACT_UNIX | _SCOPE_SIGNAL if abi >= _SCOPE_ABI else 0
-        self._attributes = buffer(struct.pack("=QQQ", files, _BIND_TCP | _CONNECT_TCP, scoped))
+        self._attributes = buffer(struct.pack("=QQQ", files, _BIND_TCP, scoped))
 
     def add_to(self, batch: Batch, rules: int) -> None:
         """Append the calls to a child's list; `rules` is the descriptor that the rule set gets."""
@@ -51,5 +55,17 @@ class Landlock:
             opened = Place(rule, _RULE.size - _DESCRIPTOR)
             batch.add("openat", -1, buffer(own), os.O_PATH | os.O_CLOEXEC, store=opened)
             batch.add("landlock_add_rule", rules, _PATH, rule, 0)
-        batch.add("landlock_add_rule", rules, _PORT, buffer(struct.pack("=QQ", _CONNECT_TCP, GATE[1])), 0)
         batch.add("landlock_restrict_self", rules, 0)
+
+
+def connect_only_to(ports: Iterable[int]) -> None:
+    """Hold the calling process, on top of all else, to TCP connections to these ports."""
+    attributes = buffer(struct.pack("=QQQ", 0, _CONNECT_TCP, 0))
+    rules = syscalls.raw(_CREATE_RULESET, ctypes.addressof(attributes), len(attributes), 0, 0, 0, 0)
+    try:
+        for port in ports:
+            rule = buffer(struct.pack("=QQ", _CONNECT_TCP, port))
+            syscalls.raw(_ADD_RULE, rules, _PORT, ctypes.addressof(rule), 0, 0, 0)
+        syscalls.raw(_RESTRICT_SELF, rules, 0, 0, 0, 0, 0)
+    finally:
+        os.close(rules)

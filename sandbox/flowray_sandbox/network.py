@@ -11,7 +11,7 @@ import fcntl
 import os
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from flowray_sandbox import syscalls
@@ -20,6 +20,8 @@ GATE = ("127.0.0.1", 3128)
 _SIOCSIFFLAGS, _SIOCGSKNS = 0x8914, 0x894C
 _IFF_UP = 1
 _BACKLOG = 64
+_DOOR = struct.Struct("<4sH")
+_HOSTS = "/dev/shm/hosts"  # noqa: S108 - a file system of the child's own; /etc/hosts leads to it
 
 
 @dataclass(slots=True)
@@ -45,6 +47,12 @@ def make_cell(number: int) -> tuple[Cell, socket.socket]:
     return Cell(number, namespace), listener
 
 
+def write_names(names: Mapping[str, str]) -> None:
+    """Let the calling child find these names, each at its address."""
+    with open(_HOSTS, "w") as hosts:  # noqa: PTH123 - once per run
+        hosts.writelines(f"{address} {name}\n" for name, address in {"localhost": "127.0.0.1", **names}.items())
+
+
 class Cells:
     """The cells that are free, and those whose run is not yet known to have left them untouched."""
 
@@ -66,6 +74,16 @@ class Cells:
     def drop(self, number: int) -> None:
         """The cell's run is over and may have left something behind: the namespace ends with its last descriptor."""
         os.close(self._used.pop(number).namespace)
+
+    def listen(self, number: int, doors: bytes) -> Iterator[socket.socket]:
+        """Listeners in a cell that is in use, at the addresses and ports that the host packed."""
+        syscalls.setns(self._used[number].namespace, syscalls.CLONE_NEWNET)
+        for address, port in _DOOR.iter_unpack(doors):
+            listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            yield listener
+            listener.bind((socket.inet_ntoa(address), port))
+            listener.listen(_BACKLOG)
+            listener.settimeout(0)
 
     def _make(self, tell: Callable[[Cell, socket.socket], None]) -> Cell:
         self._made += 1

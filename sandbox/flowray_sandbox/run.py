@@ -27,7 +27,8 @@ async def run(spec: Mapping[str, Any], blobs: list[bytes], channel: Channel) -> 
     capture.capture(report)
     files.write(spec.get("files") or {}, blobs)
     wanted = run_spec(spec, blobs)
-    surroundings.use_variables(wanted.variables, proxied=bool(spec.get("egress")))
+    doors = spec.get("doors") or {}
+    surroundings.use_variables(wanted.variables, proxied=bool(spec.get("egress")), direct=doors.get("direct") or ())
     try:
         await Step(wanted, report, channel.flush).run()
     finally:

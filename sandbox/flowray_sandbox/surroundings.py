@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lfx.custom.custom_component import custom_component
@@ -31,15 +31,18 @@ def settle() -> None:
     _components.validate_storage_key = lambda _, path: enforce_storage_key_scope(path, None)
 
 
-def use_variables(variables: Mapping[str, str], *, proxied: bool) -> None:
-    """Let components read the run's variables the way they read an environment; lead HTTP clients to the gate."""
+def use_variables(variables: Mapping[str, str], *, proxied: bool, direct: Sequence[str] = ()) -> None:
+    """Let components read the run's variables the way they read an environment; lead HTTP clients to the gate.
+
+    `direct` hosts have listeners of the gate's behind their own names, where connections can be kept.
+    """
     activate_request_variables(dict(variables))
     for name, value in variables.items():
         if name and "=" not in name and "\0" not in name + value and not name.startswith(_NOT_OURS_TO_SET):
             os.environ[name] = value
     if proxied:
         os.environ.update(dict.fromkeys(_PROXY_NAMES, GATE))
-        os.environ.update({"NO_PROXY": "", "no_proxy": ""})
+        os.environ.update(dict.fromkeys(("NO_PROXY", "no_proxy"), ",".join(direct)))
 
 
 def open_scopes(graph: Graph) -> None:

@@ -56,6 +56,7 @@ def _bind(name: str, *argument_types: type) -> Callable[..., int]:
 
 
 unshare = _bind("unshare", c_int)
+setns = _bind("setns", c_int, c_int)
 prctl = _bind("prctl", c_int, c_ulong, c_ulong, c_ulong, c_ulong)
 madvise = _bind("madvise", c_void_p, c_size_t, c_int)
 # `os.fork` runs every module's fork hooks, which copies hundreds of pages; a parent with one thread needs none of them.

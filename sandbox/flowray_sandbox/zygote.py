@@ -11,6 +11,7 @@ import os
 import select
 import socket
 import struct
+import traceback
 
 from flowray_sandbox.descriptors import CONTROL, ORDERS
 from flowray_sandbox.forker import ENDED, FORKED, ORDER
@@ -19,6 +20,7 @@ from flowray_sandbox.network import Cell, Cells
 _FROM_HOST = struct.Struct("<cI")
 _GONE = struct.Struct("<cIIIddQQ")
 _NOT_FORKED = 71 << 8
+_MOST = 8192
 
 
 class Zygote:
@@ -43,16 +45,18 @@ class Zygote:
                     return
 
     def _obey(self) -> bool:
-        order = self._control.recv(_FROM_HOST.size)
+        order = self._control.recv(_MOST)
         if not order:
             return False
-        verb, number = _FROM_HOST.unpack(order)
+        verb, number = _FROM_HOST.unpack_from(order)
         if verb == b"S":
             self._spawn(number)
         elif verb == b"K":
             self._cells.keep(number)
         elif verb == b"D":
             self._cells.drop(number)
+        elif verb == b"L":
+            self._listen(number, order[_FROM_HOST.size :])
         return True
 
     def _spawn(self, number: int) -> None:
@@ -68,6 +72,20 @@ class Zygote:
         pidfd = os.pidfd_open(pid)
         self._children[pidfd] = (pid, number, cell.number)
         self._events.register(pidfd, select.EPOLLIN)
+
+    def _listen(self, cell: int, doors: bytes) -> None:
+        """Hand the host listeners in a cell, or none: what cannot be made costs one run, never the zygote."""
+        listeners: list[socket.socket] = []
+        head = _FROM_HOST.pack(b"L", cell)
+        try:
+            listeners.extend(self._cells.listen(cell, doors))
+            socket.send_fds(self._control, [head], [listener.fileno() for listener in listeners])
+        except (KeyError, OSError):
+            traceback.print_exc()
+            self._control.send(head)
+        finally:
+            for listener in listeners:
+                listener.close()
 
     def _reap(self, pidfd: int) -> None:
         pid, number, cell = self._children.pop(pidfd)

@@ -43,6 +43,7 @@ from flowray_serve.home import Home
 from flowray_serve.lanes.station import Station
 from flowray_serve.lanes.steps import LaneSteps
 from flowray_serve.library import Library
+from flowray_serve.parts.egress import connection_caps, egress_of
 from flowray_serve.parts.identity import Identity, build_identity
 from flowray_serve.parts.identity import first_key as make_first_key
 from flowray_serve.parts.identity import first_tenant as make_first_tenant
@@ -165,7 +166,13 @@ async def build_front(plant: Plant, name: str, runners: Mapping[str, Any]) -> Fr
         store=flows,
         library=library,
         publisher=Publisher(store=flows, registry=registry, planner=planner, checker=check),
-        runs=RunService(library=library, engine=engine, objects=objects, defaults=partial(_defaults, plant.settings)),
+        runs=RunService(
+            library=library,
+            engine=engine,
+            objects=objects,
+            defaults=partial(_defaults, plant.settings),
+            egress_of=egress_of(identity.tenants),
+        ),
         journal=journal,
         run_index=RedisRuns(redis, archive),
         limits=_body_limits(plant.settings),
@@ -183,6 +190,7 @@ async def build_post(plant: Plant, pool_name: str, name: str) -> Post:
         limits=Limits(**dict(plant.settings.limits)),
         egress=pool.egress,
         private=pool.private_hosts,
+        connections=connection_caps(plant.settings.egress),
     )
     image = find_image(pool.image, plant.settings.images)
     log = plant.logs / f"zygote-{pool_name}-{name}.log"

@@ -11,6 +11,7 @@ from flowray.component.spec import ComponentSpec
 from flowray.engine.values import Ref
 from flowray.errors import FlowInvalidError, NotFoundError
 from flowray.flow.check import Finding
+from flowray.flow.hosts import hosts_of
 from flowray.flow.langflow import read
 from flowray.flow.tweaks import tweak
 from flowray.flow.types import Field, Flow
@@ -37,6 +38,11 @@ class LoadedFlow:
     def streaming(self) -> Flow:
         """The flow with streaming switched on."""
         return tweak(self.flow, {}, stream=True)
+
+    @cached_property
+    def hosts(self) -> tuple[str, ...] | None:
+        """The hosts that it says it needs; None when it says nothing."""
+        return hosts_of(self.flow)
 
     @cached_property
     def file_paths(self) -> frozenset[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
@@ -15,6 +15,7 @@ from flowray.engine.outcome import Outcome, fold
 from flowray.engine.ports import Objects, RunRequest
 from flowray.engine.whole import all_whole, whole
 from flowray.errors import InvalidRequestError
+from flowray.flow.hosts import common
 from flowray.flow.tweaks import tweak
 from flowray.flow.types import Flow, Json
 from flowray_serve.library import Library, LoadedFlow
@@ -33,6 +34,10 @@ class Engine(Protocol):
 
     def run(self, request: RunRequest) -> AsyncGenerator[Recorded, None]:
         """The run's events as they come."""
+
+
+# The hosts that a tenant may reach at most; None when nothing was settled.
+EgressOf = Callable[[str], Awaitable[Sequence[str] | None]]
 
 
 class InputGivenTwiceError(InvalidRequestError):
@@ -72,12 +77,19 @@ class RunService:
     """Prepares runs and drives them in this process."""
 
     def __init__(
-        self, *, library: Library, engine: Engine, objects: Objects, defaults: Callable[[str], TenantDefaults]
+        self,
+        *,
+        library: Library,
+        engine: Engine,
+        objects: Objects,
+        defaults: Callable[[str], TenantDefaults],
+        egress_of: EgressOf,
     ) -> None:
         self._library = library
         self._engine = engine
         self._objects = objects
         self._defaults = defaults
+        self._egress_of = egress_of
         self._live: dict[tuple[str, RunId], asyncio.Task[Any]] = {}
 
     async def prepare(self, tenant: str, flow_name: str, order: RunOrder) -> RunRequest:
@@ -102,7 +114,7 @@ class RunService:
             stream=order.stream,
             variables={**defaults.variables, **order.variables},
             files=await self._library.files_of(tenant, loaded, flow),
-            egress=defaults.egress,
+            egress=common(defaults.egress, await self._egress_of(tenant), loaded.hosts),
             context=order.context,
             only_nodes=part(flow, start=order.start, stop=order.stop),
         )

@@ -58,6 +58,17 @@ class LimitSettings(_Group):
     cores: float = Field(0, ge=0, le=1_024, description="Cores at any moment; 0: an equal share of what there is.")
 
 
+class EgressSettings(_Group):
+    """What the connections of one step may use."""
+
+    open: int = Field(32, ge=1, le=1_000, description="Connections at a time.")
+    connections: int = Field(1_000, ge=1, le=1_000_000, description="Connections in all.")
+    up_mib: int = Field(256, ge=1, le=1_048_576, description="MiB sent by all together.")
+    down_mib: int = Field(1_024, ge=1, le=1_048_576, description="MiB received by all together.")
+    idle_s: float = Field(120, gt=0, le=86_400, description="Seconds without a byte after which one is cut.")
+    connect_s: float = Field(10, gt=0, le=600, description="Seconds that looking up and reaching a host may take.")
+
+
 class BodySettings(_Group):
     """How much of a request is read."""
 
@@ -108,6 +119,7 @@ class Settings(BaseSettings):
     redis: RedisSettings = Field(RedisSettings(), description="Where what is hot is kept.")
     objects: ObjectSettings = Field(ObjectSettings(), description="Where the record is kept.")
     limits: LimitSettings = Field(LimitSettings(), description="What one step may take.")
+    egress: EgressSettings = Field(EgressSettings(), description="What the connections of one step may use.")
     bodies: BodySettings = Field(BodySettings(), description="How much of a request is read.")
     gateway: GatewaySettings = Field(GatewaySettings(), description="The deployment that answers HTTP.")
     pools: dict[str, PoolSettings] = Field({"default": PoolSettings()}, description="The Runner pools by name.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from flowray.engine import events as ev
@@ -18,6 +19,7 @@ class Timeline:
         self._run: dict[str, Any] = {"id": None, "status": "accepted", "error": None}
         self._steps: dict[StepId, dict[str, Any]] = {}
         self._nodes: dict[NodeId, dict[str, Any]] = {}
+        self._connections: list[dict[str, Any]] = []
 
     def add(self, recorded: ev.Recorded) -> None:
         """Take one more event."""
@@ -30,6 +32,8 @@ class Timeline:
                 self._add_to_step(event, at)
             case ev.NodeStarted() | ev.NodeFinished() | ev.NodeFailed():
                 self._add_to_node(event, at)
+            case ev.ConnectionEnded():
+                self._connections.append({**asdict(event), "at": at})
             case ev.BranchStopped(nodes=nodes):
                 for node in nodes:
                     self._nodes.setdefault(node, {"node": node})["status"] = "stopped"
@@ -38,7 +42,8 @@ class Timeline:
 
     def as_json(self) -> dict[str, Any]:
         """The whole story."""
-        return {**self._run, "steps": list(self._steps.values()), "nodes": list(self._nodes.values())}
+        parts = {"steps": list(self._steps.values()), "nodes": list(self._nodes.values())}
+        return {**self._run, **parts, "connections": self._connections}
 
     def _add_to_run(
         self,

@@ -44,7 +44,15 @@ def _line(event: ev.Event) -> str:
         case ev.RunFinished(status=status, error=error):
             return f"{status}{': ' if error else ''}{error}"
         case _:
-            facts = [
-                str(getattr(event, name)) for name in ("node", "step", "flow_name", "engine") if hasattr(event, name)
-            ]
-            return " ".join([type(event).__name__, *facts])
+            return _connection(event) if isinstance(event, ev.ConnectionEnded) else _in_short(event)
+
+
+def _in_short(event: ev.Event) -> str:
+    facts = [str(getattr(event, name)) for name in ("node", "step", "flow_name", "engine") if hasattr(event, name)]
+    return " ".join([type(event).__name__, *facts])
+
+
+def _connection(ended: ev.ConnectionEnded) -> str:
+    why = f": {ended.reason}" if ended.reason else ""
+    amounts = f"{ended.up_bytes} bytes up, {ended.down_bytes} down, {ended.took_ms:.0f} ms"
+    return f"{ended.step} {ended.verdict} {ended.host or '?'}:{ended.port}{why} ({amounts})"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from flowray.engine.events import Log, NodeFinished, NodeStarted, RunId, StepFinished, Token
+from flowray.engine.events import ConnectionEnded, Log, NodeFinished, NodeStarted, RunId, StepFinished, Token
 from flowray.engine.failures import ComponentFailedError, RunFailedError
 from flowray.errors import TweakRefusedError
 from flowray.flow.langflow import read
@@ -147,8 +147,9 @@ async def test_a_model_is_reached_through_the_gate_and_the_journal_says_so(
     async with aclosing(local.events(flows["chat"], **wanted)) as told:
         events = [recorded.event async for recorded in told]
     assert any(isinstance(event, Token) for event in events)
-    reached = [event.text for event in events if isinstance(event, Log) and event.name == "egress"]
-    assert [text.split(" (")[0] for text in reached] == [f"allowed {llm.host}"]
+    reached = [event for event in events if isinstance(event, ConnectionEnded)]
+    assert [(each.verdict, f"{each.host}:{each.port}") for each in reached] == [("allowed", llm.host)]
+    assert reached[0].up_bytes > 0
 
 
 async def test_a_model_that_the_run_may_not_reach_is_refused(local: Local, flows: Flows, llm: Llm) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from flowray.errors import SandboxUnavailableError
+from flowray.sandbox.doors import doors_of
 from flowray.sandbox.egress import Connection, Gate
 from flowray.sandbox.policy import Policy
 from flowray.sandbox.relay import Caps
@@ -65,8 +67,11 @@ async def ask(
     """Run code with this policy; what it said, and the connections it made."""
     told: list[Connection] = []
     child = await inside.zygote.spawn()
-    lease = Gate(resolve=public, caps=caps).attach(child.gate, policy, told.append)
-    answer = await inside.use(child, code, egress=list(policy.hosts), **spec)
+    found = doors_of(policy)
+    listeners = await child.listen([(door.address, door.port) for door in found.doors])
+    at_doors = list(zip(found.doors, listeners, strict=True))
+    lease = Gate(resolve=public, caps=caps).attach(child.gate, policy, told.append, doors=at_doors)
+    answer = await inside.use(child, code, egress=list(policy.hosts), doors=found.said, **spec)
     lease.close()
     await asyncio.sleep(0)
     return answer, told
@@ -130,7 +135,7 @@ async def test_what_is_not_listed_or_not_public_is_refused(inside: Inside, url: 
         "import socket; socket.create_connection(('::1', 3128), timeout=2)",
         "import socket; socket.socket(2, 2).sendto(b'x', ('1.1.1.1', 53))",
         "import socket; s = socket.socket(); s.bind(('127.0.0.1', 8000)); s.listen()",
-        "import socket; socket.getaddrinfo('example.org', 80)",
+        "import socket; socket.getaddrinfo('other.org', 80)",
     ],
 )
 async def test_with_egress_the_gate_is_the_only_way(inside: Inside, code: str) -> None:
@@ -253,3 +258,89 @@ async def test_a_network_that_was_used_serves_no_other_child(inside: Inside) -> 
             lease.close()
 
     assert names[0] != names[1]
+
+
+GREET = """
+import socket
+line = socket.create_connection((spec["host"], spec["port"]), timeout=5)
+line.sendall(b"GET /door HTTP/1.1\\r\\n\\r\\n")
+answer = b""
+while part := line.recv(1000): answer += part
+result = answer.decode()
+"""
+
+
+async def test_a_host_is_reached_by_its_name_and_port_without_a_proxy(inside: Inside) -> None:
+    async with server() as port:
+        listed = f"public.test:{port}"
+
+        answer, told = await ask(inside, Policy((listed,), (listed,)), GREET, host="public.test", port=port)
+
+    assert answer.result.endswith("you asked GET /door HTTP/1.1")
+    assert [(one.host, one.port, one.verdict) for one in told] == [("public.test", port, "allowed")]
+    assert told[0].up_bytes == len(b"GET /door HTTP/1.1\r\n\r\n")
+
+
+async def test_a_door_to_a_name_with_a_private_address_is_shut(inside: Inside) -> None:
+    code = GREET.replace("result = answer", "answer = answer or b'shut'; result = answer")
+
+    answer, told = await ask(inside, Policy(("inner.test:6379",)), code, host="inner.test", port=6379)
+
+    assert answer.said.get("result") == "shut" or answer.said["error_type"] == "ConnectionResetError"
+    assert [(one.verdict, one.reason) for one in told] == [
+        ("refused", "the host inner.test has an address that is not public")
+    ]
+
+
+@pytest.mark.parametrize("port", [22, 443, 3129])
+async def test_no_other_port_of_the_name_is_there(inside: Inside, port: int) -> None:
+    answer, told = await ask(inside, Policy(("public.test:5432",)), GREET, host="public.test", port=port)
+
+    assert answer.error_type in {"PermissionError", "ConnectionRefusedError"}
+    assert told == []
+
+
+async def test_a_name_that_is_not_listed_is_not_known(inside: Inside) -> None:
+    answer, _ = await ask(inside, Policy(("public.test:5432",)), GREET, host="other.test", port=5432)
+
+    assert answer.error_type == "gaierror"
+
+
+async def test_names_that_code_makes_up_lead_nowhere_else(inside: Inside) -> None:
+    code = "open('/dev/shm/hosts', 'a').write('127.0.1.1 evil.test\\n')\n" + GREET
+
+    async with server() as port:
+        listed = f"public.test:{port}"
+        _, told = await ask(inside, Policy((listed,), (listed,)), code, host="evil.test", port=port)
+
+    assert [one.host for one in told] == ["public.test"]
+
+
+@pytest.mark.parametrize(("name", "verdict"), [("public.test", "allowed"), ("other.test", "cut")])
+async def test_tls_at_a_door_must_ask_for_the_doors_host(
+    inside: Inside, certificate: Path, name: str, verdict: str
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
+    trusted = (certificate / "cert.pem").read_text()
+    code = TLS.replace('("127.0.0.1", 3128)', 'tuple(spec["at"])').replace("line.sendall", "#").replace("assert", "#")
+    async with server(ssl=context) as port:
+        listed = f"public.test:{port}"
+
+        answer, told = await ask(
+            inside, Policy((listed,), (listed,)), code, at=["public.test", port], name=name, trusted=trusted
+        )
+
+    assert [(one.verdict, one.server_name) for one in told] == [(verdict, name)]
+    assert answer.result.startswith("HTTP/1.1 200") == (verdict == "allowed")
+
+
+async def test_listeners_that_cannot_be_made_fail_and_leave_the_zygote_well(inside: Inside) -> None:
+    child = await inside.zygote.spawn()
+
+    with pytest.raises(SandboxUnavailableError):
+        await child.listen([("127.0.0.1", 3128)])
+
+    child.close()
+    await child.wait()
+    assert (await inside.run("result = 1")).result == 1

@@ -7,7 +7,7 @@ import hashlib
 import signal
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import orjson
@@ -104,6 +104,9 @@ class FakeSandbox:
 
     def hold(self, limits: Limits) -> None:
         self.held = limits
+
+    async def listen(self, doors: Sequence[tuple[str, int]]) -> Sequence[socket.socket]:
+        raise AssertionError(f"no network was granted, and so no {doors}")
 
     def kill(self) -> None:
         self._task.cancel()

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowray.errors import InvalidRequestError
-from flowray.sandbox.policy import Policy, granted, is_address, is_public
+from flowray.sandbox.policy import Policy, is_address, is_public
 
 
 def test_nothing_is_allowed_by_default() -> None:
@@ -98,16 +98,6 @@ def test_addresses_that_lead_inside_are_not_public(address: str) -> None:
 )
 def test_public_addresses_are_public(address: str) -> None:
     assert is_public(address)
-
-
-def test_a_flow_gets_what_lies_within_its_pool() -> None:
-    pool = ("*.example.org", "api.test:8080")
-
-    kept = granted(
-        ("a.example.org", "*.b.example.org", "example.org", "api.test", "api.test:8080", "a.example.org:22"), pool
-    )
-
-    assert kept == ("a.example.org", "*.b.example.org", "api.test:8080")
 
 
 @given(st.text(max_size=60), st.integers(0, 70000))

@@ -31,6 +31,7 @@ from flowray.tenancy.tenant import Tenant
 from flowray.tenancy.tenants import MemoryTenantRecords, Tenants
 from flowray_serve.auth import Authenticator
 from flowray_serve.library import Library
+from flowray_serve.parts.egress import egress_of
 from flowray_serve.publishing import Publisher
 from flowray_serve.routes.application import build_app
 from flowray_serve.run_service import RunService, TenantDefaults
@@ -227,6 +228,7 @@ def service(
             engine=engine,
             objects=open_objects("memory:"),
             defaults=lambda _: defaults or TenantDefaults(),
+            egress_of=egress_of(tenants),
         ),
         journal=journal,
         run_index=journal,

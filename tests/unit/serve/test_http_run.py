@@ -235,3 +235,19 @@ async def test_a_parallel_run_does_not_share_results() -> None:
     )
     texts = [one.json()["outputs"][0]["outputs"][0]["results"]["message"]["text"] for one in answers]
     assert texts == [str(n) for n in range(20)]
+
+
+async def test_a_run_reaches_what_pools_tenant_and_flow_all_list() -> None:
+    made = service(defaults=TenantDefaults(egress=("*.example.org", "db.test:5432", "api.test")))
+    flow_id = await made.publish({**ECHO, "data": {**ECHO["data"], "flowray": {"egress": ["a.example.org", "x.test"]}}})
+    await made.services.tenants.settle("default", {"egress": ["a.example.org:443", "api.test"]})
+    await made.http.post(f"/api/v1/run/{flow_id}", json={})
+    assert made.steps.requests[0].egress == ("a.example.org:443",)
+
+
+async def test_a_tenant_whose_list_is_empty_reaches_nothing() -> None:
+    made = service(defaults=TenantDefaults(egress=("api.test",)))
+    flow_id = await made.publish(ECHO)
+    await made.services.tenants.settle("default", {"egress": []})
+    await made.http.post(f"/api/v1/run/{flow_id}", json={})
+    assert made.steps.requests[0].egress == ()

@@ -67,3 +67,12 @@ def test_a_run_behind_fewer_walls_says_which_are_down() -> None:
     told = story(ACCEPTED, replace(STARTED, degraded=("landlock",)), replace(STARTED, step=StepId("s2")))
     assert told["degraded"] == ["landlock"]
     assert [step.get("degraded") for step in told["steps"]] == [["landlock"], None]
+
+
+def test_each_connection_is_told_with_its_verdict_and_amounts() -> None:
+    ended = ev.ConnectionEnded(
+        step=StepId("s1"), host="api.test", port=443, verdict="cut", reason="bytes", up_bytes=10, down_bytes=20
+    )
+    (told,) = story(ACCEPTED, ended)["connections"]
+    assert (told["step"], told["host"], told["port"], told["verdict"]) == ("s1", "api.test", 443, "cut")
+    assert (told["reason"], told["up_bytes"], told["down_bytes"]) == ("bytes", 10, 20)
