@@ -43,23 +43,23 @@ class Client:
 
     def publish(self, source: FlowSource) -> PublishedFlow:
         """Publish a flow: a file's path, a Langflow export, or a Flow. Publishing again updates it."""
-        return self._ask(calls.publish(source))
+        return self.ask(calls.publish(source))
 
     def flows(self) -> tuple[PublishedFlow, ...]:
         """All flows of the tenant."""
-        return self._ask(calls.flows())
+        return self.ask(calls.flows())
 
     def flow(self, flow: str) -> PublishedFlow:
         """One flow, by id or endpoint name."""
-        return self._ask(calls.flow(flow))
+        return self.ask(calls.flow(flow))
 
     def delete(self, flow_id: str) -> None:
         """Forget a flow."""
-        self._ask(calls.delete(flow_id))
+        self.ask(calls.delete(flow_id))
 
     def run(self, flow: str, **options: Unpack[RunOptions]) -> Answer:
         """Run a flow, by id or endpoint name, and wait for its answer; a failed run raises its error."""
-        return self._ask(calls.run(flow, options))
+        return self.ask(calls.run(flow, options))
 
     def stream(self, flow: str, **options: Unpack[RunOptions]) -> Generator[Mapping[str, Any], None, None]:
         """Run a flow and get Langflow's stream frames as they come: messages, tokens, then `end` or `error`."""
@@ -69,11 +69,11 @@ class Client:
 
     def runs(self, *, limit: int = 50) -> Sequence[Mapping[str, Any]]:
         """The tenant's latest runs, newest first."""
-        return self._ask(calls.runs(limit=limit))
+        return self.ask(calls.runs(limit=limit))
 
     def run_status(self, run: str) -> Mapping[str, Any]:
         """One run, with the timeline of its nodes."""
-        return self._ask(calls.run_status(run))
+        return self.ask(calls.run_status(run))
 
     def events(self, run: str, *, after: int = 0) -> Generator[Recorded, None, None]:
         """A run's journal from seq `after` + 1 to its end, followed while it runs; a broken connection is resumed."""
@@ -90,15 +90,25 @@ class Client:
 
     def cancel(self, run: str) -> Mapping[str, Any]:
         """Ask a run to stop."""
-        return self._ask(calls.cancel(run))
+        return self.ask(calls.cancel(run))
 
     def upload(self, flow: str, path: Path) -> str:
         """Store a file for a flow's runs; answers the path to give to the flow's file fields."""
-        return self._ask(calls.upload(flow, path))
+        return self.ask(calls.upload(flow, path))
 
     def health(self) -> Mapping[str, Any]:
         """Whether the service is up."""
-        return self._ask(calls.health())
+        return self.ask(calls.health())
+
+    def ask(self, call: Call[T]) -> T:
+        """Ask what has no method of its own, such as what `flowray.client.admin_calls` has for operators."""
+        try:
+            response = self._http.request(call.method, call.path, json=call.json, params=call.params, files=call.files)
+        except httpx.TransportError as cause:
+            raise ServiceUnreachableError.at(str(self._http.base_url), cause) from cause
+        if not response.is_success:
+            raise error_of(response)
+        return call.read(response)
 
     def close(self) -> None:
         """Close the connections."""
@@ -109,15 +119,6 @@ class Client:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _ask(self, call: Call[T]) -> T:
-        try:
-            response = self._http.request(call.method, call.path, json=call.json, params=call.params, files=call.files)
-        except httpx.TransportError as cause:
-            raise ServiceUnreachableError.at(str(self._http.base_url), cause) from cause
-        if not response.is_success:
-            raise error_of(response)
-        return call.read(response)
 
     @contextmanager
     def _opened(self, method: str, path: str, **asked: Any) -> Generator[httpx.Response, None, None]:

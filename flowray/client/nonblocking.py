@@ -43,23 +43,23 @@ class AsyncClient:
 
     async def publish(self, source: FlowSource) -> PublishedFlow:
         """Publish a flow: a file's path, a Langflow export, or a Flow. Publishing again updates it."""
-        return await self._ask(calls.publish(source))
+        return await self.ask(calls.publish(source))
 
     async def flows(self) -> tuple[PublishedFlow, ...]:
         """All flows of the tenant."""
-        return await self._ask(calls.flows())
+        return await self.ask(calls.flows())
 
     async def flow(self, flow: str) -> PublishedFlow:
         """One flow, by id or endpoint name."""
-        return await self._ask(calls.flow(flow))
+        return await self.ask(calls.flow(flow))
 
     async def delete(self, flow_id: str) -> None:
         """Forget a flow."""
-        await self._ask(calls.delete(flow_id))
+        await self.ask(calls.delete(flow_id))
 
     async def run(self, flow: str, **options: Unpack[RunOptions]) -> Answer:
         """Run a flow, by id or endpoint name, and wait for its answer; a failed run raises its error."""
-        return await self._ask(calls.run(flow, options))
+        return await self.ask(calls.run(flow, options))
 
     async def stream(self, flow: str, **options: Unpack[RunOptions]) -> AsyncGenerator[Mapping[str, Any], None]:
         """Run a flow and get Langflow's stream frames as they come: messages, tokens, then `end` or `error`."""
@@ -71,11 +71,11 @@ class AsyncClient:
 
     async def runs(self, *, limit: int = 50) -> Sequence[Mapping[str, Any]]:
         """The tenant's latest runs, newest first."""
-        return await self._ask(calls.runs(limit=limit))
+        return await self.ask(calls.runs(limit=limit))
 
     async def run_status(self, run: str) -> Mapping[str, Any]:
         """One run, with the timeline of its nodes."""
-        return await self._ask(calls.run_status(run))
+        return await self.ask(calls.run_status(run))
 
     async def events(self, run: str, *, after: int = 0) -> AsyncGenerator[Recorded, None]:
         """A run's journal from seq `after` + 1 to its end, followed while it runs; a broken connection is resumed."""
@@ -94,15 +94,27 @@ class AsyncClient:
 
     async def cancel(self, run: str) -> Mapping[str, Any]:
         """Ask a run to stop."""
-        return await self._ask(calls.cancel(run))
+        return await self.ask(calls.cancel(run))
 
     async def upload(self, flow: str, path: Path) -> str:
         """Store a file for a flow's runs; answers the path to give to the flow's file fields."""
-        return await self._ask(calls.upload(flow, path))
+        return await self.ask(calls.upload(flow, path))
 
     async def health(self) -> Mapping[str, Any]:
         """Whether the service is up."""
-        return await self._ask(calls.health())
+        return await self.ask(calls.health())
+
+    async def ask(self, call: Call[T]) -> T:
+        """Ask what has no method of its own, such as what `flowray.client.admin_calls` has for operators."""
+        try:
+            response = await self._http.request(
+                call.method, call.path, json=call.json, params=call.params, files=call.files
+            )
+        except httpx.TransportError as cause:
+            raise ServiceUnreachableError.at(str(self._http.base_url), cause) from cause
+        if not response.is_success:
+            raise error_of(response)
+        return call.read(response)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -113,17 +125,6 @@ class AsyncClient:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
-
-    async def _ask(self, call: Call[T]) -> T:
-        try:
-            response = await self._http.request(
-                call.method, call.path, json=call.json, params=call.params, files=call.files
-            )
-        except httpx.TransportError as cause:
-            raise ServiceUnreachableError.at(str(self._http.base_url), cause) from cause
-        if not response.is_success:
-            raise error_of(response)
-        return call.read(response)
 
     @asynccontextmanager
     async def _opened(self, method: str, path: str, **asked: Any) -> AsyncGenerator[httpx.Response, None]:

@@ -40,6 +40,14 @@ class Keys:
         """What changes whenever one of the tenant's flows does."""
         return self._of(tenant, "flows", "generation")
 
+    def key_uses(self, tenant: str) -> str:
+        """How often each of a tenant's keys was used."""
+        return self._of(tenant, "keys", "uses")
+
+    def keys_used_at(self, tenant: str) -> str:
+        """When each of a tenant's keys was used last."""
+        return self._of(tenant, "keys", "used-at")
+
     def _of(self, tenant: str, kind: str, name: str) -> str:
         if not (is_segment(tenant) and is_segment(name)):
             raise InvalidRequestError(f"`{tenant[:80]}` and `{name[:80]}` cannot both be ids.")

@@ -163,6 +163,7 @@ async def build_front(plant: Plant, name: str, runners: Mapping[str, Any]) -> Fr
     services = Services(
         authenticator=identity.authenticator,
         tenants=identity.tenants,
+        keys=identity.keys,
         store=flows,
         library=library,
         publisher=Publisher(store=flows, registry=registry, planner=planner, checker=check),

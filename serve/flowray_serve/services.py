@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from flowray.engine.ports import Journal
 from flowray.tenancy.tenants import Tenants
 from flowray_serve.auth import Authenticator
+from flowray_serve.key_service import KeyService
 from flowray_serve.library import Library
 from flowray_serve.ports import FlowStore, RunIndex
 from flowray_serve.publishing import Publisher
@@ -30,6 +31,7 @@ class Services:
 
     authenticator: Authenticator
     tenants: Tenants
+    keys: KeyService
     store: FlowStore
     library: Library
     publisher: Publisher

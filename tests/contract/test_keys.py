@@ -1,9 +1,12 @@
 import pytest
+import redis.asyncio
 
 from flowray.errors import InvalidRequestError, NotFoundError
 from flowray.stores.key_records import ObjectKeyRecords
 from flowray.stores.objects import ObjectStore, open_objects
+from flowray.stores.redis_key_uses import RedisKeyUseRecords
 from flowray.tenancy.key_record import KeyRecords, MemoryKeyRecords
+from flowray.tenancy.key_uses import KeyUses, MemoryKeyUseRecords
 from flowray.tenancy.keyring import Keyring
 from flowray.tenancy.keys import digest_of
 from flowray.tenancy.news import MemoryNews, News
@@ -154,3 +157,19 @@ async def test_what_cannot_be_a_tenant_gets_no_key(keyring: Keyring, tenant: str
 async def test_only_roles_that_exist_are_given(keyring: Keyring, roles: list[str]) -> None:
     with pytest.raises(InvalidRequestError, match="is no role"):
         await keyring.issue(ACME, roles=roles)  # type: ignore[arg-type]  # the point of it
+
+
+@pytest.fixture(params=["memory", "redis"])
+def uses(request: pytest.FixtureRequest, valkey: redis.asyncio.Redis, now: list[float]) -> KeyUses:
+    records = MemoryKeyUseRecords() if request.param == "memory" else RedisKeyUseRecords(valkey)
+    return KeyUses(records, clock=lambda: now[0])
+
+
+async def test_uses_of_a_key_are_counted_and_the_last_one_is_known(uses: KeyUses, now: list[float]) -> None:
+    uses.note(ACME, "one")
+    uses.note(ACME, "two")
+    await uses.write()
+    now[0] += 5
+    uses.note(ACME, "one")
+    assert await uses.of(ACME) == {"one": (2, NOW + 5), "two": (1, NOW)}
+    assert await uses.of(OTHER) == {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol, cast
 
 from starlette.requests import HTTPConnection
@@ -40,11 +41,17 @@ class SuspendedError(ForbiddenError):
 
 
 class Authenticator:
-    """Finds out who calls, for the guard before each route; called by a route, it says whom the guard let in."""
+    """Finds out who calls, for the guard before each route; called by a route, it says whom the guard let in.
 
-    def __init__(self, callers: Callers, tenants: TenantFinder) -> None:
+    `used` is told which tenant's key was used.
+    """
+
+    def __init__(
+        self, callers: Callers, tenants: TenantFinder, *, used: Callable[[str, str], None] = lambda *_: None
+    ) -> None:
         self._callers = callers
         self._tenants = tenants
+        self._used = used
 
     async def __call__(self, connection: HTTPConnection) -> Principal:
         """The caller whom the guard has let in."""
@@ -61,6 +68,7 @@ class Authenticator:
         if caller is None:
             raise UnauthorizedError(_UNKNOWN)
         await self._require_active(caller)
+        self._used(caller.tenant, caller.key_id)
         return caller
 
     async def _require_active(self, caller: Principal) -> None:

@@ -10,7 +10,7 @@ import sys
 import typer
 
 from flowray.errors import FlowRayError
-from flowray_serve.cli import check, demo, doctor, down, image, plan, publish, run, runs, up, watch
+from flowray_serve.cli import apply, check, demo, doctor, down, image, key, plan, publish, run, runs, tenant, up, watch
 from flowray_serve.cli.ending import report
 
 app = typer.Typer(
@@ -20,9 +20,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (up, down, run, check, plan, publish, runs, watch, doctor, demo):
+for verb in (up, down, run, check, plan, publish, runs, watch, doctor, demo, apply):
     app.command(verb.__name__.rpartition(".")[2])(verb.command)
-app.add_typer(image.app, name="image")
+for group in (image, tenant, key):
+    app.add_typer(group.app, name=group.__name__.rpartition(".")[2])
 
 
 def main() -> None:

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from flowray.errors import ConflictError
+from flowray.errors import ConflictError, StoreUnavailableError
 from flowray.stores.key_records import ObjectKeyRecords
 from flowray.stores.objects import ObjectStore
+from flowray.stores.redis_key_uses import RedisKeyUseRecords
 from flowray.stores.redis_news import RedisNews
 from flowray.stores.tenant_records import ObjectTenantRecords
+from flowray.tenancy.key_uses import KeyUses
 from flowray.tenancy.keyring import Keyring
 from flowray.tenancy.news import MemoryNews
 from flowray.tenancy.tenant import DEFAULT_TENANT
 from flowray.tenancy.tenants import Tenants
 from flowray_serve.auth import Authenticator
+from flowray_serve.key_service import KeyService
+
+log = logging.getLogger(__name__)
+_WRITE_EVERY_S = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,13 +32,18 @@ class Identity:
     """What a gateway knows of who calls. `close` ends what keeps it up to date."""
 
     tenants: Tenants
+    keys: KeyService
     authenticator: Authenticator
-    following: asyncio.Task[None]
+    uses: KeyUses
+    tasks: Collection[asyncio.Task[None]]
 
     async def close(self) -> None:
-        """Hear no more news."""
-        self.following.cancel()
-        await asyncio.wait([self.following])
+        """Hear no more news, and write down what was noted."""
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.wait(self.tasks)
+        with suppress(StoreUnavailableError):
+            await self.uses.write()
 
 
 def build_identity(redis: Any, objects: ObjectStore) -> Identity:
@@ -37,11 +51,26 @@ def build_identity(redis: Any, objects: ObjectStore) -> Identity:
     news = RedisNews(redis)
     tenants = Tenants(ObjectTenantRecords(objects), news)
     keyring = Keyring(ObjectKeyRecords(objects), news)
+    uses = KeyUses(RedisKeyUseRecords(redis))
     return Identity(
         tenants=tenants,
-        authenticator=Authenticator(keyring, tenants),
-        following=asyncio.create_task(news.follow(), name="follow the news"),
+        keys=KeyService(keyring, uses),
+        authenticator=Authenticator(keyring, tenants, used=uses.note),
+        uses=uses,
+        tasks=(
+            asyncio.create_task(news.follow(), name="follow the news"),
+            asyncio.create_task(_write_down(uses), name="write down uses of keys"),
+        ),
     )
+
+
+async def _write_down(uses: KeyUses) -> None:
+    while True:
+        await asyncio.sleep(_WRITE_EVERY_S)
+        try:
+            await uses.write()
+        except StoreUnavailableError as error:
+            log.warning("Uses of keys not written", extra={"action": "key_uses_lost", "reason": error.message})
 
 
 async def first_tenant(objects: ObjectStore) -> None:

@@ -10,8 +10,10 @@ from fastapi import FastAPI
 from flowray_serve.auth import guarded
 from flowray_serve.problems import answer_with_problems
 from flowray_serve.routes.about import AboutRoutes
+from flowray_serve.routes.admin import AdminRoutes
 from flowray_serve.routes.files import FileRoutes
 from flowray_serve.routes.flows import FlowRoutes
+from flowray_serve.routes.keys import KeyRoutes
 from flowray_serve.routes.openapi import describe
 from flowray_serve.routes.run import RunRoutes
 from flowray_serve.routes.runs import RunsRoutes
@@ -20,7 +22,8 @@ from flowray_serve.services import Services
 
 _DESCRIPTION = "Runs Langflow flows on a Ray cluster, each step in a sandbox. Speaks Langflow's API."
 # The busiest route first: routes are tried in order.
-_ROUTES = (RunRoutes, WorkflowRoutes, RunsRoutes, FlowRoutes, FileRoutes, AboutRoutes)
+_ROUTES = (RunRoutes, WorkflowRoutes, RunsRoutes, FlowRoutes, FileRoutes, KeyRoutes, AboutRoutes)
+_OPERATOR_ROUTES = (AdminRoutes,)
 
 
 def build_app(services: Services) -> FastAPI:
@@ -36,7 +39,7 @@ def build_app(services: Services) -> FastAPI:
         title="FlowRay", version=services.version, description=_DESCRIPTION, redoc_url=None, lifespan=lifespan
     )
     answer_with_problems(app)
-    for routes in _ROUTES:
+    for routes in (*_ROUTES, *_OPERATOR_ROUTES):
         # Not `include_router`: it would make routes of its own, without the guard.
         app.router.routes.extend(guarded(route, services.authenticator) for route in routes(services).router().routes)
     describe(app)

@@ -12,9 +12,19 @@ from pydantic.json_schema import models_json_schema
 
 from flowray_serve.bodies.flow import FlowBody, FlowChange
 from flowray_serve.bodies.run import RunBody
+from flowray_serve.bodies.tenancy import KeyBody, RotationBody, TenantBody, TenantChange
 from flowray_serve.bodies.workflow import WorkflowBody
 
-_BODIES: tuple[type[BaseModel], ...] = (FlowBody, FlowChange, RunBody, WorkflowBody)
+_BODIES: tuple[type[BaseModel], ...] = (
+    FlowBody,
+    FlowChange,
+    KeyBody,
+    RotationBody,
+    RunBody,
+    TenantBody,
+    TenantChange,
+    WorkflowBody,
+)
 _REFERENCE = "#/components/schemas/{model}"
 _PROBLEM: Mapping[str, Any] = {
     "type": "object",

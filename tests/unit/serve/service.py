@@ -23,6 +23,9 @@ from flowray.plan.planner import plan
 from flowray.stores.memory_journal import MemoryJournal
 from flowray.stores.objects import open_objects
 from flowray.stores.records import FlowRecord
+from flowray.tenancy.key_record import MemoryKeyRecords
+from flowray.tenancy.key_uses import KeyUses, MemoryKeyUseRecords
+from flowray.tenancy.keyring import Keyring
 from flowray.tenancy.keys import digest_of
 from flowray.tenancy.news import MemoryNews, News
 from flowray.tenancy.permissions import ROLES
@@ -30,6 +33,7 @@ from flowray.tenancy.principal import Principal, Role
 from flowray.tenancy.tenant import Tenant
 from flowray.tenancy.tenants import MemoryTenantRecords, Tenants
 from flowray_serve.auth import Authenticator
+from flowray_serve.key_service import KeyService
 from flowray_serve.library import Library
 from flowray_serve.parts.egress import egress_of
 from flowray_serve.publishing import Publisher
@@ -44,15 +48,17 @@ Script = Callable[[RunRequest, StartStep], AsyncIterator[ev.StepEvent]]
 
 
 class MemoryCallers:
-    """Keys of the tenant `default`, one for each role, and one of `other`."""
+    """Keys of the tenant `default`, one for each role, and one of `other`; then those that were issued."""
 
-    def __init__(self) -> None:
+    def __init__(self, issued: Keyring | None = None) -> None:
+        self._issued = issued
         keys = {key: Principal(tenant="default", roles=frozenset({role})) for role, key in KEYS_BY_ROLE.items()}
         keys[OTHER_KEY] = Principal(tenant="other", roles=frozenset({"admin"}))
         self._keys = {digest_of(key): principal for key, principal in keys.items()}
 
     async def caller(self, key_digest: str) -> Principal | None:
-        return self._keys.get(key_digest)
+        found = self._keys.get(key_digest)
+        return await self._issued.caller(key_digest) if found is None and self._issued else found
 
 
 def known_tenants(news: News | None = None) -> Tenants:
@@ -212,14 +218,17 @@ ECHO = canvas(drawn("ChatInput-1"), drawn("ChatOutput-1"), wires=[("ChatInput-1"
 def service(
     *, limits: BodyLimits | None = None, defaults: TenantDefaults | None = None, patience_s: float = 30.0
 ) -> Service:
-    flows, registry, journal, callers = MemoryFlows(), MemoryRegistry(), MemoryJournal(), MemoryCallers()
+    flows, registry, journal = MemoryFlows(), MemoryRegistry(), MemoryJournal()
+    keyring, uses = Keyring(MemoryKeyRecords(), MemoryNews()), KeyUses(MemoryKeyUseRecords())
+    callers = MemoryCallers(keyring)
     steps, tenants = ScriptedSteps(), known_tenants()
     engine = Engine(journal, steps, name="test", durability="strict")
     known: dict[str, Any] = {"store": flows, "registry": registry, "planner": plan_of, "checker": check}
     library = Library(**known)
     services = Services(
-        authenticator=Authenticator(callers, tenants),
+        authenticator=Authenticator(callers, tenants, used=uses.note),
         tenants=tenants,
+        keys=KeyService(keyring, uses),
         store=flows,
         library=library,
         publisher=Publisher(**known, patience_s=patience_s),

@@ -1,0 +1,69 @@
+"""What operators ask, as plain requests; for `Client.ask`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from flowray.client.calls import Call
+
+Record = Mapping[str, Any]
+_TENANTS = "/api/v1/admin/tenants"
+_OWN_KEYS = "/api/v1/api_key/"
+
+
+def tenants() -> Call[Sequence[Record]]:
+    """All tenants."""
+    return Call(method="GET", path=_TENANTS, read=lambda response: response.json()["tenants"])
+
+
+def tenant(name: str) -> Call[Record]:
+    """One tenant."""
+    return Call(method="GET", path=f"{_TENANTS}/{name}", read=lambda response: response.json())
+
+
+def create_tenant(name: str, settings: Record) -> Call[Record]:
+    """Make a tenant."""
+    return Call(
+        method="POST", path=_TENANTS, json={"id": name, "settings": settings}, read=lambda response: response.json()
+    )
+
+
+def settle_tenant(name: str, settings: Record, *, revision: str = "") -> Call[Record]:
+    """Settle something for a tenant."""
+    body = {"settings": settings, "revision": revision}
+    return Call(method="PATCH", path=f"{_TENANTS}/{name}", json=body, read=lambda response: response.json())
+
+
+def remove_tenant(name: str) -> Call[Record]:
+    """Forget a suspended tenant."""
+    return Call(method="DELETE", path=f"{_TENANTS}/{name}", read=lambda response: response.json())
+
+
+def keys(tenant: str) -> Call[Sequence[Record]]:
+    """A tenant's keys; the caller's own tenant's when none is named."""
+    return Call(method="GET", path=_keys(tenant), read=lambda response: response.json()["api_keys"])
+
+
+def create_key(tenant: str, body: Record) -> Call[Record]:
+    """Make a key."""
+    return Call(method="POST", path=_keys(tenant), json=body, read=lambda response: response.json())
+
+
+def rotate_key(tenant: str, key_id: str, *, grace_s: float) -> Call[Record]:
+    """Replace a key."""
+    path = f"{_key(tenant, key_id)}/rotate"
+    return Call(method="POST", path=path, json={"grace_s": grace_s}, read=lambda response: response.json())
+
+
+def revoke_key(tenant: str, key_id: str) -> Call[None]:
+    """Revoke a key."""
+    return Call(method="DELETE", path=_key(tenant, key_id), read=lambda _: None)
+
+
+def _keys(tenant: str) -> str:
+    return f"{_TENANTS}/{tenant}/keys" if tenant else _OWN_KEYS
+
+
+def _key(tenant: str, key_id: str) -> str:
+    return f"{_keys(tenant).rstrip('/')}/{key_id}"

@@ -1,0 +1,112 @@
+"""What operators do: tenants, and their keys. All of it takes the role `operator`."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TypeVar
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import Response
+
+from flowray.errors import ConflictError
+from flowray.tenancy.permissions import Permission
+from flowray_serve.auth import needs
+from flowray_serve.bodies.reading import fit, parse_object, read_body
+from flowray_serve.bodies.tenancy import KeyBody, RotationBody, TenantBody, TenantChange
+from flowray_serve.key_answer import keys_read
+from flowray_serve.replies import reply
+from flowray_serve.routes.openapi import takes
+from flowray_serve.services import Services
+
+_BODY_LIMIT_BYTES = 1024 * 1024
+_Body = TypeVar("_Body", bound=BaseModel)
+
+
+class AdminRoutes:
+    """The handlers of `/api/v1/admin`."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def router(self) -> APIRouter:
+        """The routes."""
+        router = APIRouter(prefix="/api/v1/admin/tenants", tags=["admin"])
+        router.add_api_route("", self.list, methods=["GET"])
+        router.add_api_route("", self.create, methods=["POST"], status_code=201, openapi_extra=takes(TenantBody))
+        router.add_api_route("/{tenant}", self.read, methods=["GET"])
+        router.add_api_route("/{tenant}", self.settle, methods=["PATCH"], openapi_extra=takes(TenantChange))
+        router.add_api_route("/{tenant}", self.remove, methods=["DELETE"])
+        router.add_api_route("/{tenant}/keys", self.keys, methods=["GET"])
+        router.add_api_route(
+            "/{tenant}/keys", self.create_key, methods=["POST"], status_code=201, openapi_extra=takes(KeyBody)
+        )
+        router.add_api_route("/{tenant}/keys/{key}", self.revoke_key, methods=["DELETE"])
+        router.add_api_route(
+            "/{tenant}/keys/{key}/rotate", self.rotate_key, methods=["POST"], openapi_extra=takes(RotationBody)
+        )
+        return router
+
+    @needs(Permission.OPERATE)
+    async def list(self) -> Response:
+        """All tenants with what is settled for each."""
+        return reply({"tenants": [tenant.as_json() for tenant in await self._services.tenants.list()]})
+
+    @needs(Permission.OPERATE)
+    async def create(self, request: Request) -> Response:
+        """Make a tenant."""
+        body = await _read(request, TenantBody)
+        made = await self._services.tenants.create(body.id, body.settings)
+        return reply(made.as_json(), status=HTTPStatus.CREATED)
+
+    @needs(Permission.OPERATE)
+    async def read(self, tenant: str) -> Response:
+        """One tenant."""
+        return reply((await self._services.tenants.of(tenant)).as_json())
+
+    @needs(Permission.OPERATE)
+    async def settle(self, request: Request, tenant: str) -> Response:
+        """Settle something for a tenant; every gateway goes by it within a second."""
+        body = await _read(request, TenantChange)
+        settled = await self._services.tenants.settle(tenant, body.settings, revision=body.revision)
+        return reply(settled.as_json())
+
+    @needs(Permission.OPERATE)
+    async def remove(self, tenant: str) -> Response:
+        """Forget a suspended tenant and revoke its keys. Its flows and journals stay in the object store."""
+        if (await self._services.tenants.of(tenant)).is_active:
+            raise ConflictError(f"The tenant `{tenant}` is active. Suspend it first, and see that nobody misses it.")
+        await self._services.tenants.remove(tenant)
+        return reply({"removed": tenant, "keys_revoked": await self._services.keys.revoke_all(tenant)})
+
+    @needs(Permission.OPERATE)
+    async def keys(self, tenant: str) -> Response:
+        """A tenant's keys, each by its first characters only."""
+        await self._services.tenants.of(tenant)
+        return reply(keys_read(tenant, await self._services.keys.list(tenant)))
+
+    @needs(Permission.OPERATE)
+    async def create_key(self, request: Request, tenant: str) -> Response:
+        """Make a key of a tenant. The answer is the only time that it is said."""
+        caller = await self._services.authenticator(request)
+        await self._services.tenants.of(tenant)
+        body = await _read(request, KeyBody)
+        return reply(await self._services.keys.create(tenant, body, caller), status=HTTPStatus.CREATED)
+
+    @needs(Permission.OPERATE)
+    async def revoke_key(self, request: Request, tenant: str, key: str) -> Response:
+        """Revoke a tenant's key."""
+        await self._services.keys.revoke(tenant, key, await self._services.authenticator(request))
+        return reply({"revoked": key})
+
+    @needs(Permission.OPERATE)
+    async def rotate_key(self, request: Request, tenant: str, key: str) -> Response:
+        """Make a key that may the same, and revoke the old one, at once or after `grace_s`."""
+        caller = await self._services.authenticator(request)
+        issued = await self._services.keys.rotate(tenant, key, await _read(request, RotationBody), caller)
+        return reply(issued, status=HTTPStatus.CREATED)
+
+
+async def _read(request: Request, model: type[_Body]) -> _Body:
+    return fit(model, parse_object(await read_body(request, limit_bytes=_BODY_LIMIT_BYTES)))
