@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 from flowray.engine.commands import StartStep
 from flowray.engine.events import RunFinished, RunId, StepEvent
@@ -30,6 +31,8 @@ from flowray.sandbox.image import Image
 from flowray.sandbox.limits import Limits
 from flowray.sandbox.start import Inside
 from flowray.sandbox.zygote import Zygote
+
+EditorJob = Literal["describe", "refresh", "validate", "prompt"]
 
 _JOB_S = 10
 
@@ -132,6 +135,10 @@ class Runner:
     async def extract(self, code: str, name: str) -> Mapping[str, Json]:
         """Return what a component's source says of itself: its frontend node and what it imports."""
         return await self._do("extract", {"code": code, "name": name})
+
+    async def examine(self, job: EditorJob, facts: Mapping[str, Json]) -> Mapping[str, Json]:
+        """Return what a job of an editor's says: `facts` are its code, and what the job is about."""
+        return await self._do(job, facts)
 
     async def expand(self, spec: str) -> Mapping[str, Json]:
         """Return the flow that a compact description stands for."""

@@ -99,6 +99,18 @@ class Documents:
         """Where a file's bytes are."""
         return await self._files.find(tenant, file_path)
 
+    async def read_file(self, tenant: str, file_path: str) -> bytes:
+        """A file's bytes; `NotFoundError` when there is none."""
+        return await self._files.read(tenant, file_path)
+
+    async def file_names(self, tenant: str, flow_id: str) -> tuple[str, ...]:
+        """The names of a flow's files."""
+        return await self._files.names(tenant, flow_id)
+
+    async def delete_file(self, tenant: str, file_path: str) -> None:
+        """Remove a file; it may be gone already."""
+        await self._files.delete(tenant, file_path)
+
     async def _head(self, tenant: str, flow_id: str) -> FlowRecord | None:
         return await read_head(self._objects, head_key(tenant, flow_id))
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 
 from flowray.engine.values import Ref
-from flowray.errors import InvalidRequestError
+from flowray.errors import InvalidRequestError, NotFoundError
 from flowray.stores.objects import Listed, ObjectStore
-from flowray.stores.paths import is_segment, path, spelled
+from flowray.stores.paths import is_segment, path, spelled, unspelled
 
 
 class Files:
@@ -35,6 +35,27 @@ class Files:
             return None
         found = [one async for one in self._objects.list(folder)]
         return _ref(max(found, key=lambda one: one.modified)) if found else None
+
+    async def read(self, tenant: str, file_path: str) -> bytes:
+        """A file's bytes; `NotFoundError` when there is none."""
+        ref = await self.find(tenant, file_path)
+        if ref is None:
+            raise NotFoundError(f"There is no file `{file_path[:200]}`.")
+        return await self._objects.get(ref.key)
+
+    async def names(self, tenant: str, flow_id: str) -> tuple[str, ...]:
+        """The names of a flow's files."""
+        if not is_segment(flow_id):
+            return ()
+        found = [one.key.split("/")[-2] async for one in self._objects.list(path(tenant, "files", flow_id))]
+        return tuple(sorted(filter(None, map(unspelled, found))))
+
+    async def delete(self, tenant: str, file_path: str) -> None:
+        """Remove a file; it may be gone already."""
+        folder = _folder(tenant, file_path)
+        if folder is not None:
+            async for one in self._objects.list(folder):
+                await self._objects.delete(one.key)
 
     async def forget(self, tenant: str, flow_id: str) -> None:
         """Remove all files of a flow."""

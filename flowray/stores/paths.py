@@ -8,6 +8,7 @@ import re
 from flowray.errors import InvalidRequestError
 
 _SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
+_SPELLED = re.compile(rb"\.([0-9a-f]{2})")
 _PLAIN = re.compile(rb"[A-Za-z0-9_-]")
 # File systems take 255 bytes; what is longer is told apart by its hash.
 _LONGEST = 200
@@ -30,6 +31,14 @@ def spelled(name: str) -> str:
     if len(text) > _LONGEST:
         return f"x{text[: _LONGEST - 66]}-{hashlib.sha256(raw).hexdigest()}"
     return f"n{text}"
+
+
+def unspelled(segment: str) -> str | None:
+    """The text that was spelled; None of one that was too long to be kept."""
+    if not segment.startswith("n"):
+        return None
+    plain = _SPELLED.sub(lambda found: bytes((int(found[1], 16),)), segment[1:].encode())
+    return plain.decode("utf-8", "surrogatepass")
 
 
 def _checked(part: str) -> str:

@@ -34,3 +34,25 @@ class FlowRecord:
         """The same flow as lists show it."""
         shown = {name: value for name, value in self.document.items() if name != "data"}
         return FlowRecord(id=self.id, version=self.version, revision=self.revision, document=shown)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProjectRecord:
+    """A project as it is kept; times are seconds since the epoch."""
+
+    id: str
+    name: str
+    description: str | None = None
+    created_at: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class UploadRecord:
+    """A file of a tenant's own, which any of its flows may read: `path` is what a file field takes."""
+
+    id: str
+    name: str
+    path: str
+    size: int
+    created_at: float
+    updated_at: float

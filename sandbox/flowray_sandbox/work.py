@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, NoReturn
 
-from flowray_sandbox import expand, extract, run
+from flowray_sandbox import editing, expand, extract, run
 from flowray_sandbox.channel import ERROR, RESULT, Channel, ChannelBrokenError
 from flowray_sandbox.failures import JobFailedError, component_failed
 from flowray_sandbox.loop import LateLoop
@@ -19,7 +19,15 @@ OnSpec = Callable[[Mapping[str, Any]], None]
 
 # Made in the zygote and used in its children, once in each.
 _LOOP = LateLoop()
-_JOBS: Mapping[str, Job] = {"run": run.run, "extract": extract.extract, "expand": expand.expand}
+_JOBS: Mapping[str, Job] = {
+    "run": run.run,
+    "extract": extract.extract,
+    "expand": expand.expand,
+    "describe": editing.describe,
+    "refresh": editing.refresh,
+    "validate": editing.validate,
+    "prompt": editing.prompt,
+}
 
 
 def serve(channel: int, on_spec: OnSpec = lambda _: None) -> NoReturn:

@@ -28,9 +28,11 @@ from flowray.sandbox.limits import Limits
 from flowray.stores.archive import Archive
 from flowray.stores.archiver import Archiver
 from flowray.stores.documents import Documents
+from flowray.stores.drawer import Drawer
 from flowray.stores.generations import RedisGenerations
 from flowray.stores.objects import ObjectStore, open_objects
 from flowray.stores.places import Place, RedisPlaces
+from flowray.stores.records import ProjectRecord, UploadRecord
 from flowray.stores.redis import connect
 from flowray.stores.redis_journal import RedisJournal
 from flowray.stores.redis_runs import RedisRuns
@@ -47,6 +49,7 @@ from flowray_serve.parts.egress import connection_caps, egress_of
 from flowray_serve.parts.identity import Identity, build_identity
 from flowray_serve.parts.identity import first_key as make_first_key
 from flowray_serve.parts.identity import first_tenant as make_first_tenant
+from flowray_serve.projects import Projects
 from flowray_serve.publishing import Publisher
 from flowray_serve.routes.application import build_app
 from flowray_serve.run_service import RunService, TenantDefaults
@@ -138,6 +141,7 @@ class Post:
     def __init__(self, runner: Runner, station: Station, *, drain_s: float) -> None:
         self.check = station.check
         self.extract = runner.extract
+        self.examine = runner.examine
         self._station = station
         self._drain_s = drain_s
 
@@ -154,8 +158,8 @@ async def build_front(plant: Plant, name: str, runners: Mapping[str, Any]) -> Fr
     steps = LaneSteps(RedisPlaces(redis), secret=plant.secret)
     await steps.start()
     flows = Documents(objects, RedisGenerations(redis))
-    extract = next(iter(runners.values())).extract.remote
-    registry = Reader(RegistryOnRay(), Snapshot(objects), known=known_components(), extract=extract)
+    any_pool = next(iter(runners.values()))
+    registry = Reader(RegistryOnRay(), Snapshot(objects), known=known_components(), extract=any_pool.extract.remote)
     planner = partial(_planned, plant.settings)
     library = Library(store=flows, registry=registry, planner=planner, checker=check)
     engine = Engine(journal, steps, name=name, durability=plant.settings.durability)
@@ -176,6 +180,9 @@ async def build_front(plant: Plant, name: str, runners: Mapping[str, Any]) -> Fr
         ),
         journal=journal,
         run_index=RedisRuns(redis, archive),
+        projects=Projects(drawer=Drawer(objects, "projects", ProjectRecord), store=flows),
+        uploads=Drawer(objects, "uploads", UploadRecord),
+        examine=any_pool.examine.remote,
         limits=_body_limits(plant.settings),
         version=importlib.metadata.version("flowray"),
     )

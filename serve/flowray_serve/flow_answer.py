@@ -9,6 +9,7 @@ from typing import Any
 
 from flowray.flow.check import Finding
 from flowray.stores.records import FlowRecord
+from flowray_serve.langflow_ids import tenant_uuid
 
 _DEFAULTS: Mapping[str, Any] = {
     "name": "",
@@ -27,19 +28,54 @@ _DEFAULTS: Mapping[str, Any] = {
     "action_name": None,
     "action_description": None,
     "access_type": "PRIVATE",
+    "flow_type": "workflow",
+    "a2a_enabled": False,
+    "a2a_card_overrides": None,
+    "workspace_id": None,
+    "name_key": None,
 }
+_HEADER = (
+    "id",
+    "name",
+    "folder_id",
+    "is_component",
+    "endpoint_name",
+    "description",
+    "data",
+    "access_type",
+    "tags",
+    "mcp_enabled",
+    "flow_type",
+    "a2a_enabled",
+    "a2a_card_overrides",
+    "action_name",
+    "action_description",
+    "updated_at",
+)
+NEVER_EXPORTED = frozenset({"name_key", "version_token", "findings"})
+_DIGITS_OF_A_UUID = 32
 
 
-def tenant_uuid(tenant: str, role: str) -> str:
-    """The id under which Langflow's clients know a tenant's user and its one project."""
-    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"flowray:{role}:{tenant}"))
+def project_of(tenant: str, record: FlowRecord) -> str:
+    """The project a flow lies in: the tenant's first one, unless it says another."""
+    return str(record.document.get("folder_id") or tenant_uuid(tenant, "project"))
+
+
+def version_token(record: FlowRecord) -> str:
+    """The token that changes with the canvas, as Langflow's clients take it: a UUID."""
+    token = record.document.get("version_token")
+    if isinstance(token, str):
+        return token
+    if len(record.revision) == _DIGITS_OF_A_UUID:
+        return str(uuid.UUID(record.revision))
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, record.revision))
 
 
 def flow_read(tenant: str, record: FlowRecord, findings: Sequence[Finding] | None = None) -> dict[str, Any]:
     """The flow; with `findings` when it has just been examined."""
     kept = {name: value for name, value in record.document.items() if name in _DEFAULTS and value is not None}
-    ids = {"id": record.id, "user_id": tenant_uuid(tenant, "user"), "folder_id": tenant_uuid(tenant, "project")}
-    flow = {**_DEFAULTS, **kept, **ids, "version": record.version}
+    ids = {"id": record.id, "user_id": tenant_uuid(tenant, "user"), "folder_id": project_of(tenant, record)}
+    flow = {**_DEFAULTS, **kept, **ids, "version_token": version_token(record), "version": record.version}
     if findings is not None:
         flow["findings"] = [asdict(finding) for finding in findings]
     return flow
@@ -47,9 +83,10 @@ def flow_read(tenant: str, record: FlowRecord, findings: Sequence[Finding] | Non
 
 def flow_header(tenant: str, record: FlowRecord) -> dict[str, Any]:
     """The flow without its canvas."""
-    return {**flow_read(tenant, record), "data": None}
+    flow = flow_read(tenant, record)
+    return {**{name: flow[name] for name in _HEADER}, "data": None, "version": record.version}
 
 
 def page(flows: Sequence[Any], *, number: int, size: int, total: int) -> dict[str, Any]:
     """One page of a list, in the shape of Langflow's page object."""
-    return {"items": flows, "total": total, "page": number, "size": size, "pages": max(1, -(-total // size))}
+    return {"items": flows, "total": total, "page": number, "size": size, "pages": -(-total // size)}

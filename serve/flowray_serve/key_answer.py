@@ -8,7 +8,7 @@ from typing import Any
 
 from flowray.tenancy.key_record import KeyRecord
 from flowray.tenancy.key_uses import Use
-from flowray_serve.flow_answer import tenant_uuid
+from flowray_serve.langflow_ids import tenant_uuid
 
 _HIDDEN = "*" * 38
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,9 +15,10 @@ from flowray.flow.check import Finding
 from flowray.flow.hosts import hosts_of
 from flowray.flow.langflow import read
 from flowray.flow.tweaks import tweak
-from flowray.flow.types import Field, Flow
+from flowray.flow.types import Field, Flow, Json
 from flowray.plan.types import Plan
 from flowray.stores.records import FlowRecord
+from flowray_serve.langflow_ids import tenant_uuid
 from flowray_serve.ports import FlowStore, Registry
 
 Specs = Mapping[str, ComponentSpec]
@@ -24,6 +26,7 @@ Planner = Callable[[Flow, Specs], Plan]
 Checker = Callable[[Flow, Specs], Sequence[Finding]]
 
 _ERRORS_SHOWN = 5
+_UPLOADED = re.compile(r"[\w.-]{1,255}/")
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,8 @@ class LoadedFlow:
 
     @cached_property
     def file_paths(self) -> frozenset[str]:
-        """The uploaded files it names."""
-        return named_files(self.flow, self.id)
+        """The uploaded files it names, of whatever owner."""
+        return named_files(self.flow)
 
 
 class Library:
@@ -74,7 +77,7 @@ class Library:
         record = await self._store.read(tenant, found.id)
         if record is None:
             raise unknown_flow(name)
-        loaded = await self.ready(record.id, read(record.document))
+        loaded = await self.ready(record.id, read_kept(record.document))
         self._loaded[tenant, record.id, record.revision] = loaded
         if len(self._loaded) > self._capacity:
             self._loaded.popitem(last=False)
@@ -96,17 +99,23 @@ class Library:
         return LoadedFlow(id=flow_id, flow=tweak(flow, {}, stream=False), plan=self._planner(flow, specs))
 
     async def files_of(self, tenant: str, loaded: LoadedFlow, flow: Flow) -> Mapping[str, Ref]:
-        """The uploaded files that `flow`, which is `loaded` with a caller's tweaks, reads."""
+        """The uploaded files that `flow`, which is `loaded` with a caller's tweaks, reads: its own and the tenant's."""
         untouched = flow is loaded.flow or flow is loaded.streaming
-        paths = loaded.file_paths if untouched else named_files(flow, loaded.id)
-        found = {path: await self._store.find_file(tenant, path) for path in paths}
+        paths = loaded.file_paths if untouched else named_files(flow)
+        folders = (f"{loaded.id}/", f"{tenant_uuid(tenant, 'user')}/")
+        found = {path: await self._store.find_file(tenant, path) for path in paths if path.startswith(folders)}
         return {path: ref for path, ref in found.items() if ref is not None}
 
 
-def named_files(flow: Flow, flow_id: str) -> frozenset[str]:
-    """The paths below the flow's own folder of uploads that its fields name."""
+def named_files(flow: Flow) -> frozenset[str]:
+    """The paths of uploads that its fields name: each begins with an id, of a flow or of a tenant."""
     texts = (text for node in flow.nodes for field in node.fields.values() for text in _texts(field))
-    return frozenset(text for text in texts if text.startswith(f"{flow_id}/"))
+    return frozenset(text for text in texts if _UPLOADED.match(text))
+
+
+def read_kept(document: Mapping[str, Json]) -> Flow:
+    """The flow that was kept; one that was never drawn is an empty one."""
+    return read({**document, "data": document.get("data") or {"nodes": [], "edges": []}})
 
 
 def unknown_flow(name: str) -> NotFoundError:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from flowray.component.spec import ComponentSpec
 from flowray.engine.summary import RunSummary
 from flowray.engine.values import Ref
+from flowray.flow.types import Json
+from flowray.runner.runner import EditorJob
 from flowray.stores.records import FlowRecord
+
+T = TypeVar("T")
 
 
 class FlowStore(Protocol):
@@ -34,6 +38,38 @@ class FlowStore(Protocol):
 
     async def find_file(self, tenant: str, path: str) -> Ref | None:
         """Where a file's bytes are."""
+
+    async def read_file(self, tenant: str, path: str) -> bytes:
+        """A file's bytes; `NotFoundError` when there is none."""
+
+    async def file_names(self, tenant: str, flow_id: str) -> Sequence[str]:
+        """The names of a flow's files."""
+
+    async def delete_file(self, tenant: str, path: str) -> None:
+        """Remove a file; it may be gone already."""
+
+
+class Drawer(Protocol[T]):
+    """Small records of one kind."""
+
+    async def list(self, tenant: str) -> Sequence[T]:
+        """All of a tenant's, the oldest first."""
+
+    async def find(self, tenant: str, name: str) -> T | None:
+        """The one with this id."""
+
+    async def save(self, tenant: str, record: T) -> None:
+        """Keep it in place of what was there."""
+
+    async def delete(self, tenant: str, name: str) -> None:
+        """Forget it."""
+
+
+class Examiner(Protocol):
+    """Loads component source in a sandbox, for people who are writing it."""
+
+    async def __call__(self, job: EditorJob, facts: Mapping[str, Json]) -> Mapping[str, Json]:
+        """Return what a job of an editor's says."""
 
 
 class Registry(Protocol):

@@ -14,11 +14,11 @@ from flowray.component.spec import ComponentSpec
 from flowray.errors import ConflictError, FlowRayError, PlanError
 from flowray.flow.check import Finding
 from flowray.flow.digest import digest
-from flowray.flow.langflow import read
 from flowray.flow.types import Flow, Json, Node
 from flowray.stores.records import FlowRecord
 from flowray_serve.bodies.flow import FlowBody, FlowChange
-from flowray_serve.library import Checker, Planner, unknown_flow
+from flowray_serve.flow_answer import version_token
+from flowray_serve.library import Checker, Planner, read_kept, unknown_flow
 from flowray_serve.ports import FlowStore, Registry
 
 _log = logging.getLogger(__name__)
@@ -34,6 +34,12 @@ class Published:
     record: FlowRecord
     findings: Sequence[Finding]
     created: bool
+
+
+class OutdatedFlowError(ConflictError):
+    """`If-Match` names another version than the current one."""
+
+    code = "flow_version_conflict"
 
 
 class Publisher:
@@ -52,29 +58,35 @@ class Publisher:
         """Keep a new flow. As in Langflow, a name in use gets a number and never refuses the flow."""
         taken = await self._store.list(tenant)
         fields = body.model_dump(exclude_unset=True)
-        fields["name"] = _free(body.name, {str(one.document.get("name")) for one in taken}, "{} ({})")
+        fields["name"] = _free_name(body.name, taken)
         if body.endpoint_name:
             fields["endpoint_name"] = _free(body.endpoint_name, {one.endpoint_name or "" for one in taken}, "{}-{}")
-        return await self._keep(tenant, str(uuid.uuid4()), fields, created=True)
+        wanted = str(body.id or uuid.uuid4())
+        flow_id = wanted if all(one.id != wanted for one in taken) else str(uuid.uuid4())
+        return await self._keep(tenant, flow_id, fields, old={})
 
-    async def put(self, tenant: str, flow_id: str, body: FlowBody) -> Published:
-        """Keep the flow under this id, whether or not it is there already."""
-        there = await self._store.find(tenant, flow_id)
+    async def put(self, tenant: str, flow_id: str, body: FlowBody, *, expected: str | None = None) -> Published:
+        """Keep the flow under this id, whether or not it is there already. A new one's name gets a number if taken."""
+        there = await self._store.read(tenant, flow_id)
         fields = body.model_dump(exclude_unset=True)
         await self._refuse_taken_endpoint(tenant, flow_id, fields)
-        old = there.document if there is not None and there.id == flow_id else {}
-        return await self._keep(tenant, flow_id, {**old, **fields}, created=not old)
+        if there is None:
+            fields["name"] = _free_name(body.name, await self._store.list(tenant))
+            return await self._keep(tenant, flow_id, fields, old={})
+        _refuse_outdated(there, expected)
+        return await self._keep(tenant, flow_id, {**there.document, **fields}, old=there.document)
 
-    async def change(self, tenant: str, flow_id: str, change: FlowChange) -> Published:
-        """Change some fields of a flow that is there."""
+    async def change(self, tenant: str, flow_id: str, change: FlowChange, *, expected: str | None = None) -> Published:
+        """Change some fields of a flow that is there; `expected` is the version token its author has seen."""
         there = await self._store.read(tenant, flow_id)
         if there is None:
             raise unknown_flow(flow_id)
+        _refuse_outdated(there, expected)
         fields = {
             name: value for name, value in change.model_dump(exclude_unset=True).items() if _is_change(name, value)
         }
         await self._refuse_taken_endpoint(tenant, flow_id, fields)
-        return await self._keep(tenant, flow_id, {**there.document, **fields}, created=False)
+        return await self._keep(tenant, flow_id, {**there.document, **fields}, old=there.document)
 
     async def findings(self, flow: Flow) -> tuple[Finding, ...]:
         """All there is to say about a flow before it runs. Components seen first are registered on the way."""
@@ -84,19 +96,23 @@ class Publisher:
             found += self._planning(flow, specs)
         return tuple(found)
 
-    async def _keep(self, tenant: str, flow_id: str, fields: Mapping[str, Json], *, created: bool) -> Published:
+    async def _keep(
+        self, tenant: str, flow_id: str, fields: Mapping[str, Json], *, old: Mapping[str, Json]
+    ) -> Published:
         document = _json_ready(fields) | {
             "id": flow_id,
             "updated_at": datetime.now(UTC).isoformat(timespec="microseconds"),
         }
-        flow = read(document)
+        flow = read_kept(document)
+        if "version_token" not in document or document.get("data") != old.get("data"):
+            document["version_token"] = str(uuid.uuid4())
         document["webhook"] = any(node.component == "Webhook" for node in flow.nodes)
         findings = await self.findings(flow)
         record = FlowRecord(id=flow_id, version=digest(flow), revision=uuid.uuid4().hex, document=document)
         await self._store.save(tenant, record)
         facts = {"tenant": tenant, "flow": flow_id, "version": record.version, "findings": len(findings)}
         _log.info("Flow published", extra={"action": "flow_published", **facts})
-        return Published(record=record, findings=findings, created=created)
+        return Published(record=record, findings=findings, created=not old)
 
     async def _refuse_taken_endpoint(self, tenant: str, flow_id: str, fields: Mapping[str, Json]) -> None:
         name = fields.get("endpoint_name")
@@ -134,6 +150,19 @@ class Publisher:
             why = error.message
         message = f"Component `{node.component[:80]}` could not be examined: {why}"
         return None, Finding(severity="warning", code="component_not_loaded", message=message, node=node.id)
+
+
+def _refuse_outdated(there: FlowRecord, expected: str | None) -> None:
+    current = version_token(there)
+    if expected not in (None, current):
+        raise OutdatedFlowError(
+            f"The flow was changed by somebody else after you loaded it: its version token is now `{current}`. "
+            "Read it again, then change it."
+        )
+
+
+def _free_name(name: str, taken: Sequence[FlowRecord]) -> str:
+    return _free(name, {str(one.document.get("name")) for one in taken}, "{} ({})")
 
 
 def _is_change(name: str, value: Any) -> bool:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from flowray.engine.ports import Journal
+from flowray.stores.records import UploadRecord
 from flowray.tenancy.tenants import Tenants
 from flowray_serve.auth import Authenticator
 from flowray_serve.key_service import KeyService
 from flowray_serve.library import Library
-from flowray_serve.ports import FlowStore, RunIndex
+from flowray_serve.ports import Drawer, Examiner, FlowStore, RunIndex
+from flowray_serve.projects import Projects
 from flowray_serve.publishing import Publisher
 from flowray_serve.run_service import RunService
 
@@ -38,5 +40,8 @@ class Services:
     runs: RunService
     journal: Journal
     run_index: RunIndex
+    projects: Projects
+    uploads: Drawer[UploadRecord]
+    examine: Examiner
     limits: BodyLimits = BodyLimits()
     version: str = "0"

@@ -114,7 +114,7 @@ def test_errors_become_the_sdks_errors(client: Client, url: str) -> None:
     with pytest.raises(LangflowNotFoundError, match="no flow"):
         client.run("nobody", "x")
     with pytest.raises(LangflowValidationError, match="nodes"):
-        client.create_flow(FlowCreate(name="x", data={}))
+        client.create_flow(FlowCreate(name="x", data={"nodes": {}}))
     created = client.create_flow(echo_named("Tweaked"))
     with pytest.raises(LangflowValidationError, match="ChatOutput"):
         client.run(created.id, "x", tweaks={"ChatOutputt-1": {"input_value": 1}})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
@@ -37,10 +37,43 @@ class FlowChange(BaseModel):
     locked: bool | None = None
     mcp_enabled: bool | None = None
     is_component: bool | None = None
+    access_type: Literal["PRIVATE", "PUBLIC"] | None = None
+    action_name: _Text | None = None
+    action_description: _Text | None = None
 
 
 class FlowBody(FlowChange):
-    """A whole flow, as Langflow exports it."""
+    """A whole flow, as Langflow exports it; without `data` it is an empty one."""
 
     name: _Name
-    data: Mapping[str, Any] = Field(description="The canvas: `nodes` and `edges`.")
+    id: UUID | None = Field(None, description="The id it had elsewhere; kept when it is free here.")
+
+
+class FlowsBody(BaseModel):
+    """Several flows at once."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    flows: Sequence[FlowBody] = Field(max_length=500)
+
+
+class ProjectChange(BaseModel):
+    """The fields of a project to change; `flows` are those that will lie in it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: _Name | None = None
+    description: _Text | None = None
+    flows: Sequence[UUID] = Field((), max_length=10_000)
+    components: Sequence[UUID] = Field((), max_length=10_000)
+
+
+class ProjectBody(BaseModel):
+    """A new project."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: _Name
+    description: _Text | None = None
+    flows_list: Sequence[UUID] | None = Field(None, max_length=10_000)
+    components_list: Sequence[UUID] | None = Field(None, max_length=10_000)

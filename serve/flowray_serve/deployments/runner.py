@@ -8,6 +8,7 @@ from typing import Protocol
 from ray import serve
 
 from flowray.flow.types import Json
+from flowray.runner.runner import EditorJob
 from flowray_serve.cluster.side_door import shut_side_door
 
 
@@ -16,6 +17,9 @@ class Post(Protocol):
 
     async def extract(self, code: str, name: str) -> Mapping[str, Json]:
         """Return what a component's source says of itself."""
+
+    async def examine(self, job: EditorJob, facts: Mapping[str, Json]) -> Mapping[str, Json]:
+        """Return what a job of an editor's says."""
 
     def check(self) -> None:
         """Raise when steps that come here cannot be run."""
@@ -38,6 +42,10 @@ class RunnerReplica:
     async def extract(self, code: str, name: str) -> Mapping[str, Json]:
         """Return what a component's source says of itself, after loading it in a sandbox."""
         return await self._post.extract(code, name)
+
+    async def examine(self, job: EditorJob, facts: Mapping[str, Json]) -> Mapping[str, Json]:
+        """Return what a job of an editor's says, after doing it in a sandbox."""
+        return await self._post.examine(job, facts)
 
     def check_health(self) -> None:
         """Serve replaces the replica when this raises."""

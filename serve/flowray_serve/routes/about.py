@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from fastapi import APIRouter
-from starlette.requests import Request
 from starlette.responses import Response
 
-from flowray.tenancy.permissions import Permission
-from flowray_serve.auth import needs, open_to_all
-from flowray_serve.flow_answer import tenant_uuid
+from flowray_serve.auth import open_to_all
 from flowray_serve.replies import reply
 from flowray_serve.services import Services
 
@@ -18,7 +15,7 @@ _MIB = 1024 * 1024
 
 
 class AboutRoutes:
-    """Health, version, configuration; and the one project a tenant has."""
+    """Health, version, configuration."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -28,9 +25,9 @@ class AboutRoutes:
         router = APIRouter(tags=["about"])
         router.add_api_route("/health", self.health, methods=["GET"])
         router.add_api_route("/health_check", self.health_check, methods=["GET"])
+        router.add_api_route("/healthz", self.health_check, methods=["GET"], include_in_schema=False)
         router.add_api_route("/api/v1/version", self.version, methods=["GET"])
         router.add_api_route("/api/v1/config", self.config, methods=["GET"])
-        router.add_api_route("/api/v1/projects/", self.projects, methods=["GET"], tags=["flows"])
         return router
 
     @open_to_all
@@ -62,10 +59,3 @@ class AboutRoutes:
                 "max_file_size_upload": limits.file_bytes // _MIB,
             }
         )
-
-    @needs(Permission.FLOWS_READ)
-    async def projects(self, request: Request) -> Response:
-        """The tenant's one project, which holds all its flows."""
-        caller = await self._services.authenticator(request)
-        project = {"id": tenant_uuid(caller.tenant, "project"), "name": "Starter Project", "description": None}
-        return reply([{**project, "parent_id": None}])

@@ -12,17 +12,34 @@ from flowray_serve.problems import answer_with_problems
 from flowray_serve.routes.about import AboutRoutes
 from flowray_serve.routes.admin import AdminRoutes
 from flowray_serve.routes.files import FileRoutes
+from flowray_serve.routes.flow_bulk import FlowBulkRoutes
 from flowray_serve.routes.flows import FlowRoutes
 from flowray_serve.routes.keys import KeyRoutes
 from flowray_serve.routes.openapi import describe
+from flowray_serve.routes.own_files import OwnFileRoutes
+from flowray_serve.routes.projects import FolderRoutes, ProjectRoutes
 from flowray_serve.routes.run import RunRoutes
 from flowray_serve.routes.runs import RunsRoutes
+from flowray_serve.routes.session import SessionRoutes
 from flowray_serve.routes.workflows import WorkflowRoutes
 from flowray_serve.services import Services
 
 _DESCRIPTION = "Runs Langflow flows on a Ray cluster, each step in a sandbox. Speaks Langflow's API."
 # The busiest route first: routes are tried in order.
-_ROUTES = (RunRoutes, WorkflowRoutes, RunsRoutes, FlowRoutes, FileRoutes, KeyRoutes, AboutRoutes)
+_ROUTES = (
+    RunRoutes,
+    WorkflowRoutes,
+    RunsRoutes,
+    FlowBulkRoutes,
+    FlowRoutes,
+    ProjectRoutes,
+    FolderRoutes,
+    FileRoutes,
+    OwnFileRoutes,
+    KeyRoutes,
+    SessionRoutes,
+    AboutRoutes,
+)
 _OPERATOR_ROUTES = (AdminRoutes,)
 
 

@@ -1,28 +1,30 @@
-"""Files for a flow's runs, in the shape of Langflow's v1 upload."""
+"""Files for a flow's runs, in the shapes of Langflow's v1."""
 
 from __future__ import annotations
 
+import mimetypes
 import re
 import uuid
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 
 from fastapi import APIRouter
-from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import Response
 
 from flowray.errors import InvalidRequestError
 from flowray.tenancy.permissions import Permission
 from flowray_serve.auth import needs
-from flowray_serve.bodies.reading import limited
+from flowray_serve.bundle import attachment
 from flowray_serve.replies import reply
 from flowray_serve.routes.openapi import takes_file
+from flowray_serve.routes.uploads import form_file
 from flowray_serve.services import Services
 
-_FORM_FIELDS_LIMIT = 10
 _NAME_LIMIT_CHARS = 120
-_FORM_OVERHEAD_BYTES = 16 * 1024
+# What a browser would run as a page of this origin never leaves as anything but a download.
+_AS_FILE: Mapping[str, str] = {"x-content-type-options": "nosniff", "content-disposition": "attachment"}
 
 
 class FileRoutes:
@@ -37,6 +39,10 @@ class FileRoutes:
         router.add_api_route(
             "/upload/{flow}", self.upload, methods=["POST"], status_code=201, openapi_extra=takes_file()
         )
+        router.add_api_route("/list/{flow}", self.list, methods=["GET"])
+        router.add_api_route("/download/{flow}/{file}", self.download, methods=["GET"])
+        router.add_api_route("/images/{flow}/{file}", self.image, methods=["GET"])
+        router.add_api_route("/delete/{flow}/{file}", self.delete, methods=["DELETE"])
         return router
 
     @needs(Permission.FILES_WRITE)
@@ -44,26 +50,53 @@ class FileRoutes:
         """Keep a file for the flow's runs. Give the answer's `file_path` to a file field, in the flow or as a tweak."""
         caller = await self._services.authenticator(request)
         found = await self._services.library.find(caller.tenant, flow)
-        content, name = await self._sent(request)
-        path = f"{found.id}/{_stamp()}_{_plain(name)}"
-        await self._services.store.save_file(caller.tenant, path, content)
+        file = await form_file(request, limit_bytes=self._services.limits.file_bytes)
+        path = f"{found.id}/{_stamp()}_{plain_name(file.name)}"
+        await self._services.store.save_file(caller.tenant, path, file.content)
         return reply({"flowId": found.id, "file_path": path}, status=201)
 
-    async def _sent(self, request: Request) -> tuple[bytes, str]:
-        limit_bytes = self._services.limits.file_bytes
-        bounded = limited(request, limit_bytes=limit_bytes + _FORM_OVERHEAD_BYTES)
-        async with bounded.form(max_files=1, max_fields=_FORM_FIELDS_LIMIT) as form:
-            file = form.get("file")
-            if not isinstance(file, UploadFile):
-                raise InvalidRequestError("`file`: send the file as multipart/form-data in the field `file`.")
-            return await file.read(), file.filename or "file"
+    @needs(Permission.FILES_READ)
+    async def list(self, request: Request, flow: str) -> Response:
+        """The names of the flow's files."""
+        caller = await self._services.authenticator(request)
+        found = await self._services.library.find(caller.tenant, flow)
+        return reply({"files": await self._services.store.file_names(caller.tenant, found.id)})
+
+    @needs(Permission.FILES_READ)
+    async def download(self, request: Request, flow: str, file: str) -> Response:
+        """One file."""
+        content = await self._content(request, flow, file)
+        return Response(content, media_type="application/octet-stream", headers=attachment(file))
+
+    @needs(Permission.FILES_READ)
+    async def image(self, request: Request, flow: str, file: str) -> Response:
+        """One file that is an image, as such."""
+        content = await self._content(request, flow, file)
+        kind = mimetypes.guess_type(file)[0] or "application/octet-stream"
+        if not kind.startswith("image/"):
+            raise InvalidRequestError(f"`{file[:200]}` is no image: its type is {kind}. Download it instead.")
+        return Response(content, media_type=kind, headers=dict(_AS_FILE))
+
+    @needs(Permission.FILES_WRITE)
+    async def delete(self, request: Request, flow: str, file: str) -> Response:
+        """Remove a file; it may be gone already."""
+        caller = await self._services.authenticator(request)
+        found = await self._services.library.find(caller.tenant, flow)
+        await self._services.store.delete_file(caller.tenant, f"{found.id}/{file}")
+        return reply({"message": f"File {file} deleted successfully"})
+
+    async def _content(self, request: Request, flow: str, file: str) -> bytes:
+        caller = await self._services.authenticator(request)
+        found = await self._services.library.find(caller.tenant, flow)
+        return await self._services.store.read_file(caller.tenant, f"{found.id}/{file}")
+
+
+def plain_name(name: str) -> str:
+    """The file's own name, without what a path could stumble over; its suffix tells components the type."""
+    plain = re.sub(r"[^\w.-]", "_", name.replace("\\", "/").rpartition("/")[2], flags=re.ASCII)
+    path = PurePosixPath(plain.lstrip("."))
+    return f"{path.stem[:_NAME_LIMIT_CHARS] or 'file'}{path.suffix[:20]}"
 
 
 def _stamp() -> str:
     return f"{datetime.now(UTC):%Y-%m-%d_%H-%M-%S}_{uuid.uuid4().hex[:6]}"
-
-
-def _plain(name: str) -> str:
-    """The file's own name, without what a path could stumble over; its suffix tells components the type."""
-    path = PurePosixPath(re.sub(r"[^\w.-]", "_", name.replace("\\", "/").rpartition("/")[2]).lstrip("."))
-    return f"{path.stem[:_NAME_LIMIT_CHARS] or 'file'}{path.suffix[:20]}"

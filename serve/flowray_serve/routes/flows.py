@@ -19,7 +19,7 @@ from flowray.tenancy.permissions import Permission
 from flowray_serve.auth import needs
 from flowray_serve.bodies.flow import FlowBody, FlowChange
 from flowray_serve.bodies.reading import fit, parse_object, read_body
-from flowray_serve.flow_answer import flow_header, flow_read, page, tenant_uuid
+from flowray_serve.flow_answer import flow_header, flow_read, page, project_of
 from flowray_serve.library import unknown_flow
 from flowray_serve.publishing import Published
 from flowray_serve.replies import reply
@@ -30,8 +30,18 @@ from flowray_serve.streams import JsonStream
 _PAGE_LIMIT = 100
 
 
+class VersionTokenError(InvalidRequestError):
+    """`If-Match` holds no version token."""
+
+    code = "version_token"
+    status = 400
+
+
 class FlowFilter(BaseModel):
-    """Which flows to list, and how. There are no example flows, so leaving them out changes nothing."""
+    """Which flows to list, and how. There are no example flows, so leaving them out changes nothing.
+
+    `folder_id` counts in both forms; Langflow passes over it when asked for all.
+    """
 
     get_all: bool = Field(default=True, description="A list of all; a page object of some otherwise.")
     header_flows: bool = Field(default=False, description="Without the canvas.")
@@ -42,10 +52,10 @@ class FlowFilter(BaseModel):
     size: int = Field(50, ge=1, le=_PAGE_LIMIT)
 
     def fits(self, tenant: str, flow: FlowRecord) -> bool:
-        """Whether `flow` is among those asked for; every flow is in its tenant's one project."""
+        """Whether `flow` is among those asked for."""
         if self.components_only and not flow.document.get("is_component"):
             return False
-        return self.folder_id is None or str(self.folder_id) == tenant_uuid(tenant, "project")
+        return self.folder_id is None or str(self.folder_id) == project_of(tenant, flow)
 
 
 class FlowRoutes:
@@ -70,6 +80,9 @@ class FlowRoutes:
         """Publish a new flow."""
         caller = await self._services.authenticator(request)
         body = fit(FlowBody, await self._body(request))
+        if body.folder_id is not None:
+            folder = await self._services.projects.of_new_flow(caller.tenant, str(body.folder_id))
+            body = body.model_copy(update={"folder_id": UUID(folder)})
         published = await self._services.publisher.create(caller.tenant, body)
         return _published(caller.tenant, published)
 
@@ -79,7 +92,8 @@ class FlowRoutes:
         caller = await self._services.authenticator(request)
         flow_id = _uuid(flow)
         body = fit(FlowBody, await self._body(request))
-        return _published(caller.tenant, await self._services.publisher.put(caller.tenant, flow_id, body))
+        put = self._services.publisher.put(caller.tenant, flow_id, body, expected=_expected(request))
+        return _published(caller.tenant, await put)
 
     @needs(Permission.FLOWS_WRITE)
     async def change(self, request: Request, flow: str) -> Response:
@@ -87,7 +101,8 @@ class FlowRoutes:
         caller = await self._services.authenticator(request)
         change = fit(FlowChange, await self._body(request))
         found = await self._services.library.find(caller.tenant, flow)
-        return _published(caller.tenant, await self._services.publisher.change(caller.tenant, found.id, change))
+        changing = self._services.publisher.change(caller.tenant, found.id, change, expected=_expected(request))
+        return _published(caller.tenant, await changing)
 
     @needs(Permission.FLOWS_READ)
     async def read(self, request: Request, flow: str) -> Response:
@@ -112,7 +127,9 @@ class FlowRoutes:
         """The tenant's flows: all of them as a list, or one page as a page object."""
         caller = await self._services.authenticator(request)
         flows = [one for one in await self._services.store.list(caller.tenant) if wanted.fits(caller.tenant, one)]
-        if wanted.get_all:
+        if wanted.get_all or _is_sdk(request):
+            if not wanted.get_all:
+                flows = flows[(wanted.page - 1) * wanted.size : wanted.page * wanted.size]
             return JsonStream(self._each(caller.tenant, flows, headers=wanted.header_flows))
         shown = flows[(wanted.page - 1) * wanted.size : wanted.page * wanted.size]
         items = [orjson.Fragment(flow) async for flow in self._each(caller.tenant, shown, headers=wanted.header_flows)]
@@ -133,6 +150,22 @@ class FlowRoutes:
 def _published(tenant: str, published: Published) -> Response:
     status = HTTPStatus.CREATED if published.created else HTTPStatus.OK
     return reply(flow_read(tenant, published.record, published.findings), status=status)
+
+
+def _is_sdk(request: Request) -> bool:
+    """Whether langflow-sdk asks: it reads a page as a list, which Langflow's page object breaks. It announces JSON."""
+    return request.headers.get("content-type") == "application/json"
+
+
+def _expected(request: Request) -> str | None:
+    """The version token in `If-Match`; quotes and the mark of a weak one are accepted."""
+    said = request.headers.get("if-match")
+    if said is None:
+        return None
+    try:
+        return str(UUID(said.strip().removeprefix("W/").strip().strip('"')))
+    except ValueError as cause:
+        raise VersionTokenError("`If-Match`: send the `version_token` of the flow you have read, a UUID.") from cause
 
 
 def _uuid(flow: str) -> str:

@@ -10,7 +10,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from flowray_serve.bodies.flow import FlowBody, FlowChange
+from flowray_serve.bodies.flow import FlowBody, FlowChange, FlowsBody, ProjectBody, ProjectChange
 from flowray_serve.bodies.run import RunBody
 from flowray_serve.bodies.tenancy import KeyBody, RotationBody, TenantBody, TenantChange
 from flowray_serve.bodies.workflow import WorkflowBody
@@ -23,6 +23,9 @@ _BODIES: tuple[type[BaseModel], ...] = (
     RunBody,
     TenantBody,
     TenantChange,
+    FlowsBody,
+    ProjectBody,
+    ProjectChange,
     WorkflowBody,
 )
 _REFERENCE = "#/components/schemas/{model}"
@@ -51,6 +54,18 @@ def takes_file() -> dict[str, Any]:
     """What to give a route that takes one uploaded file."""
     schema = {"type": "object", "required": ["file"], "properties": {"file": {"type": "string", "format": "binary"}}}
     return {"requestBody": {"content": {"multipart/form-data": {"schema": schema}}}}
+
+
+def takes_form(*names: str) -> dict[str, Any]:
+    """What to give a route that takes a form of texts."""
+    schema = {"type": "object", "required": list(names), "properties": {name: {"type": "string"} for name in names}}
+    return {"requestBody": {"required": True, "content": {"application/x-www-form-urlencoded": {"schema": schema}}}}
+
+
+def takes_ids() -> dict[str, Any]:
+    """What to give a route whose body is a list of ids."""
+    schema = {"type": "array", "maxItems": 10_000, "items": {"type": "string", "format": "uuid"}}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
 def describe(app: FastAPI) -> None:

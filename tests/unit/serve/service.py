@@ -14,15 +14,18 @@ from flowray.component.check import check
 from flowray.component.spec import ComponentSpec
 from flowray.engine import events as ev
 from flowray.engine.commands import StartStep
+from flowray.engine.failures import failure
 from flowray.engine.loop import Engine
 from flowray.engine.ports import RunRequest
 from flowray.engine.values import Ref
-from flowray.errors import InvalidRequestError
+from flowray.errors import InvalidRequestError, NotFoundError
 from flowray.flow.types import Flow
 from flowray.plan.planner import plan
+from flowray.runner.runner import EditorJob
+from flowray.stores.drawer import Drawer
 from flowray.stores.memory_journal import MemoryJournal
 from flowray.stores.objects import open_objects
-from flowray.stores.records import FlowRecord
+from flowray.stores.records import FlowRecord, ProjectRecord, UploadRecord
 from flowray.tenancy.key_record import MemoryKeyRecords
 from flowray.tenancy.key_uses import KeyUses, MemoryKeyUseRecords
 from flowray.tenancy.keyring import Keyring
@@ -36,6 +39,7 @@ from flowray_serve.auth import Authenticator
 from flowray_serve.key_service import KeyService
 from flowray_serve.library import Library
 from flowray_serve.parts.egress import egress_of
+from flowray_serve.projects import Projects
 from flowray_serve.publishing import Publisher
 from flowray_serve.routes.application import build_app
 from flowray_serve.run_service import RunService, TenantDefaults
@@ -94,6 +98,19 @@ class MemoryFlows:
     async def save_file(self, tenant: str, path: str, content: bytes) -> None:
         self.files[tenant, path] = content
 
+    async def read_file(self, tenant: str, path: str) -> bytes:
+        content = self.files.get((tenant, path))
+        if content is None:
+            raise NotFoundError(f"There is no file `{path}`.")
+        return content
+
+    async def file_names(self, tenant: str, flow_id: str) -> Sequence[str]:
+        folder = f"{flow_id}/"
+        return sorted(path.removeprefix(folder) for owner, path in self.files if owner == tenant and folder in path)
+
+    async def delete_file(self, tenant: str, path: str) -> None:
+        self.files.pop((tenant, path), None)
+
     async def find_file(self, tenant: str, path: str) -> Ref | None:
         content = self.files.get((tenant, path))
         return None if content is None else Ref(key=f"{tenant}/{path}", size=len(content), sha256="0" * 64)
@@ -121,6 +138,26 @@ class MemoryRegistry:
         spec = ComponentSpec(digest=digest, name=name, display_name=name, fields={}, outputs=(), origin="sandbox")
         self.known[digest] = spec
         return spec
+
+
+class ScriptedExaminer:
+    """A sandbox for editors that says what it was asked; source that raises is the component's fault."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, Mapping[str, Any]]] = []
+
+    async def __call__(self, job: EditorJob, facts: Mapping[str, Any]) -> Mapping[str, Any]:
+        self.asked.append((job, facts))
+        if "raise" in str(facts.get("code")):
+            finished = ev.RunFinished(status="failed", kind="component", error="no such thing", traceback="line 1")
+            raise failure(ev.RunId(""), finished)
+        match job:
+            case "validate":
+                return {"imports": {"errors": []}, "function": {"errors": []}}
+            case "prompt":
+                return {"input_variables": ["who"], "frontend_node": facts["frontend_node"]}
+            case _:
+                return {"frontend": {"display_name": "Own", "template": facts.get("template", {})}, "name": "Own"}
 
 
 class ScriptedSteps:
@@ -171,6 +208,7 @@ class Service:
     registry: MemoryRegistry
     journal: MemoryJournal
     steps: ScriptedSteps
+    examiner: ScriptedExaminer
     callers: MemoryCallers
     services: Services
     http: httpx.AsyncClient = field(init=False)
@@ -222,6 +260,7 @@ def service(
     keyring, uses = Keyring(MemoryKeyRecords(), MemoryNews()), KeyUses(MemoryKeyUseRecords())
     callers = MemoryCallers(keyring)
     steps, tenants = ScriptedSteps(), known_tenants()
+    examiner, objects = ScriptedExaminer(), open_objects("memory:")
     engine = Engine(journal, steps, name="test", durability="strict")
     known: dict[str, Any] = {"store": flows, "registry": registry, "planner": plan_of, "checker": check}
     library = Library(**known)
@@ -241,10 +280,13 @@ def service(
         ),
         journal=journal,
         run_index=journal,
+        projects=Projects(drawer=Drawer(objects, "projects", ProjectRecord), store=flows),
+        uploads=Drawer(objects, "uploads", UploadRecord),
+        examine=examiner,
         limits=limits or BodyLimits(),
         version="0.1.0",
     )
-    made = Service(flows, registry, journal, steps, callers, services)
+    made = Service(flows, registry, journal, steps, examiner, callers, services)
     transport = httpx.ASGITransport(app=build_app(services), raise_app_exceptions=False)
     made.http = httpx.AsyncClient(transport=transport, base_url="http://flowray.test", headers={"x-api-key": KEY})
     return made

@@ -17,7 +17,9 @@ from flowray_serve.auth import UndeclaredRouteError, guarded, needs, open_to_all
 from flowray_serve.routes.application import build_app
 from tests.unit.serve.service import ECHO, KEY, KEYS_BY_ROLE, OTHER_KEY, Service, service
 
-OPEN = {"/health", "/health_check", "/api/v1/version", "/api/v1/config"}
+OPEN = {"/health", "/health_check", "/api/v1/version", "/api/v1/config"} | {
+    f"/api/v1/{name}" for name in ("login", "auto_login", "logout", "session")
+}
 NOBODYS = "6f1d9c1e-0000-4000-8000-00000000dead"
 METHODS_THAT_ASK = ("get", "delete")
 

@@ -1,0 +1,15 @@
+"""The ids under which Langflow's clients know what FlowRay calls by name."""
+
+from __future__ import annotations
+
+import uuid
+
+
+def tenant_uuid(tenant: str, role: str) -> str:
+    """A tenant's user, and its first project: they are there as long as the tenant is."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"flowray:{role}:{tenant}"))
+
+
+def node_uuid(run: str, node: str, what: str) -> str:
+    """What happened to a node in a run, where Langflow has a row of a table."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"flowray:{what}:{run}:{node}"))

@@ -1,0 +1,93 @@
+"""Files over HTTP: those of a flow, and those of a tenant."""
+
+from __future__ import annotations
+
+import io
+import uuid
+import zipfile
+
+from tests.unit.serve.service import ECHO, OTHER_KEY, Service, canvas, drawn, service
+
+
+async def upload(made: Service, flow: str, name: str, content: bytes = b"hello") -> str:
+    response = await made.http.post(f"/api/v1/files/upload/{flow}", files={"file": (name, content)})
+    assert response.status_code == 201, response.text
+    path: str = response.json()["file_path"]
+    return path
+
+
+async def own_file(made: Service, name: str = "notes.txt", content: bytes = b"hello") -> dict[str, str]:
+    response = await made.http.post("/api/v2/files", files={"file": (name, content)})
+    assert response.status_code == 201, response.text
+    found: dict[str, str] = response.json()
+    return found
+
+
+async def test_a_flows_file_is_listed_downloaded_and_deleted() -> None:
+    made = service()
+    flow = await made.publish(ECHO)
+    name = (await upload(made, flow, "no tes.txt")).partition("/")[2]
+    assert (await made.http.get(f"/api/v1/files/list/{flow}")).json() == {"files": [name]}
+    assert (await made.http.get(f"/api/v1/files/download/{flow}/{name}")).content == b"hello"
+    assert (await made.http.delete(f"/api/v1/files/delete/{flow}/{name}")).status_code == 200
+    assert (await made.http.get(f"/api/v1/files/download/{flow}/{name}")).status_code == 404
+
+
+async def test_only_images_are_shown_as_such_and_never_run_as_a_page() -> None:
+    made = service()
+    flow = await made.publish(ECHO)
+    picture = (await upload(made, flow, "a.svg", b"<svg/>")).partition("/")[2]
+    text = (await upload(made, flow, "a.html")).partition("/")[2]
+    shown = await made.http.get(f"/api/v1/files/images/{flow}/{picture}")
+    assert shown.headers["content-type"] == "image/svg+xml"
+    assert (shown.headers["content-disposition"], shown.headers["x-content-type-options"]) == ("attachment", "nosniff")
+    assert (await made.http.get(f"/api/v1/files/images/{flow}/{text}")).status_code == 422
+
+
+async def test_an_own_file_is_read_by_any_flow_that_names_its_path() -> None:
+    made = service()
+    path = (await own_file(made))["path"]
+    node = drawn("File-1", path={"type": "file", "value": "", "name": "path", "file_path": path, "list": True})
+    flow = await made.publish(canvas(node))
+    run = await made.http.post(f"/api/v1/run/{flow}", json={"tweaks": {"File-1": {"input_value": path}}})
+    assert run.status_code == 200, run.text
+    assert list(made.steps.requests[-1].files) == [path]
+
+
+async def test_another_tenants_own_file_is_read_by_nobody_else() -> None:
+    made = service()
+    path = (await own_file(made))["path"]
+    key = {"x-api-key": OTHER_KEY}
+    flow = (await made.http.post("/api/v1/flows/", json=ECHO, headers=key)).json()["id"]
+    tweaks = {"ChatOutput-1": {"input_value": path}}
+    await made.http.post(f"/api/v1/run/{flow}", json={"tweaks": tweaks}, headers=key)
+    assert made.steps.requests[-1].files == {}
+
+
+async def test_own_files_are_listed_renamed_and_deleted() -> None:
+    made = service()
+    first, second = await own_file(made), await own_file(made)
+    assert [first["path"].partition("/")[2], second["path"].partition("/")[2]] == ["notes.txt", "notes (1).txt"]
+    renamed = (await made.http.put(f"/api/v2/files/{first['id']}?name=new")).json()
+    assert (renamed["name"], renamed["path"]) == ("new", first["path"])
+    assert [one["name"] for one in (await made.http.get("/api/v2/files/")).json()] == ["new", "notes (1)"]
+    assert (await made.http.delete(f"/api/v2/files/{first['id']}")).status_code == 200
+    assert (await made.http.delete("/api/v2/files")).json() == {"message": "All 1 files deleted successfully"}
+    assert (await made.http.get("/api/v2/files")).json() == []
+
+
+async def test_several_own_files_come_as_a_zip() -> None:
+    made = service()
+    ids = [(await own_file(made, name))["id"] for name in ("a.txt", "b.txt")]
+    packed = await made.http.post("/api/v2/files/batch/", json=ids)
+    assert sorted(zipfile.ZipFile(io.BytesIO(packed.content)).namelist()) == ["a.txt", "b.txt"]
+    deleted = await made.http.request("DELETE", "/api/v2/files/batch/", json=ids)
+    assert deleted.json() == {"message": "2 files deleted successfully"}
+
+
+async def test_an_own_file_that_is_not_there_is_a_404() -> None:
+    made = service()
+    nobodys = uuid.uuid4()
+    for method, path in (("GET", ""), ("PUT", "?name=x"), ("DELETE", "")):
+        assert (await made.http.request(method, f"/api/v2/files/{nobodys}{path}")).status_code == 404
+    assert (await made.http.post("/api/v2/files/batch/", json=[str(nobodys)])).status_code == 404

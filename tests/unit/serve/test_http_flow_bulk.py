@@ -1,0 +1,125 @@
+"""Several flows at once."""
+
+from __future__ import annotations
+
+import io
+import json
+import uuid
+import zipfile
+from typing import Any
+
+import pytest
+
+from tests.unit.serve.service import ECHO, OTHER_KEY, canvas, drawn, service
+
+SECRET = {"type": "str", "password": True, "value": "sk-secret", "load_from_db": False}
+BOUND = {"type": "str", "password": True, "value": "OPENAI_API_KEY", "load_from_db": True}
+
+
+def zip_of(**files: Any) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(f"{name}.json", content if isinstance(content, str) else json.dumps(content))
+    return packed.getvalue()
+
+
+async def test_a_batch_creates_all_its_flows() -> None:
+    made = service()
+    response = await made.http.post("/api/v1/flows/batch/", json={"flows": [ECHO, {**ECHO, "name": "Other"}]})
+    assert response.status_code == 201
+    assert [flow["name"] for flow in response.json()] == ["Echo", "Other"]
+
+
+async def test_a_batch_with_an_id_in_use_creates_nothing() -> None:
+    made = service()
+    flow_id = await made.publish(ECHO)
+    response = await made.http.post("/api/v1/flows/batch/", json={"flows": [ECHO, {**ECHO, "id": flow_id}]})
+    assert response.status_code == 422
+    assert flow_id in response.json()["detail"]
+    assert len((await made.http.get("/api/v1/flows/")).json()) == 1
+
+
+async def test_an_upload_replaces_the_flow_whose_id_it_has() -> None:
+    made = service()
+    flow_id = await made.publish(ECHO)
+    file = {"file": ("echo.json", json.dumps({**ECHO, "id": flow_id, "description": "New"}))}
+    (flow,) = (await made.http.post("/api/v1/flows/upload/", files=file)).json()
+    assert (flow["id"], flow["description"]) == (flow_id, "New")
+
+
+async def test_what_is_downloaded_can_be_uploaded_and_is_the_same_flow() -> None:
+    made = service()
+    ids = [await made.publish(ECHO), await made.publish({**ECHO, "name": "Other"})]
+    packed = (await made.http.post("/api/v1/flows/download/", json=ids)).content
+    uploaded = await service().http.post("/api/v1/flows/upload/", files={"file": ("flows.zip", packed)})
+    assert {flow["id"]: flow["data"] for flow in uploaded.json()} == dict.fromkeys(ids, ECHO["data"])
+
+
+async def test_a_download_names_a_secrets_variable_and_never_its_value() -> None:
+    made = service()
+    flow_id = await made.publish(canvas(drawn("Own-1", api_key=SECRET, other_key=BOUND)))
+    downloaded = await made.http.post("/api/v1/flows/download/", json=[flow_id])
+    assert "sk-secret" not in downloaded.text
+    fields = downloaded.json()["data"]["nodes"][0]["data"]["node"]["template"]
+    assert (fields["api_key"]["value"], fields["other_key"]["value"]) == (None, "OPENAI_API_KEY")
+    assert fields["code"]["value"] == ["class Own: ..."]
+
+
+async def test_a_list_of_ids_deletes_those_that_are_there() -> None:
+    made = service()
+    ids = [await made.publish(ECHO), str(uuid.uuid4())]
+    assert (await made.http.request("DELETE", "/api/v1/flows/", json=ids)).json() == {"deleted": 1}
+    assert (await made.http.get("/api/v1/flows/")).json() == []
+
+
+async def test_another_tenant_can_neither_download_nor_delete_them() -> None:
+    made = service()
+    flow_id, key = await made.publish(ECHO), {"x-api-key": OTHER_KEY}
+    assert (await made.http.post("/api/v1/flows/download/", json=[flow_id], headers=key)).status_code == 404
+    deleted = await made.http.request("DELETE", "/api/v1/flows/", json=[flow_id], headers=key)
+    assert deleted.json() == {"deleted": 0}
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "says"),
+    [
+        (b"", 400, "empty"),
+        (b"{", 400, "JSON"),
+        (b"[1]", 422, "flow"),
+        (b'{"flows": 1}', 422, "flows"),
+        (b'{"flows": [1]}', 422, "flows.0"),
+        (b"PK\x03\x04 no zip", 400, "zip"),
+        (zip_of(), 400, "zip"),
+        (zip_of(bad="{"), 400, "JSON"),
+        (zip_of(bomb=" " * 10_000_000), 413, "bytes"),
+        (zip_of(**{f"f{number}": {} for number in range(501)}), 413, "501"),
+    ],
+)
+async def test_a_file_that_holds_no_flows_is_refused(content: bytes, status: int, says: str) -> None:
+    packed = zipfile.ZipFile(io.BytesIO(content)) if zipfile.is_zipfile(io.BytesIO(content)) else None
+    if packed is not None and any(entry.file_size > 1_000_000 for entry in packed.infolist()):
+        content = recompressed(packed)
+    response = await service().http.post("/api/v1/flows/upload/", files={"file": ("flows", content)})
+    assert response.status_code == status
+    assert says in response.json()["detail"]
+
+
+def recompressed(packed: zipfile.ZipFile) -> bytes:
+    small = io.BytesIO()
+    with zipfile.ZipFile(small, "w", zipfile.ZIP_DEFLATED) as archive:
+        for entry in packed.infolist():
+            archive.writestr(entry.filename, packed.read(entry))
+    return small.getvalue()
+
+
+async def test_an_upload_without_a_file_says_how_to_send_one() -> None:
+    response = await service().http.post("/api/v1/flows/upload/")
+    assert (response.status_code, response.json()["code"]) == (400, "no_file")
+
+
+@pytest.mark.parametrize("ids", [{}, ["no-uuid"], "x", None])
+async def test_ids_that_are_none_are_refused(ids: object) -> None:
+    made = service()
+    for method, path in (("POST", "/api/v1/flows/download/"), ("DELETE", "/api/v1/flows/")):
+        assert (await made.http.request(method, path, json=ids)).status_code == 422
