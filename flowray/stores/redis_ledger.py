@@ -1,0 +1,135 @@
+"""The quota ledger in Redis: one script that is asked once per question, so that the whole cluster has one truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import orjson
+import redis.asyncio
+
+from flowray.quotas.amounts import Amounts
+from flowray.quotas.ledger import LedgerRules, NeverFitsError, Opening, Renewed, Standing
+from flowray.quotas.memory_ledger import never_fits
+from flowray.quotas.quota import Terms
+from flowray.quotas.ticket import Grant, Ticket
+from flowray.stores.redis import answered
+
+_SCRIPT = Path(__file__).with_name("ledger.lua").read_text(encoding="utf-8")
+_READ_AT_ONCE = 1_000
+
+
+class RedisLedger:
+    """See `flowray.quotas.ledger.Ledger`. `holder` is who asks; without a `clock` the time is Redis's own."""
+
+    def __init__(
+        self,
+        client: redis.asyncio.Redis,
+        holder: str,
+        *,
+        rules: LedgerRules | None = None,
+        prefix: str = "flowray:",
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        self._redis = client
+        self._holder = holder
+        self._base = f"{prefix}{{ledger}}:"
+        self._clock = clock
+        self._script = client.register_script(_SCRIPT)
+        rules = rules or LedgerRules()
+        self._rules = {
+            "fair": rules.fair.fair,
+            "patience_s": rules.fair.patience_s,
+            "lease_s": rules.lease_s,
+            "silence_s": rules.silence_s,
+            "quiet_s": rules.quiet_s,
+            "slack_s": rules.slack_s,
+        }
+
+    async def open_run(self, run: str, tenant: str, terms: Terms) -> Opening:
+        """See `Ledger`."""
+        said = await self._ask("open_run", run=run, tenant=tenant, terms=_terms(terms))
+        return cast("Opening", said.decode())
+
+    async def ask(self, ticket: Ticket, terms: Terms) -> Grant | None:
+        """See `Ledger`."""
+        said = await self._ask("ask", ticket=_ticket(ticket), terms=_terms(terms))
+        if said == b"never":
+            raise NeverFitsError(never_fits(ticket))
+        return Grant(ticket=ticket.id, share=float(said)) if said else None
+
+    async def end(self, names: Collection[str]) -> None:
+        """See `Ledger`."""
+        await self._ask("end_", names=list(names))
+
+    async def granted(self, *, wait_s: float) -> Sequence[Grant]:
+        """See `Ledger`."""
+        key = f"{self._base}grants:{self._holder}"
+        found: list[bytes] = []
+        async with answered(within_s=wait_s + 10.0):
+            if wait_s > 0:  # to Redis, 0 is for ever
+                first = await cast("Any", self._redis.blpop([key], timeout=wait_s))
+                if first is None:
+                    return ()
+                found.append(first[1])
+            found += await cast("Any", self._redis.lpop(key, _READ_AT_ONCE)) or ()
+        return [_grant(said) for said in found]
+
+    async def renew(self, *, waiting: Collection[str], holding: Collection[str]) -> Renewed:
+        """See `Ledger`."""
+        unknown, granted = await self._ask("renew", waiting=list(waiting), holding=list(holding))
+        return Renewed(unknown=tuple(name.decode() for name in unknown), granted=tuple(map(_grant, granted)))
+
+    async def restore(self, tickets: Collection[Ticket], runs: Mapping[str, str]) -> None:
+        """See `Ledger`."""
+        told = [{"id": run, "tenant": tenant} for run, tenant in runs.items()]
+        await self._ask("restore", tickets=[_ticket(one) for one in tickets], runs=told)
+
+    async def set_terms(self, tenant: str, terms: Terms) -> None:
+        """See `Ledger`."""
+        await self._ask("set_terms", tenant=tenant, terms=_terms(terms))
+
+    async def set_pools(self, pools: Mapping[str, Amounts]) -> None:
+        """See `Ledger`."""
+        await self._ask("set_pools", pools={pool: list(capacity) for pool, capacity in pools.items()})
+
+    async def inaugurate(self) -> None:
+        """See `Ledger`."""
+        await self._ask("inaugurate")
+
+    async def standing(self, tenant: str) -> Standing:
+        """See `Ledger`."""
+        runs, waiting, *held = await self._ask("standing", tenant=tenant)
+        return Standing(runs=runs, waiting=waiting, held=Amounts(*held))
+
+    async def turns(self, tenants: Sequence[str], pool: str) -> Sequence[str]:
+        """See `Ledger`."""
+        found = await self._ask("turns", tenants=list(tenants), pool=pool)
+        return [tenant for _, tenant in sorted(zip(map(float, found), tenants, strict=True))]
+
+    async def _ask(self, question: str, **facts: Any) -> Any:
+        now = "" if self._clock is None else repr(self._clock())
+        told = orjson.dumps({"rules": self._rules, **facts})
+        async with answered():
+            return await self._script([self._base], [question, now, self._holder, told])
+
+
+def _terms(terms: Terms) -> Mapping[str, Any]:
+    quota = terms.quota
+    return {"version": terms.version, "weight": terms.weight, "runs": quota.most_runs, "most": list(quota.ceiling)}
+
+
+def _ticket(ticket: Ticket) -> Mapping[str, Any]:
+    return {
+        "id": ticket.id,
+        "tenant": ticket.tenant,
+        "pool": ticket.pool,
+        "need": list(ticket.need),
+        "priority": ticket.priority,
+    }
+
+
+def _grant(said: bytes) -> Grant:
+    ticket, _, share = said.decode().rpartition(" ")
+    return Grant(ticket=ticket, share=float(share))
