@@ -1,4 +1,4 @@
-"""The fair scheduler in arithmetic: a million decisions, every limit asserted; shares against weights; time per decision.
+"""The fair scheduler in arithmetic: a million decisions, all limits asserted; shares and weights; time per decision.
 
     python benchmarks/fair_share.py                    # all of it, minutes
     python benchmarks/fair_share.py --decisions 50000  # a taste
