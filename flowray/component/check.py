@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 
 from flowray.component.needs import needs_of
 from flowray.component.spec import ComponentSpec
+from flowray.component.terms import said_of_flow, said_of_node
 from flowray.errors import FlowFormatError
 from flowray.flow.check import Finding, check_wiring
 from flowray.flow.nearest import meant
@@ -27,7 +28,7 @@ def check(flow: Flow, catalog: Mapping[str, ComponentSpec] | None = None) -> tup
 
     `catalog` holds the known components by the digest of their source; without one, no component is called unknown.
     """
-    findings = [*check_wiring(flow), *_components(flow, catalog or {}), *_needs(flow)]
+    findings = [*check_wiring(flow), *_components(flow, catalog or {}), *_needs(flow), *_terms(flow)]
     if catalog is not None:
         findings += _unknown(flow, {spec.name for spec in catalog.values()})
     return tuple(sorted(findings, key=lambda finding: finding.severity != "error"))
@@ -73,9 +74,18 @@ def _parse_problem(source: str) -> str | None:
 def _needs(flow: Flow) -> Iterator[Finding]:
     for node in flow.nodes:
         try:
-            needs_of(node.raw["data"]["node"].get("metadata"), f"Node `{clipped(node.id)}`")
+            metadata, owner = node.raw["data"]["node"].get("metadata"), f"Node `{clipped(node.id)}`"
+            needs_of(metadata, owner)
+            said_of_node(metadata, owner)
         except FlowFormatError as cause:
             yield _error("bad_needs", cause.message, node, "metadata")
+
+
+def _terms(flow: Flow) -> Iterator[Finding]:
+    try:
+        said_of_flow(flow)
+    except FlowFormatError as cause:
+        yield Finding(severity="error", code="bad_terms", message=cause.message)
 
 
 def _error(code: str, message: str, node: Node, field: str | None = None) -> Finding:

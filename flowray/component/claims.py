@@ -7,6 +7,7 @@ from dataclasses import replace
 from flowray.component.frontend import imports_of
 from flowray.component.needs import needs_of
 from flowray.component.spec import ComponentSpec
+from flowray.component.terms import said_of_node
 from flowray.flow.shape import clipped
 from flowray.flow.types import Node
 
@@ -25,6 +26,7 @@ def claimed(node: Node) -> ComponentSpec:
         outputs=node.outputs,
         base_classes=node.base_classes,
         needs=needs_of(metadata, f"Node `{clipped(node.id)}`"),
+        terms=said_of_node(metadata, f"Node `{clipped(node.id)}`"),
         imports=imports_of(metadata),
         origin="flow",
     )

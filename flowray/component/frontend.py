@@ -6,6 +6,7 @@ import hashlib
 
 from flowray.component.needs import needs_of
 from flowray.component.spec import ComponentSpec
+from flowray.component.terms import said_of_node
 from flowray.flow.nodes import fields_of, outputs_of
 from flowray.flow.shape import a_text, an_object, some_texts
 from flowray.flow.types import Json
@@ -24,6 +25,7 @@ def spec_of(name: str, frontend: dict[str, Json], *, origin: str) -> ComponentSp
         outputs=outputs_of(frontend.get("outputs"), place),
         base_classes=some_texts(frontend.get("base_classes"), place, "base_classes"),
         needs=needs_of(frontend.get("metadata"), place),
+        terms=said_of_node(frontend.get("metadata"), place),
         imports=imports_of(frontend.get("metadata")),
         origin=origin,
         frontend=frontend,

@@ -10,13 +10,14 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from flowray.component import terms
 from flowray.component.spec import Needs
 from flowray.errors import FlowFormatError
+from flowray.flow.hosts import KEY
 from flowray.flow.nearest import meant
 from flowray.flow.shape import an_object, clipped, misfit
 from flowray.flow.types import Json
 
-KEY = "flowray"
 
 
 def needs_of(metadata: Json, owner: str) -> Needs:
@@ -26,9 +27,12 @@ def needs_of(metadata: Json, owner: str) -> Needs:
         return Needs()
     values: dict[str, Any] = {}
     for name, value in an_object(claims, owner, "metadata", KEY).items():
+        if name in terms.NAMES:
+            continue
         if name not in _READERS:
             said = f"{owner}, `metadata.{KEY}`: there is no need called `{clipped(name)}`."
-            raise FlowFormatError(said + (meant(name, _READERS) or f" Known are {', '.join(_READERS)}."))
+            names = [*_READERS, *sorted(terms.NAMES)]
+            raise FlowFormatError(said + (meant(name, names) or f" Known are {', '.join(names)}."))
         values[name] = _READERS[name](value, owner, "metadata", KEY, name)
     return Needs(**values)
 

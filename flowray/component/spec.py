@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field as _field
+from typing import Any
 
 from flowray.flow.types import Field, Json, Output
 
@@ -32,7 +33,8 @@ class ComponentSpec:
 
     `digest` is the full SHA-256 (hex) of its source; `origin` says who vouches for the spec: "lfx" (the installed
     component index), "sandbox" (extracted from a published flow) or "flow" (claimed by the export, not verified).
-    `problem` is set when extraction failed: the component's own error, as text.
+    `terms` are those its author set (see `terms`). `problem` is set when extraction failed: the component's own error,
+    as text.
     """
 
     digest: str
@@ -42,6 +44,7 @@ class ComponentSpec:
     outputs: tuple[Output, ...]
     base_classes: tuple[str, ...] = ()
     needs: Needs = Needs()
+    terms: Mapping[str, Any] = _field(default_factory=dict)
     imports: tuple[str, ...] = ()
     origin: str = "flow"
     problem: str | None = None

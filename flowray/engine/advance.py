@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import assert_never
 
-from flowray.engine.commands import Command, FinishRun, StopStep
+from flowray.engine.commands import Command, FinishRun, PauseNode, PauseRun, StartStep, StopStep
 from flowray.engine.events import (
     BranchStopped,
     CancelRequested,
@@ -16,27 +16,36 @@ from flowray.engine.events import (
     Event,
     Log,
     MessageAdded,
-    NodeEvent,
+    NodeDecided,
     NodeFailed,
     NodeFinished,
+    NodePaused,
     NodeStarted,
     Recorded,
     RunAccepted,
+    RunEvent,
     RunFinished,
     RunPaused,
     RunResumed,
     RunStarted,
+    RunTimedOut,
+    StepEnd,
     StepFailed,
     StepFinished,
+    StepPaused,
     StepQueued,
     StepStarted,
     Token,
 )
-from flowray.engine.state import Asked, Over, Phase, Started, State, Waiting
+from flowray.engine.remains import closed_now, is_done, remains, start_of
+from flowray.engine.retry import EFFECT, MOST_UNSTARTED, again, pause_s
+from flowray.engine.state import Asked, Over, Paused, Phase, Started, State, Waiting
+from flowray.flow.types import NodeId
 from flowray.plan.types import StepId
 
-MOST_ATTEMPTS = 3
+_Telling = NodeStarted | NodeFinished | NodeFailed | NodePaused | BranchStopped | ContextChanged
 Next = tuple[State, tuple[Command, ...]]
+_UNSTARTED_PAUSE_S = 0.1
 
 
 def advance(state: State, event: Event) -> Next:
@@ -44,9 +53,19 @@ def advance(state: State, event: Event) -> Next:
     if state.verdict is not None:
         return state, ()
     match event:
-        case StepQueued() | StepStarted() | StepFinished() | StepFailed():
+        case StepStarted() | StepFinished() | StepFailed() | StepPaused():
             return _after_step_event(state, event)
-        case RunAccepted() | RunStarted() | RunPaused() | RunResumed() | CancelRequested() | RunFinished():
+        case StepQueued() | NodeDecided() | Token() | MessageAdded() | Log():
+            return state, ()
+        case (
+            RunAccepted()
+            | RunStarted()
+            | RunPaused()
+            | RunResumed()
+            | RunTimedOut()
+            | CancelRequested()
+            | RunFinished()
+        ):
             return _after_run_event(state, event)
         case ConnectionEnded():
             return state, ()
@@ -61,70 +80,111 @@ def replay(state: State, recorded: Iterable[Recorded]) -> State:
     return state
 
 
-def _after_run_event(
-    state: State, event: RunAccepted | RunStarted | RunPaused | RunResumed | CancelRequested | RunFinished
-) -> Next:
+def _after_run_event(state: State, event: RunEvent) -> Next:
     match event:
         case RunStarted():
             return _taken_over(state) if state.begun else _begun(replace(state, begun=True))
         case CancelRequested(reason=reason):
             return _decided(state, FinishRun(status="cancelled", kind="cancelled", error=reason))
+        case RunTimedOut(limit_s=limit_s):
+            error = f"The run took longer than its limit of {limit_s:g} s."
+            return _decided(state, FinishRun(status="failed", kind="timeout", error=error))
         case RunFinished():
             return replace(state, verdict=FinishRun.of(event)), ()
-        case RunAccepted() | RunPaused() | RunResumed():
+        case RunResumed():
+            return _resumed(state, event)
+        case RunAccepted() | RunPaused():
             return state, ()
         case _:
             assert_never(event)
 
 
-def _after_step_event(state: State, event: StepQueued | StepStarted | StepFinished | StepFailed) -> Next:
+def _after_step_event(state: State, event: StepStarted | StepEnd) -> Next:
     phase = state.steps.get(event.step)
+    if not isinstance(phase, Asked | Started):
+        return state, ()
     match event:
         case StepStarted(step=step):
-            return (state.with_phase(step, Started(phase.attempt)) if isinstance(phase, Asked) else state), ()
-        case StepFinished(step=step):
-            return (
-                _past(_with_branches_closed(state, step), [step]) if isinstance(phase, Asked | Started) else (state, ())
-            )
+            return state.with_phase(step, Started(phase.attempt, phase.later)), ()
+        case StepFinished() | StepPaused():
+            return _after_part(state, event.step, phase)
         case StepFailed():
-            return _after_failure(state, event, phase) if isinstance(phase, Asked | Started) else (state, ())
-        case StepQueued():
-            return state, ()
+            return _after_failure(state, event, phase)
         case _:
             assert_never(event)
 
 
-def _after_node_event(state: State, event: NodeEvent) -> State:
+def _after_node_event(state: State, event: _Telling) -> State:
     match event:
-        case NodeFinished(node=node, outputs=outputs):
-            return replace(state, outputs=state.outputs.with_({node: outputs}))
         case NodeStarted(node=node):
+            state = replace(state, at_work=state.at_work.with_({node: True}))
             # A node that runs again decides again: lfx drops its former exclusions and releases what it stopped.
-            return replace(state, stopped=state.stopped.with_({node: frozenset()})) if node in state.stopped else state
+            return _stopped(state, node, frozenset()) if node in state.stopped else state
+        case NodeFinished(node=node, outputs=outputs):
+            ended = state.at_work.with_({node: False})
+            return replace(state, outputs=state.outputs.with_({node: outputs}), at_work=ended)
+        case NodeFailed(node=node):
+            return replace(state, at_work=state.at_work.with_({node: False}))
+        case NodePaused():
+            return _asking(state, event)
         case BranchStopped(node=node, output=output):
-            stopped = state.stopped.get(node, frozenset()) | {output}
-            return replace(state, stopped=state.stopped.with_({node: stopped}))
+            return _stopped(state, node, state.stopped.get(node, frozenset()) | {output})
         case ContextChanged(values=values):
             return replace(state, context=state.context.with_(values))
-        case Token() | MessageAdded() | Log() | NodeFailed():
-            return state
         case _:
             assert_never(event)
+
+
+def _stopped(state: State, node: NodeId, outputs: frozenset[str]) -> State:
+    return replace(state, stopped=state.stopped.with_({node: outputs}))
+
+
+def _asking(state: State, event: NodePaused) -> State:
+    request = event.request if event.request is not None else {"until": event.until}
+    state = replace(state, asked=state.asked.with_({event.node: request}))
+    if state.at_work.get(event.node):
+        state = replace(state, at_work=state.at_work.with_({event.node: False}))
+    if event.state is None:
+        return state
+    return replace(state, states=state.states.with_({event.node: event.state}))
 
 
 def _begun(state: State) -> Next:
     first = [step.id for step in state.wiring.plan.steps if not step.needs]
-    asked = [step for step in first if not state.is_closed(step)]
-    starts = tuple(state.start_of(step, 1) for step in asked)
-    state = replace(state, steps=state.steps.with_({step: Asked(1) for step in asked}))
+    state, starts = _launched(state, [(step, 1) for step in first if not state.is_closed(step)])
     state, commands = _past(state, [step for step in first if state.is_closed(step)])
-    return state, (*starts, *commands)
+    return _settled(state, (*starts, *commands))
 
 
 def _taken_over(state: State) -> Next:
-    """Another engine goes on: what was asked for and never started is asked for again."""
-    phases = [(step, state.steps[step]) for step in state.running]
-    return state, tuple(state.start_of(step, phase.attempt) for step, phase in phases if isinstance(phase, Asked))
+    """Another engine goes on: what was asked for and never started is asked for again, and what to ask people, too."""
+    asked = [(step, phase) for step in state.running if isinstance(phase := state.steps[step], Asked)]
+    waiting = [(step, phase.attempt) for step in state.paused if isinstance(phase := state.steps[step], Paused)]
+    starts = tuple(start_of(state, step, phase.attempt, remains(state, step)) for step, phase in asked)
+    state, commands = _launched(state, waiting)
+    return _settled(state, (*starts, *commands))
+
+
+def _launched(state: State, steps: Iterable[tuple[StepId, int]], *, after_s: float = 0.0) -> Next:
+    """Run what can run of these steps; a step of which nothing can run for now waits, without a sandbox."""
+    commands: list[Command] = []
+    over: list[StepId] = []
+    for step, attempt in steps:
+        left = remains(state, step)
+        if left.run:
+            state = state.with_phase(step, Asked(attempt, later=left.later))
+            commands.append(start_of(state, step, attempt, left, after_s=after_s))
+        elif left.later:
+            state = state.with_phase(step, Paused(attempt))
+            unasked = sorted(node for node in left.waiting if state.asked.get(node) is None)
+            terms = state.wiring.plan.terms_of
+            commands += [PauseNode(node=node, wait_s=terms(node).wait_s) for node in unasked]
+        else:
+            over.append(step)
+    if not over:
+        return state, tuple(commands)
+    state, more = _past(state, over)
+    return state, (*commands, *more)
 
 
 def _past(state: State, over: Iterable[StepId]) -> Next:
@@ -147,25 +207,75 @@ def _past(state: State, over: Iterable[StepId]) -> Next:
             else:
                 changes[waiting] = Asked(1)
                 ready.append(waiting)
-    state = replace(state, steps=state.steps.with_(changes), steps_left=left)
+    paused = state.paused - changes.keys() if state.paused else state.paused
+    state = replace(state, steps=state.steps.with_(changes), steps_left=left, paused=paused)
     if not left:
         return _decided(state, FinishRun(status="succeeded"))
-    return state, tuple(state.start_of(step, 1) for step in ready)
+    return _launched(state, [(step, 1) for step in ready])
+
+
+def _after_part(state: State, step: StepId, phase: Asked | Started) -> Next:
+    """A sandbox did what it was given. What was left out of it may be able to run now, or has to wait on."""
+    if not phase.later and not state.asked:
+        return _settled(*_past(_with_branches_closed(state, step), [step]))
+    left = remains(state, step)
+    held = phase.later | left.later
+    rest = [node for node in left.run - held if not is_done(state, node)]
+    state = _with_branches_closed(replace(state, passed=state.passed | state.wiring.set_of(rest)), step)
+    return _settled(*_launched(state, [(step, phase.attempt + 1)]))
 
 
 def _with_branches_closed(state: State, step: StepId) -> State:
-    wiring, closed = state.wiring, state.closed
-    for node in wiring.plan.by_id[step].nodes if state.stopped else ():
-        if outputs := state.stopped.get(node):
-            closed |= wiring.behind(node, outputs)
-    return replace(state, closed=closed)
+    return replace(state, closed=state.closed | closed_now(state, state.wiring.plan.by_id[step].nodes) & ~state.passed)
 
 
 def _after_failure(state: State, failed: StepFailed, phase: Asked | Started) -> Next:
-    if failed.retryable and phase.attempt < MOST_ATTEMPTS:
-        again = phase.attempt + 1
-        return state.with_phase(failed.step, Asked(again)), (state.start_of(failed.step, again),)
-    return _decided(state.with_phase(failed.step, Over()), FinishRun.of(failed))
+    step, attempt = failed.step, phase.attempt + 1
+    if failed.retryable:
+        unstarted = phase.unstarted + 1 if isinstance(phase, Asked) else 1
+        if unstarted >= MOST_UNSTARTED:
+            return _decided(state.with_phase(step, Over()), FinishRun.of(failed))
+        after_s = pause_s(_UNSTARTED_PAUSE_S, unstarted, f"{state.seed}/{step}/{attempt}")
+        state = state.with_phase(step, Asked(attempt, unstarted, phase.later))
+        return state, (start_of(state, step, attempt, remains(state, step), after_s=after_s),)
+    going_on = again(state, failed, phase.attempt)
+    if going_on is None:
+        return _decided(state.with_phase(step, Over()), FinishRun.of(failed))
+    state = going_on.state
+    for ask in going_on.asks:
+        state = replace(state, asked=state.asked.with_({ask.node: ask.request}))
+    state, commands = _launched(state, [(step, attempt)], after_s=going_on.after_s)
+    return _settled(state, (*going_on.decisions, *going_on.asks, *commands))
+
+
+def _resumed(state: State, event: RunResumed) -> Next:
+    """Somebody answered, or the time has come."""
+    node = event.node
+    request = None if node is None else state.asked.get(node)
+    if node is None or request is None:
+        return state, ()
+    state = replace(state, asked=state.asked.with_({node: None}), woken=state.woken | {node})
+    if event.request_id and request.get("kind") == EFFECT:
+        action = event.decision.get("action_id") if isinstance(event.decision, dict) else None
+        if action == "fail":
+            error = f"`{node}` was lost midway, and somebody decided that the run fails of it."
+            return _decided(state, FinishRun(status="failed", kind="lost", node=node, error=error))
+        if action == "skip":
+            state = replace(state, passed=state.passed | state.wiring.set_of([node]))
+    elif event.request_id:
+        state = replace(state, answers=state.answers.with_({event.request_id: event.decision}))
+    step = state.wiring.plan.step_of[node]
+    phase = state.steps[step]
+    if not isinstance(phase, Paused):
+        return state, ()
+    return _settled(*_launched(state, [(step, phase.attempt)]))
+
+
+def _settled(state: State, commands: tuple[Command, ...]) -> Next:
+    """When all that is left waits for decisions or times, the run is let go."""
+    if not state.paused or state.verdict is not None or any(isinstance(one, StartStep) for one in commands):
+        return state, commands
+    return (state, commands) if state.running else (state, (*commands, PauseRun()))
 
 
 def _decided(state: State, verdict: FinishRun) -> Next:

@@ -17,6 +17,7 @@ from flowray.engine.events import (
     Event,
     MessageAdded,
     NodeFinished,
+    NodePaused,
     Recorded,
     RunAccepted,
     RunId,
@@ -138,4 +139,5 @@ _READERS: Mapping[type[Event], Mapping[str, Callable[[Any], Any]]] = {
     NodeFinished: {"outputs": _values, "result_ref": _ref},
     BranchStopped: {"nodes": tuple},
     StepStarted: {"degraded": tuple},
+    NodePaused: {"state": _ref},
 }

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field as _field
 
-from flowray.engine.events import FailureKind, RunFinished, RunStatus, StepFailed
-from flowray.engine.values import Value
+from flowray.engine.events import Decision, FailureKind, RunFinished, RunStatus, StepFailed
+from flowray.engine.values import Ref, Value
 from flowray.flow.types import Json, NodeId
 from flowray.plan.types import StepId
 
@@ -16,11 +16,18 @@ from flowray.plan.types import StepId
 class StartStep:
     """Run a step.
 
-    `upstream` holds the finished outputs it reads, by node and port; `skip` its nodes on closed branches.
+    `upstream` holds the finished outputs it reads, by node and port, also those of its own nodes that are `done`
+    already; `skip` are its nodes on closed branches, `later` those that wait for something. It starts `after_s` seconds
+    from now. `answers` are decisions of people by the request they answer, `states` what paused nodes get back.
     """
 
     step: StepId
     attempt: int = 1
+    after_s: float = 0.0
+    done: frozenset[NodeId] = frozenset()
+    later: frozenset[NodeId] = frozenset()
+    answers: Mapping[str, Json] = _field(default_factory=dict)
+    states: Mapping[NodeId, Ref] = _field(default_factory=dict)
     upstream: Mapping[NodeId, Mapping[str, Value]] = _field(default_factory=dict)
     skip: frozenset[NodeId] = frozenset()
     context: Mapping[str, Json] = _field(default_factory=dict)
@@ -31,6 +38,29 @@ class StopStep:
     """Cancel a running step."""
 
     step: StepId
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoteDecision:
+    """Record what was decided about a node of a step that is run again."""
+
+    node: NodeId
+    decision: Decision
+    why: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PauseNode:
+    """Record that a node waits: for a decision, or for `wait_s` seconds from now."""
+
+    node: NodeId
+    request: Json = None
+    wait_s: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PauseRun:
+    """Nothing goes on before somebody decides, or before a time: let the run go."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,4 +86,4 @@ class FinishRun:
 
 
 _FAILURE = ("error", "kind", "node", "error_type", "traceback")
-Command = StartStep | StopStep | FinishRun
+Command = StartStep | StopStep | NoteDecision | PauseNode | PauseRun | FinishRun

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
+from typing import assert_never
 
 from flowray.engine.advance import advance
-from flowray.engine.commands import Command, FinishRun, StartStep, StopStep
+from flowray.engine.commands import Command, FinishRun, NoteDecision, PauseNode, PauseRun, StartStep, StopStep
 from flowray.engine.events import (
     CancelRequested,
     Event,
+    NodeDecided,
+    NodePaused,
     Recorded,
+    RunFinished,
+    RunPaused,
+    RunTimedOut,
     StepEvent,
     StepFailed,
     StepFinished,
+    StepPaused,
     StepQueued,
     StepStarted,
 )
@@ -28,10 +37,17 @@ from flowray.plan.types import StepId
 
 log = logging.getLogger(__name__)
 
+Sleep = Callable[[float], Awaitable[object]]
 Publish = Callable[[Sequence[Recorded]], Awaitable[None]]
-# Long enough for a runner to come back from a restart, short enough for whoever waits for the answer.
-RETRY_PAUSES_S = (0.1, 1.0)
 _END_S = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """The time of one drive: how long the run may still take, and how time is passed between tries."""
+
+    left_s: float | None = None
+    sleep: Sleep = asyncio.sleep
 
 
 class Drive:
@@ -46,7 +62,7 @@ class Drive:
         ledger: Ledger,
         publish: Publish,
         hold: Hold | None = None,
-        retry_pauses_s: Sequence[float] = RETRY_PAUSES_S,
+        pace: Pace,
     ) -> None:
         self._request = request
         self._hold = hold or Hold()
@@ -54,15 +70,18 @@ class Drive:
         self._steps = steps
         self._ledger = ledger
         self._publish = publish
-        self._retry_pauses_s = retry_pauses_s
+        self._pace = pace
+        self._paused = False
         self._one_at_a_time = asyncio.Lock()
         self._running: dict[StepId, asyncio.Task[None]] = {}
 
     async def go(self, first: Sequence[Event]) -> None:
-        """Go on from `first` to the run's end. Cancelling cancels the run, and records that, unless it was abandoned.
+        """Go on from `first` to the run's end or pause. Cancelling cancels the run, and records that, unless it was abandoned.
 
         `RunLeftError` when whoever holds the run asked to leave it before it was over.
         """
+        left_s = self._pace.left_s
+        clock = None if left_s is None else asyncio.create_task(self._time_out(left_s), name="run limit")
         try:
             async with asyncio.TaskGroup() as self._group:
                 await self._take(first)
@@ -74,11 +93,23 @@ class Drive:
             error = errors.exceptions[0]
             await self._end_broken(error)
             raise error from None
+        finally:
+            if clock is not None:
+                clock.cancel()
         if self._hold.leaving and self._state.verdict is None:
             await self._ledger.close()
             raise RunLeftError
-        last = await self._end(self._state.verdict or _halted(self._state))
-        await self._publish([last])
+        await self._publish([await self._end_of_drive()])
+
+    async def _end_of_drive(self) -> Recorded:
+        if self._state.verdict is None and self._paused:
+            return await self._close(_pause(self._state))
+        return await self._end(self._state.verdict or _halted(self._state))
+
+    async def _time_out(self, after_s: float) -> None:
+        await asyncio.sleep(after_s)
+        with contextlib.suppress(FlowRayError):  # whoever writes the journal next to it hears of what is wrong there
+            await self._take([RunTimedOut(limit_s=self._request.plan.run_wall_s or after_s)])
 
     async def _take(self, events: Sequence[Event]) -> None:
         async with self._one_at_a_time:
@@ -97,8 +128,9 @@ class Drive:
             recorded.append(self._ledger.note(event))
             self._state, follows = advance(self._state, event)
             commands.extend(follows)
-        starts = (command for command in commands if isinstance(command, StartStep))
-        recorded.extend(self._ledger.note(StepQueued(step=start.step, attempt=start.attempt)) for start in starts)
+        for said in _said(commands, self._ledger.now()):
+            recorded.append(self._ledger.note(said))
+            self._state, _ = advance(self._state, said)
         return recorded, commands
 
     def _carry_out(self, command: Command) -> None:
@@ -110,20 +142,26 @@ class Drive:
             case StopStep(step=step):
                 if (task := self._running.get(step)) is not None:
                     task.cancel()
-            case FinishRun():
-                return  # once all steps have let go, `go` ends the run
+            case PauseRun():
+                self._paused = True
+            case FinishRun() | NoteDecision() | PauseNode():
+                return  # noted; once all steps have let go, `go` ends the run
 
     async def _run_step(self, command: StartStep) -> None:
-        if command.attempt > 1:
-            await asyncio.sleep(self._retry_pauses_s[command.attempt - 2])
+        if command.after_s:
+            await self._pace.sleep(command.after_s)
         async with aclosing(told(self._steps, self._request, command)) as batches:
             async for events in batches:
                 await self._take(events)
 
     async def _end(self, verdict: FinishRun) -> Recorded:
-        last = self._ledger.note(verdict.as_event())
         facts = {"tenant": self._request.tenant, "run": self._request.run}
         log.info("Run finished", extra={"action": "run_finished", **facts, "status": verdict.status})
+        return await self._close(verdict.as_event())
+
+    async def _close(self, event: RunFinished | RunPaused) -> Recorded:
+        """Record the last event of this drive, and wait until all is written."""
+        last = self._ledger.note(event)
         closing = asyncio.create_task(self._ledger.close(), name=f"end of run {self._request.run}")
         try:
             await asyncio.shield(closing)
@@ -157,12 +195,39 @@ async def told(steps: Steps, request: RunRequest, command: StartStep) -> AsyncGe
                 if not events:
                     continue
                 yield events
-                if isinstance(events[-1], StepFinished | StepFailed):
+                if isinstance(events[-1], StepFinished | StepFailed | StepPaused):
                     return
                 started = started or isinstance(events[0], StepStarted)
     except FlowRayError as error:
         why = error.message
     yield [StepFailed(step=command.step, kind="lost" if started else "unavailable", error=why, retryable=not started)]
+
+
+def _said(commands: Iterable[Command], now: float) -> list[Event]:
+    """What commands say in the journal."""
+    said: list[Event] = []
+    for command in commands:
+        match command:
+            case StartStep():
+                said.append(StepQueued(step=command.step, attempt=command.attempt, after_s=command.after_s))
+            case NoteDecision():
+                said.append(NodeDecided(node=command.node, decision=command.decision, why=command.why))
+            case PauseNode():
+                until = None if command.wait_s is None else now + command.wait_s
+                said.append(NodePaused(node=command.node, request=command.request, until=until))
+            case StopStep() | PauseRun() | FinishRun():
+                continue
+            case _:
+                assert_never(command)
+    return said
+
+
+def _pause(state: State) -> RunPaused:
+    """What a run waits for, once all of it waits."""
+    asked = [request for request in state.requests.values() if isinstance(request, dict)]
+    times = [request["until"] for request in asked if request.keys() == {"until"}]
+    requests = [request for request in asked if request.keys() != {"until"}]
+    return RunPaused(request=next(iter(requests), None), until=min(times, default=None))
 
 
 def _halted(state: State) -> FinishRun:

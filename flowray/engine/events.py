@@ -17,6 +17,7 @@ from flowray.plan.types import StepId
 RunId = NewType("RunId", str)
 ConnectionVerdict = Literal["allowed", "refused", "failed", "cut"]
 RunStatus = Literal["succeeded", "failed", "cancelled"]
+Decision = Literal["replay", "skip", "ask", "rebuild"]
 FailureKind = Literal[
     "component",  # a node's own code raised
     "value",  # a value cannot travel
@@ -51,15 +52,16 @@ class RunStarted:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepQueued:
-    """The engine asked for a runner; from here until StepStarted nothing of the step has run."""
+    """The engine asked for a runner, to be asked `after_s` seconds from now; until StepStarted nothing has run."""
 
     step: StepId
     attempt: int = 1
+    after_s: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepStarted:
-    """A runner handed the step to a sandbox; from here on it is at-most-once.
+    """A runner handed the step to a sandbox.
 
     `queued_s` is the wait for a spare. `degraded` names the walls that its operator has lowered around it.
     """
@@ -131,12 +133,39 @@ class NodeFinished:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NodeFailed:
-    """A node's code raised; the step's end follows as StepFailed."""
+    """A node's code raised; the step's end follows as StepFailed. `cause` is a provider's trouble, where it was one."""
 
     node: NodeId
     error: str
     error_type: str = ""
     traceback: str = ""
+    cause: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NodePaused:
+    """A node waits: for a decision that its `request` asks for, or for the time `until` (seconds since the epoch).
+
+    `state` is what it wants to be given back when it goes on; nobody else looks at it.
+    """
+
+    node: NodeId
+    request: Json = None
+    until: float | None = None
+    state: Ref | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NodeDecided:
+    """What the engine decided about a node of a step that is run again, and why.
+
+    `replay`: it had started and not ended, and is run again. `skip`: it is taken as done. `ask`: a person is asked.
+    `rebuild`: it had finished, and is run again because what it gave lives only inside a sandbox.
+    """
+
+    node: NodeId
+    decision: Decision
+    why: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -191,7 +220,10 @@ class StepFinished:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepFailed:
-    """The step did not end well. `retryable` only when nothing of it has run. `node` is set when one is to blame."""
+    """The step did not end well. `retryable` only when nothing of it has run. `node` is set when one is to blame.
+
+    `cause` is the trouble that a provider had, where it was one. A step is `orphaned` when its engine is gone.
+    """
 
     step: StepId
     kind: FailureKind
@@ -200,20 +232,44 @@ class StepFailed:
     error_type: str = ""
     traceback: str = ""
     retryable: bool = False
+    cause: str = ""
+    orphaned: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepPaused:
+    """All that can run of the step has run; the rest waits for what its NodePaused ask for."""
+
+    step: StepId
+    took_s: float = 0.0
+    usage: Mapping[str, float] = _field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunPaused:
-    """A node asked for a decision from outside."""
+    """Nothing of the run goes on before a decision or a time; no process waits for it.
 
-    request: Json
+    `request` is what is asked, of several the first; `until` the first time it has to be woken.
+    """
+
+    request: Json = None
+    until: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunResumed:
-    """The decision came."""
+    """The decision came, or the time: `node` may go on. `request_id` names the request that was answered."""
 
-    decision: Json
+    decision: Json = None
+    node: NodeId | None = None
+    request_id: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunTimedOut:
+    """The run took longer than it may."""
+
+    limit_s: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -235,9 +291,13 @@ class RunFinished:
     traceback: str = ""
 
 
-NodeEvent = NodeStarted | Token | MessageAdded | Log | NodeFinished | NodeFailed | BranchStopped | ContextChanged
-StepEvent = StepStarted | NodeEvent | ConnectionEnded | StepFinished | StepFailed
-Event = RunAccepted | RunStarted | StepQueued | StepEvent | RunPaused | RunResumed | CancelRequested | RunFinished
+NodeEvent = (
+    NodeStarted | Token | MessageAdded | Log | NodeFinished | NodeFailed | NodePaused | BranchStopped | ContextChanged
+)
+StepEnd = StepFinished | StepFailed | StepPaused
+StepEvent = StepStarted | NodeEvent | ConnectionEnded | StepEnd
+RunEvent = RunAccepted | RunStarted | RunPaused | RunResumed | RunTimedOut | CancelRequested | RunFinished
+Event = RunEvent | StepQueued | NodeDecided | StepEvent
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -56,6 +56,10 @@ class Ledger:
         self._writing: asyncio.Task[None] | None = None
         self._soon: asyncio.TimerHandle | None = None
 
+    def now(self) -> float:
+        """The time, in seconds since the epoch."""
+        return self._clock()
+
     def note(self, event: Event) -> Recorded:
         """Number an event; `settle` sees to it that it is written."""
         self._seq += 1

@@ -7,8 +7,17 @@ import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 
 from flowray.engine.advance import replay
-from flowray.engine.drive import RETRY_PAUSES_S, Drive, Publish
-from flowray.engine.events import Event, Recorded, RunAccepted, RunFinished, RunStarted, StepFailed
+from flowray.engine.drive import Drive, Pace, Publish, Sleep
+from flowray.engine.events import (
+    Event,
+    Recorded,
+    RunAccepted,
+    RunFinished,
+    RunPaused,
+    RunResumed,
+    RunStarted,
+    StepFailed,
+)
 from flowray.engine.hold import Hold
 from flowray.engine.journals import LeasedJournal
 from flowray.engine.ledger import Durability, Ledger
@@ -30,14 +39,14 @@ class Engine:
         name: str,
         clock: Callable[[], float] = time.time,
         durability: Durability = "pipelined",
-        retry_pauses_s: Sequence[float] = RETRY_PAUSES_S,
+        sleep: Sleep = asyncio.sleep,
     ) -> None:
         self._journal = journal
         self._steps = steps
         self._name = name
         self._clock = clock
         self._durability: Durability = durability
-        self._retry_pauses_s = retry_pauses_s
+        self._sleep = sleep
 
     def run(self, request: RunRequest) -> AsyncGenerator[Recorded, None]:
         """The run's events as they come. Closing the generator, or cancelling who waits for it, cancels the run."""
@@ -56,8 +65,9 @@ class Engine:
     async def resume(self, request: RunRequest, recorded: Sequence[Recorded]) -> AsyncGenerator[Recorded, None]:
         """Go on with a run whose engine is gone, from its journal; only the new events are told.
 
-        What was finished stays finished, what was asked for and did not start is asked for again. A step that had
-        started is lost and fails the run: nobody knows what it has done, so it may not be done twice.
+        What was finished stays finished, also inside a step that had started; what was asked for and did not start is
+        asked for again. Nodes that had started and not ended go on as their terms say (see `retry`). A paused run goes
+        on when its journal holds what it waits for (a RunResumed); otherwise it pauses again.
         """
         told: asyncio.Queue[Sequence[Recorded]] = asyncio.Queue(_LAG)
         driving = asyncio.create_task(self._drive(request, recorded, told.put), name=f"run {request.run}")
@@ -87,7 +97,7 @@ class Engine:
     ) -> None:
         if past and isinstance(past[-1].event, RunFinished):
             return
-        start = State.start(request.plan, only_nodes=request.only_nodes, context=request.context)
+        start = State.start(request.plan, only_nodes=request.only_nodes, context=request.context, seed=request.run)
         state = replay(start, past)
         ledger = Ledger(
             LeasedJournal(self._journal, hold.lease) if hold else self._journal,
@@ -104,15 +114,31 @@ class Engine:
             ledger=ledger,
             publish=publish,
             hold=hold,
-            retry_pauses_s=self._retry_pauses_s,
+            pace=Pace(left_s=self._left_s(request, past), sleep=self._sleep),
         )
         await drive.go(self._first(state) if past else [_accepted(request), RunStarted(engine=self._name)])
 
     def _first(self, state: State) -> Sequence[Event]:
         """How this engine goes on with another's run."""
-        why = "The engine that ran this step is gone; the step may have run, so it is not run again."
-        lost = [StepFailed(step=step, kind="lost", error=why) for step in state.started]
-        return lost or [RunStarted(engine=self._name)]
+        why = "The engine that ran this step is gone."
+        lost = [StepFailed(step=step, kind="lost", error=why, orphaned=True) for step in state.started]
+        return [RunStarted(engine=self._name), *lost]
+
+    def _left_s(self, request: RunRequest, past: Sequence[Recorded]) -> float | None:
+        """How long the run may still take; while it is paused, its time does not pass."""
+        limit_s = request.plan.run_wall_s
+        return None if limit_s is None else max(limit_s - _ran_s(past, self._clock()), 0.0)
+
+
+def _ran_s(past: Sequence[Recorded], now: float) -> float:
+    ran_s = 0.0
+    since: float | None = None
+    for one in past:
+        if since is None and isinstance(one.event, RunAccepted | RunResumed):
+            since = one.at
+        elif since is not None and isinstance(one.event, RunPaused):
+            ran_s, since = ran_s + one.at - since, None
+    return ran_s if since is None else ran_s + now - since
 
 
 def _accepted(request: RunRequest) -> RunAccepted:

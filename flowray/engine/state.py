@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from dataclasses import field as _field
 
-from flowray.engine.commands import FinishRun, StartStep
+from flowray.engine.commands import FinishRun
 from flowray.engine.growing import Growing
-from flowray.engine.values import Value
+from flowray.engine.values import Ref, Value
 from flowray.engine.wiring import NodeSet, Wiring
 from flowray.flow.types import Json, NodeId
 from flowray.plan.types import Plan, StepId
@@ -23,14 +23,24 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A runner was asked for; nothing of the step has run."""
+    """A runner was asked for; `unstarted` attempts found none. The nodes `later` are left out for now."""
 
     attempt: int
+    unstarted: int = 0
+    later: frozenset[NodeId] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """In a sandbox: from here on the step is at-most-once."""
+    """In a sandbox."""
+
+    attempt: int
+    later: frozenset[NodeId] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """What is left of it waits for a decision or a time."""
 
     attempt: int
 
@@ -40,31 +50,48 @@ class Over:
     """Finished, or skipped because all its nodes are closed."""
 
 
-Phase = Waiting | Asked | Started | Over
+Phase = Waiting | Asked | Started | Paused | Over
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class State:
     """A run between two events.
 
-    `closed` are nodes that will not run. `stopped` are the outputs that nodes of a running step have closed so far:
-    they take effect when the step is over, since a node in a loop decides anew each time it runs.
-    `verdict` is set once the run has been decided, and nothing changes after that.
+    `closed` are nodes that will not run; `passed` those that count as done without a value. `stopped` are the outputs
+    that nodes of a running step have closed so far: they take effect when the step is over, since a node in a loop
+    decides anew each time it runs. `at_work` holds each node that has ever started, and whether it is running;
+    `tries` counts failures by node, or by step when no node is to blame. `asked` are the requests of paused nodes (None
+    once answered), `answers` the decisions by request, `woken` the nodes that have waited enough.
+    `verdict` is set once the run has been decided, and nothing changes after that. `seed` makes its jitter its own.
     """
 
     wiring: Wiring
+    seed: str = ""
     begun: bool = False
     steps: Growing[StepId, Phase]
     steps_left: int
     closed: NodeSet = 0
+    passed: NodeSet = 0
     outputs: Growing[NodeId, Mapping[str, Value]] = _field(default_factory=Growing)
     stopped: Growing[NodeId, frozenset[str]] = _field(default_factory=Growing)
     context: Growing[str, Json] = _field(default_factory=Growing)
+    at_work: Growing[NodeId, bool] = _field(default_factory=Growing)
+    tries: Growing[str, int] = _field(default_factory=Growing)
+    asked: Growing[NodeId, Json] = _field(default_factory=Growing)
+    answers: Growing[str, Json] = _field(default_factory=Growing)
+    states: Growing[NodeId, Ref] = _field(default_factory=Growing)
+    woken: frozenset[NodeId] = frozenset()
+    paused: frozenset[StepId] = frozenset()
     verdict: FinishRun | None = None
 
     @classmethod
     def start(
-        cls, plan: Plan, *, only_nodes: frozenset[NodeId] | None = None, context: Mapping[str, Json] | None = None
+        cls,
+        plan: Plan,
+        *,
+        only_nodes: frozenset[NodeId] | None = None,
+        context: Mapping[str, Json] | None = None,
+        seed: str = "",
     ) -> State:
         """Nothing has happened yet. With `only_nodes`, the others never run."""
         steps: dict[StepId, Phase] = {step.id: Waiting(len(set(step.needs))) for step in plan.steps}
@@ -72,6 +99,7 @@ class State:
         kept_out = () if only_nodes is None else (node for node in plan.step_of if node not in only_nodes)
         return cls(
             wiring=wiring,
+            seed=seed,
             steps=Growing((steps,)),
             steps_left=len(steps),
             closed=wiring.set_of(kept_out),
@@ -88,21 +116,22 @@ class State:
         """Steps in a sandbox, in the plan's order."""
         return tuple(step for step in self.running if isinstance(self.steps[step], Started))
 
+    @property
+    def requests(self) -> Mapping[NodeId, Json]:
+        """What is asked and not answered yet, by node."""
+        return {node: request for node, request in self.asked.items() if request is not None}
+
     def is_closed(self, step: StepId) -> bool:
         """Whether none of the step's nodes will run."""
         nodes = self.wiring.plan.by_id[step].nodes
-        return self.closed != 0 and len(self.wiring.among(step, self.closed)) == len(nodes)
+        out = self.closed | self.passed
+        return out != 0 and len(self.wiring.among(step, out)) == len(nodes)
 
     def with_phase(self, step: StepId, phase: Phase) -> State:
         """The same run with one step further."""
-        return replace(self, steps=self.steps.with_({step: phase}))
-
-    def start_of(self, step: StepId, attempt: int) -> StartStep:
-        """The command that runs a step with what is known now."""
-        skip = self.wiring.among(step, self.closed) if self.closed else frozenset()
-        upstream: dict[NodeId, dict[str, Value]] = {}
-        for edge in self.wiring.reads.get(step, ()):
-            value = self.outputs.get(edge.source, {}).get(edge.output)
-            if value is not None and edge.target not in skip:
-                upstream.setdefault(edge.source, {})[edge.output] = value
-        return StartStep(step=step, attempt=attempt, upstream=upstream, skip=skip, context=dict(self.context))
+        paused = self.paused
+        if isinstance(phase, Paused):
+            paused |= {step}
+        elif step in paused:
+            paused -= {step}
+        return replace(self, steps=self.steps.with_({step: phase}), paused=paused)

@@ -33,3 +33,8 @@ class Value:
     type: str
     json: Json = None
     ref: Ref | None = None
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the journal holds only a stand-in: the thing itself lived and died with its sandbox."""
+        return self.type == "object" and type(self.json) is dict and self.json.get("$flowray") == "opaque"

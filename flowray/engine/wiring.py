@@ -39,6 +39,42 @@ class Wiring:
                 reads.setdefault(target, []).append(edge)
         return {step: tuple(edges) for step, edges in reads.items()}
 
+    @cached_property
+    def inside(self) -> Mapping[StepId, tuple[Edge, ...]]:
+        """The edges within each step, without those that close a loop."""
+        inside: dict[StepId, list[Edge]] = {}
+        step_of = self.plan.step_of
+        for edge in self.plan.edges:
+            source, target = step_of.get(edge.source), step_of.get(edge.target)
+            if target is not None and source == target and not edge.feedback:
+                inside.setdefault(target, []).append(edge)
+        return {step: tuple(edges) for step, edges in inside.items()}
+
+    @cached_property
+    def loops_around(self) -> Mapping[NodeId, frozenset[NodeId]]:
+        """The loops whose circle each node is part of, a loop being part of its own."""
+        around: dict[NodeId, set[NodeId]] = {}
+        for edge in self.plan.edges:
+            if not edge.feedback or edge.source not in self._bit or edge.target not in self._bit:
+                continue
+            after = self._reach[edge.target]
+            for node, bit in self._bit.items():
+                if after & bit and self._reach[node] & self._bit[edge.source]:
+                    around.setdefault(node, set()).add(edge.target)
+        return {node: frozenset(loops) for node, loops in around.items()}
+
+    @cached_property
+    def sleepers(self) -> NodeSet:
+        """The nodes before which some time has to pass."""
+        return self.set_of(node for node in self.plan.step_of if self.plan.terms_of(node).wait_s > 0)
+
+    def downstream(self, nodes: Iterable[NodeId]) -> NodeSet:
+        """These nodes and everything that hangs on them."""
+        bits = 0
+        for node in nodes:
+            bits |= self._reach[node]
+        return bits
+
     def behind(self, source: NodeId, outputs: Collection[str]) -> NodeSet:
         """The nodes that stop when `source` closes these outputs.
 

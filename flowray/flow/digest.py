@@ -19,8 +19,8 @@ _CANVAS = frozenset(
 def digest(flow: Flow) -> str:
     """Return the SHA-256 (hex) of what a flow does.
 
-    Each value, source and wire counts. Places on the canvas, the view, notes, time stamps, names and the order in which
-    nodes stand in the document do not.
+    Each value, source and wire counts, and the terms that the flow sets for its nodes. Places on the canvas, the view,
+    notes, time stamps, names and the order in which nodes stand in the document do not.
     """
     content = hashlib.sha256()
     nodes, edges = sorted(map(_node_bytes, flow.nodes)), sorted(map(_edge_bytes, flow.edges))

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from flowray.component.claims import claimed
 from flowray.component.spec import ComponentSpec, Needs
+from flowray.component.terms import Said, Terms, said_of_node
 from flowray.errors import PlanError
 from flowray.flow.nearest import meant
 from flowray.flow.shape import clipped
@@ -20,6 +21,14 @@ def needs_of_node(node: Node, specs: Mapping[str, ComponentSpec]) -> Needs:
     own = claimed(node).needs
     spec = specs.get(node.code_digest or "")
     return spec.needs if own == Needs() and spec else own
+
+
+def terms_of_node(node: Node, specs: Mapping[str, ComponentSpec], usual: Said) -> Terms:
+    """Return what the node says, or else its component's author, or else the flow."""
+    spec = specs.get(node.code_digest or "")
+    metadata = node.raw["data"]["node"].get("metadata") if node.raw else None
+    own = said_of_node(metadata, f"Node `{clipped(node.id)}`")
+    return Terms(**{**usual, **(spec.terms if spec else {}), **own})
 
 
 def together(needs: Mapping[NodeId, Needs]) -> Needs:

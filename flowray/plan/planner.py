@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from flowray.component.spec import ComponentSpec
+from flowray.component.terms import Terms, said_of_flow
 from flowray.errors import PlanError
 from flowray.flow.cycles import endless, is_loop
 from flowray.flow.digest import digest
@@ -15,7 +16,7 @@ from flowray.plan import graph
 from flowray.plan.bonds import bonds_of
 from flowray.plan.fuse import Placed, fused
 from flowray.plan.pieces import Piece, pieces_of
-from flowray.plan.place import needs_of_node, pool_for, together
+from flowray.plan.place import needs_of_node, pool_for, terms_of_node, together
 from flowray.plan.steps import cuts_of, steps_of
 from flowray.plan.types import Fusion, Plan, Pool
 
@@ -40,6 +41,7 @@ def plan(
     pieces = pieces_of(order, edges, list(bonds_of(nodes, edges, known)))
     placed = [_placed(piece, nodes, known, pools) for piece in pieces]
     groups = fused(placed, fusion)
+    usual, run_wall_s = said_of_flow(flow)
     return Plan(
         flow_digest=digest(flow),
         fusion=fusion,
@@ -47,6 +49,9 @@ def plan(
         edges=edges,
         cuts=cuts_of(groups, placed, edges, fusion),
         outputs=_outputs(nodes, edges),
+        usual=(of_all := Terms(**usual)),
+        terms={node: own for node in nodes if (own := terms_of_node(nodes[node], known, usual)) != of_all},
+        run_wall_s=run_wall_s,
     )
 
 

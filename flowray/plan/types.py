@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Literal, NewType
 
 from flowray.component.spec import Needs
+from flowray.component.terms import USUAL, Terms
 from flowray.flow.types import Edge, NodeId
 
 StepId = NewType("StepId", str)
@@ -56,6 +57,7 @@ class Plan:
     """A DAG of steps in topological order, with the flow's edges and the reasons for every cut.
 
     `flow_digest` names the flow version it was made from. `outputs` are the nodes whose results answer the caller.
+    `terms` are those of nodes that differ from `usual`, which hold for all others; a run may take `run_wall_s` seconds.
     """
 
     flow_digest: str
@@ -64,6 +66,13 @@ class Plan:
     edges: tuple[Edge, ...]
     cuts: tuple[Cut, ...] = ()
     outputs: tuple[NodeId, ...] = ()
+    usual: Terms = USUAL
+    terms: Mapping[NodeId, Terms] = _field(default_factory=dict)
+    run_wall_s: float | None = None
+
+    def terms_of(self, node: NodeId) -> Terms:
+        """The terms that a node runs on."""
+        return self.terms.get(node, self.usual)
 
     @cached_property
     def by_id(self) -> Mapping[StepId, Step]:
