@@ -19,7 +19,6 @@ from flowray.flow.shape import an_object, clipped, misfit
 from flowray.flow.types import Json
 
 
-
 def needs_of(metadata: Json, owner: str) -> Needs:
     """Return the needs written in a component's metadata; a name or a value that means nothing is refused."""
     claims = metadata.get(KEY) if isinstance(metadata, dict) else None

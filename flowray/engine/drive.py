@@ -76,9 +76,10 @@ class Drive:
         self._running: dict[StepId, asyncio.Task[None]] = {}
 
     async def go(self, first: Sequence[Event]) -> None:
-        """Go on from `first` to the run's end or pause. Cancelling cancels the run, and records that, unless it was abandoned.
+        """Go on from `first` to the run's end or pause.
 
-        `RunLeftError` when whoever holds the run asked to leave it before it was over.
+        Cancelling cancels the run, and records that, unless it was abandoned. `RunLeftError` when whoever holds the
+        run asked to leave it before it was over.
         """
         left_s = self._pace.left_s
         clock = None if left_s is None else asyncio.create_task(self._time_out(left_s), name="run limit")
@@ -96,7 +97,7 @@ class Drive:
         finally:
             if clock is not None:
                 clock.cancel()
-        if self._hold.leaving and self._state.verdict is None:
+        if self._hold.leaving and self._state.verdict is None and not self._paused:
             await self._ledger.close()
             raise RunLeftError
         await self._publish([await self._end_of_drive()])

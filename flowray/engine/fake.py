@@ -64,7 +64,7 @@ class FakeSteps:
             return
         yield [StepStarted(step=step.step, attempt=step.attempt, runner="fake")]
         for node in request.plan.by_id[step.step].nodes:
-            if node not in step.skip:
+            if node not in step.skip | step.done | step.later:
                 yield [NodeStarted(node=node), _finished(node)]
         yield [StepFinished(step=step.step)]
 

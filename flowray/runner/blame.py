@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from flowray.engine.events import NodeFailed, NodeFinished, NodeStarted, StepEvent
+from flowray.engine.events import NodeFailed, NodeFinished, NodePaused, NodeStarted, StepEvent
 from flowray.flow.types import NodeId
 from flowray.runner.verdict import Failure
 
@@ -13,10 +13,11 @@ _WORDLESS = frozenset({"crashed", "timeout", "memory", "protocol"})
 
 
 class Busy:
-    """The nodes that have started and not ended, in the order of their starts."""
+    """The nodes that have started and not ended, in the order of their starts; and whether one of them paused."""
 
     def __init__(self) -> None:
         self._nodes: dict[NodeId, None] = {}
+        self.paused = False
 
     def watch(self, events: Iterable[StepEvent]) -> None:
         """Take what happened."""
@@ -26,6 +27,9 @@ class Busy:
                     self._nodes[node] = None
                 case NodeFinished(node=node) | NodeFailed(node=node):
                     self._nodes.pop(node, None)
+                case NodePaused(node=node):
+                    self._nodes.pop(node, None)
+                    self.paused = True
                 case _:
                     pass
 

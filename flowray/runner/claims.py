@@ -9,6 +9,7 @@ from typing import Final
 
 import orjson
 
+from flowray.component.terms import PROVIDER_TROUBLES
 from flowray.engine.events import (
     BranchStopped,
     ContextChanged,
@@ -17,6 +18,7 @@ from flowray.engine.events import (
     NodeEvent,
     NodeFailed,
     NodeFinished,
+    NodePaused,
     NodeStarted,
     Token,
 )
@@ -34,7 +36,7 @@ _TYPES = frozenset(
 )
 _STREAMS = frozenset({"log", "stdout", "stderr"})
 # What people read; the rest are names, and outputs, which the journal never shows when they hold a secret.
-_SHOWN = ("text", "message", "name", "result", "error", "error_type", "traceback", "values")
+_SHOWN = ("text", "message", "name", "result", "error", "error_type", "traceback", "values", "request")
 _NAME_LENGTH = 500
 _LARGEST_INT = 2**63
 
@@ -43,10 +45,11 @@ _LARGEST_INT = 2**63
 class Unstored:
     """An event that is too large or too secret for the journal: what is held waits for a store.
 
-    `held` are outputs by port; `shown` is the JSON text of a large result or message.
+    `held` are outputs by port, and under no name what a paused node wants back; `shown` is the JSON text of a large
+    result or message.
     """
 
-    event: NodeFinished | MessageAdded
+    event: NodeFinished | MessageAdded | NodePaused
     held: Mapping[str, bytes] = _field(default_factory=dict)
     shown: bytes | None = None
 
@@ -95,6 +98,8 @@ class Claims:
                 return Unstored(
                     event=MessageAdded(node=said["node"], message=None), shown=orjson.dumps(_object(said, "message"))
                 )
+            case "node_paused":
+                return self._paused(said)
             case "branch_stopped":
                 return self._branch(said)
             case str(kind) if kind in _PLAIN:
@@ -166,6 +171,11 @@ class Claims:
             return value, None
         return Value(type=value.type), content
 
+    def _paused(self, said: _Said) -> Claim:
+        event = NodePaused(node=said["node"], request=_object(said, "request"))
+        number = said.get("state")
+        return event if number is None else Unstored(event=event, held={"": self.blob_of(number)})
+
     def _branch(self, said: _Said) -> BranchStopped:
         stopped = said.get("nodes")
         if type(stopped) is not list or not all(type(node) is str and node in self._known for node in stopped):
@@ -187,7 +197,14 @@ def _failed(said: _Said) -> NodeFailed:
         error=_text(said, "error"),
         error_type=_text(said, "error_type", ""),
         traceback=_text(said, "traceback", ""),
+        cause=cause_of(said),
     )
+
+
+def cause_of(said: Mapping[str, Json]) -> str:
+    """Return the provider's trouble that a failure is said to come from; only a retry hangs on it."""
+    cause = said.get("cause")
+    return cause if type(cause) is str and cause in PROVIDER_TROUBLES else ""
 
 
 def _text(said: _Said, key: str, default: str | None = None) -> str:

@@ -11,6 +11,7 @@ from typing import Literal
 
 from flowray.engine.events import ConnectionEnded
 from flowray.errors import ChannelError
+from flowray.flow.types import NodeId
 from flowray.plan.types import StepId
 from flowray.runner.channel import Channel
 from flowray.runner.claims import Claim, Claims
@@ -18,6 +19,7 @@ from flowray.runner.frames import ASK, BLOB, CANCEL, ERROR, EVENT, RESULT, Frame
 from flowray.runner.inquiry import Ear, Inquiry
 from flowray.runner.sandboxes import Sandbox
 from flowray.runner.verdict import Ending, Job
+from flowray.runner.walls import Walls
 from flowray.sandbox.child import Exit
 from flowray.sandbox.doors import Doors
 from flowray.sandbox.egress import Connection, Gate, Lease
@@ -66,6 +68,8 @@ class Dialogue:
         self._cpu_s = self._peak_mib = 0.0
         self._broken = ""
         self._stopped: Literal["", "timeout", "cancelled"] = ""
+        self._walls = Walls(job.walls, self._overrun) if job.walls else None
+        self._overran: NodeId | None = None
         self.over = False
 
     def open(self, spec: Iterable[bytes]) -> None:
@@ -138,13 +142,22 @@ class Dialogue:
             return Ending(said=self._said, stopped=self._stopped, cpu_s=self._cpu_s, peak_mib=self._peak_mib)
         end = await self._exit()
         cpu_s = end.cpu_s if end else self._cpu_s
-        return Ending(broken=self._broken, stopped=self._stopped, lost=lost.is_set(), exit=end, cpu_s=cpu_s)
+        return Ending(
+            broken=self._broken,
+            stopped=self._stopped,
+            overran=self._overran,
+            lost=lost.is_set(),
+            exit=end,
+            cpu_s=cpu_s,
+        )
 
     def _on_frames(self, frames: Sequence[Frame]) -> None:
         for kind, payload in frames:
             if kind == EVENT:
                 claim = self._claims.event(payload)
                 if claim is not None:
+                    if self._walls is not None:
+                        self._walls.watch(claim)
                     self.add(claim, len(payload))
             elif kind == BLOB:
                 self._claims.blob(payload)
@@ -197,6 +210,11 @@ class Dialogue:
         self._channel.close()
         self._finish()
 
+    def _overrun(self, node: NodeId) -> None:
+        if self._said is None and not self._stopped:
+            self._overran = node
+        self._stop("timeout")
+
     def _set_deadline(self, after_s: float) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
@@ -205,6 +223,8 @@ class Dialogue:
     def _finish(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
+        if self._walls is not None:
+            self._walls.close()
         self.over = True
         self._wake()
 

@@ -27,10 +27,11 @@ class SpecTooLargeError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """A step's values and files with their bytes fetched: `blobs` are numbered in order."""
+    """A step's values, files and states of paused nodes with their bytes fetched: `blobs` are numbered in order."""
 
     upstream: Mapping[NodeId, Mapping[str, Json]]
     files: Mapping[str, int]
+    states: Mapping[NodeId, int]
     blobs: Sequence[bytes]
 
 
@@ -52,13 +53,17 @@ def run_frames(
             "session_id": request.session,
             "user_id": _user(request.tenant),
         },
-        "build": [node for node in body.nodes if node not in start.skip],
+        "build": [node for node in body.nodes if node not in start.skip | start.done | start.later],
+        "later": list(start.later),
         "skip": _closed(start, body),
         "upstream": inputs.upstream,
         "inputs": {"input_value": request.input_value, "input_type": request.input_type},
         "variables": request.variables,
         "files": inputs.files,
         "context": start.context,
+        "answers": start.answers,
+        "states": inputs.states,
+        "timed": [node for node in body.nodes if request.plan.terms_of(node).wall_s is not None],
         "egress": request.egress,
         "packages": request.packages,
         "doors": doors.said if doors else {},

@@ -9,7 +9,15 @@ from dataclasses import asdict, dataclass
 from functools import partial
 
 from flowray.engine.commands import StartStep
-from flowray.engine.events import ConnectionEnded, StepEvent, StepFailed, StepFinished, StepStarted
+from flowray.engine.events import (
+    ConnectionEnded,
+    StepEnd,
+    StepEvent,
+    StepFailed,
+    StepFinished,
+    StepPaused,
+    StepStarted,
+)
 from flowray.engine.ports import Objects, RunRequest
 from flowray.errors import (
     FlowRayError,
@@ -89,7 +97,7 @@ async def run_step(
         verdict = judge(job, ending)
         if isinstance(verdict, Failure):
             verdict = busy.blame(verdict)
-        last = _ended(start, verdict, took_s=took_s, usage=_usage(ending))
+        last = _ended(start, verdict, took_s=took_s, usage=_usage(ending), paused=busy.paused)
     except FlowRayError as cause:
         last = StepFailed(step=start.step, kind="lost", error=f"What the step made was not kept: {cause.message}")
     finally:
@@ -105,6 +113,7 @@ def _job(means: Means, request: RunRequest, start: StartStep, body: StepBody) ->
         limits=fitting(means.limits, request.plan.by_id[start.step].resources),
         mask=Mask(request.variables.values()),
         caps=means.caps,
+        walls={node: limit for node in body.nodes if (limit := request.plan.terms_of(node).wall_s) is not None},
     )
 
 
@@ -161,10 +170,10 @@ def _usage(ending: Ending) -> Mapping[str, float]:
 
 
 def _ended(
-    start: StartStep, verdict: Mapping[str, Json] | Failure, *, took_s: float, usage: Mapping[str, float]
-) -> StepFinished | StepFailed:
+    start: StartStep, verdict: Mapping[str, Json] | Failure, *, took_s: float, usage: Mapping[str, float], paused: bool
+) -> StepEnd:
     if not isinstance(verdict, Failure):
-        return StepFinished(step=start.step, took_s=took_s, usage=usage)
+        return (StepPaused if paused else StepFinished)(step=start.step, took_s=took_s, usage=usage)
     return StepFailed(
         step=start.step,
         kind=verdict.kind,
@@ -172,10 +181,11 @@ def _ended(
         node=verdict.node,
         error_type=verdict.error_type,
         traceback=verdict.traceback,
+        cause=verdict.cause,
     )
 
 
-def _record(request: RunRequest, last: StepFinished | StepFailed, taken: Taken, began: float) -> None:
+def _record(request: RunRequest, last: StepEnd, taken: Taken, began: float) -> None:
     """One line per step: facts only, never code, secrets or values."""
     if not log.isEnabledFor(logging.INFO):
         return
@@ -184,7 +194,11 @@ def _record(request: RunRequest, last: StepFinished | StepFailed, taken: Taken, 
         "tenant": request.tenant,
         "run": request.run,
         "step": last.step,
-        "outcome": last.kind if isinstance(last, StepFailed) else "finished",
+        "outcome": last.kind
+        if isinstance(last, StepFailed)
+        else "paused"
+        if isinstance(last, StepPaused)
+        else "finished",
         "took_s": time.monotonic() - began,
         "spare_age_s": began - taken.sandbox.born,
     }

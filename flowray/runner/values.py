@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from flowray.engine.commands import StartStep
-from flowray.engine.events import ConnectionEnded, MessageAdded, NodeEvent
+from flowray.engine.events import ConnectionEnded, MessageAdded, NodeEvent, NodePaused
 from flowray.engine.ports import Objects, RunRequest
 from flowray.engine.values import Ref, Value
 from flowray.flow.types import Json, NodeId
@@ -32,34 +32,38 @@ async def store(
 
 
 async def _stored(claim: Unstored, objects: Objects, request: RunRequest) -> NodeEvent:
-    async def put(content: bytes) -> Ref:
-        return await objects.put(
-            path(request.tenant, "values", request.run, hashlib.sha256(content).hexdigest()), content
-        )
-
-    shown = None if claim.shown is None else await put(claim.shown)
+    shown = None if claim.shown is None else await _put(claim.shown, objects, request)
+    refs = {port: await _put(content, objects, request) for port, content in claim.held.items()}
     if isinstance(claim.event, MessageAdded):
         return replace(claim.event, message_ref=shown)
-    outputs = dict(claim.event.outputs)
-    for port, content in claim.held.items():
-        outputs[port] = replace(outputs[port], ref=await put(content))
-    return replace(claim.event, outputs=outputs, result_ref=shown)
+    if isinstance(claim.event, NodePaused):
+        return replace(claim.event, state=refs[""])
+    kept = {port: replace(claim.event.outputs[port], ref=ref) for port, ref in refs.items()}
+    return replace(claim.event, outputs={**claim.event.outputs, **kept}, result_ref=shown)
+
+
+async def _put(content: bytes, objects: Objects, request: RunRequest) -> Ref:
+    return await objects.put(path(request.tenant, "values", request.run, hashlib.sha256(content).hexdigest()), content)
 
 
 async def fetch(request: RunRequest, start: StartStep, body: StepBody, objects: Objects) -> Inputs:
     """Return what the step reads from outside: of upstream values only the ports that a wire reads."""
     read = {
-        node: {port: value for port, value in values.items() if port in body.upstream.get(node, ())}
+        node: {
+            port: value for port, value in values.items() if node in start.done or port in body.upstream.get(node, ())
+        }
         for node, values in start.upstream.items()
     }
     refs = [value.ref for values in read.values() for value in values.values() if value.ref]
     refs += request.files.values()
+    refs += start.states.values()
     if not refs:
-        return Inputs(upstream=_said(read, {}), files={}, blobs=())
+        return Inputs(upstream=_said(read, {}), files={}, states={}, blobs=())
     numbers = {ref.key: number for number, ref in enumerate({ref.key: ref for ref in refs}.values())}
     blobs = await _contents({ref.key: ref for ref in refs}, objects)
     files = {name: numbers[ref.key] for name, ref in request.files.items()}
-    return Inputs(upstream=_said(read, numbers), files=files, blobs=blobs)
+    states = {node: numbers[ref.key] for node, ref in start.states.items()}
+    return Inputs(upstream=_said(read, numbers), files=files, states=states, blobs=blobs)
 
 
 async def _contents(refs: Mapping[str, Ref], objects: Objects) -> list[bytes]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import field as _field
 from typing import Literal
 
 from flowray.engine.events import FailureKind
 from flowray.errors import ChannelError
 from flowray.flow.types import Json, NodeId
+from flowray.runner.claims import cause_of
 from flowray.runner.frames import RESULT, Caps, Frame, parsed
 from flowray.runner.masking import Mask
 from flowray.sandbox.child import Exit
@@ -21,12 +23,16 @@ _LONGEST = 100_000
 
 @dataclass(frozen=True, kw_only=True)
 class Ending:
-    """What the host saw: the last frame, a broken rule, why it stopped the sandbox, how that exited."""
+    """What the host saw: the last frame, a broken rule, why it stopped the sandbox, how that exited.
+
+    `overran` is the node that took longer than it may.
+    """
 
     said: Frame | None = None
     broken: str = ""
     stopped: Literal["", "timeout", "cancelled"] = ""
     lost: bool = False
+    overran: NodeId | None = None
     exit: Exit | None = None
     cpu_s: float = 0.0
     peak_mib: float = 0.0
@@ -41,17 +47,22 @@ class Failure:
     node: NodeId | None = None
     error_type: str = ""
     traceback: str = ""
+    cause: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """Who is judged: the nodes it may speak of (`known` are all of its flow), its limits, what it must not tell."""
+    """Who is judged: the nodes it may speak of (`known` are all of its flow), its limits, what it must not tell.
+
+    `walls` are the seconds that some of its nodes may take each.
+    """
 
     nodes: frozenset[NodeId]
     known: frozenset[NodeId]
     limits: Limits
     mask: Mask
     caps: Caps
+    walls: Mapping[NodeId, float] = _field(default_factory=dict)
 
 
 def judge(job: Job, ending: Ending) -> Mapping[str, Json] | Failure:
@@ -77,12 +88,17 @@ def _claimed(job: Job, said: Mapping[str, Json]) -> Failure:
         node=NodeId(node) if isinstance(node, str) and node in job.nodes else None,
         error_type=job.mask.text(_text(said, "error_type")),
         traceback=job.mask.text(_text(said, "traceback")),
+        cause=cause_of(said),
     )
 
 
 def _unsaid(job: Job, ending: Ending) -> Failure:
     if ending.lost:
         return Failure(kind="lost", error="The runner's zygote died, and the sandbox with it; the step may have run.")
+    if ending.overran is not None:
+        limit_s = job.walls[ending.overran]
+        error = f"The node ran longer than its limit of {limit_s:g} s."
+        return Failure(kind="timeout", error=error, node=ending.overran)
     if ending.stopped == "timeout":
         return Failure(kind="timeout", error=f"The step ran longer than its limit of {job.limits.wall_s:g} s.")
     if ending.stopped == "cancelled":

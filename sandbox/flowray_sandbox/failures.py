@@ -16,6 +16,7 @@ from lfx.exceptions.component import ComponentBuildError
 from lfx.field_typing.constants import DEFAULT_IMPORT_STRING
 
 import flowray_sandbox
+from flowray_sandbox import troubles
 
 _COMPONENT_FILE = "<string>"  # lfx compiles component code under this name
 _LINES_BEFORE = DEFAULT_IMPORT_STRING.count("\n") + 1  # and puts these lines in front of it
@@ -25,7 +26,14 @@ class JobFailedError(Exception):
     """The job cannot be done. `kind` says whose doing it was, in the engine's words."""
 
     def __init__(
-        self, error: str, *, kind: str = "component", error_type: str = "", node: str | None = None, trace: str = ""
+        self,
+        error: str,
+        *,
+        kind: str = "component",
+        error_type: str = "",
+        node: str | None = None,
+        trace: str = "",
+        cause: str = "",
     ) -> None:
         super().__init__(error)
         self.kind = kind
@@ -33,6 +41,7 @@ class JobFailedError(Exception):
         self.error_type = error_type
         self.node = node
         self.trace = trace
+        self.cause = cause
 
     def answer(self) -> dict[str, Any]:
         """The ERROR frame's content."""
@@ -42,6 +51,7 @@ class JobFailedError(Exception):
             "error_type": self.error_type,
             "node": self.node,
             "traceback": _utf8(self.trace),
+            "cause": self.cause,
         }
 
 
@@ -50,7 +60,14 @@ def component_failed(cause: BaseException, *, node: str | None = None, code: str
     error = own_error(cause)
     kind = "memory" if isinstance(error, MemoryError) else "component"
     text = str(error) or ("out of memory" if kind == "memory" else type(error).__name__)
-    return JobFailedError(text, kind=kind, error_type=type(error).__name__, node=node, trace=trimmed(error, code))
+    return JobFailedError(
+        text,
+        kind=kind,
+        error_type=type(error).__name__,
+        node=node,
+        trace=trimmed(error, code),
+        cause=troubles.trouble_of(cause),
+    )
 
 
 def own_error(cause: BaseException) -> BaseException:

@@ -13,10 +13,11 @@ from flowray_sandbox import tags, values
 from flowray_sandbox.branches import Wire, downstream, has_cycle
 from flowray_sandbox.neighbours import Absent, secrets_of
 from flowray_sandbox.payload import executable
-from flowray_sandbox.report import Report
+from flowray_sandbox.report import Report, running_node
 from flowray_sandbox.spec import RunSpec
 
 OWN_CONTEXT = "request_variables"
+_ASKING = "HumanInput"
 
 
 class StepGraph(Graph):
@@ -31,6 +32,9 @@ class StepGraph(Graph):
             self._context[name] = tags.restored(value)
         self._session_id = spec.session_id
         self._run_id = spec.run_id
+        self.human_input_decisions = dict(spec.answers)
+        self._later = spec.later
+        self.pauses: dict[str, dict[str, Any]] = {}
         self._report = report
         self.around_iteration: Callable[[Graph], None] = lambda _: None
         nodes, edges = executable(spec)
@@ -63,22 +67,29 @@ class StepGraph(Graph):
             vertex.build_params()
         self.build_graph_maps(self.edges)
         self.define_vertices_lists()
+        self._know_asking_nodes()
 
     def crossing(self, node: str) -> set[str]:
         """The node's ports that somebody outside this step reads."""
-        return {wire.port for wire in self._wires if wire.source == node and wire.target not in self.built_here}
+        here = {*self.built_here, *self._later}
+        return {wire.port for wire in self._wires if wire.source == node and wire.target not in here}
 
     def ready_after(self, node: str) -> list[str]:
         """The nodes to run next, now that this one is done; lfx's own rule, and what it does after each step."""
         self.run_manager.ran_at_least_once.add(node)
         self.run_manager.remove_vertex_from_runnables(node)
-        ready = [other for other in self.find_next_runnable_vertices(self.successor_map.get(node, [])) if other != node]
+        here = [other for other in self.successor_map.get(node, []) if other in self.vertex_map]
+        ready = [other for other in self.find_next_runnable_vertices(here) if other != node]
         self.run_manager.vertices_being_run.update(ready)
         if self.get_vertex(node).is_state:
             ready.extend(self.activated_vertices)
         self.reset_inactivated_vertices(node)
         self.activated_vertices = []
         return ready
+
+    def request_pause(self, reason: str = "pause_requested", data: dict[str, Any] | None = None) -> None:
+        """A node wants to wait for a decision: it is not done, and what hangs on it does not run now."""
+        self.pauses[running_node.get()] = {"reason": reason, **(data or {})}
 
     def mark_branch(self, vertex_id: str, state: str, output_name: str | None = None) -> None:
         """Stop or start what hangs on an output, until the node is done."""
@@ -114,6 +125,12 @@ class StepGraph(Graph):
         if source.built and wire.port in source.results and wire.field:
             value = {wire.field: source.results[wire.port]}
             iteration.get_vertex(wire.target).update_raw_params(value, overwrite=True)
+
+    def _know_asking_nodes(self) -> None:
+        """A node that asks a person asks nobody when nothing hangs on it: what hangs on it may be in another step."""
+        for vertex in self.vertices:
+            if vertex.data.get("type") == _ASKING and not self.successor_map.get(vertex.id):
+                self.successor_map[vertex.id] = [wire.target for wire in self._wires if wire.source == vertex.id]
 
     def _take_upstream(self, spec: RunSpec) -> None:
         known_secrets = secrets_of(self._vertices, spec.variables)

@@ -48,6 +48,11 @@ class Report:
             }
         )
 
+    def paused(self, node: str, request: Mapping[str, Any], state: bytes | None) -> None:
+        """The node waits for a decision, and wants `state` back with it."""
+        number = None if state is None else self.keep(state)
+        self._event({"kind": "node_paused", "node": node, "request": request, "state": number})
+
     def failed(self, node: str, failure: JobFailedError) -> None:
         """The node's code raised."""
         told = {"kind": "node_failed", **failure.answer(), "node": node}

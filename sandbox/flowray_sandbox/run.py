@@ -10,7 +10,7 @@ from typing import Any
 from lfx.graph.graph.base import Graph
 from lfx.graph.vertex.base import Vertex
 
-from flowray_sandbox import capture, classes, files, results, surroundings, tags
+from flowray_sandbox import capture, checkpoints, classes, files, results, surroundings, tags
 from flowray_sandbox.building import build
 from flowray_sandbox.channel import Channel
 from flowray_sandbox.failures import JobFailedError, component_failed
@@ -56,30 +56,32 @@ class Step:
             graph._set_inputs([], {"input_value": spec.input_value}, spec.input_type)  # type: ignore[arg-type]  # noqa: SLF001 - what lfx itself does before a run
         for node in graph.has_session_id_vertices:
             graph.get_vertex(node).update_raw_params({"session_id": spec.session_id})
+        checkpoints.install(spec.states)
         surroundings.open_scopes(graph)
         await Walk(graph, self._run_node).run()
 
-    async def _run_node(self, node: str) -> None:
+    async def _run_node(self, node: str) -> bool:
+        """Build a node; whether it is done, or waits for somebody's decision."""
         await self._build(self._graph.get_vertex(node))
         self._tell_context(node)
-        if self._graph.pause_requested:
-            raise JobFailedError(
-                f"Node `{node}` asks for a decision by a person, which FlowRay cannot carry out yet.", node=node
-            )
+        return node not in self._graph.pauses
 
     async def _build(self, vertex: Vertex) -> None:
         """Build one node; its start and its end are told whatever happens."""
         mark = running_node.set(vertex.id)
         self._report.started(vertex.id)
-        if not classes.is_known(_code(vertex)):
-            # Code of the user's own may end the process: by then the host has to know which node it was.
+        if vertex.id in self._spec.timed or not classes.is_known(_code(vertex)):
+            # The host keeps its time. Code of the user's own may end the process: it has to know which node it was.
             self._flush()
         begun = time.perf_counter()
         try:
             await build(vertex, files=self._spec.files, voice=self._voice)
             took_s = time.perf_counter() - begun
             capture.tell_rest()
-            self._tell_finished(vertex, took_s)
+            if vertex.id in self._graph.pauses:
+                self._report.paused(vertex.id, self._graph.pauses[vertex.id], checkpoints.state_of(vertex.id))
+            else:
+                self._tell_finished(vertex, took_s)
         except JobFailedError as failure:
             self._report.failed(vertex.id, failure)
             raise
@@ -131,6 +133,7 @@ class Step:
 
     def _watch_iteration(self, iteration: Graph) -> None:
         """The nodes of a loop's body report like all others, once per item."""
+        iteration.request_pause = _refuse_pause  # type: ignore[method-assign]
 
         async def build_vertex(vertex_id: str, **options: Any) -> Any:
             mark = running_node.set(vertex_id)
@@ -168,6 +171,11 @@ def _graph(spec: RunSpec, report: Report) -> StepGraph:
         raise JobFailedError(f"A value from another step cannot be used here: {cause}.", kind="value") from None
     except (Exception, SystemExit) as cause:  # noqa: BLE001 - what the user drew may be refused in any way
         raise component_failed(cause) from None
+
+
+def _refuse_pause(reason: str = "", data: dict[str, Any] | None = None) -> None:
+    del reason, data
+    raise RuntimeError("A node inside a loop cannot wait for a person's decision: ask before the loop, or behind it.")
 
 
 def _code(vertex: Vertex) -> str:

@@ -10,7 +10,11 @@ from uuid import NAMESPACE_OID, UUID, uuid5
 
 @dataclass(kw_only=True, slots=True)
 class RunSpec:
-    """What to run: `build` are the nodes to run here, the others stand by as their neighbours."""
+    """What to run: `build` are the nodes to run here, the others stand by as their neighbours.
+
+    Those in `later` are of this step, too, and wait for something. `answers` are decisions of people by request;
+    `states` what paused nodes get back; `timed` nodes have a limit that the host keeps.
+    """
 
     run_id: str
     flow_id: str
@@ -20,6 +24,7 @@ class RunSpec:
     nodes: Sequence[dict[str, Any]]
     edges: Sequence[dict[str, Any]]
     build: Sequence[str]
+    later: frozenset[str]
     closed: frozenset[str]
     upstream: Mapping[str, Mapping[str, Mapping[str, Any]]]
     input_value: str | None
@@ -27,6 +32,9 @@ class RunSpec:
     files: Sequence[str]
     variables: Mapping[str, str]
     context: Mapping[str, Any]
+    answers: Mapping[str, Any]
+    states: Mapping[str, bytes]
+    timed: frozenset[str]
     stream: bool
     blobs: list[bytes]
 
@@ -46,6 +54,7 @@ def run_spec(spec: Mapping[str, Any], blobs: list[bytes]) -> RunSpec:
         nodes=spec["nodes"],
         edges=spec["edges"],
         build=[node for node in spec["build"] if node not in closed],
+        later=frozenset(spec.get("later") or ()),
         closed=closed,
         upstream=spec.get("upstream") or {},
         input_value=inputs.get("input_value"),
@@ -53,6 +62,9 @@ def run_spec(spec: Mapping[str, Any], blobs: list[bytes]) -> RunSpec:
         files=inputs.get("files") or (),
         variables=spec.get("variables") or {},
         context=spec.get("context") or {},
+        answers=spec.get("answers") or {},
+        states={node: blobs[number] for node, number in (spec.get("states") or {}).items()},
+        timed=frozenset(spec.get("timed") or ()),
         stream=bool(spec.get("stream")),
         blobs=blobs,
     )

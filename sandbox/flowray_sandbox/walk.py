@@ -9,9 +9,12 @@ from flowray_sandbox.graph import StepGraph
 
 
 class Walk:
-    """Runs a graph's nodes through `run_node`; the first failure cancels what still runs and is raised."""
+    """Runs a graph's nodes through `run_node`; the first failure cancels what still runs and is raised.
 
-    def __init__(self, graph: StepGraph, run_node: Callable[[str], Awaitable[None]]) -> None:
+    Nothing follows from a node that is not done when `run_node` returns: it waits for a decision.
+    """
+
+    def __init__(self, graph: StepGraph, run_node: Callable[[str], Awaitable[bool]]) -> None:
         self._graph = graph
         self._run_node = run_node
 
@@ -30,8 +33,7 @@ class Walk:
     async def _all(self, nodes: list[str]) -> None:
         """Run these nodes, each with what follows it, at the same time."""
         while len(nodes) == 1:
-            await self._run_node(nodes[0])
-            nodes = self._graph.ready_after(nodes[0])
+            nodes = self._graph.ready_after(nodes[0]) if await self._run_node(nodes[0]) else []
         if not nodes:
             return
         try:

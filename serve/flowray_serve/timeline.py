@@ -11,6 +11,8 @@ from flowray.engine.summary import RunSummary
 from flowray.flow.types import NodeId
 from flowray.plan.types import StepId
 
+_OfNode = ev.NodeStarted | ev.NodeFinished | ev.NodeFailed | ev.NodePaused | ev.NodeDecided
+
 
 class Timeline:
     """Takes a run's events in order."""
@@ -28,9 +30,9 @@ class Timeline:
         match event:
             case ev.RunAccepted() | ev.RunStarted() | ev.RunPaused() | ev.RunResumed() | ev.RunFinished():
                 self._add_to_run(recorded, event)
-            case ev.StepQueued() | ev.StepStarted() | ev.StepFinished() | ev.StepFailed():
+            case ev.StepQueued() | ev.StepStarted() | ev.StepFinished() | ev.StepFailed() | ev.StepPaused():
                 self._add_to_step(event, at)
-            case ev.NodeStarted() | ev.NodeFinished() | ev.NodeFailed():
+            case ev.NodeStarted() | ev.NodeFinished() | ev.NodeFailed() | ev.NodePaused() | ev.NodeDecided():
                 self._add_to_node(event, at)
             case ev.ConnectionEnded():
                 self._connections.append({**asdict(event), "at": at})
@@ -58,14 +60,16 @@ class Timeline:
             case ev.RunStarted():
                 run |= {"status": "running", "engine": event.engine, "started_at": at}
             case ev.RunPaused():
-                run["status"] = "paused"
+                run |= {"status": "paused", "human_request": event.request, "until": event.until}
             case ev.RunResumed():
                 run["status"] = "running"
+                run.pop("human_request", None)
+                run.pop("until", None)
             case ev.RunFinished():
                 run |= {"status": event.status, "finished_at": at, "took_s": at - run.get("accepted_at", at)}
                 run["error"] = _error(event)
 
-    def _add_to_step(self, event: ev.StepQueued | ev.StepStarted | ev.StepFinished | ev.StepFailed, at: float) -> None:
+    def _add_to_step(self, event: ev.StepQueued | ev.StepStarted | ev.StepEnd, at: float) -> None:
         step = self._steps.setdefault(event.step, {"step": event.step})
         match event:
             case ev.StepQueued():
@@ -78,10 +82,12 @@ class Timeline:
                     self._run["degraded"] = sorted({*self._run.get("degraded", ()), *event.degraded})
             case ev.StepFinished():
                 step |= {"status": "finished", "took_s": event.took_s, "usage": event.usage, "finished_at": at}
+            case ev.StepPaused():
+                step |= {"status": "paused", "took_s": event.took_s, "usage": event.usage, "finished_at": at}
             case ev.StepFailed():
                 step |= {"status": "failed", "error": event.error, "kind": event.kind, "finished_at": at}
 
-    def _add_to_node(self, event: ev.NodeStarted | ev.NodeFinished | ev.NodeFailed, at: float) -> None:
+    def _add_to_node(self, event: _OfNode, at: float) -> None:
         node = self._nodes.setdefault(event.node, {"node": event.node, "runs": 0})
         match event:
             case ev.NodeStarted():
@@ -96,6 +102,10 @@ class Timeline:
                 node["usage"] = event.usage
             case ev.NodeFailed():
                 node |= {"status": "failed", "error": event.error, "error_type": event.error_type, "finished_at": at}
+            case ev.NodePaused():
+                node |= {"status": "paused", "until": event.until, "request": event.request}
+            case ev.NodeDecided():
+                node |= {"decision": event.decision, "decided_because": event.why}
 
 
 def in_short(run: RunSummary) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Protocol, cast
 
 from flowray.engine.commands import StartStep
-from flowray.engine.events import StepEvent, StepFailed, StepFinished
+from flowray.engine.events import StepEvent, StepFailed, StepFinished, StepPaused
 from flowray.engine.ports import RunRequest
 from flowray.flow.types import Flow
 from flowray.plan.types import Plan
@@ -185,4 +185,4 @@ def _too_late(start: Start) -> StepFailed:
 
 
 def _is_end(events: Sequence[StepEvent]) -> bool:
-    return bool(events) and isinstance(events[-1], StepFinished | StepFailed)
+    return bool(events) and isinstance(events[-1], StepFinished | StepFailed | StepPaused)

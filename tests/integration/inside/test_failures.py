@@ -108,15 +108,6 @@ def test_an_edge_that_does_not_fit_is_an_error(inside: Inside, build: Builder) -
     assert "invalid handles" in heard.error["error"]
 
 
-def test_a_node_that_asks_a_person_says_that_this_is_not_there_yet(inside: Inside, build: Builder) -> None:
-    asks = component('self.graph.request_pause(reason="decide")\nreturn Message(text="")')
-
-    heard = inside.do(spec_of(flow_of(build.node("Custom-a", asks))))
-
-    assert heard.error is not None
-    assert "decision" in heard.error["error"]
-
-
 def test_text_that_is_no_text_does_not_break_the_channel(inside: Inside, build: Builder) -> None:
     odd = component(r'raise ValueError("broken \ud800 character")')
 

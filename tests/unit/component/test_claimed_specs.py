@@ -45,7 +45,7 @@ def test_needs_are_read() -> None:
     ("needs", "said"),
     [
         ({"gpus": 1}, "Node `a`, `metadata.flowray`: there is no need called `gpus`. Did you mean `gpu`?"),
-        ({"xyz": 1}, "there is no need called `xyz`. Known are cpu, memory_mib, gpu, pool, heavy, alone."),
+        ({"xyz": 1}, "there is no need called `xyz`. Known are cpu, memory_mib, gpu, pool, heavy, alone, attempts,"),
         ({"gpu": -1}, "Node `a`, `metadata.flowray.gpu`: expected a number of 0 or more"),
         ({"cpu": True}, "`metadata.flowray.cpu`: expected a number of 0 or more, got true or false"),
         ({"pool": ""}, "`metadata.flowray.pool`: expected the name of a pool"),

@@ -13,6 +13,7 @@ from flowray.engine.events import (
     Log,
     MessageAdded,
     NodeFinished,
+    NodePaused,
     Recorded,
     RunAccepted,
     RunFinished,
@@ -39,6 +40,7 @@ SPECIAL: dict[tuple[type, str], st.SearchStrategy[Any]] = {
     (MessageAdded, "message_ref"): st.none() | REFS,
     (NodeFinished, "result_ref"): st.none() | REFS,
     (NodeFinished, "outputs"): st.dictionaries(ANY_TEXT, VALUES, max_size=3),
+    (NodePaused, "state"): st.none() | REFS,
     (BranchStopped, "nodes"): st.lists(ANY_TEXT, max_size=3).map(tuple),
     (StepStarted, "degraded"): st.lists(ANY_TEXT, max_size=3).map(tuple),
 }

@@ -1,10 +1,24 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
+from dataclasses import replace
 
 import pytest
 
-from flowray.engine.events import Event, NodeFinished, Recorded, RunAccepted, RunFinished, StepFailed, StepStarted
+from flowray.component.terms import Terms
+from flowray.engine.events import (
+    Event,
+    NodeFinished,
+    NodePaused,
+    Recorded,
+    RunAccepted,
+    RunFinished,
+    RunPaused,
+    RunResumed,
+    StepFailed,
+    StepPaused,
+    StepStarted,
+)
 from flowray.engine.fake import FakeSteps
 from flowray.engine.ledger import Durability
 from flowray.errors import ConflictError, RunnerUnavailableError, StoreUnavailableError
@@ -103,17 +117,19 @@ async def test_a_step_that_found_no_runner_is_tried_again() -> None:
     assert [command.attempt for command in steps.commands] == [1, 2, 3]
 
 
-async def test_an_error_after_the_start_of_a_step_is_not_tried_again() -> None:
-    steps = FakeSteps({"a": [[started("a")], RunnerUnavailableError("gone")]})
+async def test_a_step_that_is_lost_each_time_fails_the_run() -> None:
+    steps = FakeSteps({name: [[started("a")], RunnerUnavailableError("gone")] for name in ("a", "a#2", "a#3")})
     told = await engine(steps).execute(request(plan_of(a="")))
     assert end_of(told) == RunFinished(status="failed", error="gone", kind="lost")
+    assert [command.attempt for command in steps.commands] == [1, 2, 3]
 
 
-async def test_a_step_that_goes_silent_is_lost() -> None:
+async def test_a_step_that_goes_silent_is_lost_and_run_again() -> None:
     steps = FakeSteps({"a": [[started("a")]]})
     told = await engine(steps).execute(request(plan_of(a="")))
-    assert end_of(told).kind == "lost"
-    assert "went silent" in end_of(told).error
+    [lost] = [one.event for one in told if isinstance(one.event, StepFailed)]
+    assert (lost.kind, "went silent" in lost.error) == ("lost", True)
+    assert end_of(told).status == "succeeded"
 
 
 async def test_cancelling_the_caller_cancels_the_run_and_records_it() -> None:
@@ -196,12 +212,56 @@ async def test_a_run_that_was_only_accepted_starts_from_there() -> None:
     assert end_of(told).status == "succeeded"
 
 
-async def test_a_step_that_ran_when_its_engine_died_is_lost() -> None:
+async def test_a_step_that_ran_when_its_engine_died_is_run_again() -> None:
     journal = MemoryJournal()
     past = await recorded(journal, *(await _first_events()), started("a"))
-    told = [one async for one in engine(FakeSteps(), journal).resume(request(plan_of(a="", b="")), past)]
-    assert isinstance(told[0].event, StepFailed)
-    assert end_of(told).kind == "lost"
+    steps = FakeSteps()
+    told = [one async for one in engine(steps, journal).resume(request(plan_of(a="")), past)]
+    assert kinds(told)[:3] == ["run_started", "step_failed", "step_queued"]
+    assert [command.attempt for command in steps.commands] == [2]
+    assert end_of(told).status == "succeeded"
+
+
+async def test_a_run_that_takes_too_long_fails() -> None:
+    plan = replace(plan_of(a="", b="a"), run_wall_s=0.01)
+    steps = FakeSteps(held=["a"])
+    told = await engine(steps).execute(request(plan))
+    assert (end_of(told).kind, end_of(told).error) == ("timeout", "The run took longer than its limit of 0.01 s.")
+    assert steps.cancelled == ["a"]
+
+
+async def test_a_run_whose_nodes_all_wait_is_let_go_and_goes_on_once_answered() -> None:
+    journal = MemoryJournal()
+    asks = NodePaused(node=NodeId("a"), request={"request_id": "r1", "prompt": "Go on?"})
+    steps = FakeSteps({"a": [[started("a")], [asks, StepPaused(step=A)]]})
+    plan = plan_of(a="", b="a")
+    await engine(steps, journal).execute(request(plan))
+    paused = await journaled(journal)
+    assert paused[-1].event == RunPaused(request={"request_id": "r1", "prompt": "Go on?"})
+
+    answer = RunResumed(node=NodeId("a"), request_id="r1", decision={"action_id": "yes"})
+    await journal.append(TENANT, [Recorded(seq=paused[-1].seq + 1, at=2.0, run=RUN, event=answer)])
+    past = await journaled(journal)
+    told = [one async for one in engine(steps, journal, name="engine-2").resume(request(plan), past)]
+    assert steps.commands[1].answers == {"r1": {"action_id": "yes"}}
+    assert end_of(told).status == "succeeded"
+
+
+async def test_a_paused_run_that_nobody_answered_pauses_again() -> None:
+    journal = MemoryJournal()
+    asks = NodePaused(node=NodeId("a"), request={"request_id": "r1"})
+    steps = FakeSteps({"a": [[started("a")], [asks, StepPaused(step=A)]]})
+    await engine(steps, journal).execute(request(plan_of(a="")))
+    past = await journaled(journal)
+    told = [one async for one in engine(steps, journal).resume(request(plan_of(a="")), past)]
+    assert kinds(told) == ["run_started", "run_paused"]
+    assert len(steps.commands) == 1
+
+
+async def test_a_node_that_waits_holds_no_sandbox_and_says_until_when() -> None:
+    plan = replace(plan_of(a="", b="a"), terms={NodeId("b"): Terms(wait_s=60.0)})
+    told = await engine(FakeSteps()).execute(request(plan))
+    assert [one.event for one in told[-2:]] == [NodePaused(node=NodeId("b"), until=61.5), RunPaused(until=61.5)]
 
 
 async def test_an_engine_that_was_thought_dead_cannot_go_on() -> None:

@@ -14,6 +14,7 @@ from flowray.engine.events import (
     MessageAdded,
     NodeFailed,
     NodeFinished,
+    NodePaused,
     NodeStarted,
     Token,
 )
@@ -143,8 +144,26 @@ def test_an_output_that_holds_a_secret_goes_to_the_store_as_it_is() -> None:
     assert isinstance(claim, Unstored)
     assert isinstance(claim.event, NodeFinished)
     assert claim.held == {"key": b"sk-1234"}
+    assert isinstance(claim.event, NodeFinished)
     assert claim.event.outputs == {"key": Value(type="text"), "open": Value(type="number", json=1)}
     assert claim.event.result == {"text": "*****"}
+
+
+def test_what_a_paused_node_wants_back_is_held_for_the_store() -> None:
+    ear = claims()
+    ear.blob(b"thread")
+    claim = ear.event(said("node_paused", request={"request_id": "r1"}, state=0))
+    assert claim == Unstored(event=NodePaused(node=A, request={"request_id": "r1"}), held={"": b"thread"})
+
+
+def test_a_pause_without_a_request_breaks_the_rules() -> None:
+    with pytest.raises(ChannelError, match="`request` is no object"):
+        claims().event(said("node_paused", request="please"))
+
+
+def test_only_a_providers_known_troubles_are_believed() -> None:
+    told = [claims().event(said("node_failed", error="no", cause=cause)) for cause in ("rate_limit", "mine", 7)]
+    assert told == [NodeFailed(node=A, error="no", cause=cause) for cause in ("rate_limit", "", "")]
 
 
 def test_large_values_are_held_for_the_store() -> None:
@@ -159,6 +178,7 @@ def test_large_values_are_held_for_the_store() -> None:
     assert isinstance(claim, Unstored)
     assert isinstance(claim.event, NodeFinished)
     assert claim.held == {"blob": b"raw", "long": orjson.dumps(["x" * 70_000])}
+    assert isinstance(claim.event, NodeFinished)
     assert claim.event.outputs["short"] == Value(type="text", json="s")
 
 
