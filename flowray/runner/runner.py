@@ -27,7 +27,7 @@ from flowray.runner.step import Means, begin, run_step
 from flowray.runner.verdict import Failure, Job, judge
 from flowray.sandbox import relay
 from flowray.sandbox.egress import Gate
-from flowray.sandbox.image import Image
+from flowray.sandbox.image import Image, default_packages
 from flowray.sandbox.limits import Limits
 from flowray.sandbox.start import Inside
 from flowray.sandbox.zygote import Zygote
@@ -111,7 +111,8 @@ class Runner:
         """Return a Runner of this environment image, with further modules preloaded; its zygote prints to `log`."""
 
         async def start() -> Zygote:
-            return await Zygote.start(image, Inside(preload=preload), limits=(rules or Rules()).limits, log=log)
+            inside = Inside(preload=preload, always=default_packages())
+            return await Zygote.start(image, inside, limits=(rules or Rules()).limits, log=log)
 
         return cls(start, objects=objects, name=name, rules=rules)
 

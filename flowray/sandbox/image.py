@@ -11,6 +11,7 @@ import importlib.util
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -49,6 +50,12 @@ def inside_package() -> Path:
 def default_lock() -> Path:
     """The lock of the default image, shipped beside the code that runs inside."""
     return inside_package() / "images" / "default.txt"
+
+
+def default_packages() -> tuple[str, ...]:
+    """The distributions that the default image is made from: what lfx's own components import, declared or not."""
+    lines = (line.partition("#")[0].strip() for line in (default_lock().with_suffix(".in")).read_text().splitlines())
+    return tuple(re.split(r"[^\w.-]", line)[0] for line in lines if line)
 
 
 def default_root() -> Path:

@@ -101,4 +101,4 @@ def _import(wanted: Mapping[str, Any]) -> None:
 def _forker(wanted: Mapping[str, Any]) -> Forker:
     """Import last, and so close together in memory, what runs for each child."""
     serve = importlib.import_module(wanted["work"]).serve
-    return Forker(serve, wanted["lowered"])
+    return Forker(serve, always=wanted["always"], lowered=wanted["lowered"])

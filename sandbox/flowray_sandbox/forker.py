@@ -20,6 +20,7 @@ from flowray_sandbox.allowance import Allowance
 from flowray_sandbox.batch import Batch, Place, buffer
 from flowray_sandbox.descriptors import CHANNEL, ORDERS
 from flowray_sandbox.jail import CONTROL_SIZE, Walls, message
+from flowray_sandbox.packages import Packages
 
 Serve = Callable[[int, Callable[[Mapping[str, Any]], None]], None]
 
@@ -37,14 +38,15 @@ _CLONE_FAILED = -1
 class Forker:
     """Forks and waits on order."""
 
-    def __init__(self, serve: Serve, lowered: Collection[str]) -> None:
+    def __init__(self, serve: Serve, *, always: Collection[str], lowered: Collection[str]) -> None:
         self._serve = serve
         self._order = buffer(ORDER.size)
         self._passed = buffer(_PASSED)
         self._received = buffer(4)
         self._forked = buffer(FORKED.size)
         self._ended = buffer(4 + _RUSAGE)
-        self._walls = Walls(self._order, self._passed, lowered)
+        self._packages = Packages(always=always, lowered=lowered)
+        self._walls = Walls(self._order, self._passed, lowered, self._packages)
         self._allowance = Allowance(lowered)
         self._batches: list[Batch] = []
 
@@ -71,12 +73,17 @@ class Forker:
         try:
             self._walls.build()
             randomness.reseed()
-            self._serve(CHANNEL, self._allowance.apply)
+            self._serve(CHANNEL, self._hold)
             status = 0
         except BaseException:  # noqa: BLE001 - a child must never return into the loop
             traceback.print_exc()
         finally:
             os._exit(status)
+
+    def _hold(self, spec: Mapping[str, Any]) -> None:
+        """Hold a child to what its spec grants."""
+        self._allowance.apply(spec)
+        self._packages.apply(spec)
 
     def _receiving(self) -> Callable[[], int]:
         batch = self._new_batch()

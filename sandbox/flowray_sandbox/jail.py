@@ -15,8 +15,9 @@ from collections.abc import Collection
 
 from flowray_sandbox import randomness, seccomp, syscalls
 from flowray_sandbox.batch import Batch, Buffer, Place, buffer
-from flowray_sandbox.descriptors import CHANNEL, CONTROL, NULL, RULES, THEIRS
+from flowray_sandbox.descriptors import ALLOWED, CHANNEL, CONTROL, NULL, RULES, THEIRS
 from flowray_sandbox.landlock import Landlock
+from flowray_sandbox.packages import Packages
 
 _OWN = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS | syscalls.CLONE_NEWCGROUP
 _MOUNT_FLAGS = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
@@ -53,8 +54,11 @@ class Walls:
     `lowered` names walls that an operator, or a test of this very wall, leaves out.
     """
 
-    def __init__(self, report: Buffer, passed: Buffer, lowered: Collection[str]) -> None:
-        """`passed` holds three descriptors: a network namespace, the child's end of its channel, the host's end."""
+    def __init__(self, report: Buffer, passed: Buffer, lowered: Collection[str], packages: Packages) -> None:
+        """`passed` holds three descriptors: a network namespace, the child's end of its channel, the host's end.
+
+        `packages` have a rule set that waits for the spec.
+        """
         start = len(passed) - 4 * 4
         namespace, ours, theirs = (Place(passed, start + 4 * index) for index in range(3))
         self._batch = Batch()
@@ -68,9 +72,10 @@ class Walls:
             self._batch.add("getrandom", address, size, 0)
         if "landlock" not in lowered:
             Landlock().add_to(self._batch, RULES)
+        packages.prepare(self._batch)
         if "seccomp" not in lowered:
             self._batch.add("seccomp", 1, 0, seccomp.child().kept_by(self._batch))
-        self._say_ready(report)
+        self._say_ready(report, kept=packages.enforced)
         self._build = self._batch.sealed()
 
     def build(self) -> None:
@@ -100,14 +105,15 @@ class Walls:
         self._batch.add("capset", buffer(struct.pack("=Ii", _CAPABILITY_VERSION, 0)), buffer(24))
         self._batch.add("prctl", syscalls.PR_SET_DUMPABLE, 0)
 
-    def _say_ready(self, report: Buffer) -> None:
+    def _say_ready(self, report: Buffer, *, kept: bool) -> None:
         """Leave READY in the channel, then hand the host its end of it: when the host hears, READY is there."""
         ready = buffer(struct.pack(">IB", len(_READY), 16) + _READY)
         self._batch.add("write", CHANNEL, ready, len(ready))
         self._batch.add("sendmsg", CONTROL, message(self._batch, report, self._rights), 0)
         for standard in (0, 1, 2):
             self._batch.add("dup3", NULL, standard, 0)
-        self._batch.add("close_range", CONTROL, _CLOSE_ALL, 0)
+        self._batch.add("close_range", CONTROL, ALLOWED - 1 if kept else ALLOWED, 0)
+        self._batch.add("close_range", ALLOWED + 1, _CLOSE_ALL, 0)
 
 
 _MESSAGE = struct.Struct("=QI4xQQQQi4x")

@@ -15,7 +15,7 @@ from flowray_sandbox import syscalls
 from flowray_sandbox.batch import Batch, Place, buffer
 
 _LEAST_ABI = 4  # ports came with it
-_EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1, 2, 4, 8
+_EXECUTE, _WRITE_FILE, READ_FILE, _READ_DIR = 1, 2, 4, 8
 _REMOVE_DIR, _REMOVE_FILE, _MAKE_CHAR, _MAKE_DIR, _MAKE_REG = 1 << 4, 1 << 5, 1 << 6, 1 << 7, 1 << 8
 _MAKE_SOCK, _MAKE_FIFO, _MAKE_BLOCK, _MAKE_SYM, _REFER, _TRUNCATE = 1 << 9, 1 << 10, 1 << 11, 1 << 12, 1 << 13, 1 << 14
 _IOCTL_DEV, _IOCTL_DEV_ABI = 1 << 15, 5
@@ -25,10 +25,10 @@ _PATH, _PORT = 1, 2
 # The same on all machines.
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 
-_READ = _READ_FILE | _READ_DIR
+_READ = READ_FILE | _READ_DIR
 _WRITE = _READ | _WRITE_FILE | _TRUNCATE | _REMOVE_DIR | _REMOVE_FILE | _MAKE_DIR | _MAKE_REG | _MAKE_FIFO | _MAKE_SYM
 _ALL = (_TRUNCATE << 1) - 1
-_RULE, _DESCRIPTOR = struct.Struct("=Qi"), 4
+RULE, DESCRIPTOR = struct.Struct("=Qi"), 4
 
 
 class Landlock:
@@ -48,11 +48,11 @@ class Landlock:
         batch.add("landlock_create_ruleset", self._attributes, len(self._attributes), 0, store=created)
         batch.add("dup3", created, rules, 0)
         for folder, allowed in (("/", _READ), ("/dev", _READ | _WRITE_FILE)):
-            batch.add("landlock_add_rule", rules, _PATH, buffer(_RULE.pack(allowed, os.open(folder, os.O_PATH))), 0)
+            batch.add("landlock_add_rule", rules, _PATH, buffer(RULE.pack(allowed, os.open(folder, os.O_PATH))), 0)
         for own in (b"/tmp\0", b"/dev/shm\0"):
             # A mount of the child's own: only the child can open it.
-            rule = buffer(_RULE.pack(_WRITE | _REFER, -1))
-            opened = Place(rule, _RULE.size - _DESCRIPTOR)
+            rule = buffer(RULE.pack(_WRITE | _REFER, -1))
+            opened = Place(rule, RULE.size - DESCRIPTOR)
             batch.add("openat", -1, buffer(own), os.O_PATH | os.O_CLOEXEC, store=opened)
             batch.add("landlock_add_rule", rules, _PATH, rule, 0)
         batch.add("landlock_restrict_self", rules, 0)

@@ -32,7 +32,7 @@ async def test_processor_time_is_limited(inside: Inside) -> None:
     answer = await inside.run("while True: pass", limits={"cpu_s": 1})
 
     assert answer.exit.signal == signal.SIGKILL
-    assert 0.9 < answer.exit.cpu_s < 2.0
+    assert 0.9 < answer.exit.cpu_s < 5.0
 
 
 async def test_threads_are_limited_for_each_child_alone(inside: Inside) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from flowray.errors import ImageError
 from flowray.sandbox import image
-from flowray.sandbox.image import build_image, find_image
+from flowray.sandbox.image import build_image, default_packages, find_image
 from flowray.sandbox.interpreter import Interpreter, interpreters
 
 
@@ -109,3 +109,7 @@ def test_the_own_python_is_always_there_and_comes_last() -> None:
 
     assert own.python.is_file()
     assert all(one.python.is_file() for one in better)
+
+
+def test_what_the_default_image_is_made_from_needs_no_declaration() -> None:
+    assert {"lfx", "langchain-community", "jq"} <= set(default_packages())
