@@ -1,0 +1,38 @@
+"""Environment images with packages beside the default ones: links to the built image, and files of the tests' own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib.metadata import distribution
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from flowray.sandbox.image import Image, find_image
+
+
+@contextmanager
+def image_with(*distributions: str) -> Iterator[Image]:
+    """The default image and these pure Python distributions, which the tests' own environment has."""
+    default = find_image()
+    # Beside the image, so that its files can be linked.
+    with TemporaryDirectory(prefix=".tests-", dir=default.site_packages.parent.parent) as folder:
+        packages = Path(folder) / "site-packages"
+        shutil.copytree(default.site_packages, packages, copy_function=os.link)
+        for name in distributions:
+            _add(name, packages)
+        digest = f"{default.digest[:20]}-{'-'.join(distributions)}"
+        yield replace(default, name="tests", digest=digest, site_packages=packages)
+
+
+def _add(name: str, packages: Path) -> None:
+    added = distribution(name)
+    for file in added.files or ():
+        if ".." in file.parts or "__pycache__" in file.parts:
+            continue
+        target = packages / str(file)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(str(added.locate_file(file)), target)
