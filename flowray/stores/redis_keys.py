@@ -48,6 +48,35 @@ class Keys:
         """When each of a tenant's keys was used last."""
         return self._of(tenant, "keys", "used-at")
 
+    @property
+    def unsaved(self) -> str:
+        """The chats of all tenants with something that is not in the object store yet."""
+        return f"{self.prefix}unsaved"
+
+    def chats(self, tenant: str) -> str:
+        """A tenant's chats by when they were spoken in last."""
+        return self._of(tenant, "chats", "all")
+
+    def chats_known(self, tenant: str) -> str:
+        """Whether those are all."""
+        return self._of(tenant, "chats", "known")
+
+    def chat(self, tenant: str, chat: str) -> str:
+        """A chat's messages by id."""
+        return self._of(tenant, "chat", chat)
+
+    def chat_order(self, tenant: str, chat: str) -> str:
+        """The same by when they were said."""
+        return self._of(tenant, "chat-order", chat)
+
+    def waiting(self, tenant: str, chat: str) -> str:
+        """What changed in a chat and is not in the object store yet."""
+        return self._of(tenant, "chat-waiting", chat)
+
+    def message(self, tenant: str, message: str) -> str:
+        """Which chat a message is in."""
+        return self._of(tenant, "message", message)
+
     def _of(self, tenant: str, kind: str, name: str) -> str:
         if not (is_segment(tenant) and is_segment(name)):
             raise InvalidRequestError(f"`{tenant[:80]}` and `{name[:80]}` cannot both be ids.")

@@ -9,12 +9,15 @@ a node says is on its way after `FLUSH_S` at the latest, unless its code keeps t
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
+import select
 import socket
 import struct
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from typing import Any
 
 import orjson
@@ -35,6 +38,17 @@ def frame(kind: int, payload: bytes) -> bytes:
     return _HEAD.pack(len(payload), kind) + payload
 
 
+_LOOK_AGAIN_S = 0.05
+
+
+class RefusedError(Exception):
+    """The host refused what was asked for; `code` is its stable name for why."""
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
 class ChannelBrokenError(Exception):
     """The host closed the channel, or sent something that is no frame."""
 
@@ -53,7 +67,10 @@ class Channel:
         self._loop: LateLoop | None = None
         self._flush_planned = False
         self._on_cancel: Callable[[], object] = _nothing
-        self._asked: dict[int, asyncio.Future[Any]] = {}
+        self._numbers = itertools.count(1)
+        self._asked: dict[int, Future[tuple[Any, bytes]]] = {}
+        self._reading = threading.Lock()
+        self._blob_in = b""
 
     def read_spec(self) -> tuple[dict[str, Any], list[bytes]]:
         """Wait for the spec, and for the blobs that come before it."""
@@ -89,13 +106,41 @@ class Channel:
             self._blobs_sent += 1
             return self._blobs_sent - 1
 
-    async def ask(self, what: str, **details: Any) -> Any:
-        """Ask the host something and wait for its reply; raises what it refused with."""
-        number = len(self._asked) + 1
-        self._asked[number] = reply = asyncio.get_running_loop().create_future()
-        self._send(ASK, orjson.dumps({"ask": number, "what": what, **details}))
+    async def ask(self, what: str, details: Mapping[str, Any], blob: bytes | None = None) -> tuple[Any, bytes]:
+        """Ask the host something and wait for its answer and its bytes; raises what it refused with."""
+        reply = self._ask(what, details, blob)
+        if self._loop is asyncio.get_running_loop():
+            return await asyncio.wrap_future(reply)
+        # Another thread's loop: who reads the channel may be waiting for this very thread.
+        return await asyncio.to_thread(self._wait, reply)
+
+    def ask_now(self, what: str, details: Mapping[str, Any]) -> tuple[Any, bytes]:
+        """Ask, and block the calling thread until the answer is there."""
+        return self._wait(self._ask(what, details, None))
+
+    def tell(self, what: str, details: Mapping[str, Any], blob: bytes | None = None) -> None:
+        """Tell the host something that needs no answer."""
+        self._send(ASK, self._question(0, what, details, blob))
+
+    def _ask(self, what: str, details: Mapping[str, Any], blob: bytes | None) -> Future[tuple[Any, bytes]]:
+        number = next(self._numbers)
+        reply: Future[tuple[Any, bytes]] = Future()
+        self._asked[number] = reply
+        self._send(ASK, self._question(number, what, details, blob))
         self.flush()
-        return await reply
+        return reply
+
+    def _question(self, number: int, what: str, details: Mapping[str, Any], blob: bytes | None) -> bytes:
+        with_blob = {} if blob is None else {"blob": self.blob(blob)}
+        return orjson.dumps({**details, **with_blob, "ask": number, "what": what})
+
+    def _wait(self, reply: Future[tuple[Any, bytes]]) -> tuple[Any, bytes]:
+        """Read the channel here until the reply is in; the event loop may read it as well, or be held up by us."""
+        while not reply.done():
+            with self._reading:
+                if not reply.done() and select.select([self._sock], [], [], _LOOK_AGAIN_S)[0]:
+                    self._take_some()
+        return reply.result()
 
     def finish(self, kind: int, answer: Mapping[str, Any]) -> None:
         """Send the one RESULT or ERROR, after all that was gathered."""
@@ -163,8 +208,18 @@ class Channel:
         return content
 
     def _take(self) -> None:
-        """Handle what has come in, without waiting for more."""
-        chunk = self._sock.recv(1 << 16, socket.MSG_DONTWAIT)
+        """Handle what has come in, without waiting for more; a thread that waits for its answer may be at it."""
+        if self._reading.acquire(blocking=False):
+            try:
+                self._take_some()
+            finally:
+                self._reading.release()
+
+    def _take_some(self) -> None:
+        try:
+            chunk = self._sock.recv(1 << 16, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return
         if not chunk:
             # Nobody is left to answer to.
             os._exit(1)
@@ -187,18 +242,25 @@ class Channel:
         whole = bytes(self._parts + payload)
         self._parts.clear()
         if kind == CANCEL:
-            self._on_cancel()
+            self._cancel()
+        elif kind == BLOB_IN:
+            self._blob_in = whole
         elif kind == REPLY:
-            self._hear(orjson.loads(whole))
+            content, self._blob_in = self._blob_in, b""
+            self._hear(orjson.loads(whole), content)
 
-    def _hear(self, reply: Mapping[str, Any]) -> None:
-        waiting = self._asked.get(reply["ask"])
-        if waiting is None or waiting.done():
+    def _cancel(self) -> None:
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._on_cancel)
+
+    def _hear(self, reply: Mapping[str, Any], content: bytes) -> None:
+        waiting = self._asked.pop(reply["ask"], None)
+        if waiting is None or not waiting.set_running_or_notify_cancel():
             return
         if reply["ok"]:
-            waiting.set_result(reply.get("value"))
+            waiting.set_result((reply.get("value"), content))
         else:
-            waiting.set_exception(RuntimeError(str(reply.get("error"))))
+            waiting.set_exception(RefusedError(str(reply.get("error")), str(reply.get("code", ""))))
 
 
 def _nothing() -> None:

@@ -13,8 +13,8 @@ from enum import Enum
 from types import FunctionType, ModuleType
 from typing import Any
 
-import nanoid  # type: ignore[import-untyped]  # has no stubs
 import structlog
+from lfx import memory
 from lfx.custom.custom_component import base_component, custom_component
 from lfx.custom.custom_component import component as component_module
 from lfx.custom.custom_component.component import Component
@@ -23,13 +23,11 @@ from lfx.graph.vertex import base as vertex_module
 from lfx.graph.vertex.base import Vertex
 from lfx.graph.vertex.param_handler import ParameterHandler
 from lfx.interface.initialize import loading
-from lfx.memory.flow_context import should_persist_messages
-from lfx.schema.message import Message
 from lfx.services import deps
 from lfx.services.manager import get_service_manager
 from pydantic import BaseModel
 
-from flowray_sandbox import building
+from flowray_sandbox import building, chat_memory
 
 _ATOMS = frozenset({str, int, float, bool, type(None), bytes, FunctionType, type})
 _set = object.__setattr__
@@ -48,7 +46,9 @@ def install() -> None:
     _replace(vertex_module, emit_build_start_event=_nothing)
     _replace(custom_component.CustomComponent, tracing_service=None)
     _replace(deps, get_service=_service)
-    _replace(component_module, astore_message=_keep_message)
+    # Its database of messages is outside: `chat_memory` speaks to it.
+    _replace(memory, _impl=lambda: chat_memory)
+    _replace(component_module, astore_message=chat_memory.astore_message)
     # Policies of a shared server: the walls around this process are the policy.
     for check in ("require_model_provider_policy", "require_integration_policy", "_ensure_code_execution_policy"):
         _replace(Component, **{check: _nothing_at_once})
@@ -114,24 +114,6 @@ def _copied_all(items: list[Any]) -> list[Any]:
     for item in items:
         made.append(copied(item))  # noqa: PERF401 - one function less
     return made
-
-
-async def _keep_message(message: Message, flow_id: Any = None, run_id: Any = None, **_: Any) -> list[Message]:
-    """What lfx does where no database is: name the message and check that it could be stored."""
-    if not message or not should_persist_messages():
-        return [message] if message else []
-    if not message.session_id or not message.sender or not message.sender_name:
-        raise ValueError(
-            f"All of session_id, sender, and sender_name must be provided. Session ID: {message.session_id},"
-            f" Sender: {message.sender}, Sender Name: {message.sender_name}"
-        )
-    if flow_id:
-        message.flow_id = str(flow_id)
-    if run_id:
-        message.run_id = str(run_id)
-    if not message.has_id():
-        message.id = nanoid.generate()
-    return [message]
 
 
 def _service(service_type: Any, default: Any = None) -> Any:

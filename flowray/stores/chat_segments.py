@@ -1,0 +1,124 @@
+"""Chats in the object store: per chat a row of small segments, each what was written and forgotten since the last.
+
+A segment is a gzipped list: who it is of, then changes in order. Now and then a segment begins with all there is, and
+those before it go.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Final
+
+from flowray.engine.codec import dumps, loads
+from flowray.errors import NotFoundError
+from flowray.flow.types import Json
+from flowray.stores.chats import ChatMessage, seconds_of
+from flowray.stores.objects import Listed, ObjectStore
+from flowray.stores.paths import path, spelled
+
+_GZIP: Final = 31
+_ROW_LIMIT: Final = 32
+_ESCAPE = re.compile(r"\.([0-9a-f]{2})")
+
+Chat = tuple[str, str]
+Change = Mapping[str, Json]
+
+
+class ChatSegments:
+    """The record of chats. Whoever appends to a chat is the only one who does, for as long as that takes."""
+
+    def __init__(self, objects: ObjectStore) -> None:
+        self._objects = objects
+
+    async def append(self, tenant: str, chat: Chat, changes: Sequence[Change]) -> None:
+        """Add changes, in the order they were made."""
+        row = await self._row(tenant, chat)
+        if len(row) < _ROW_LIMIT and not any("gone" in change for change in changes):
+            await self._write(tenant, chat, _next(row), changes)
+            return
+        # What was forgotten has to go from the record too, and a row must not get long.
+        kept = replay([*await self._changes(row), *changes])
+        if kept:
+            await self._write(tenant, chat, _next(row), [{"all": [dict(one.body) for one in kept.values()]}])
+        for one in row:
+            await self._objects.delete(one.key)
+
+    async def load(self, tenant: str, chat: Chat, *, since: Sequence[Change] = ()) -> Mapping[str, ChatMessage]:
+        """All messages by id, after these later changes."""
+        return replay([*await self._changes(await self._row(tenant, chat)), *since])
+
+    async def chats(self, tenant: str) -> AsyncGenerator[tuple[Chat, float], None]:
+        """The chats there are, with when each was written last."""
+        latest: dict[str, Listed] = {}
+        async for one in self._objects.list(path(tenant, "chats")):
+            folder = one.key.rpartition("/")[0]
+            if folder not in latest or latest[folder].modified < one.modified:
+                latest[folder] = one
+        for folder, one in latest.items():
+            flow, session = (_unspelled(name) for name in folder.split("/")[-2:])
+            if flow is None or session is None:
+                flow, session = (await self._read(one))[0]["of"]
+            yield (flow, session), one.modified.timestamp()
+
+    async def _row(self, tenant: str, chat: Chat) -> list[Listed]:
+        found = [one async for one in self._objects.list(_folder(tenant, chat))]
+        return sorted(found, key=lambda one: one.key)
+
+    async def _changes(self, row: Sequence[Listed]) -> list[Change]:
+        return [change for one in row for change in (await self._read(one))[1:]]
+
+    async def _read(self, one: Listed) -> list[Change]:
+        try:
+            packed = await self._objects.get(one.key)
+        except NotFoundError:  # just replaced by one that says the same
+            return [{}]
+        found: list[Change] = loads(zlib.decompress(packed, wbits=_GZIP))
+        return found
+
+    async def _write(self, tenant: str, chat: Chat, number: int, changes: Sequence[Change]) -> None:
+        packer = zlib.compressobj(level=3, wbits=_GZIP)
+        packed = packer.compress(dumps([{"of": list(chat)}, *changes])) + packer.flush()
+        await self._objects.put(f"{_folder(tenant, chat)}/{number:09d}.json.gz", packed)
+
+
+def replay(changes: Sequence[Change]) -> dict[str, ChatMessage]:
+    """The messages that are left after these changes."""
+    kept: dict[str, ChatMessage] = {}
+    for change in changes:
+        if "all" in change:
+            kept = {one.id: one for one in map(message_of, change["all"])}
+        for body in change.get("put") or ():
+            kept[body["id"]] = message_of(body)
+        for gone in change.get("gone") or ():
+            kept.pop(gone, None)
+    return kept
+
+
+def message_of(body: Mapping[str, Json]) -> ChatMessage:
+    """A message as its own record says it."""
+    return ChatMessage(
+        id=str(body["id"]),
+        flow=str(body.get("flow_id") or ""),
+        session=str(body.get("session_id") or ""),
+        at=seconds_of(body.get("timestamp")),
+        body=body,
+    )
+
+
+def _folder(tenant: str, chat: Chat) -> str:
+    flow, session = chat
+    return path(tenant, "chats", spelled(flow), spelled(session))
+
+
+def _next(row: Sequence[Listed]) -> int:
+    return int(row[-1].key.rpartition("/")[2].partition(".")[0]) + 1 if row else 1
+
+
+def _unspelled(name: str) -> str | None:
+    """What `spelled` wrote, unless it was too long for that."""
+    if not name.startswith("n"):
+        return None
+    raw = _ESCAPE.sub(lambda found: chr(int(found[1], 16)), name[1:])
+    return raw.encode("latin-1").decode("utf-8", "surrogatepass")

@@ -1,0 +1,220 @@
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+
+import pytest
+import redis.asyncio
+
+from flowray.stores.chat_archiver import ChatArchiver
+from flowray.stores.chat_segments import ChatSegments
+from flowray.stores.chats import ChatMessage, Chats, MemoryChats, Wanted
+from flowray.stores.objects import ObjectStore, open_objects
+from flowray.stores.redis_chats import RedisChats
+
+ACME, OTHER = "acme", "other"
+FLOW, SECOND = "f1", "f2"
+
+
+@pytest.fixture(params=["memory", "redis"])
+async def chats(request: pytest.FixtureRequest) -> AsyncIterator[Chats]:
+    if request.param == "memory":
+        yield MemoryChats(limit=5)
+        return
+    valkey = request.getfixturevalue("valkey_url")
+    async with redis.asyncio.from_url(valkey, protocol=2) as client:
+        await client.flushdb()
+        yield RedisChats(client, ChatSegments(open_objects("memory:")), limit=5)
+
+
+def said(text: str, *, session: str = "s", flow: str = FLOW, at: float = 0.0, **facts: object) -> ChatMessage:
+    minute, second = divmod(at, 60)
+    fields = {"sender": "User", "sender_name": "Me", "context_id": "", "error": False, **facts}
+    name = str(fields.pop("id", uuid.uuid4()))
+    stamp = f"2026-01-01 00:{int(minute):02d}:{second:09.6f} UTC"
+    body = {"id": name, "flow_id": flow, "session_id": session, "timestamp": stamp, "text": text, **fields}
+    return ChatMessage(id=name, flow=flow, session=session, at=1_767_225_600 + at, body=body)
+
+
+def texts(found: tuple[ChatMessage, ...]) -> list[str]:
+    return [str(message.body["text"]) for message in found]
+
+
+async def test_what_was_said_in_a_session_is_found_in_the_order_it_was_said(chats: Chats) -> None:
+    await chats.add(ACME, [said("b", at=2), said("a", at=1)])
+    await chats.add(ACME, [said("c", at=3), said("elsewhere", session="t", at=1)])
+
+    wanted = Wanted(flow=FLOW, session="s")
+    assert texts(await chats.find(ACME, wanted)) == ["a", "b", "c"]
+    assert texts(await chats.find(ACME, Wanted(flow=FLOW, session="s", newest_first=True, limit=2))) == ["c", "b"]
+
+
+async def test_a_message_comes_back_as_it_was(chats: Chats) -> None:
+    message = said("hällo\n{}", properties={"state": "complete", "n": [1, None]}, files=["f1/a.txt"])
+    await chats.add(ACME, [message])
+
+    assert await chats.find(ACME, Wanted(flow=FLOW, session="s")) == (message,)
+    assert await chats.read(ACME, message.id) == message
+
+
+async def test_no_tenant_sees_what_another_has_said(chats: Chats) -> None:
+    message = said("secret")
+    await chats.add(ACME, [message])
+
+    assert await chats.find(OTHER, Wanted(flow=FLOW, session="s")) == ()
+    assert await chats.read(OTHER, message.id) is None
+    assert await chats.remove(OTHER, [message.id]) == 0
+    assert await chats.sessions(OTHER) == ()
+    assert await chats.read(ACME, message.id) == message
+
+
+async def test_sessions_of_the_same_name_in_two_flows_are_two_chats(chats: Chats) -> None:
+    await chats.add(ACME, [said("one"), said("two", flow=SECOND)])
+
+    assert texts(await chats.find(ACME, Wanted(flow=FLOW, session="s"))) == ["one"]
+    assert sorted(texts(await chats.find(ACME, Wanted(session="s")))) == ["one", "two"]
+    assert texts(await chats.find(ACME, Wanted(flow=SECOND))) == ["two"]
+
+
+async def test_what_is_wanted_is_narrowed_by_who_said_it_and_where(chats: Chats) -> None:
+    await chats.add(ACME, [said("q", at=1), said("a", at=2, sender="Machine", sender_name="AI", context_id="c")])
+    await chats.add(ACME, [said("broken", at=3, error=True)])
+
+    def found(**wanted: object) -> Wanted:
+        return Wanted(flow=FLOW, session="s", **wanted)  # type: ignore[arg-type]  # by name
+
+    assert texts(await chats.find(ACME, found(sender="Machine"))) == ["a"]
+    assert texts(await chats.find(ACME, found(sender_name="Me", limit=5))) == ["q"]
+    assert texts(await chats.find(ACME, found(context="c"))) == ["a"]
+    assert texts(await chats.find(ACME, found())) == ["q", "a"]
+    assert texts(await chats.find(ACME, found(errors=True))) == ["q", "a", "broken"]
+    assert texts(await chats.find(ACME, found(order_by="text"))) == ["a", "q"]
+
+
+async def test_a_message_that_is_kept_again_is_changed(chats: Chats) -> None:
+    first = said("partial", at=1, id="0e5dd8f4-0000-4000-8000-000000000000")
+    await chats.add(ACME, [first, said("later", at=2)])
+    await chats.add(ACME, [said("complete", at=1, id=first.id)])
+
+    assert texts(await chats.find(ACME, Wanted(flow=FLOW, session="s"))) == ["complete", "later"]
+
+
+async def test_messages_and_sessions_are_forgotten(chats: Chats) -> None:
+    gone, kept = said("a", at=1), said("b", at=2)
+    await chats.add(ACME, [gone, kept, said("c", session="t"), said("d", session="t", flow=SECOND)])
+
+    assert await chats.remove(ACME, [gone.id, gone.id, str(uuid.uuid4())]) == 1
+    assert await chats.remove_session(ACME, "t", flow=SECOND) == 1
+    assert await chats.remove_session(ACME, "nobody") == 0
+
+    assert sorted(texts(await chats.find(ACME, Wanted()))) == ["b", "c"]
+    assert await chats.sessions(ACME, flow=SECOND) == ()
+
+
+async def test_a_session_gets_another_name(chats: Chats) -> None:
+    message = said("a")
+    await chats.add(ACME, [message])
+
+    assert await chats.rename_session(ACME, "s", "t") == 1
+    assert await chats.rename_session(ACME, "s", "t") == 0
+
+    (found,) = await chats.find(ACME, Wanted(session="t"))
+    assert (found.id, found.session, found.body["session_id"]) == (message.id, "t", "t")
+    assert await chats.sessions(ACME) == ("t",)
+    assert await chats.read(ACME, message.id) == found
+
+
+async def test_sessions_are_listed_the_latest_first(chats: Chats) -> None:
+    for session in ("a", "b", "a", "ü / \\ .. 🙂" * 20):
+        await chats.add(ACME, [said("x", session=session)])
+        await asyncio.sleep(0)
+
+    assert await chats.sessions(ACME) == ("ü / \\ .. 🙂" * 20, "a", "b")
+
+
+async def test_a_chat_keeps_its_newest_messages(chats: Chats) -> None:
+    for at in range(8):
+        await chats.add(ACME, [said(str(at), at=at)])
+
+    assert texts(await chats.find(ACME, Wanted(flow=FLOW, session="s"))) == ["3", "4", "5", "6", "7"]
+
+
+LONG = "a very long name, " * 30
+
+
+@pytest.mark.parametrize("session", ["s", "ü /.. 🙂", LONG])
+async def test_chats_survive_a_redis_that_has_lost_everything(
+    valkey: redis.asyncio.Redis, objects: ObjectStore, session: str
+) -> None:
+    await objects.put("first", b"a bucket comes to be with its first object")
+    chats = RedisChats(valkey, ChatSegments(objects))
+    archiver = ChatArchiver(valkey, ChatSegments(objects))
+    kept, gone = said("kept", session=session, at=1), said("gone", session=session, at=2)
+    await chats.add(ACME, [kept, gone])
+    await archiver.save()
+    await chats.remove(ACME, [gone.id])
+    await archiver.save()
+
+    await valkey.flushdb()
+
+    assert await chats.sessions(ACME) == (session,)
+    assert await chats.find(ACME, Wanted(flow=FLOW, session=session)) == (kept,)
+    assert await chats.read(ACME, kept.id) == kept
+    await chats.add(ACME, [said("new", session=session, at=3)])
+    assert texts(await chats.find(ACME, Wanted(flow=FLOW, session=session))) == ["kept", "new"]
+
+
+async def test_a_chat_that_redis_let_go_is_read_with_what_is_not_saved_yet(valkey: redis.asyncio.Redis) -> None:
+    segments = ChatSegments(open_objects("memory:"))
+    chats = RedisChats(valkey, segments)
+    await chats.add(ACME, [said("saved", at=1)])
+    await ChatArchiver(valkey, segments).save()
+    await chats.add(ACME, [said("waiting", at=2)])
+    for key in await valkey.keys("*:chat:*"):
+        await valkey.delete(key)
+
+    assert texts(await chats.find(ACME, Wanted(flow=FLOW, session="s"))) == ["saved", "waiting"]
+
+
+async def test_what_is_forgotten_leaves_the_object_store_too(valkey: redis.asyncio.Redis) -> None:
+    objects = open_objects("memory:")
+    chats, archiver = RedisChats(valkey, ChatSegments(objects)), ChatArchiver(valkey, ChatSegments(objects))
+    await chats.add(ACME, [said("a"), said("b")])
+    await archiver.save()
+    await chats.remove_session(ACME, "s")
+    await archiver.save()
+
+    assert [one.key async for one in objects.list("")] == []
+
+
+async def test_a_long_chat_is_a_short_row_of_segments(valkey: redis.asyncio.Redis) -> None:
+    objects = open_objects("memory:")
+    chats, archiver = RedisChats(valkey, ChatSegments(objects)), ChatArchiver(valkey, ChatSegments(objects))
+    for at in range(70):
+        await chats.add(ACME, [said(str(at), at=at % 50)])
+        await archiver.save()
+
+    assert len([one async for one in objects.list("")]) <= 32
+    await valkey.flushdb()
+    assert len(await chats.find(ACME, Wanted(flow=FLOW, session="s"))) == 70
+
+
+async def test_two_archivers_save_a_chat_once_at_a_time(valkey: redis.asyncio.Redis) -> None:
+    segments = ChatSegments(open_objects("memory:"))
+    chats = RedisChats(valkey, segments)
+    await chats.add(ACME, [said("a")])
+    first, second = ChatArchiver(valkey, segments), ChatArchiver(valkey, segments)
+
+    assert sorted(await asyncio.gather(first.save(), second.save())) == [0, 1]
+    assert await first.save() == 0
+
+
+async def test_the_last_messages_of_a_long_chat_are_found(valkey: redis.asyncio.Redis) -> None:
+    chats = RedisChats(valkey, ChatSegments(open_objects("memory:")))
+    await chats.add(ACME, [said(str(at), at=at / 100) for at in range(2_500)])
+
+    found = await chats.find(ACME, Wanted(flow=FLOW, session="s", newest_first=True, limit=3))
+
+    assert texts(found) == ["2499", "2498", "2497"]
+    assert len(await chats.find(ACME, Wanted(flow=FLOW, session="s"))) == 2_500
