@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.metadata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -45,6 +45,7 @@ from flowray_serve.home import Home
 from flowray_serve.lanes.station import Station
 from flowray_serve.lanes.steps import LaneSteps
 from flowray_serve.library import Library
+from flowray_serve.parts.desks import chats_in, runner_desk, saving_chats
 from flowray_serve.parts.egress import connection_caps, egress_of
 from flowray_serve.parts.identity import Identity, build_identity
 from flowray_serve.parts.identity import first_key as make_first_key
@@ -118,7 +119,12 @@ class Front:
     """A gateway's inside: the routes, the engine, and the lanes to the Runners."""
 
     def __init__(
-        self, app: ASGIApp, services: Services, identity: Identity, steps: LaneSteps, archiving: asyncio.Task[None]
+        self,
+        app: ASGIApp,
+        services: Services,
+        identity: Identity,
+        steps: LaneSteps,
+        archiving: Sequence[asyncio.Task[None]],
     ) -> None:
         self.app = app
         self._services = services
@@ -131,8 +137,9 @@ class Front:
         await self._services.runs.close()
         await self._steps.close()
         await self._identity.close()
-        self._archiving.cancel()
-        await asyncio.wait([self._archiving])
+        for work in self._archiving:
+            work.cancel()
+        await asyncio.wait(self._archiving)
 
 
 class Post:
@@ -183,28 +190,33 @@ async def build_front(plant: Plant, name: str, runners: Mapping[str, Any]) -> Fr
         projects=Projects(drawer=Drawer(objects, "projects", ProjectRecord), store=flows),
         uploads=Drawer(objects, "uploads", UploadRecord),
         examine=any_pool.examine.remote,
+        chats=chats_in(redis, objects),
         limits=_body_limits(plant.settings),
         version=importlib.metadata.version("flowray"),
     )
-    archiving = asyncio.create_task(Archiver(redis, archive).work(), name="archive journals")
+    archiving = [
+        asyncio.create_task(Archiver(redis, archive).work(), name="archive journals"),
+        saving_chats(redis, objects),
+    ]
     return Front(build_app(services), services, identity, steps, archiving)
 
 
 async def build_post(plant: Plant, pool_name: str, name: str) -> Post:
     """Build a Runner of a pool and open it for engines, in its own process."""
-    pool = plant.settings.pools[pool_name]
+    pool, redis, objects = plant.settings.pools[pool_name], connect(plant.redis_url), _objects(plant)
     rules = Rules(
         size=PoolSize(spares=pool.spares, at_work=pool.max_running),
         limits=Limits(**dict(plant.settings.limits)),
         egress=pool.egress,
         private=pool.private_hosts,
         connections=connection_caps(plant.settings.egress),
+        desk=runner_desk(redis, objects),
     )
     image = find_image(pool.image, plant.settings.images)
     log = plant.logs / f"zygote-{pool_name}-{name}.log"
-    runner = Runner.on(image, objects=_objects(plant), name=name, rules=rules, preload=pool.preload, log=log)
+    runner = Runner.on(image, objects=objects, name=name, rules=rules, preload=pool.preload, log=log)
     place = Place(name=name, pool=pool_name, address=f"unix:{plant.run / name}", capacity=pool.max_running)
-    station = Station(runner, place, places=RedisPlaces(connect(plant.redis_url)), secret=plant.secret)
+    station = Station(runner, place, places=RedisPlaces(redis), secret=plant.secret)
     await station.open()
     return Post(runner, station, drain_s=rules.size.drain_s)
 

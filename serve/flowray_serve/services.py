@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from flowray.engine.ports import Journal
+from flowray.stores.chats import Chats
 from flowray.stores.records import UploadRecord
 from flowray.tenancy.tenants import Tenants
 from flowray_serve.auth import Authenticator
@@ -43,5 +44,6 @@ class Services:
     projects: Projects
     uploads: Drawer[UploadRecord]
     examine: Examiner
+    chats: Chats
     limits: BodyLimits = BodyLimits()
     version: str = "0"

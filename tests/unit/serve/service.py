@@ -22,6 +22,7 @@ from flowray.errors import InvalidRequestError, NotFoundError
 from flowray.flow.types import Flow
 from flowray.plan.planner import plan
 from flowray.runner.runner import EditorJob
+from flowray.stores.chats import MemoryChats
 from flowray.stores.drawer import Drawer
 from flowray.stores.memory_journal import MemoryJournal
 from flowray.stores.objects import open_objects
@@ -283,6 +284,7 @@ def service(
         projects=Projects(drawer=Drawer(objects, "projects", ProjectRecord), store=flows),
         uploads=Drawer(objects, "uploads", UploadRecord),
         examine=examiner,
+        chats=MemoryChats(),
         limits=limits or BodyLimits(),
         version="0.1.0",
     )

@@ -1,0 +1,30 @@
+"""What steps may ask for, put together: at a Runner, what its stores can answer; beside an engine, the rest."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from flowray.runner.asking import Desk
+from flowray.runner.chat_desk import ChatDesk
+from flowray.stores.chat_archiver import ChatArchiver
+from flowray.stores.chat_segments import ChatSegments
+from flowray.stores.chats import Chats
+from flowray.stores.objects import ObjectStore
+from flowray.stores.redis_chats import RedisChats
+
+
+def runner_desk(client: Any, objects: ObjectStore) -> Desk:
+    """The desk of a Runner."""
+    chat = ChatDesk(chats_in(client, objects))
+    return Desk({"messages.find": chat.find}, {"messages": chat.note})
+
+
+def chats_in(client: Any, objects: ObjectStore) -> Chats:
+    """The chats that are kept in these stores."""
+    return RedisChats(client, ChatSegments(objects))
+
+
+def saving_chats(client: Any, objects: ObjectStore) -> asyncio.Task[None]:
+    """The work of carrying chats into the object store; cancel it to end it."""
+    return asyncio.create_task(ChatArchiver(client, ChatSegments(objects)).work(), name="save chats")
