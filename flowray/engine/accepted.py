@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from dataclasses import field as _field
 
 from flowray.engine.codec import dumps, loads
+from flowray.engine.events import RunAccepted
 from flowray.engine.ports import RunRequest
 from flowray.engine.typed import StoredFormatError, as_plain, typed
 from flowray.flow.langflow import read, write
@@ -25,6 +26,17 @@ class Accepted:
     request: RunRequest
     at: float
     facts: Mapping[str, Json] = _field(default_factory=dict)
+
+
+def accepted_event(request: RunRequest) -> RunAccepted:
+    """The first event of the request's journal."""
+    return RunAccepted(
+        tenant=request.tenant,
+        flow=request.flow_id,
+        flow_name=request.flow.name,
+        version=request.plan.flow_digest,
+        session=request.session,
+    )
 
 
 def drawing_to_json(flow: Flow, plan: Plan) -> bytes:

@@ -92,7 +92,8 @@ class Drive:
             raise
         except ExceptionGroup as errors:
             error = errors.exceptions[0]
-            await self._end_broken(error)
+            if not self._hold.lease:  # what is leased is not over: whoever takes it next tries again
+                await self._end_broken(error)
             raise error from None
         finally:
             if clock is not None:

@@ -6,9 +6,12 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 
+from flowray.engine.accepted import accepted_event
 from flowray.engine.advance import replay
+from flowray.engine.commands import FinishRun
 from flowray.engine.drive import Drive, Pace, Publish, Sleep
 from flowray.engine.events import (
+    CancelRequested,
     Event,
     Recorded,
     RunAccepted,
@@ -84,13 +87,25 @@ class Engine:
             if not driving.cancelled():
                 driving.exception()  # raised above, unless the reader had gone before
 
-    async def drive(self, request: RunRequest, recorded: Sequence[Recorded], *, hold: Hold) -> None:
-        """Go on with a leased run, from its journal, to its end; nobody is told but the journal."""
+    async def drive(self, request: RunRequest, recorded: Sequence[Recorded], *, hold: Hold) -> Event | None:
+        """Go on with a leased run, from its journal, to its end or pause: its last event. Only the journal is told."""
+        last: list[Event] = []
 
-        async def nobody(_: Sequence[Recorded]) -> None:
-            return
+        async def note(events: Sequence[Recorded]) -> None:
+            last[:] = [events[-1].event]
 
-        await self._drive(request, recorded, nobody, hold)
+        await self._drive(request, recorded, note, hold)
+        return last[0] if last else None
+
+    async def end(self, request: RunRequest, recorded: Sequence[Recorded], verdict: FinishRun, *, hold: Hold) -> None:
+        """End a leased run without driving it: it was cancelled before its turn, or nobody can go on with it."""
+        ledger = self._ledger(request, recorded, hold)
+        if not recorded:
+            ledger.note(accepted_event(request))
+        if verdict.status == "cancelled":
+            ledger.note(CancelRequested(reason=verdict.error))
+        ledger.note(verdict.as_event())
+        await ledger.close()
 
     async def _drive(
         self, request: RunRequest, past: Sequence[Recorded], publish: Publish, hold: Hold | None = None
@@ -99,7 +114,19 @@ class Engine:
             return
         start = State.start(request.plan, only_nodes=request.only_nodes, context=request.context, seed=request.run)
         state = replay(start, past)
-        ledger = Ledger(
+        drive = Drive(
+            request,
+            state=state,
+            steps=self._steps,
+            ledger=self._ledger(request, past, hold),
+            publish=publish,
+            hold=hold,
+            pace=Pace(left_s=self._left_s(request, past), sleep=self._sleep),
+        )
+        await drive.go(self._first(state) if past else [accepted_event(request), RunStarted(engine=self._name)])
+
+    def _ledger(self, request: RunRequest, past: Sequence[Recorded], hold: Hold | None) -> Ledger:
+        return Ledger(
             LeasedJournal(self._journal, hold.lease) if hold else self._journal,
             tenant=request.tenant,
             run=request.run,
@@ -107,16 +134,6 @@ class Engine:
             clock=self._clock,
             past=past,
         )
-        drive = Drive(
-            request,
-            state=state,
-            steps=self._steps,
-            ledger=ledger,
-            publish=publish,
-            hold=hold,
-            pace=Pace(left_s=self._left_s(request, past), sleep=self._sleep),
-        )
-        await drive.go(self._first(state) if past else [_accepted(request), RunStarted(engine=self._name)])
 
     def _first(self, state: State) -> Sequence[Event]:
         """How this engine goes on with another's run."""
@@ -139,13 +156,3 @@ def _ran_s(past: Sequence[Recorded], now: float) -> float:
         elif since is not None and isinstance(one.event, RunPaused):
             ran_s, since = ran_s + one.at - since, None
     return ran_s if since is None else ran_s + now - since
-
-
-def _accepted(request: RunRequest) -> RunAccepted:
-    return RunAccepted(
-        tenant=request.tenant,
-        flow=request.flow_id,
-        flow_name=request.flow.name,
-        version=request.plan.flow_digest,
-        session=request.session,
-    )

@@ -16,7 +16,6 @@ from starlette.types import ASGIApp
 from flowray.component.check import check
 from flowray.component.known import known_components
 from flowray.component.spec import ComponentSpec
-from flowray.engine.loop import Engine
 from flowray.errors import SettingsError
 from flowray.flow.types import Flow
 from flowray.plan.planner import plan
@@ -40,7 +39,15 @@ from flowray.tenancy.tenant import DEFAULT_TENANT
 from flowray_registry.actor import start_registry
 from flowray_registry.reader import Reader, RegistryOnRay
 from flowray_registry.snapshot import Snapshot
-from flowray_serve.deployments.deploy import GatewayShape, RunnerShape, deploy, gateway, runner_pool
+from flowray_serve.deployments.deploy import (
+    EngineShape,
+    GatewayShape,
+    RunnerShape,
+    deploy,
+    engines,
+    gateway,
+    runner_pool,
+)
 from flowray_serve.home import Home
 from flowray_serve.lanes.station import Station
 from flowray_serve.lanes.steps import LaneSteps
@@ -50,6 +57,14 @@ from flowray_serve.parts.egress import connection_caps, egress_of
 from flowray_serve.parts.identity import Identity, build_identity
 from flowray_serve.parts.identity import first_key as make_first_key
 from flowray_serve.parts.identity import first_tenant as make_first_tenant
+from flowray_serve.parts.queueing import (
+    EngineWorks,
+    GatewayQueue,
+    build_driver,
+    build_gateway_queue,
+    build_queueing,
+    gateway_engine,
+)
 from flowray_serve.projects import Projects
 from flowray_serve.publishing import Publisher
 from flowray_serve.routes.application import build_app
@@ -112,7 +127,8 @@ def deploy_plant(plant: Plant) -> None:
         max_ongoing=settings.gateway.max_ongoing,
         max_queued=settings.gateway.max_queued,
     )
-    deploy(gateway(shape, partial(build_front, plant), runners), host=settings.host, port=settings.port)
+    engine = engines(_engine_shape(settings), partial(build_works, plant))
+    deploy(gateway(shape, partial(build_front, plant), runners, engine), host=settings.host, port=settings.port)
 
 
 class Front:
@@ -123,17 +139,20 @@ class Front:
         app: ASGIApp,
         services: Services,
         identity: Identity,
+        queue: GatewayQueue,
         steps: LaneSteps,
         archiving: Sequence[asyncio.Task[None]],
     ) -> None:
         self.app = app
         self._services = services
         self._identity = identity
+        self._queue = queue
         self._steps = steps
         self._archiving = archiving
 
     async def close(self) -> None:
         """End runs and connections."""
+        await self._queue.close()
         await self._services.runs.close()
         await self._steps.close()
         await self._identity.close()
@@ -169,8 +188,17 @@ async def build_front(plant: Plant, name: str, runners: Mapping[str, Any]) -> Fr
     registry = Reader(RegistryOnRay(), Snapshot(objects), known=known_components(), extract=any_pool.extract.remote)
     planner = partial(_planned, plant.settings)
     library = Library(store=flows, registry=registry, planner=planner, checker=check)
-    engine = Engine(journal, steps, name=name, durability=plant.settings.durability)
+    engine = gateway_engine(journal, steps, plant.settings, name=name)
     identity = build_identity(redis, objects)
+    runs = RunService(
+        library=library,
+        engine=engine,
+        objects=objects,
+        defaults=partial(_defaults, plant.settings),
+        egress_of=egress_of(identity.tenants),
+    )
+    queueing = build_queueing(redis, objects, secret=plant.secret)
+    queue = build_gateway_queue(queueing, runs, engine, journal, objects, plant.settings)
     services = Services(
         authenticator=identity.authenticator,
         tenants=identity.tenants,
@@ -178,13 +206,8 @@ async def build_front(plant: Plant, name: str, runners: Mapping[str, Any]) -> Fr
         store=flows,
         library=library,
         publisher=Publisher(store=flows, registry=registry, planner=planner, checker=check),
-        runs=RunService(
-            library=library,
-            engine=engine,
-            objects=objects,
-            defaults=partial(_defaults, plant.settings),
-            egress_of=egress_of(identity.tenants),
-        ),
+        runs=runs,
+        jobs=queue.jobs,
         journal=journal,
         run_index=RedisRuns(redis, archive),
         projects=Projects(drawer=Drawer(objects, "projects", ProjectRecord), store=flows),
@@ -198,7 +221,17 @@ async def build_front(plant: Plant, name: str, runners: Mapping[str, Any]) -> Fr
         asyncio.create_task(Archiver(redis, archive).work(), name="archive journals"),
         saving_chats(redis, objects),
     ]
-    return Front(build_app(services), services, identity, steps, archiving)
+    return Front(build_app(services), services, identity, queue, steps, archiving)
+
+
+async def build_works(plant: Plant, name: str) -> EngineWorks:
+    """Build an engine that drives queued runs, in its own process."""
+    redis, objects = connect(plant.redis_url), _objects(plant)
+    steps = LaneSteps(RedisPlaces(redis), secret=plant.secret)
+    await steps.start()
+    journal = RedisJournal(redis, Archive(objects))
+    queueing = build_queueing(redis, objects, secret=plant.secret)
+    return EngineWorks(build_driver(queueing, steps, journal, plant.settings, name=name), steps)
 
 
 async def build_post(plant: Plant, pool_name: str, name: str) -> Post:
@@ -219,6 +252,17 @@ async def build_post(plant: Plant, pool_name: str, name: str) -> Post:
     station = Station(runner, place, places=RedisPlaces(redis), secret=plant.secret)
     await station.open()
     return Post(runner, station, drain_s=rules.size.drain_s)
+
+
+def _engine_shape(settings: Settings) -> EngineShape:
+    shape = settings.engines
+    return EngineShape(
+        replicas=shape.replicas,
+        most_replicas=shape.most_replicas,
+        runs=shape.runs,
+        oldest_s=shape.oldest_s,
+        drain_s=shape.drain_s,
+    )
 
 
 def _pool(plant: Plant, name: str, pool: PoolSettings) -> Application:

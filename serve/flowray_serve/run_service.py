@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from flowray.engine.events import Recorded, RunId
-from flowray.engine.failures import RunCancelledError
+from flowray.engine.failures import RunCancelledError, RunFailedError
 from flowray.engine.outcome import Outcome, fold
 from flowray.engine.ports import Objects, RunRequest
 from flowray.engine.whole import all_whole, whole
@@ -38,6 +38,14 @@ class Engine(Protocol):
 
 # The hosts that a tenant may reach at most; None when nothing was settled.
 EgressOf = Callable[[str], Awaitable[Sequence[str] | None]]
+
+
+class RunTimeoutError(RunFailedError):
+    """A synchronous run outlasted the time that its caller waits; it was stopped."""
+
+    code = "run_timeout"
+    fault = "caller"
+    status = 504
 
 
 class InputGivenTwiceError(InvalidRequestError):
@@ -119,11 +127,15 @@ class RunService:
             only_nodes=part(flow, start=order.start, stop=order.stop),
         )
 
-    async def execute(self, request: RunRequest) -> Outcome:
-        """Run to the end. Cancelling the caller cancels the run."""
+    async def execute(self, request: RunRequest, *, within_s: float | None = None) -> Outcome:
+        """Run to the end. Cancelling the caller cancels the run; so does taking longer than `within_s`."""
         task = self._own(request, self._engine.execute(request))
         try:
-            return fold(await all_whole(await task, self._objects))
+            async with asyncio.timeout(within_s):
+                return fold(await all_whole(await task, self._objects))
+        except TimeoutError:
+            await asyncio.wait({task})
+            raise _timed_out(request.run, within_s) from None
         except asyncio.CancelledError:
             if _is_being_cancelled():
                 raise
@@ -161,6 +173,11 @@ class RunService:
         task.cancel("Somebody asked the run to stop.")
         await asyncio.wait({task})
         return True
+
+    def hear(self, tenant: str, run: RunId, reason: str) -> None:
+        """Stop a tenant's run if it is this process that drives it."""
+        if (task := self._live.get((tenant, run))) is not None:
+            task.cancel(reason)
 
     async def close(self) -> None:
         """Cancel what still runs and wait for it."""
@@ -214,3 +231,11 @@ def _is_being_cancelled() -> bool:
 
 def _cancelled(run: RunId) -> RunCancelledError:
     return RunCancelledError("The run was cancelled.", run)
+
+
+def _timed_out(run: RunId, within_s: float | None) -> RunTimeoutError:
+    return RunTimeoutError(
+        f"The run took longer than {within_s:g} s and was stopped. Ask for it in the background "
+        "(`Prefer: respond-async`, or mode `background`), or have the operator raise FLOWRAY_GATEWAY__SYNC_S.",
+        run,
+    )

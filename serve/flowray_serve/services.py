@@ -14,6 +14,7 @@ from flowray_serve.library import Library
 from flowray_serve.ports import Drawer, Examiner, FlowStore, RunIndex
 from flowray_serve.projects import Projects
 from flowray_serve.publishing import Publisher
+from flowray_serve.queueing.jobs import Jobs
 from flowray_serve.run_service import RunService
 
 _MIB = 1024 * 1024
@@ -39,6 +40,7 @@ class Services:
     library: Library
     publisher: Publisher
     runs: RunService
+    jobs: Jobs
     journal: Journal
     run_index: RunIndex
     projects: Projects

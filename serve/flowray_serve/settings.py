@@ -85,6 +85,21 @@ class GatewaySettings(_Group):
     max_queued: int = Field(
         1_024, ge=1, le=100_000, description="Requests that wait beyond those before they are refused."
     )
+    sync_s: float = Field(
+        30.0, gt=0, le=86_400, description="Seconds that a synchronous run may take before it is stopped."
+    )
+
+
+class EngineSettings(_Group):
+    """The deployment that drives queued runs."""
+
+    replicas: int = Field(1, ge=1, le=1_000, description="How many engines there are at least.")
+    most_replicas: int = Field(4, ge=1, le=1_000, description="How many engines there are at most.")
+    runs: int = Field(64, ge=1, le=10_000, description="Runs that one engine drives at a time.")
+    lease_s: float = Field(5.0, ge=1, le=600, description="Seconds after which a silent engine's runs are taken over.")
+    takes: int = Field(5, ge=1, le=1_000, description="Engines that may be lost on a run before it is given up.")
+    drain_s: float = Field(60.0, gt=0, le=86_400, description="Seconds a leaving engine gives its steps to end.")
+    oldest_s: float = Field(1.0, gt=0, le=3_600, description="Seconds a run may wait before another engine is started.")
 
 
 class PoolSettings(_Group):
@@ -122,6 +137,7 @@ class Settings(BaseSettings):
     egress: EgressSettings = Field(EgressSettings(), description="What the connections of one step may use.")
     bodies: BodySettings = Field(BodySettings(), description="How much of a request is read.")
     gateway: GatewaySettings = Field(GatewaySettings(), description="The deployment that answers HTTP.")
+    engines: EngineSettings = Field(EngineSettings(), description="The deployment that drives queued runs.")
     pools: dict[str, PoolSettings] = Field({"default": PoolSettings()}, description="The Runner pools by name.")
 
 

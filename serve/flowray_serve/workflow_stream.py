@@ -61,6 +61,21 @@ async def frames(
             seq += 1
 
 
+async def frames_after(
+    events: AsyncIterator[ev.Recorded], adapter: StreamAdapter, request: RunRequest, *, after: int | None
+) -> AsyncGenerator[bytes, None]:
+    """The frames of a run that is followed from its start, without those up to the id `after`.
+
+    Which frames there are follows from the journal alone, so an id means the same frame each time.
+    """
+    seq = 0
+    async with aclosing(_said(events, adapter, request.flow)) as said:
+        async for event in said:
+            if after is None or seq > after:
+                yield sse(event.data_json.encode(), seq=seq)
+            seq += 1
+
+
 async def _said(
     events: AsyncIterator[ev.Recorded], adapter: StreamAdapter, flow: Flow
 ) -> AsyncGenerator[StreamEvent, None]:

@@ -33,3 +33,14 @@ class WorkflowBody(BaseModel):
     output_ids: Sequence[str] | None = Field(None, description="The outputs among which the answer is looked for.")
     globals: Mapping[_Name, _Secret] = Field(default_factory=dict, description="Global variables of this run only.")
     idempotency_key: str | None = Field(None, max_length=255)
+    callback_url: str | None = Field(
+        None, max_length=2_048, description="Gets a signed POST when a background run is over."
+    )
+
+
+class StopBody(BaseModel):
+    """Which background run to stop."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    job_id: UUID

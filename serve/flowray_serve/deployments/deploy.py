@@ -11,11 +11,14 @@ from ray import serve
 from ray.serve import Application
 
 from flowray.errors import FlowRayError
+from flowray_serve.deployments.engine import EngineReplica, Works
 from flowray_serve.deployments.gateway import Front, GatewayReplica
 from flowray_serve.deployments.runner import Post, RunnerReplica
+from flowray_serve.deployments.scaling import QueuePolicy
 
 APPLICATION = "flowray"
 _MIB = 1024 * 1024
+_DRAIN_MARGIN_S = 10.0
 
 
 class DeployError(FlowRayError):
@@ -47,6 +50,44 @@ class GatewayShape:
     drain_s: float = 20.0
 
 
+@dataclass(frozen=True, kw_only=True)
+class EngineShape:
+    """How many engines there are, and when there are more: see `scaling`."""
+
+    replicas: int = 1
+    most_replicas: int = 4
+    runs: int = 64
+    oldest_s: float = 1.0
+    drain_s: float = 60.0
+
+
+def engines(shape: EngineShape, build: Callable[[str], Awaitable[Works]]) -> Application:
+    """Return the deployment of the engines."""
+    policy = {
+        "policy_function": QueuePolicy,
+        "policy_kwargs": {"runs_each": shape.runs, "patience_s": shape.oldest_s},
+    }
+    as_deployment = serve.deployment(
+        name="engine",
+        ray_actor_options={"num_cpus": 0},
+        autoscaling_config={
+            "min_replicas": shape.replicas,
+            "max_replicas": max(shape.replicas, shape.most_replicas),
+            "metrics_interval_s": 1.0,
+            "look_back_period_s": 5.0,
+            "upscale_delay_s": 2.0,
+            "downscale_delay_s": 120.0,
+            "policy": policy,
+        },
+        graceful_shutdown_timeout_s=shape.drain_s + _DRAIN_MARGIN_S,
+        graceful_shutdown_wait_loop_s=0.1,
+        health_check_period_s=2,
+        health_check_timeout_s=10,
+        max_surge_percent=100,
+    )
+    return as_deployment(EngineReplica).bind(build)
+
+
 def runner_pool(name: str, shape: RunnerShape, build: Callable[[str], Awaitable[Post]]) -> Application:
     """Return the deployment of a pool."""
     resources: dict[str, Any] = {"num_cpus": shape.cpu, "num_gpus": shape.gpu}
@@ -72,8 +113,9 @@ def gateway(
     shape: GatewayShape,
     build: Callable[[str, Mapping[str, Any]], Awaitable[Front]],
     runners: Mapping[str, Application],
+    engine: Application,
 ) -> Application:
-    """Return the whole application: the gateway, and the pools behind it."""
+    """Return the whole application: the gateway, the pools and the engines behind it."""
     as_deployment = serve.deployment(
         name="gateway",
         num_replicas=shape.replicas,
@@ -86,7 +128,7 @@ def gateway(
         health_check_timeout_s=10,
         max_surge_percent=100,
     )
-    return as_deployment(GatewayReplica).bind(build, dict(runners))
+    return as_deployment(GatewayReplica).bind(build, dict(runners), engine)
 
 
 def deploy(application: Application, *, host: str, port: int) -> None:

@@ -22,10 +22,13 @@ class Front(Protocol):
 
 @serve.ingress()
 class GatewayReplica:
-    """One replica. `build` is called in the replica's own process, with its name and the pools' handles by name."""
+    """One replica. `build` is called in the replica's own process, with its name and the pools' handles by name.
+
+    The engines are bound to it only to be deployed with it: they and the gateways meet in Redis.
+    """
 
     async def __init__(  # type: ignore[misc] # Serve awaits it
-        self, build: Callable[[str, Mapping[str, Any]], Awaitable[Front]], runners: Mapping[str, Any]
+        self, build: Callable[[str, Mapping[str, Any]], Awaitable[Front]], runners: Mapping[str, Any], _engines: Any
     ) -> None:
         shut_side_door()
         self._front = await build(serve.get_replica_context().replica_id.unique_id, runners)

@@ -14,6 +14,7 @@ from flowray_serve.routes.admin import AdminRoutes
 from flowray_serve.routes.files import FileRoutes
 from flowray_serve.routes.flow_bulk import FlowBulkRoutes
 from flowray_serve.routes.flows import FlowRoutes
+from flowray_serve.routes.jobs import JobRoutes
 from flowray_serve.routes.keys import KeyRoutes
 from flowray_serve.routes.openapi import describe
 from flowray_serve.routes.own_files import OwnFileRoutes
@@ -21,6 +22,7 @@ from flowray_serve.routes.projects import FolderRoutes, ProjectRoutes
 from flowray_serve.routes.run import RunRoutes
 from flowray_serve.routes.runs import RunsRoutes
 from flowray_serve.routes.session import SessionRoutes
+from flowray_serve.routes.webhook import WebhookRoutes
 from flowray_serve.routes.workflows import WorkflowRoutes
 from flowray_serve.services import Services
 
@@ -29,6 +31,8 @@ _DESCRIPTION = "Runs Langflow flows on a Ray cluster, each step in a sandbox. Sp
 _ROUTES = (
     RunRoutes,
     WorkflowRoutes,
+    JobRoutes,
+    WebhookRoutes,
     RunsRoutes,
     FlowBulkRoutes,
     FlowRoutes,

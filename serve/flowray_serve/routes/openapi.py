@@ -13,7 +13,7 @@ from pydantic.json_schema import models_json_schema
 from flowray_serve.bodies.flow import FlowBody, FlowChange, FlowsBody, ProjectBody, ProjectChange
 from flowray_serve.bodies.run import RunBody
 from flowray_serve.bodies.tenancy import KeyBody, RotationBody, TenantBody, TenantChange
-from flowray_serve.bodies.workflow import WorkflowBody
+from flowray_serve.bodies.workflow import StopBody, WorkflowBody
 
 _BODIES: tuple[type[BaseModel], ...] = (
     FlowBody,
@@ -21,6 +21,7 @@ _BODIES: tuple[type[BaseModel], ...] = (
     KeyBody,
     RotationBody,
     RunBody,
+    StopBody,
     TenantBody,
     TenantChange,
     FlowsBody,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -18,10 +19,12 @@ from flowray_serve.bodies.reading import read_body
 from flowray_serve.bodies.run import RunBody, run_body
 from flowray_serve.fold import run_response
 from flowray_serve.problems import document, incident
+from flowray_serve.queueing.jobs import Wishes, job_answer
 from flowray_serve.replies import reply
 from flowray_serve.routes.direct import DirectRoute
 from flowray_serve.routes.openapi import takes
 from flowray_serve.routes.variables import header_variables
+from flowray_serve.routes.wishes import callback_of, idempotency_of, respond_async
 from flowray_serve.run_service import RunOrder
 from flowray_serve.services import Services
 from flowray_serve.streams import EventStream, langflow_frame
@@ -51,13 +54,28 @@ class RunRoutes:
     async def run(self, request: Request, flow: str) -> Response:
         """Run a flow, by id or endpoint name. The header `x-flowray-run` of the answer names the run."""
         caller = await self._services.authenticator(request)
-        body = run_body(await read_body(request, limit_bytes=self._services.limits.run_bytes))
+        content = await read_body(request, limit_bytes=self._services.limits.run_bytes)
+        body = run_body(content)
         order = _order(body, header_variables(request), stream=body.stream or _wants_stream(request))
         prepared = await self._services.runs.prepare(caller.tenant, flow, order)
         headers = {RUN_HEADER: prepared.run}
         if order.stream:
             return EventStream(self._frames(prepared), headers=headers)
-        outcome = await self._services.runs.execute(prepared)
+        patience_s = respond_async(request)
+        if patience_s is not None:
+            return await self._accept(prepared, _wishes(request, flow, content), patience_s)
+        outcome = await self._services.runs.execute(prepared, within_s=self._services.jobs.sync_s)
+        outcome.require_success(prepared)
+        return reply(run_response(prepared, outcome), headers=headers)
+
+    async def _accept(self, prepared: RunRequest, wishes: Wishes, patience_s: float) -> Response:
+        """Run it in the background; answer as if it were not when it is over in time, else with where to ask."""
+        jobs = self._services.jobs
+        run = await jobs.accept(prepared, wishes)
+        prepared, headers = replace(prepared, run=run), {RUN_HEADER: run}
+        outcome = await jobs.wait(prepared.tenant, run, within_s=min(patience_s, jobs.sync_s)) if patience_s else None
+        if outcome is None:
+            return reply(job_answer(run, prepared.flow_id, "queued"), status=202, headers=headers)
         outcome.require_success(prepared)
         return reply(run_response(prepared, outcome), headers=headers)
 
@@ -81,6 +99,10 @@ class RunRoutes:
             yield langflow_frame("error", {"error": problem["detail"], **problem})
         finally:
             await events.aclose()
+
+
+def _wishes(request: Request, flow: str, content: bytes) -> Wishes:
+    return Wishes(mode="async", callback=callback_of(request), idempotency=idempotency_of(request, flow, content))
 
 
 def _wants_stream(request: Request) -> bool:

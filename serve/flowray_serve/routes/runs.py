@@ -80,10 +80,10 @@ class RunsRoutes:
     async def cancel(self, request: Request, run: str) -> Response:
         """Stop a run, and answer how it ended."""
         caller = await self._services.authenticator(request)
-        if not await self._services.runs.cancel(caller.tenant, RunId(run)):
-            told = await self._story(caller.tenant, RunId(run))
-            why = f"it has {told['status']}" if "finished_at" in told else "another gateway drives it"
-            raise ConflictError(f"Run `{run}` cannot be stopped here: {why}.")
+        told = await self._story(caller.tenant, RunId(run))
+        if "finished_at" in told:
+            raise ConflictError(f"Run `{run}` cannot be stopped: it has {told['status']}.")
+        await self._services.jobs.stopping.stop(caller.tenant, RunId(run))
         return reply(await self._story(caller.tenant, RunId(run)))
 
     async def _step_of(self, tenant: str, flow: Mapping[str, Any]) -> Mapping[NodeId, StepId]:

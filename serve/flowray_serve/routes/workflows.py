@@ -1,8 +1,10 @@
-"""`POST /api/v2/workflows`: run a flow and answer in one piece, or stream it as `langflow` or `agui` events."""
+"""`POST /api/v2/workflows`: run a flow and answer in one piece, stream it, or run it in the background."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
 from http import HTTPStatus
 
 from fastapi import APIRouter
@@ -10,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from flowray.engine.failures import RunFailedError
+from flowray.engine.outcome import Outcome
 from flowray.engine.ports import RunRequest
 from flowray.errors import InvalidRequestError
 from flowray.flow.langflow import read
@@ -17,22 +20,18 @@ from flowray.tenancy.permissions import Permission
 from flowray_serve.auth import needs
 from flowray_serve.bodies.reading import fit, parse_object, read_body
 from flowray_serve.bodies.workflow import WorkflowBody
+from flowray_serve.queueing.jobs import Wishes, job_answer
 from flowray_serve.replies import reply
 from flowray_serve.routes.direct import DirectRoute
 from flowray_serve.routes.openapi import takes
 from flowray_serve.routes.run import RUN_HEADER
 from flowray_serve.routes.variables import header_variables
+from flowray_serve.routes.wishes import callback_of, idempotency_of, respond_async
 from flowray_serve.run_service import RunOrder
 from flowray_serve.services import Services
 from flowray_serve.streams import EventStream
 from flowray_serve.workflow_answer import failed, succeeded, terminal_nodes
 from flowray_serve.workflow_stream import adapter_for, frames
-
-
-class ModeUnsupportedError(InvalidRequestError):
-    """The workflow API has this mode, this service does not."""
-
-    code = "mode_unsupported"
 
 
 class UnknownOutputError(InvalidRequestError):
@@ -59,18 +58,35 @@ class WorkflowRoutes:
         caller = await self._services.authenticator(request)
         content = await read_body(request, limit_bytes=self._services.limits.flow_bytes)
         body = fit(WorkflowBody, parse_object(content))
-        if body.mode == "background":
-            raise ModeUnsupportedError("`mode`: background runs are not served here; send `sync` or `stream`.")
         prepared = await self._prepare(caller.tenant, body, header_variables(request))
         _check_output_ids(prepared, body)
         headers = {RUN_HEADER: prepared.run}
+        patience_s = 0.0 if body.mode == "background" else respond_async(request)
+        if body.mode != "stream" and patience_s is not None:
+            return await self._accept(prepared, body, _wishes(request, body, content, prepared), patience_s)
         if body.mode == "stream":
             adapter = adapter_for(body, prepared)
             return EventStream(frames(self._services.runs.stream(prepared), adapter, prepared), headers=headers)
         return await self._answer(prepared, body, headers)
 
+    async def _accept(self, prepared: RunRequest, body: WorkflowBody, wishes: Wishes, patience_s: float) -> Response:
+        """Run it in the background; answer with its outcome when it is over in time, else with where to ask."""
+        jobs = self._services.jobs
+        run = await jobs.accept(prepared, wishes)
+        outcome = None
+        if patience_s:
+            outcome = await jobs.wait(prepared.tenant, run, within_s=min(patience_s, jobs.sync_s))
+        if outcome is not None:
+            return self._told(replace(prepared, run=run), outcome, body, {RUN_HEADER: run})
+        created = datetime.now(UTC).isoformat()
+        job = job_answer(run, prepared.flow_id, "queued", created_timestamp=created)
+        return reply(job, status=202, headers={RUN_HEADER: run})
+
     async def _answer(self, prepared: RunRequest, body: WorkflowBody, headers: Mapping[str, str]) -> Response:
-        outcome = await self._services.runs.execute(prepared)
+        outcome = await self._services.runs.execute(prepared, within_s=self._services.jobs.sync_s)
+        return self._told(prepared, outcome, body, headers)
+
+    def _told(self, prepared: RunRequest, outcome: Outcome, body: WorkflowBody, headers: Mapping[str, str]) -> Response:
         try:
             outcome.require_success(prepared)
         except RunFailedError as error:
@@ -99,6 +115,17 @@ class WorkflowRoutes:
         return await self._services.runs.prepare_loaded(
             tenant, await self._services.library.ready(saved.id, canvas), order
         )
+
+
+def _wishes(request: Request, body: WorkflowBody, content: bytes, prepared: RunRequest) -> Wishes:
+    adapter_for(body, prepared)  # raises now when nobody frames this protocol
+    return Wishes(
+        protocol=body.stream_protocol,
+        expose_graph_state=body.expose_graph_state,
+        output_ids=body.output_ids,
+        callback=callback_of(request, url=body.callback_url),
+        idempotency=idempotency_of(request, content, key=body.idempotency_key),
+    )
 
 
 def _check_output_ids(prepared: RunRequest, body: WorkflowBody) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from flowray.component.spec import ComponentSpec
 from flowray.engine import events as ev
 from flowray.engine.commands import StartStep
 from flowray.engine.failures import failure
+from flowray.engine.journals import PatientJournal
 from flowray.engine.loop import Engine
 from flowray.engine.ports import RunRequest
 from flowray.engine.values import Ref
@@ -25,8 +27,11 @@ from flowray.runner.runner import EditorJob
 from flowray.stores.chats import MemoryChats
 from flowray.stores.drawer import Drawer
 from flowray.stores.memory_journal import MemoryJournal
-from flowray.stores.objects import open_objects
+from flowray.stores.memory_queue import MemoryQueue
+from flowray.stores.objects import ObjectStore, open_objects
 from flowray.stores.records import FlowRecord, ProjectRecord, UploadRecord
+from flowray.stores.requests import Requests
+from flowray.stores.sealing import SecretSeal
 from flowray.tenancy.key_record import MemoryKeyRecords
 from flowray.tenancy.key_uses import KeyUses, MemoryKeyUseRecords
 from flowray.tenancy.keyring import Keyring
@@ -42,6 +47,11 @@ from flowray_serve.library import Library
 from flowray_serve.parts.egress import egress_of
 from flowray_serve.projects import Projects
 from flowray_serve.publishing import Publisher
+from flowray_serve.queueing.acceptance import Acceptance
+from flowray_serve.queueing.carry import Carrier
+from flowray_serve.queueing.driver import Driver, Pace
+from flowray_serve.queueing.jobs import Jobs
+from flowray_serve.queueing.stopping import Stopping
 from flowray_serve.routes.application import build_app
 from flowray_serve.run_service import RunService, TenantDefaults
 from flowray_serve.services import BodyLimits, Services
@@ -212,7 +222,21 @@ class Service:
     examiner: ScriptedExaminer
     callers: MemoryCallers
     services: Services
+    queue: MemoryQueue
+    objects: ObjectStore
     http: httpx.AsyncClient = field(init=False)
+
+    @asynccontextmanager
+    async def engine(self, name: str = "engine-1", **pace: Any) -> AsyncIterator[Driver]:
+        """An engine at work on the queue."""
+        engine = Engine(PatientJournal(self.journal), self.steps, name=name)
+        carrier = Carrier(self.queue, self.services.jobs.requests, self.journal, engine)
+        driver = Driver(self.queue, self.queue, carrier, name=name, pace=Pace(**{"drain_s": 0.05, **pace}))
+        driver.start()
+        try:
+            yield driver
+        finally:
+            await driver.close()
 
     async def publish(self, document: Mapping[str, Any]) -> str:
         response = await self.http.post("/api/v1/flows/", json=document)
@@ -255,7 +279,11 @@ ECHO = canvas(drawn("ChatInput-1"), drawn("ChatOutput-1"), wires=[("ChatInput-1"
 
 
 def service(
-    *, limits: BodyLimits | None = None, defaults: TenantDefaults | None = None, patience_s: float = 30.0
+    *,
+    limits: BodyLimits | None = None,
+    defaults: TenantDefaults | None = None,
+    patience_s: float = 30.0,
+    sync_s: float = 30.0,
 ) -> Service:
     flows, registry, journal = MemoryFlows(), MemoryRegistry(), MemoryJournal()
     keyring, uses = Keyring(MemoryKeyRecords(), MemoryNews()), KeyUses(MemoryKeyUseRecords())
@@ -265,6 +293,23 @@ def service(
     engine = Engine(journal, steps, name="test", durability="strict")
     known: dict[str, Any] = {"store": flows, "registry": registry, "planner": plan_of, "checker": check}
     library = Library(**known)
+    queue = MemoryQueue(journal)
+    requests = Requests(objects, SecretSeal(b"secret"))
+    runs = RunService(
+        library=library,
+        engine=engine,
+        objects=objects,
+        defaults=lambda _: defaults or TenantDefaults(),
+        egress_of=egress_of(tenants),
+    )
+    jobs = Jobs(
+        acceptance=Acceptance(requests, queue, journal, objects),
+        stopping=Stopping(runs, queue, queue, requests, journal, engine, name="test", within_s=2.0),
+        requests=requests,
+        journal=journal,
+        objects=objects,
+        sync_s=sync_s,
+    )
     services = Services(
         authenticator=Authenticator(callers, tenants, used=uses.note),
         tenants=tenants,
@@ -272,13 +317,8 @@ def service(
         store=flows,
         library=library,
         publisher=Publisher(**known, patience_s=patience_s),
-        runs=RunService(
-            library=library,
-            engine=engine,
-            objects=open_objects("memory:"),
-            defaults=lambda _: defaults or TenantDefaults(),
-            egress_of=egress_of(tenants),
-        ),
+        runs=runs,
+        jobs=jobs,
         journal=journal,
         run_index=journal,
         projects=Projects(drawer=Drawer(objects, "projects", ProjectRecord), store=flows),
@@ -288,7 +328,7 @@ def service(
         limits=limits or BodyLimits(),
         version="0.1.0",
     )
-    made = Service(flows, registry, journal, steps, examiner, callers, services)
+    made = Service(flows, registry, journal, steps, examiner, callers, services, queue, objects)
     transport = httpx.ASGITransport(app=build_app(services), raise_app_exceptions=False)
     made.http = httpx.AsyncClient(transport=transport, base_url="http://flowray.test", headers={"x-api-key": KEY})
     return made

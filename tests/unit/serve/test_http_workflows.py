@@ -60,7 +60,6 @@ async def test_a_failed_component_is_inside_a_200() -> None:
 @pytest.mark.parametrize(
     ("fields", "code"),
     [
-        ({"mode": "background"}, "mode_unsupported"),
         ({"mode": "later"}, "invalid_request"),
         ({"flow_id": "echo"}, "invalid_request"),
         ({"inputvalue": "typo"}, "invalid_request"),

@@ -1,0 +1,44 @@
+"""How many engines there should be: as many as the runs under way fill, and one more while runs wait too long."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+WAITING, OLDEST_S, RUNNING = "waiting", "oldest_s", "running"
+# An engine that is full has its hands on the network all the time; the next one is started a little before.
+_FULL_AT = 0.75
+
+
+def wanted_engines(
+    *, current: int, running: float, waiting: float, oldest_s: float, runs_each: int, patience_s: float
+) -> int:
+    """The number of engines for so many runs, of which the first waiting one has waited `oldest_s`."""
+    by_load = math.ceil((running + waiting) / (runs_each * _FULL_AT))
+    if waiting and oldest_s > patience_s:
+        return max(by_load, current + 1)
+    return by_load
+
+
+class QueuePolicy:
+    """Ray Serve's autoscaling policy over what the engines record of the queue."""
+
+    def __init__(self, *, runs_each: int, patience_s: float) -> None:
+        self._runs_each = runs_each
+        self._patience_s = patience_s
+
+    def __call__(self, context: Any) -> tuple[int, dict[str, Any]]:
+        """Return the wanted number of replicas, and Serve's own state, which is not needed."""
+        seen: Mapping[str, Mapping[Any, float]] = context.aggregated_metrics or {}
+        # Every engine sees the same queue; what it runs is its own.
+        wanted = wanted_engines(
+            current=context.current_num_replicas,
+            running=sum(seen.get(RUNNING, {}).values()),
+            waiting=max(seen.get(WAITING, {}).values(), default=0.0),
+            oldest_s=max(seen.get(OLDEST_S, {}).values(), default=0.0),
+            runs_each=self._runs_each,
+            patience_s=self._patience_s,
+        )
+        least, most = context.capacity_adjusted_min_replicas, context.capacity_adjusted_max_replicas
+        return max(least, min(most, wanted)), {}

@@ -1,0 +1,132 @@
+"""Runs in the background: what a gateway needs to accept and stop them, and what an engine needs to drive them."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+from flowray.engine.journals import PatientJournal
+from flowray.engine.leasing import Cancels, Queue, QueueStats
+from flowray.engine.ledger import Durability
+from flowray.engine.loop import Engine
+from flowray.engine.ports import Journal, Steps
+from flowray.stores.objects import ObjectStore
+from flowray.stores.redis_cancels import RedisCancels
+from flowray.stores.redis_queue import RedisQueue
+from flowray.stores.requests import Requests
+from flowray.stores.sealing import SecretSeal
+from flowray_serve.lanes.steps import LaneSteps
+from flowray_serve.queueing.acceptance import Acceptance
+from flowray_serve.queueing.carry import Carrier
+from flowray_serve.queueing.driver import Driver, Pace
+from flowray_serve.queueing.jobs import Jobs
+from flowray_serve.queueing.stopping import Stopping
+from flowray_serve.run_service import RunService
+from flowray_serve.settings import Settings
+
+# A gateway's caller waits for the answer; a queued run can wait for its journal as long as nobody else may have it.
+_GATEWAY_PATIENCE_S = 20.0
+_ENGINE_PATIENCE_S = 86_400.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Queueing:
+    """Where accepted runs are, and who is told to stop."""
+
+    requests: Requests
+    queue: Queue
+    cancels: Cancels
+
+
+def build_queueing(redis: Any, objects: ObjectStore, *, secret: bytes) -> Queueing:
+    """Build it, in a process of its own."""
+    return Queueing(
+        requests=Requests(objects, SecretSeal(secret)), queue=RedisQueue(redis), cancels=RedisCancels(redis)
+    )
+
+
+def gateway_engine(journal: Journal, steps: Steps, settings: Settings, *, name: str) -> Engine:
+    """The engine of synchronous runs; a Redis that is restarted under it fails none of them."""
+    if settings.durability != "relaxed":
+        journal = PatientJournal(journal, patience_s=_GATEWAY_PATIENCE_S)
+    return Engine(journal, steps, name=name, durability=settings.durability)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatewayQueue:
+    """The jobs of a gateway, and its ear for cancellations."""
+
+    jobs: Jobs
+    hearing: asyncio.Task[None]
+
+    async def close(self) -> None:
+        """Hear nothing more."""
+        self.hearing.cancel()
+        await asyncio.wait([self.hearing])
+
+
+def build_gateway_queue(
+    queueing: Queueing, runs: RunService, engine: Engine, journal: Journal, objects: ObjectStore, settings: Settings
+) -> GatewayQueue:
+    """Build it, in the gateway's own process."""
+    stopping = Stopping(runs, queueing.queue, queueing.cancels, queueing.requests, journal, engine, name="gateway")
+    jobs = Jobs(
+        acceptance=Acceptance(queueing.requests, queueing.queue, journal, objects),
+        stopping=stopping,
+        requests=queueing.requests,
+        journal=journal,
+        objects=objects,
+        sync_s=settings.gateway.sync_s,
+    )
+    return GatewayQueue(jobs=jobs, hearing=asyncio.create_task(_hear(queueing.cancels, runs), name="cancellations"))
+
+
+class EngineWorks:
+    """An engine replica's inside."""
+
+    def __init__(self, driver: Driver, steps: LaneSteps, *closed_after: asyncio.Task[None]) -> None:
+        self.check = driver.check
+        self._driver = driver
+        self._steps = steps
+        self._closed_after = closed_after
+
+    @property
+    def running(self) -> int:
+        """How many runs it drives."""
+        return self._driver.running
+
+    async def stats(self) -> QueueStats:
+        """The queues at a glance."""
+        return await self._driver.stats()
+
+    async def close(self) -> None:
+        """Hand over, then leave."""
+        await self._driver.close()
+        await self._steps.close()
+        for task in self._closed_after:
+            task.cancel()
+        if self._closed_after:
+            await asyncio.wait(self._closed_after)
+
+
+def build_driver(queueing: Queueing, steps: Steps, journal: Journal, settings: Settings, *, name: str) -> Driver:
+    """Build what drives queued runs, and let it begin."""
+    # A queued run's events are written ahead of what follows from them, whatever synchronous runs do: others go on
+    # from this journal.
+    durability: Durability = "strict" if settings.durability == "strict" else "pipelined"
+    patient = PatientJournal(journal, patience_s=_ENGINE_PATIENCE_S)
+    engine = Engine(patient, steps, name=name, durability=durability)
+    shape = settings.engines
+    carrier = Carrier(queueing.queue, queueing.requests, journal, engine, most_takes=shape.takes)
+    pace = Pace(runs=shape.runs, lease_s=shape.lease_s, drain_s=shape.drain_s)
+    driver = Driver(queueing.queue, queueing.cancels, carrier, name=name, pace=pace)
+    driver.start()
+    return driver
+
+
+async def _hear(cancels: Cancels, runs: RunService) -> None:
+    async with aclosing(cancels.listen()) as asked:
+        async for tenant, run, reason in asked:
+            runs.hear(tenant, run, reason)

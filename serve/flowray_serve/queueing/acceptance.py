@@ -1,0 +1,114 @@
+"""Accepting a run: it is in the record and in the queue before anybody is told that it was accepted."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from flowray.engine.accepted import Accepted, accepted_event
+from flowray.engine.codec import dumps, loads
+from flowray.engine.events import Recorded, RunId
+from flowray.engine.leasing import Queue
+from flowray.engine.ports import Journal, RunRequest
+from flowray.errors import ConflictError, FlowRayError, NotFoundError
+from flowray.flow.types import Json
+from flowray.stores.objects import ObjectStore
+from flowray.stores.paths import path, spelled
+from flowray.stores.requests import Requests
+
+log = logging.getLogger(__name__)
+
+
+class IdempotencyConflictError(ConflictError):
+    """The idempotency key was used before, for another request."""
+
+    code = "idempotency_conflict"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Idempotency:
+    """A caller's own name for a request, and the digest of what it asked for."""
+
+    key: str
+    digest: str
+
+    @classmethod
+    def of(cls, key: str | None, *asked: bytes | str) -> Idempotency | None:
+        """The key, when there is one, with the digest of everything it stands for."""
+        if not key:
+            return None
+        parts = b"\0".join(one.encode() if isinstance(one, str) else one for one in asked)
+        return cls(key=key, digest=hashlib.sha256(parts).hexdigest())
+
+
+class Acceptance:
+    """Writes accepted runs down and queues them."""
+
+    def __init__(
+        self,
+        requests: Requests,
+        queue: Queue,
+        journal: Journal,
+        objects: ObjectStore,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._requests = requests
+        self._queue = queue
+        self._journal = journal
+        self._objects = objects
+        self._clock = clock
+
+    async def accept(
+        self, request: RunRequest, facts: Mapping[str, Json], *, idempotency: Idempotency | None = None
+    ) -> RunId:
+        """The id of the run that was accepted; with a known idempotency key, of the one accepted then.
+
+        When this raises, nothing was accepted, as far as could still be seen to.
+        """
+        if idempotency is not None:
+            known = await self._known(request, idempotency)
+            if known is not None and await self._requests.find(request.tenant, known) is not None:
+                return known
+            request = replace(request, run=known or request.run)
+        at = self._clock()
+        try:
+            await self._requests.keep(Accepted(request=request, at=at, facts=facts))
+            await self._open(request, at)
+            await self._queue.offer(request.tenant, request.run, at=at)
+        except FlowRayError:
+            await self._take_back(request)
+            raise
+        return request.run
+
+    async def _open(self, request: RunRequest, at: float) -> None:
+        """Begin the journal, so that the run can be followed before an engine takes it."""
+        first = Recorded(seq=1, at=at, run=request.run, event=accepted_event(request))
+        await self._journal.append(request.tenant, [first])
+
+    async def _take_back(self, request: RunRequest) -> None:
+        try:
+            await self._requests.drop(request.tenant, request.run)
+        except FlowRayError as error:
+            facts = {"tenant": request.tenant, "run": request.run, "reason": error.message}
+            log.warning("Refused run not taken back; it may run", extra={"action": "take_back_failed", **facts})
+
+    async def _known(self, request: RunRequest, idempotency: Idempotency) -> RunId | None:
+        """The run that this key was given for; None when the key is new, and now stands for this run."""
+        key = path(request.tenant, "idempotency", spelled(idempotency.key))
+        content = dumps({"run": request.run, "digest": idempotency.digest, "at": self._clock()})
+        if await self._objects.create(key, content):
+            return None
+        try:
+            there = loads(await self._objects.get(key))
+        except NotFoundError:
+            return None  # it expired in this moment
+        if there["digest"] != idempotency.digest:
+            raise IdempotencyConflictError(
+                f"The idempotency key `{idempotency.key[:80]}` stands for another request, accepted as run "
+                f"`{there['run']}`. Send the same request again, or another key."
+            )
+        return RunId(there["run"])

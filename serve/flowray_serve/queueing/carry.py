@@ -1,0 +1,92 @@
+"""One leased run, carried on from its journal to its end."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Protocol
+
+from flowray.engine.commands import FinishRun
+from flowray.engine.events import Event, Recorded, RunFinished, RunId, RunPaused
+from flowray.engine.hold import Hold, RunLeftError
+from flowray.engine.leasing import Queue
+from flowray.engine.ports import Journal, RunRequest
+from flowray.errors import NotFoundError
+from flowray.stores.requests import Requests
+from flowray_serve.queueing.held import Held
+
+log = logging.getLogger(__name__)
+
+
+class LeasedEngine(Protocol):
+    """Drives a run that is leased."""
+
+    async def drive(self, request: RunRequest, recorded: Sequence[Recorded], *, hold: Hold) -> Event | None:
+        """To its end or pause; its last event."""
+
+    async def end(self, request: RunRequest, recorded: Sequence[Recorded], verdict: FinishRun, *, hold: Hold) -> None:
+        """At once."""
+
+
+class Carrier:
+    """Finds a run's request and journal, and lets the engine go on. A run that was taken too often ends as failed.
+
+    What ends an engine each time it is driven would else go round for ever.
+    """
+
+    def __init__(
+        self, queue: Queue, requests: Requests, journal: Journal, engine: LeasedEngine, *, most_takes: int = 5
+    ) -> None:
+        self._queue = queue
+        self._requests = requests
+        self._journal = journal
+        self._engine = engine
+        self._most_takes = most_takes
+
+    async def __call__(self, held: Held) -> None:
+        """Carry it on; the lease is over when this returns, unless it was lost."""
+        lease = held.lease
+        accepted = await self._requests.find(lease.tenant, lease.run)
+        recorded = await read_all(self._journal, lease.tenant, lease.run)
+        if accepted is None:
+            log.error("No request", extra={"action": "request_missing", "tenant": lease.tenant, "run": lease.run})
+            await self._queue.done(lease)
+            return
+        if recorded and isinstance(recorded[-1].event, RunFinished):
+            await self._queue.done(lease)
+            return
+        try:
+            last = await self._go_on(held, accepted.request, recorded)
+        except RunLeftError:
+            await self._queue.give_back(lease)
+            return
+        if isinstance(last, RunPaused):
+            await self._queue.park(lease, until=last.until)
+        else:
+            await self._queue.done(lease)
+
+    async def _go_on(self, held: Held, request: RunRequest, recorded: Sequence[Recorded]) -> Event | None:
+        lease = held.lease
+        if held.reason:
+            await self._engine.end(request, recorded, cancelled(held.reason), hold=held.hold)
+        elif lease.takes > self._most_takes:
+            error = f"{lease.takes - 1} engines were lost while they drove this run; it is not tried again."
+            verdict = FinishRun(status="failed", kind="lost", error=error)
+            await self._engine.end(request, recorded, verdict, hold=held.hold)
+        else:
+            held.driving = True
+            return await self._engine.drive(request, recorded, hold=held.hold)
+        return None
+
+
+def cancelled(reason: str) -> FinishRun:
+    """The verdict on a run that was stopped before its turn."""
+    return FinishRun(status="cancelled", kind="cancelled", error=reason)
+
+
+async def read_all(journal: Journal, tenant: str, run: RunId) -> list[Recorded]:
+    """A run's events so far; none when nothing was ever written."""
+    try:
+        return [one async for one in journal.read(tenant, run)]
+    except NotFoundError:
+        return []

@@ -1,0 +1,102 @@
+"""What the routes need of background runs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+from flowray.engine.accepted import Accepted
+from flowray.engine.events import Event, Recorded, RunFinished, RunId
+from flowray.engine.outcome import Outcome
+from flowray.engine.ports import Journal, Objects, RunRequest
+from flowray.engine.whole import whole
+from flowray.errors import NotFoundError
+from flowray.flow.types import Json
+from flowray.stores.requests import Requests
+from flowray_serve.queueing.acceptance import Acceptance, Idempotency
+from flowray_serve.queueing.stopping import Stopping
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wishes:
+    """What a caller wants of a background run beside its result.
+
+    `protocol` frames its events, `output_ids` narrows its answer, `callback` is told when it is over.
+    """
+
+    mode: str = "background"
+    protocol: str = "langflow"
+    expose_graph_state: bool | None = None
+    output_ids: Sequence[str] | None = None
+    callback: str | None = None
+    idempotency: Idempotency | None = None
+
+    def as_facts(self) -> Mapping[str, Json]:
+        """What is kept of them beside the request."""
+        return {
+            "mode": self.mode,
+            "protocol": self.protocol,
+            "expose_graph_state": self.expose_graph_state,
+            "output_ids": list(self.output_ids) if self.output_ids is not None else None,
+            "callback": self.callback,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Jobs:
+    """Background runs: accepted, looked up, waited for, stopped. `sync_s` is how long a synchronous caller waits."""
+
+    acceptance: Acceptance
+    stopping: Stopping
+    requests: Requests
+    journal: Journal
+    objects: Objects
+    sync_s: float = 30.0
+
+    async def accept(self, request: RunRequest, wishes: Wishes) -> RunId:
+        """See `Acceptance.accept`."""
+        return await self.acceptance.accept(request, wishes.as_facts(), idempotency=wishes.idempotency)
+
+    async def find(self, tenant: str, run: str) -> Accepted:
+        """An accepted run; `NotFoundError` when this tenant has none with this id."""
+        found = await self.requests.find(tenant, RunId(run))
+        if found is None:
+            raise NotFoundError(f"There is no background run `{run[:80]}`.")
+        return found
+
+    async def told(self, tenant: str, run: RunId, *, follow: bool = False) -> AsyncGenerator[Recorded, None]:
+        """A run's events with their large results; with `follow`, to its end."""
+        async for one in self.journal.read(tenant, run, follow=follow):
+            yield await whole(one, self.objects)
+
+    async def finished(self, tenant: str, run: RunId) -> RunFinished | None:
+        """How a run ended, if it has."""
+        last: Event | None = None
+        async for one in self.journal.read(tenant, run):
+            last = one.event
+        return last if isinstance(last, RunFinished) else None
+
+    async def wait(self, tenant: str, run: RunId, *, within_s: float) -> Outcome | None:
+        """What it came to, when it is over in time."""
+        outcome = Outcome()
+        try:
+            async with asyncio.timeout(within_s), aclosing(self.told(tenant, run, follow=True)) as told:
+                async for one in told:
+                    outcome.add(one)
+        except TimeoutError:
+            return None
+        return outcome
+
+
+def job_answer(run: str, flow_id: str, status: str, **more: Any) -> dict[str, Any]:
+    """A job in the shape of Langflow's WorkflowJobResponse."""
+    links = {
+        "status": f"/api/v2/workflows?job_id={run}",
+        "events": f"/api/v2/workflows/{run}/events",
+        "stop": "/api/v2/workflows/stop",
+    }
+    job = {"job_id": run, "flow_id": flow_id, "object": "job", "status": status, "links": links}
+    return {**job, "errors": [], "globals": {}, **more}

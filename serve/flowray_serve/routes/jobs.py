@@ -1,0 +1,157 @@
+"""Background runs in Langflow's words: `GET /api/v2/workflows?job_id=`, their events, and `POST .../stop`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Header, Query, WebSocket
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.websockets import WebSocketDisconnect
+
+from flowray.engine.accepted import Accepted
+from flowray.engine.codec import encode
+from flowray.engine.events import RunFinished, RunId
+from flowray.engine.failures import RunFailedError
+from flowray.engine.outcome import Outcome
+from flowray.errors import FlowRayError, InvalidRequestError, NotFoundError
+from flowray.tenancy.permissions import Permission
+from flowray_serve.auth import needs
+from flowray_serve.bodies.reading import fit, parse_object, read_body
+from flowray_serve.bodies.workflow import StopBody, WorkflowBody
+from flowray_serve.problems import document
+from flowray_serve.queueing.jobs import job_answer
+from flowray_serve.replies import reply
+from flowray_serve.routes.openapi import takes
+from flowray_serve.services import Services
+from flowray_serve.streams import KEEP_ALIVE, EventStream, kept_alive
+from flowray_serve.timeline import Timeline
+from flowray_serve.workflow_answer import succeeded
+from flowray_serve.workflow_stream import adapter_for, frames_after
+
+_SEQ_LIMIT = 2**53
+_STOP_LIMIT_BYTES = 4_096
+_STATUSES = {
+    "accepted": "queued",
+    "running": "in_progress",
+    "paused": "suspended",
+    "succeeded": "completed",
+    "failed": "failed",
+    "cancelled": "cancelled",
+}
+
+
+class JobFailedError(RunFailedError):
+    """The background run that was asked after has failed."""
+
+    code = "job_failed"
+
+
+class JobRoutes:
+    """The handlers of background runs."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def router(self) -> APIRouter:
+        """The routes."""
+        router = APIRouter(tags=["workflows"])
+        router.add_api_route("/api/v2/workflows", self.status, methods=["GET"])
+        router.add_api_route("/api/v2/workflows/stop", self.stop, methods=["POST"], openapi_extra=takes(StopBody))
+        router.add_api_route("/api/v2/workflows/{job_id}/events", self.events, methods=["GET"])
+        router.add_api_websocket_route("/api/v1/runs/{run}/ws", self.journal)
+        return router
+
+    @needs(Permission.RUNS_READ)
+    async def status(self, request: Request, job_id: Annotated[str, Query(max_length=255)] = "") -> Response:
+        """How far a background run is; once it is over, its answer."""
+        caller = await self._services.authenticator(request)
+        if not job_id:
+            raise InvalidRequestError("`job_id` must be given.")
+        accepted = await self._services.jobs.find(caller.tenant, job_id)
+        timeline, outcome = Timeline(), Outcome()
+        async for one in self._services.jobs.told(caller.tenant, accepted.request.run):
+            timeline.add(one)
+            outcome.add(one)
+        return _told(accepted, outcome, timeline.as_json()["status"])
+
+    @needs(Permission.RUNS_STOP)
+    async def stop(self, request: Request) -> Response:
+        """Stop a background run, whoever drives it, and answer once it has stopped."""
+        caller = await self._services.authenticator(request)
+        body = fit(StopBody, parse_object(await read_body(request, limit_bytes=_STOP_LIMIT_BYTES)))
+        run = RunId(str(body.job_id))
+        await self._services.jobs.find(caller.tenant, run)
+        finished = await self._services.jobs.finished(caller.tenant, run)
+        if finished is not None:
+            return reply({"job_id": run, "message": f"Job {run} already finished ({_STATUSES[finished.status]})."})
+        status = await self._services.jobs.stopping.stop(caller.tenant, run)
+        said = "cancelled successfully" if status == "cancelled" else f"already finished ({_STATUSES[status]})"
+        return reply({"job_id": run, "message": f"Job {run} {said}."})
+
+    @needs(Permission.RUNS_READ)
+    async def events(
+        self,
+        request: Request,
+        job_id: UUID,
+        last_event_id: Annotated[int | None, Header(ge=0, le=_SEQ_LIMIT)] = None,
+    ) -> Response:
+        """What a background run says, in the protocol it was started with, from the event after `Last-Event-ID` on."""
+        caller = await self._services.authenticator(request)
+        accepted = await self._services.jobs.find(caller.tenant, str(job_id))
+        return EventStream(self._frames(accepted, last_event_id))
+
+    @needs(Permission.RUNS_READ)
+    async def journal(self, websocket: WebSocket, run: str) -> None:
+        """A run's journal over a WebSocket: one JSON event per message, followed to the end; `after` skips."""
+        caller = await self._services.authenticator(websocket)
+        after = websocket.query_params.get("after", "0")
+        await websocket.accept()
+        try:
+            seen = int(after) if after.isdigit() and len(after) < len(str(_SEQ_LIMIT)) else 0
+            async for one in self._services.journal.read(caller.tenant, RunId(run), after=seen, follow=True):
+                await websocket.send_text(encode(one).decode())
+            await websocket.close()
+        except NotFoundError as error:
+            await websocket.close(1008, error.message[:100])
+        except FlowRayError as error:
+            await websocket.close(1011, error.message[:100])
+        except WebSocketDisconnect:
+            return
+
+    async def _frames(self, accepted: Accepted, last: int | None) -> AsyncGenerator[bytes, None]:
+        request, facts = accepted.request, accepted.facts
+        wanted = WorkflowBody(
+            flow_id=UUID(int=0),
+            stream_protocol=facts.get("protocol") or "langflow",
+            expose_graph_state=facts.get("expose_graph_state"),
+        )
+        events = self._services.jobs.told(request.tenant, request.run, follow=True)
+        said = frames_after(events, adapter_for(wanted, request), request, after=last)
+        async with aclosing(kept_alive(said)) as alive:
+            async for frame in alive:
+                yield KEEP_ALIVE if frame is None else frame
+
+
+def _told(accepted: Accepted, outcome: Outcome, status: str) -> Response:
+    request, finished = accepted.request, outcome.finished
+    match finished:
+        case RunFinished(status="succeeded"):
+            wanted = WorkflowBody(flow_id=UUID(int=0), output_ids=accepted.facts.get("output_ids"))
+            return reply(succeeded(request, outcome, wanted))
+        case RunFinished(status="failed"):
+            raise _failed(accepted, outcome)
+        case _:
+            return reply(job_answer(request.run, request.flow_id, _STATUSES[status]))
+
+
+def _failed(accepted: Accepted, outcome: Outcome) -> JobFailedError:
+    try:
+        outcome.require_success(accepted.request)
+    except RunFailedError as error:
+        facts = {"job_id": error.run, "error_detail": document(error)}
+        return JobFailedError(f"Job {error.run} has failed execution: {error.message}", error.run, facts)
+    return JobFailedError("The job has failed execution.", accepted.request.run)

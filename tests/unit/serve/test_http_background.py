@@ -1,0 +1,207 @@
+"""Runs in the background, as their callers see them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from typing import Any
+
+import httpx
+import pytest
+
+from flowray.errors import StoreUnavailableError
+from tests.unit.serve.service import ECHO, OTHER_KEY, Held, Service, canvas, drawn, service
+from tests.unit.serve.test_http_run import failing
+
+WEBHOOK = canvas(
+    drawn("Webhook-1", data={"type": "str", "value": "", "name": "data"}),
+    drawn("ChatOutput-1"),
+    wires=[("Webhook-1", "ChatOutput-1")],
+)
+
+
+async def submitted(made: Service, flow_id: str, **more: Any) -> dict[str, Any]:
+    response = await made.http.post("/api/v2/workflows", json={"flow_id": flow_id, "mode": "background", **more})
+    assert response.status_code == 202, response.text
+    job: dict[str, Any] = response.json()
+    assert response.headers["x-flowray-run"] == job["job_id"]
+    return job
+
+
+async def told(made: Service, job: dict[str, Any]) -> httpx.Response:
+    return await made.http.get(job["links"]["status"])
+
+
+async def ended(made: Service, job: dict[str, Any]) -> httpx.Response:
+    async with asyncio.timeout(5):
+        async for _ in made.journal.read("default", job["job_id"], follow=True):
+            pass
+    return await told(made, job)
+
+
+async def frames(made: Service, job: dict[str, Any], **headers: str) -> list[tuple[str, dict[str, Any]]]:
+    response = await made.http.get(job["links"]["events"], headers=headers)
+    lines = response.text.splitlines()
+    ids = [line.removeprefix("id: ") for line in lines if line.startswith("id: ")]
+    data = [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: ")]
+    return list(zip(ids, data, strict=True))
+
+
+async def test_a_background_run_is_queued_then_runs_and_answers() -> None:
+    made = service()
+    job = await submitted(made, await made.publish(ECHO), input_value="hi", session_id="s")
+    assert (job["object"], job["status"], job["errors"]) == ("job", "queued", [])
+    assert (await told(made, job)).json()["status"] == "queued"
+    async with made.engine():
+        body = (await ended(made, job)).json()
+    assert (body["object"], body["status"], body["output"]["text"]) == ("response", "completed", "hi")
+    assert (body["job_id"], body["session_id"]) == (job["job_id"], "s")
+
+
+async def test_a_background_run_is_in_the_record_before_it_is_accepted() -> None:
+    made = service()
+    flow_id = await made.publish(ECHO)
+
+    async def away(*_: Any, **__: Any) -> bool:
+        raise StoreUnavailableError("away")
+
+    made.queue.offer = away  # type: ignore[method-assign]
+    refused = await made.http.post("/api/v2/workflows", json={"flow_id": flow_id, "mode": "background"})
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+    assert [one async for one in made.services.jobs.requests.open()] == []
+
+
+async def test_a_failed_background_run_says_why() -> None:
+    made = service()
+    made.steps.script = failing
+    job = await submitted(made, await made.publish(ECHO))
+    async with made.engine():
+        response = await ended(made, job)
+    problem = response.json()
+    assert (response.status_code, problem["code"], problem["job_id"]) == (500, "job_failed", job["job_id"])
+    assert problem["error_detail"]["code"] == "component_failed"
+
+
+async def test_events_are_followed_in_the_protocol_that_was_asked_for() -> None:
+    made = service()
+    job = await submitted(made, await made.publish(ECHO), stream_protocol="agui", input_value="hi")
+    async with made.engine():
+        said = await frames(made, job)
+    kinds = [data["type"] for _, data in said]
+    assert (kinds[0], kinds[-1]) == ("RUN_STARTED", "RUN_FINISHED")
+    assert [number for number, _ in said] == [str(at) for at in range(len(said))]
+
+
+async def test_events_continue_after_the_last_one_that_was_seen() -> None:
+    made = service()
+    job = await submitted(made, await made.publish(ECHO))
+    async with made.engine():
+        everything = await frames(made, job)
+        rest = await frames(made, job, **{"last-event-id": "2"})
+    assert [number for number, _ in rest] == [number for number, _ in everything[3:]]
+
+
+async def test_another_tenants_job_is_not_found() -> None:
+    made = service()
+    job = await submitted(made, await made.publish(ECHO))
+    for method, path, body in (
+        ("GET", job["links"]["status"], None),
+        ("GET", job["links"]["events"], None),
+        ("POST", job["links"]["stop"], {"job_id": job["job_id"]}),
+    ):
+        response = await made.http.request(method, path, json=body, headers={"x-api-key": OTHER_KEY})
+        assert response.status_code == 404, path
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("", 422), (f"?job_id={uuid.uuid4()}", 404), ("?job_id=../x", 404), ("?job_id=" + "x" * 300, 422)],
+)
+async def test_a_job_that_is_none_is_a_clear_error(path: str, status: int) -> None:
+    response = await service().http.get(f"/api/v2/workflows{path}")
+    assert response.status_code == status
+
+
+async def test_a_waiting_run_is_stopped_though_no_engine_is_there() -> None:
+    made = service()
+    job = await submitted(made, await made.publish(ECHO))
+    stopped = await made.http.post(job["links"]["stop"], json={"job_id": job["job_id"]})
+    assert stopped.json()["message"].endswith("cancelled successfully.")
+    assert (await told(made, job)).json()["status"] == "cancelled"
+    again = await made.http.post(job["links"]["stop"], json={"job_id": job["job_id"]})
+    assert "already finished" in again.json()["message"]
+
+
+@pytest.mark.parametrize("by", ["stop", "cancel"])
+async def test_a_running_run_is_stopped_wherever_it_is_driven(by: str) -> None:
+    made, held = service(), Held()
+    made.steps.script = held
+    job = await submitted(made, await made.publish(ECHO))
+    async with made.engine(), asyncio.timeout(5):
+        await held.began.wait()
+        if by == "stop":
+            await made.http.post(job["links"]["stop"], json={"job_id": job["job_id"]})
+        else:
+            await made.http.post(f"/api/v1/runs/{job['job_id']}/cancel")
+        await held.ended.wait()
+    assert (await told(made, job)).json()["status"] == "cancelled"
+
+
+async def test_the_same_idempotency_key_is_the_same_run() -> None:
+    made = service()
+    flow_id = await made.publish(ECHO)
+    first = await submitted(made, flow_id, idempotency_key="order/1")
+    second = await submitted(made, flow_id, idempotency_key="order/1")
+    other = await made.http.post(
+        "/api/v2/workflows",
+        json={"flow_id": flow_id, "mode": "background", "idempotency_key": "order/1", "input_value": "else"},
+    )
+    assert first["job_id"] == second["job_id"]
+    assert (other.status_code, other.json()["code"]) == (409, "idempotency_conflict")
+    assert (await made.queue.stats()).waiting == 1
+
+
+async def test_a_webhook_goes_to_the_webhook_nodes() -> None:
+    made = service()
+    flow_id = await made.publish(WEBHOOK)
+    response = await made.http.post(f"/api/v1/webhook/{flow_id}", content=b'{"order": 7}')
+    assert response.status_code == 202
+    assert response.json() == {"message": "Task started in the background", "status": "in progress"}
+    async with made.engine():
+        await ended(made, {"job_id": response.headers["x-flowray-run"], "links": {"status": "/health"}})
+    (request,) = made.steps.requests
+    assert request.flow.by_id["Webhook-1"].fields["data"].value == '{"order": 7}'  # type: ignore[index]
+
+
+async def test_an_empty_webhook_is_refused() -> None:
+    made = service()
+    response = await made.http.post(f"/api/v1/webhook/{await made.publish(WEBHOOK)}")
+    assert (response.status_code, response.json()["code"]) == (400, "empty_webhook")
+
+
+async def test_a_synchronous_run_that_outlasts_its_time_is_stopped() -> None:
+    made, held = service(sync_s=0.05), Held()
+    made.steps.script = held
+    flow_id = await made.publish(ECHO)
+    response = await made.http.post(f"/api/v1/run/{flow_id}", json={})
+    assert (response.status_code, response.json()["code"]) == (504, "run_timeout")
+    assert held.ended.is_set()
+    run = response.headers["x-flowray-run"]
+    assert (await made.http.get(f"/api/v1/runs/{run}")).json()["status"] == "cancelled"
+
+
+@pytest.mark.parametrize("path", ["/api/v1/run/{}", "/api/v2/workflows"])
+async def test_a_caller_that_asks_for_it_gets_the_answer_or_where_to_ask(path: str) -> None:
+    made, held = service(sync_s=0.05), Held()
+    flow_id = await made.publish(ECHO)
+    body = {"flow_id": flow_id, "input_value": "hi"} if path.endswith("workflows") else {"input_value": "hi"}
+    headers = {"prefer": "respond-async"}
+    async with made.engine():
+        at_once = await made.http.post(path.format(flow_id), json=body, headers=headers)
+        made.steps.script = held
+        later = await made.http.post(path.format(flow_id), json=body, headers=headers)
+    assert at_once.status_code == 200
+    assert "hi" in at_once.text
+    assert later.status_code == 202
+    assert later.json()["links"]["status"].endswith(later.headers["x-flowray-run"])
