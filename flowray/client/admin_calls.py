@@ -61,6 +61,11 @@ def revoke_key(tenant: str, key_id: str) -> Call[None]:
     return Call(method="DELETE", path=_key(tenant, key_id), read=lambda _: None)
 
 
+def rewrap_secrets() -> Call[Record]:
+    """Have the newest master key open all variables."""
+    return Call(method="POST", path="/api/v1/admin/secrets/rewrap", read=lambda response: response.json())
+
+
 def _keys(tenant: str) -> str:
     return f"{_TENANTS}/{tenant}/keys" if tenant else _OWN_KEYS
 

@@ -77,7 +77,8 @@ class Remembered(Generic[T]):
         lock = self._one_reader[name]
         try:
             async with lock:
-                return self._found(name) or await self._renewed(name)
+                found = self._found(name)
+                return await self._renewed(name) if found is None else found
         finally:
             if not lock.locked():
                 self._one_reader.pop(name, None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib.metadata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from flowray.stores.records import ProjectRecord, UploadRecord
 from flowray.stores.redis import connect
 from flowray.stores.redis_journal import RedisJournal
 from flowray.stores.redis_runs import RedisRuns
+from flowray.tenancy.sealing import MasterKeys, Sealer
 from flowray.tenancy.tenant import DEFAULT_TENANT
 from flowray_registry.actor import start_registry
 from flowray_registry.reader import Reader, RegistryOnRay
@@ -65,6 +66,7 @@ from flowray_serve.parts.queueing import (
     build_queueing,
     gateway_engine,
 )
+from flowray_serve.parts.secrets import master_keys
 from flowray_serve.projects import Projects
 from flowray_serve.publishing import Publisher
 from flowray_serve.routes.application import build_app
@@ -82,7 +84,8 @@ class Plant:
     settings: Settings
     redis_url: str
     objects_url: str
-    secret: bytes
+    secret: bytes = field(repr=False)
+    master_keys: MasterKeys = field(repr=False)
     run: Path
     logs: Path
 
@@ -101,6 +104,7 @@ def plant_of(settings: Settings, home: Home, redis_url: str | None) -> Plant:
         redis_url=redis_url,
         objects_url=objects_url,
         secret=bytes.fromhex(home.secret()),
+        master_keys=master_keys(settings, home),
         run=home.run,
         logs=home.logs,
     )
@@ -189,13 +193,14 @@ async def build_front(plant: Plant, name: str, runners: Mapping[str, Any]) -> Fr
     planner = partial(_planned, plant.settings)
     library = Library(store=flows, registry=registry, planner=planner, checker=check)
     engine = gateway_engine(journal, steps, plant.settings, name=name)
-    identity = build_identity(redis, objects)
+    identity = build_identity(redis, objects, Sealer(plant.master_keys))
     runs = RunService(
         library=library,
         engine=engine,
         objects=objects,
         defaults=partial(_defaults, plant.settings),
         egress_of=egress_of(identity.tenants),
+        variables=identity.variables,
     )
     queueing = build_queueing(redis, objects, secret=plant.secret)
     queue = build_gateway_queue(queueing, runs, engine, journal, objects, plant.settings)
@@ -203,6 +208,7 @@ async def build_front(plant: Plant, name: str, runners: Mapping[str, Any]) -> Fr
         authenticator=identity.authenticator,
         tenants=identity.tenants,
         keys=identity.keys,
+        variables=identity.variables,
         store=flows,
         library=library,
         publisher=Publisher(store=flows, registry=registry, planner=planner, checker=check),

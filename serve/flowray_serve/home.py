@@ -9,7 +9,7 @@ import os
 import secrets
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -129,6 +129,13 @@ class Home:
         if not self.secret_file.exists():
             self._write(self.secret_file, secrets.token_hex(32))
         return self.secret_file.read_text().strip()
+
+    def master_keys(self, make: Callable[[], str]) -> str:
+        """The master keys of a FlowRay that was given none, made at the first start."""
+        file = self.path / "master.keys"
+        if not file.exists():
+            self._write(file, make())
+        return file.read_text()
 
     @property
     def _state(self) -> Path:

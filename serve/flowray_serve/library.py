@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from flowray.component.references import named_by_fields, words_of
 from flowray.component.spec import ComponentSpec
 from flowray.engine.values import Ref
 from flowray.errors import FlowInvalidError, NotFoundError
@@ -51,6 +52,15 @@ class LoadedFlow:
     def file_paths(self) -> frozenset[str]:
         """The uploaded files it names, of whatever owner."""
         return named_files(self.flow)
+
+    def references_of(self, flow: Flow) -> frozenset[str]:
+        """The names of variables that `flow`, which is this one with a caller's tweaks, may refer to."""
+        untouched = flow is self.flow or flow is self.streaming
+        return self._references if untouched else self._references | named_by_fields(flow)
+
+    @cached_property
+    def _references(self) -> frozenset[str]:
+        return words_of(self.flow) | named_by_fields(self.flow)
 
 
 class Library:

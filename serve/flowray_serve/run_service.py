@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Container, Coroutine, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
@@ -46,6 +46,13 @@ class RunTimeoutError(RunFailedError):
     code = "run_timeout"
     fault = "caller"
     status = 504
+
+
+class StoredVariables(Protocol):
+    """The variables that tenants keep here."""
+
+    async def values(self, tenant: str, names: Container[str]) -> Mapping[str, str]:
+        """The values of those among `names` that the tenant has."""
 
 
 class InputGivenTwiceError(InvalidRequestError):
@@ -92,12 +99,14 @@ class RunService:
         objects: Objects,
         defaults: Callable[[str], TenantDefaults],
         egress_of: EgressOf,
+        variables: StoredVariables,
     ) -> None:
         self._library = library
         self._engine = engine
         self._objects = objects
         self._defaults = defaults
         self._egress_of = egress_of
+        self._variables = variables
         self._live: dict[tuple[str, RunId], asyncio.Task[Any]] = {}
 
     async def prepare(self, tenant: str, flow_name: str, order: RunOrder) -> RunRequest:
@@ -108,6 +117,7 @@ class RunService:
         """The request to run this flow."""
         flow = _tweaked(loaded, order)
         defaults = self._defaults(tenant)
+        stored = await self._variables.values(tenant, loaded.references_of(flow))
         return RunRequest(
             run=RunId(str(uuid.uuid4())),
             tenant=tenant,
@@ -120,7 +130,7 @@ class RunService:
             output_type=order.output_type,
             output_component=order.output_component,
             stream=order.stream,
-            variables={**defaults.variables, **order.variables},
+            variables={**defaults.variables, **stored, **order.variables},
             files=await self._library.files_of(tenant, loaded, flow),
             egress=common(defaults.egress, await self._egress_of(tenant), loaded.hosts),
             context=order.context,

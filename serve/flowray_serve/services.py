@@ -8,6 +8,7 @@ from flowray.engine.ports import Journal
 from flowray.stores.chats import Chats
 from flowray.stores.records import UploadRecord
 from flowray.tenancy.tenants import Tenants
+from flowray.tenancy.variables import Variables
 from flowray_serve.auth import Authenticator
 from flowray_serve.key_service import KeyService
 from flowray_serve.library import Library
@@ -36,6 +37,7 @@ class Services:
     authenticator: Authenticator
     tenants: Tenants
     keys: KeyService
+    variables: Variables
     store: FlowStore
     library: Library
     publisher: Publisher

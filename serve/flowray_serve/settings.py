@@ -102,6 +102,15 @@ class EngineSettings(_Group):
     oldest_s: float = Field(1.0, gt=0, le=3_600, description="Seconds a run may wait before another engine is started.")
 
 
+class SecretSettings(_Group):
+    """What secrets are encrypted with where they are kept."""
+
+    keys: SecretStr | None = Field(
+        None, description="Master keys, each `ID:BASE64` of 32 bytes, apart by commas: the newest seals, all open."
+    )
+    key_file: Path | None = Field(None, description="A file with them instead, one a line.")
+
+
 class PoolSettings(_Group):
     """Runners of one kind."""
 
@@ -123,6 +132,9 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, extra="forbid")
 
+    mode: Literal["development", "production"] = Field(
+        "development", description="`production` refuses to start with what is made up for one machine only."
+    )
     home: Path = Field(Path("~/.flowray"), description="The folder of this FlowRay: state, logs, embedded stores.")
     host: str = Field("127.0.0.1", description="The address that HTTP listens on.")
     port: int = Field(8000, ge=1, le=65_535, description="The port that HTTP listens on.")
@@ -133,6 +145,7 @@ class Settings(BaseSettings):
     variables: dict[str, SecretStr] = Field({}, description="Variables of the tenant `default`, by name.")
     redis: RedisSettings = Field(RedisSettings(), description="Where what is hot is kept.")
     objects: ObjectSettings = Field(ObjectSettings(), description="Where the record is kept.")
+    secrets: SecretSettings = Field(SecretSettings(), description="What secrets are encrypted with.")
     limits: LimitSettings = Field(LimitSettings(), description="What one step may take.")
     egress: EgressSettings = Field(EgressSettings(), description="What the connections of one step may use.")
     bodies: BodySettings = Field(BodySettings(), description="How much of a request is read.")

@@ -10,7 +10,23 @@ import sys
 import typer
 
 from flowray.errors import FlowRayError
-from flowray_serve.cli import apply, check, demo, doctor, down, image, key, plan, publish, run, runs, tenant, up, watch
+from flowray_serve.cli import (
+    apply,
+    check,
+    demo,
+    doctor,
+    down,
+    image,
+    key,
+    plan,
+    publish,
+    run,
+    runs,
+    secrets,
+    tenant,
+    up,
+    watch,
+)
 from flowray_serve.cli.ending import report
 
 app = typer.Typer(
@@ -22,7 +38,7 @@ app = typer.Typer(
 )
 for verb in (up, down, run, check, plan, publish, runs, watch, doctor, demo, apply):
     app.command(verb.__name__.rpartition(".")[2])(verb.command)
-for group in (image, tenant, key):
+for group in (image, tenant, key, secrets):
     app.add_typer(group.app, name=group.__name__.rpartition(".")[2])
 
 

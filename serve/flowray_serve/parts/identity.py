@@ -15,11 +15,14 @@ from flowray.stores.objects import ObjectStore
 from flowray.stores.redis_key_uses import RedisKeyUseRecords
 from flowray.stores.redis_news import RedisNews
 from flowray.stores.tenant_records import ObjectTenantRecords
+from flowray.stores.variable_records import ObjectVariableRecords
 from flowray.tenancy.key_uses import KeyUses
 from flowray.tenancy.keyring import Keyring
 from flowray.tenancy.news import MemoryNews
+from flowray.tenancy.sealing import Sealer
 from flowray.tenancy.tenant import DEFAULT_TENANT
 from flowray.tenancy.tenants import Tenants
+from flowray.tenancy.variables import Variables
 from flowray_serve.auth import Authenticator
 from flowray_serve.key_service import KeyService
 
@@ -33,6 +36,7 @@ class Identity:
 
     tenants: Tenants
     keys: KeyService
+    variables: Variables
     authenticator: Authenticator
     uses: KeyUses
     tasks: Collection[asyncio.Task[None]]
@@ -46,7 +50,7 @@ class Identity:
             await self.uses.write()
 
 
-def build_identity(redis: Any, objects: ObjectStore) -> Identity:
+def build_identity(redis: Any, objects: ObjectStore, sealer: Sealer) -> Identity:
     """Build it, in the gateway's own process."""
     news = RedisNews(redis)
     tenants = Tenants(ObjectTenantRecords(objects), news)
@@ -55,6 +59,7 @@ def build_identity(redis: Any, objects: ObjectStore) -> Identity:
     return Identity(
         tenants=tenants,
         keys=KeyService(keyring, uses),
+        variables=Variables(ObjectVariableRecords(objects), sealer, news),
         authenticator=Authenticator(keyring, tenants, used=uses.note),
         uses=uses,
         tasks=(

@@ -21,7 +21,9 @@ from flowray_serve.routes.own_files import OwnFileRoutes
 from flowray_serve.routes.projects import FolderRoutes, ProjectRoutes
 from flowray_serve.routes.run import RunRoutes
 from flowray_serve.routes.runs import RunsRoutes
+from flowray_serve.routes.secrets import SecretRoutes
 from flowray_serve.routes.session import SessionRoutes
+from flowray_serve.routes.stored_variables import StoredVariableRoutes
 from flowray_serve.routes.webhook import WebhookRoutes
 from flowray_serve.routes.workflows import WorkflowRoutes
 from flowray_serve.services import Services
@@ -41,10 +43,11 @@ _ROUTES = (
     FileRoutes,
     OwnFileRoutes,
     KeyRoutes,
+    StoredVariableRoutes,
     SessionRoutes,
     AboutRoutes,
 )
-_OPERATOR_ROUTES = (AdminRoutes,)
+_OPERATOR_ROUTES = (AdminRoutes, SecretRoutes)
 
 
 def build_app(services: Services) -> FastAPI:

@@ -13,6 +13,7 @@ from pydantic.json_schema import models_json_schema
 from flowray_serve.bodies.flow import FlowBody, FlowChange, FlowsBody, ProjectBody, ProjectChange
 from flowray_serve.bodies.run import RunBody
 from flowray_serve.bodies.tenancy import KeyBody, RotationBody, TenantBody, TenantChange
+from flowray_serve.bodies.variable import VariableBody, VariableChange
 from flowray_serve.bodies.workflow import StopBody, WorkflowBody
 
 _BODIES: tuple[type[BaseModel], ...] = (
@@ -24,6 +25,8 @@ _BODIES: tuple[type[BaseModel], ...] = (
     StopBody,
     TenantBody,
     TenantChange,
+    VariableBody,
+    VariableChange,
     FlowsBody,
     ProjectBody,
     ProjectChange,

@@ -39,8 +39,10 @@ from flowray.tenancy.keys import digest_of
 from flowray.tenancy.news import MemoryNews, News
 from flowray.tenancy.permissions import ROLES
 from flowray.tenancy.principal import Principal, Role
+from flowray.tenancy.sealing import MasterKeys, Sealer, new_master_key
 from flowray.tenancy.tenant import Tenant
 from flowray.tenancy.tenants import MemoryTenantRecords, Tenants
+from flowray.tenancy.variables import MemoryVariableRecords, Variables
 from flowray_serve.auth import Authenticator
 from flowray_serve.key_service import KeyService
 from flowray_serve.library import Library
@@ -288,6 +290,7 @@ def service(
     flows, registry, journal = MemoryFlows(), MemoryRegistry(), MemoryJournal()
     keyring, uses = Keyring(MemoryKeyRecords(), MemoryNews()), KeyUses(MemoryKeyUseRecords())
     callers = MemoryCallers(keyring)
+    variables = Variables(MemoryVariableRecords(), Sealer(MasterKeys.of(new_master_key("m1"))), MemoryNews())
     steps, tenants = ScriptedSteps(), known_tenants()
     examiner, objects = ScriptedExaminer(), open_objects("memory:")
     engine = Engine(journal, steps, name="test", durability="strict")
@@ -301,6 +304,7 @@ def service(
         objects=objects,
         defaults=lambda _: defaults or TenantDefaults(),
         egress_of=egress_of(tenants),
+        variables=variables,
     )
     jobs = Jobs(
         acceptance=Acceptance(requests, queue, journal, objects),
@@ -314,6 +318,7 @@ def service(
         authenticator=Authenticator(callers, tenants, used=uses.note),
         tenants=tenants,
         keys=KeyService(keyring, uses),
+        variables=variables,
         store=flows,
         library=library,
         publisher=Publisher(**known, patience_s=patience_s),

@@ -1,0 +1,52 @@
+"""Variables in the object store, below their tenant, each an object of its own; their values are sealed already."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from flowray.engine.codec import dumps, loads
+from flowray.errors import NotFoundError
+from flowray.stores.objects import ObjectStore
+from flowray.stores.paths import path, spelled
+
+_READ_AT_ONCE = 16
+
+
+class ObjectVariableRecords:
+    """See `flowray.tenancy.variables.VariableRecords`."""
+
+    def __init__(self, objects: ObjectStore) -> None:
+        self._objects = objects
+
+    async def create(self, tenant: str, name: str, record: Mapping[str, Any]) -> bool:
+        """Keep a new one; False when there is one of this name."""
+        return await self._objects.create(_key(tenant, name), dumps(dict(record)))
+
+    async def save(self, tenant: str, name: str, record: Mapping[str, Any]) -> None:
+        """Replace one."""
+        await self._objects.put(_key(tenant, name), dumps(dict(record)))
+
+    async def list(self, tenant: str) -> Sequence[Mapping[str, Any]]:
+        """All of a tenant's."""
+        keys = [one.key async for one in self._objects.list(path(tenant, "variables"))]
+        gate = asyncio.Semaphore(_READ_AT_ONCE)
+
+        async def read(key: str) -> Mapping[str, Any] | None:
+            async with gate:
+                try:
+                    record: Mapping[str, Any] = loads(await self._objects.get(key))
+                except NotFoundError:
+                    return None  # removed since it was listed
+                return record
+
+        return [record for record in await asyncio.gather(*map(read, keys)) if record is not None]
+
+    async def remove(self, tenant: str, name: str) -> None:
+        """Forget one; it may be gone already."""
+        await self._objects.delete(_key(tenant, name))
+
+
+def _key(tenant: str, name: str) -> str:
+    return path(tenant, "variables", f"{spelled(name)}.json")

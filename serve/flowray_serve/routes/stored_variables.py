@@ -1,0 +1,88 @@
+"""`/api/v1/variables/`: a tenant's variables, in Langflow's shapes. The value of a credential is in no answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from flowray.tenancy.permissions import Permission
+from flowray.tenancy.variables import Variable
+from flowray_serve.auth import needs
+from flowray_serve.bodies.reading import fit, parse_object, read_body
+from flowray_serve.bodies.variable import VariableBody, VariableChange
+from flowray_serve.replies import reply
+from flowray_serve.routes.openapi import takes
+from flowray_serve.services import Services
+
+_BODY_LIMIT_BYTES = 1024 * 1024
+
+
+class StoredVariableRoutes:
+    """The handlers of `/api/v1/variables`."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._variables = services.variables
+
+    def router(self) -> APIRouter:
+        """The routes."""
+        router = APIRouter(prefix="/api/v1/variables", tags=["variables"])
+        router.add_api_route("/", self.list, methods=["GET"])
+        router.add_api_route("/", self.create, methods=["POST"], status_code=201, openapi_extra=takes(VariableBody))
+        router.add_api_route("/{variable}", self.change, methods=["PATCH"], openapi_extra=takes(VariableChange))
+        router.add_api_route("/{variable}", self.remove, methods=["DELETE"], status_code=204)
+        return router
+
+    @needs(Permission.VARIABLES_READ)
+    async def list(self, request: Request) -> Response:
+        """The tenant's variables by name."""
+        caller = await self._services.authenticator(request)
+        found = await self._variables.list(caller.tenant)
+        return reply([self._read(caller.tenant, variable) for variable in found])
+
+    @needs(Permission.VARIABLES_WRITE)
+    async def create(self, request: Request) -> Response:
+        """Keep a variable, encrypted, for the tenant's runs that refer to it."""
+        caller = await self._services.authenticator(request)
+        body = fit(VariableBody, parse_object(await read_body(request, limit_bytes=_BODY_LIMIT_BYTES)))
+        made = await self._variables.create(
+            caller.tenant,
+            body.name,
+            body.value,
+            kind=body.type or "Credential",
+            default_fields=body.default_fields or (),
+        )
+        return reply(self._read(caller.tenant, made), status=201)
+
+    @needs(Permission.VARIABLES_WRITE)
+    async def change(self, request: Request, variable: str) -> Response:
+        """Change the fields that are sent."""
+        caller = await self._services.authenticator(request)
+        body = fit(VariableChange, parse_object(await read_body(request, limit_bytes=_BODY_LIMIT_BYTES)))
+        return reply(
+            self._read(caller.tenant, await self._variables.change(caller.tenant, variable, body.model_dump()))
+        )
+
+    @needs(Permission.VARIABLES_WRITE)
+    async def remove(self, request: Request, variable: str) -> Response:
+        """Forget a variable."""
+        caller = await self._services.authenticator(request)
+        await self._variables.remove(caller.tenant, variable)
+        return Response(status_code=204)
+
+    def _read(self, tenant: str, variable: Variable) -> dict[str, Any]:
+        return {
+            "id": variable.id,
+            "name": variable.name,
+            "type": variable.type,
+            "value": self._variables.value(tenant, variable) if variable.type == "Generic" else None,
+            "has_value": True,
+            "default_fields": list(variable.default_fields),
+            "is_owner": True,
+            "can_manage_shares": False,
+            "validation_error": None,
+            "is_valid": None,
+        }
