@@ -101,7 +101,7 @@ def _after_run_event(state: State, event: RunEvent) -> Next:
 
 def _after_step_event(state: State, event: StepStarted | StepEnd) -> Next:
     phase = state.steps.get(event.step)
-    if not isinstance(phase, Asked | Started):
+    if not isinstance(phase, Asked | Started) or event.attempt not in (0, phase.attempt):
         return state, ()
     match event:
         case StepStarted(step=step):
@@ -143,7 +143,7 @@ def _asking(state: State, event: NodePaused) -> State:
     request = event.request if event.request is not None else {"until": event.until}
     state = replace(state, asked=state.asked.with_({event.node: request}))
     if state.at_work.get(event.node):
-        state = replace(state, at_work=state.at_work.with_({event.node: False}))
+        state = replace(state, at_work=state.at_work.with_({event.node: None}))
     if event.state is None:
         return state
     return replace(state, states=state.states.with_({event.node: event.state}))
@@ -180,6 +180,7 @@ def _launched(state: State, steps: Iterable[tuple[StepId, int]], *, after_s: flo
             terms = state.wiring.plan.terms_of
             commands += [PauseNode(node=node, wait_s=terms(node).wait_s) for node in unasked]
         else:
+            state = _with_branches_closed(state, step)
             over.append(step)
     if not over:
         return state, tuple(commands)
@@ -255,6 +256,8 @@ def _resumed(state: State, event: RunResumed) -> Next:
     if node is None or request is None:
         return state, ()
     state = replace(state, asked=state.asked.with_({node: None}), woken=state.woken | {node})
+    if node in state.at_work:
+        state = replace(state, at_work=state.at_work.with_({node: None}))
     if event.request_id and request.get("kind") == EFFECT:
         action = event.decision.get("action_id") if isinstance(event.decision, dict) else None
         if action == "fail":

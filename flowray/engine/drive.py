@@ -5,18 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import assert_never
 
 from flowray.engine.advance import advance
 from flowray.engine.commands import Command, FinishRun, NoteDecision, PauseNode, PauseRun, StartStep, StopStep
 from flowray.engine.events import (
     CancelRequested,
     Event,
-    NodeDecided,
-    NodePaused,
     Recorded,
     RunFinished,
     RunPaused,
@@ -25,12 +22,12 @@ from flowray.engine.events import (
     StepFailed,
     StepFinished,
     StepPaused,
-    StepQueued,
     StepStarted,
 )
 from flowray.engine.hold import Hold, RunLeftError
 from flowray.engine.ledger import Ledger
 from flowray.engine.ports import RunRequest, Steps
+from flowray.engine.records import pause_of, said_by
 from flowray.engine.state import State
 from flowray.errors import FlowRayError
 from flowray.plan.types import StepId
@@ -105,7 +102,7 @@ class Drive:
 
     async def _end_of_drive(self) -> Recorded:
         if self._state.verdict is None and self._paused:
-            return await self._close(_pause(self._state))
+            return await self._close(pause_of(self._state))
         return await self._end(self._state.verdict or _halted(self._state))
 
     async def _time_out(self, after_s: float) -> None:
@@ -130,7 +127,7 @@ class Drive:
             recorded.append(self._ledger.note(event))
             self._state, follows = advance(self._state, event)
             commands.extend(follows)
-        for said in _said(commands, self._ledger.now()):
+        for said in said_by(commands, self._ledger.now()):
             recorded.append(self._ledger.note(said))
             self._state, _ = advance(self._state, said)
         return recorded, commands
@@ -202,34 +199,15 @@ async def told(steps: Steps, request: RunRequest, command: StartStep) -> AsyncGe
                 started = started or isinstance(events[0], StepStarted)
     except FlowRayError as error:
         why = error.message
-    yield [StepFailed(step=command.step, kind="lost" if started else "unavailable", error=why, retryable=not started)]
-
-
-def _said(commands: Iterable[Command], now: float) -> list[Event]:
-    """What commands say in the journal."""
-    said: list[Event] = []
-    for command in commands:
-        match command:
-            case StartStep():
-                said.append(StepQueued(step=command.step, attempt=command.attempt, after_s=command.after_s))
-            case NoteDecision():
-                said.append(NodeDecided(node=command.node, decision=command.decision, why=command.why))
-            case PauseNode():
-                until = None if command.wait_s is None else now + command.wait_s
-                said.append(NodePaused(node=command.node, request=command.request, until=until))
-            case StopStep() | PauseRun() | FinishRun():
-                continue
-            case _:
-                assert_never(command)
-    return said
-
-
-def _pause(state: State) -> RunPaused:
-    """What a run waits for, once all of it waits."""
-    asked = [request for request in state.requests.values() if isinstance(request, dict)]
-    times = [request["until"] for request in asked if request.keys() == {"until"}]
-    requests = [request for request in asked if request.keys() != {"until"}]
-    return RunPaused(request=next(iter(requests), None), until=min(times, default=None))
+    yield [
+        StepFailed(
+            step=command.step,
+            kind="lost" if started else "unavailable",
+            error=why,
+            retryable=not started,
+            attempt=command.attempt,
+        )
+    ]
 
 
 def _halted(state: State) -> FinishRun:

@@ -211,11 +211,15 @@ class ConnectionEnded:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepFinished:
-    """All nodes of the step that should run have run. `usage` holds cpu_s, max_rss_mib and the like."""
+    """All nodes of the step that should run have run. `usage` holds cpu_s, max_rss_mib and the like.
+
+    An end counts for its `attempt`, where it names one.
+    """
 
     step: StepId
     took_s: float = 0.0
     usage: Mapping[str, float] = _field(default_factory=dict)
+    attempt: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -234,6 +238,7 @@ class StepFailed:
     retryable: bool = False
     cause: str = ""
     orphaned: bool = False
+    attempt: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -243,6 +248,7 @@ class StepPaused:
     step: StepId
     took_s: float = 0.0
     usage: Mapping[str, float] = _field(default_factory=dict)
+    attempt: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

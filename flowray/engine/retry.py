@@ -93,7 +93,7 @@ def _decided(
     why = failed.error
     decisions = [NoteDecision(node=node, decision="skip", why=why) for node in sorted(passed)]
     asks: list[PauseNode] = []
-    for node in sorted(left.run & state.at_work.keys()):
+    for node in sorted(node for node in left.run if state.at_work.get(node) is not None):
         decision = _decision(state, node, left, midway)
         if decision == "ask" and failed.kind == "component" and node not in midway:
             return None  # what a person would be asked about had ended, and only a retry would run it again

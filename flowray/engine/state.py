@@ -59,7 +59,8 @@ class State:
 
     `closed` are nodes that will not run; `passed` those that count as done without a value. `stopped` are the outputs
     that nodes of a running step have closed so far: they take effect when the step is over, since a node in a loop
-    decides anew each time it runs. `at_work` holds each node that has ever started, and whether it is running;
+    decides anew each time it runs. `at_work` holds each node that has ever started, and whether it is running (None:
+    it paused, or a person has said that it may run again, so that nothing speaks against it);
     `tries` counts failures by node, or by step when no node is to blame. `asked` are the requests of paused nodes (None
     once answered), `answers` the decisions by request, `woken` the nodes that have waited enough.
     `verdict` is set once the run has been decided, and nothing changes after that. `seed` makes its jitter its own.
@@ -75,7 +76,7 @@ class State:
     outputs: Growing[NodeId, Mapping[str, Value]] = _field(default_factory=Growing)
     stopped: Growing[NodeId, frozenset[str]] = _field(default_factory=Growing)
     context: Growing[str, Json] = _field(default_factory=Growing)
-    at_work: Growing[NodeId, bool] = _field(default_factory=Growing)
+    at_work: Growing[NodeId, bool | None] = _field(default_factory=Growing)
     tries: Growing[str, int] = _field(default_factory=Growing)
     asked: Growing[NodeId, Json] = _field(default_factory=Growing)
     answers: Growing[str, Json] = _field(default_factory=Growing)

@@ -173,7 +173,9 @@ def _ended(
     start: StartStep, verdict: Mapping[str, Json] | Failure, *, took_s: float, usage: Mapping[str, float], paused: bool
 ) -> StepEnd:
     if not isinstance(verdict, Failure):
-        return (StepPaused if paused else StepFinished)(step=start.step, took_s=took_s, usage=usage)
+        return (StepPaused if paused else StepFinished)(
+            step=start.step, took_s=took_s, usage=usage, attempt=start.attempt
+        )
     return StepFailed(
         step=start.step,
         kind=verdict.kind,
@@ -182,6 +184,7 @@ def _ended(
         error_type=verdict.error_type,
         traceback=verdict.traceback,
         cause=verdict.cause,
+        attempt=start.attempt,
     )
 
 
