@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from flowray.engine.events import ConnectionEnded
+from flowray.engine.events import ConnectionEnded, MessageAdded, Token
 from flowray.errors import ChannelError
 from flowray.flow.types import NodeId
 from flowray.plan.types import StepId
@@ -26,6 +26,8 @@ from flowray.sandbox.egress import Connection, Gate, Lease
 from flowray.sandbox.policy import Policy
 
 FLUSH_S = 0.05
+# Somebody may be reading along: what is spoken goes on at once, and then as often as the eye can follow.
+_SPOKEN_EVERY_S = 0.005
 _GRACE_S = 2.0
 _LINGER_S = 0.5
 _WAITING_BYTES = 1024 * 1024
@@ -47,7 +49,10 @@ class WayOut:
 
 
 class Dialogue:
-    """Events pile up here until they are asked for, at most 50 ms, at most a megabyte: then the sandbox has to wait."""
+    """Events pile up here until they are asked for, at most 50 ms, at most a megabyte: then the sandbox has to wait.
+
+    Tokens and messages of a streaming run do not pile up.
+    """
 
     def __init__(self, sandbox: Sandbox, job: Job, ear: Ear) -> None:
         self._sandbox = sandbox
@@ -60,6 +65,8 @@ class Dialogue:
         self._waiting_bytes = 0
         # Due from the start: that a job began is told even when the sandbox says nothing for long.
         self._due = True
+        self._spoken = False
+        self._told_at = 0.0
         self._lease: Lease | None = None
         self._woken: asyncio.Future[None] | None = None
         self._flush: asyncio.TimerHandle | None = None
@@ -84,7 +91,8 @@ class Dialogue:
             self._woken = self._loop.create_future()
             self._schedule()
             await self._woken
-        self._due = False
+        self._due = self._spoken = False
+        self._told_at = self._loop.time()
         events, self._events = self._events, []
         self._waiting_bytes = 0
         self._channel.resume()
@@ -102,6 +110,7 @@ class Dialogue:
         """Put an event among those of the sandbox."""
         self._events.append(claim)
         self._waiting_bytes += size
+        self._spoken = self._spoken or isinstance(claim, Token | MessageAdded)
         if self._waiting_bytes > _WAITING_BYTES:
             self._channel.pause()
             self._wake()
@@ -171,8 +180,15 @@ class Dialogue:
                 self._set_deadline(_LINGER_S)
 
     def _schedule(self) -> None:
-        if (self._events or self._due) and self._woken is not None and self._flush is None:
-            self._flush = self._loop.call_later(FLUSH_S, self._wake)
+        if not (self._events or self._due) or self._woken is None:
+            return
+        now = self._loop.time()
+        when = max(now, self._told_at + _SPOKEN_EVERY_S) if self._spoken else now + FLUSH_S
+        if self._flush is not None:
+            if self._flush.when() <= when:
+                return
+            self._flush.cancel()
+        self._flush = self._loop.call_at(when, self._wake)
 
     def _wake(self) -> None:
         if self._flush is not None:

@@ -29,6 +29,7 @@ EVENT, PART, BLOB, ASK, RESULT, ERROR = 17, 18, 19, 21, 22, 23
 FRAME_LIMIT_BYTES = 8 << 20
 PART_BYTES = 7 << 20
 FLUSH_S = 0.02
+SPOKEN_S = 0.005
 _FLUSH_BYTES = 64 << 10
 _HEAD = struct.Struct(">IB")
 
@@ -39,6 +40,7 @@ def frame(kind: int, payload: bytes) -> bytes:
 
 
 _LOOK_AGAIN_S = 0.05
+_NEVER = float("inf")
 
 
 class RefusedError(Exception):
@@ -65,7 +67,7 @@ class Channel:
         self._received = bytearray()
         self._parts = bytearray()
         self._loop: LateLoop | None = None
-        self._flush_planned = False
+        self._flush_at = _NEVER
         self._on_cancel: Callable[[], object] = _nothing
         self._numbers = itertools.count(1)
         self._asked: dict[int, Future[tuple[Any, bytes]]] = {}
@@ -95,9 +97,9 @@ class Channel:
         self._on_cancel = on_cancel
         loop.on_first_wait = lambda: loop.add_reader(self._sock.fileno(), self._take)
 
-    def event(self, event: Mapping[str, Any]) -> None:
+    def event(self, event: Mapping[str, Any], *, within_s: float = FLUSH_S) -> None:
         """Say what happened. May be called from any thread."""
-        self._send(EVENT, orjson.dumps(event))
+        self._send(EVENT, orjson.dumps(event), within_s)
 
     def blob(self, content: bytes) -> int:
         """Send large bytes aside; the number is how a later event or answer refers to them."""
@@ -155,26 +157,26 @@ class Channel:
         with self._sending:
             self._flush()
 
-    def _send(self, kind: int, payload: bytes) -> None:
+    def _send(self, kind: int, payload: bytes, within_s: float = FLUSH_S) -> None:
         with self._sending:
             self._gather(kind, payload)
             now = time.monotonic()
-            if now - self._flushed_at >= FLUSH_S or len(self._gathered) >= _FLUSH_BYTES:
+            if now - self._flushed_at >= within_s or len(self._gathered) >= _FLUSH_BYTES:
                 self._flush()
                 return
-            if self._flush_planned or self._loop is None:
+            if self._flush_at <= now + within_s or self._loop is None:
                 return
-            self._flush_planned = True
-        self._plan_flush(self._loop)
+            self._flush_at = now + within_s
+        self._plan_flush(self._loop, within_s)
 
-    def _plan_flush(self, loop: LateLoop) -> None:
+    def _plan_flush(self, loop: LateLoop, within_s: float) -> None:
         if asyncio._get_running_loop() is loop:  # noqa: SLF001 - the public one raises where there is none
-            loop.call_later(FLUSH_S, self._flush_planned_now)
+            loop.call_later(within_s, self._flush_planned_now)
         else:
-            loop.call_soon_threadsafe(loop.call_later, FLUSH_S, self._flush_planned_now)
+            loop.call_soon_threadsafe(loop.call_later, within_s, self._flush_planned_now)
 
     def _flush_planned_now(self) -> None:
-        self._flush_planned = False
+        self._flush_at = _NEVER
         self.flush()
 
     def _gather(self, kind: int, payload: bytes) -> None:

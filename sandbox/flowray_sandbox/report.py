@@ -12,7 +12,7 @@ from lfx.events.event_manager import EventManager
 from lfx.serialization.serialization import serialize
 
 from flowray_sandbox import tags
-from flowray_sandbox.channel import Channel
+from flowray_sandbox.channel import FLUSH_S, SPOKEN_S, Channel
 from flowray_sandbox.failures import JobFailedError
 
 # Whose code is running: set around each node, inherited by the threads and tasks that its code starts.
@@ -60,11 +60,11 @@ class Report:
 
     def token(self, node: str, text: str, message: str) -> None:
         """A piece of streamed text."""
-        self._event({"kind": "token", "node": node, "text": text, "message": message})
+        self._event({"kind": "token", "node": node, "text": text, "message": message}, within_s=SPOKEN_S)
 
     def message(self, node: str, message: Any) -> None:
         """A chat message came to be or changed."""
-        self._event({"kind": "message", "node": node, "message": message})
+        self._event({"kind": "message", "node": node, "message": message}, within_s=SPOKEN_S)
 
     def log(self, node: str, text: str, *, stream: str = "log", name: str = "") -> None:
         """Something a node logged or printed."""
@@ -83,8 +83,8 @@ class Report:
         """Send large bytes aside."""
         return self._channel.blob(content)
 
-    def _event(self, event: Mapping[str, Any]) -> None:
-        self._channel.event({name: json_of(item) for name, item in event.items()})
+    def _event(self, event: Mapping[str, Any], *, within_s: float = FLUSH_S) -> None:
+        self._channel.event({name: json_of(item) for name, item in event.items()}, within_s=within_s)
 
 
 class Voice(EventManager):

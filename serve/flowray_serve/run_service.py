@@ -19,10 +19,10 @@ from flowray.flow.hosts import common
 from flowray.flow.tweaks import tweak
 from flowray.flow.types import Flow, Json
 from flowray_serve.library import Library, LoadedFlow
+from flowray_serve.listening import Listener
 from flowray_serve.partial import part
 
 _T = TypeVar("_T")
-_STREAM_BUFFER = 256
 _INPUTS_BY_TYPE = {"chat": ("ChatInput", "Chat Input"), "text": ("TextInput", "Text Input")}
 
 
@@ -151,21 +151,16 @@ class RunService:
                 raise
             raise _cancelled(request.run) from None
 
-    async def stream(self, request: RunRequest) -> AsyncGenerator[Recorded, None]:
-        """The run's events as they come. A reader that falls behind slows its own run; one that leaves cancels it."""
-        events: asyncio.Queue[Recorded | None] = asyncio.Queue(_STREAM_BUFFER)
+    async def stream(self, request: RunRequest, *, goes_on: bool = True) -> AsyncGenerator[Recorded, None]:
+        """The run's events as they come. A reader that falls behind slows its own run down.
 
-        async def drive() -> None:
-            try:
-                async with aclosing(self._engine.run(request)) as told:
-                    async for recorded in told:
-                        await events.put(await whole(recorded, self._objects))
-            finally:
-                await events.put(None)
-
-        task = self._own(request, drive())
+        When the reader leaves, the run goes on and its journal keeps what happens; unless `goes_on` is false: then it
+        is cancelled.
+        """
+        listener = Listener()
+        task = self._own(request, self._drive(request, listener))
         try:
-            while (recorded := await events.get()) is not None:
+            async for recorded in listener.events():
                 yield recorded
             await task
         except asyncio.CancelledError:
@@ -173,7 +168,18 @@ class RunService:
                 raise
             raise _cancelled(request.run) from None
         finally:
-            task.cancel()
+            listener.leave()
+            if not goes_on:
+                task.cancel("The caller went away.")
+
+    async def _drive(self, request: RunRequest, listener: Listener) -> None:
+        try:
+            async with aclosing(self._engine.run(request)) as told:
+                async for recorded in told:
+                    if not listener.has_left:
+                        await listener.tell(await whole(recorded, self._objects))
+        finally:
+            await listener.tell(None)
 
     async def cancel(self, tenant: str, run: RunId) -> bool:
         """Stop a tenant's run and wait until it has stopped; False when it is not this process that drives it."""

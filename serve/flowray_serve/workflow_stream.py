@@ -5,7 +5,6 @@ The adapters make `langflow` and `agui` streams what Langflow's clients know; th
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
@@ -51,13 +50,17 @@ def adapter_for(body: WorkflowBody, request: RunRequest) -> StreamAdapter:
 
 
 async def frames(
-    events: AsyncGenerator[ev.Recorded, None], adapter: StreamAdapter, request: RunRequest
+    events: AsyncGenerator[ev.Recorded, None], adapter: StreamAdapter, request: RunRequest, *, after: int = -1
 ) -> AsyncGenerator[bytes, None]:
-    """The run's frames, from the adapter's opening to its end, error or cancellation."""
+    """The run's frames, from the adapter's opening to its end, error or cancellation.
+
+    Their ids count from 0 and are the same whenever a run is told: `after` leaves out those a reader has had.
+    """
     async with aclosing(events), aclosing(_said(events, adapter, request.flow)) as said:
         seq = 0
         async for event in said:
-            yield sse(event.data_json.encode(), seq=seq)
+            if seq > after:
+                yield sse(event.data_json.encode(), seq=seq)
             seq += 1
 
 
@@ -106,7 +109,7 @@ def _translated(recorded: ev.Recorded, adapter: StreamAdapter, words: _Words) ->
     if isinstance(event, ev.RunFinished) and event.status == "cancelled":
         yield from adapter.cancel_events(event.error or "The run was cancelled.")
         return
-    for kind, said in words.say(event):
+    for kind, said in words.say(recorded):
         yield from adapter.translate(kind, said)
     if isinstance(event, ev.RunFinished) and event.status == "succeeded":
         yield from adapter.final_events()
@@ -119,14 +122,16 @@ class _Words:
         self._flow = flow
         self._terminal = {node.id for node in terminal_nodes(flow)}
         self._stopped: dict[str, list[str]] = {}
-        self._began = time.monotonic()
+        self._began = 0.0
 
-    def say(self, event: ev.Event) -> Iterable[tuple[str, dict[str, Any]]]:
-        """The EventManager events that `event` stands for, as kind and data."""
+    def say(self, recorded: ev.Recorded) -> Iterable[tuple[str, dict[str, Any]]]:
+        """The EventManager events that a journal's event stands for, as kind and data."""
+        event = recorded.event
         match event:
             case ev.Token() | ev.MessageAdded() | ev.Log():
                 return _spoken(event)
             case ev.RunStarted():
+                self._began = recorded.at
                 ids = [node.id for node in self._flow.nodes]
                 return [("vertices_sorted", {"ids": ids, "to_run": ids}), ("build_start", {})]
             case ev.NodeStarted(node=node):
@@ -134,14 +139,14 @@ class _Words:
             case ev.NodeFinished() | ev.NodeFailed():
                 return [("end_vertex", self._end_of(event))]
             case ev.RunFinished():
-                return [self._end(event)]
+                return [self._end(event, recorded.at - self._began)]
         if isinstance(event, ev.BranchStopped):
             self._stopped.setdefault(event.node, []).extend(event.nodes)
         return []
 
-    def _end(self, event: ev.RunFinished) -> tuple[str, dict[str, Any]]:
+    def _end(self, event: ev.RunFinished, took_s: float) -> tuple[str, dict[str, Any]]:
         if event.status == "succeeded":
-            return "end", {"build_duration": round(time.monotonic() - self._began, 3)}
+            return "end", {"build_duration": round(took_s, 3)}
         return "error", {"error": event.error, "node": event.node, "error_type": event.error_type}
 
     def _end_of(self, event: ev.NodeFinished | ev.NodeFailed) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from flowray_serve.routes.openapi import describe
 from flowray_serve.routes.own_files import OwnFileRoutes
 from flowray_serve.routes.projects import FolderRoutes, ProjectRoutes
 from flowray_serve.routes.run import RunRoutes
+from flowray_serve.routes.run_socket import RunSocketRoutes
 from flowray_serve.routes.runs import RunsRoutes
 from flowray_serve.routes.secrets import SecretRoutes
 from flowray_serve.routes.session import SessionRoutes
@@ -36,6 +37,7 @@ _ROUTES = (
     JobRoutes,
     WebhookRoutes,
     RunsRoutes,
+    RunSocketRoutes,
     FlowBulkRoutes,
     FlowRoutes,
     ProjectRoutes,

@@ -23,6 +23,7 @@ from flowray_serve.queueing.jobs import Wishes, job_answer
 from flowray_serve.replies import reply
 from flowray_serve.routes.direct import DirectRoute
 from flowray_serve.routes.openapi import takes
+from flowray_serve.routes.queries import CANCEL, described, says_yes
 from flowray_serve.routes.variables import header_variables
 from flowray_serve.routes.wishes import callback_of, idempotency_of, respond_async
 from flowray_serve.run_service import RunOrder
@@ -30,12 +31,7 @@ from flowray_serve.services import Services
 from flowray_serve.streams import EventStream, langflow_frame
 
 RUN_HEADER = "x-flowray-run"
-_YES = frozenset({"1", "true", "yes", "on"})
-_STREAM = {
-    "parameters": [
-        {"in": "query", "name": "stream", "schema": {"type": "boolean", "default": False}, "description": "Stream it."}
-    ]
-}
+_QUERY = described(stream="Stream it.", cancel_on_disconnect="Stop a streamed run when its reader goes away.")
 
 
 class RunRoutes:
@@ -47,7 +43,7 @@ class RunRoutes:
     def router(self) -> APIRouter:
         """The routes."""
         router = APIRouter(prefix="/api/v1", tags=["run"], route_class=DirectRoute)
-        router.add_api_route("/run/{flow}", self.run, methods=["POST"], openapi_extra=_STREAM | takes(RunBody))
+        router.add_api_route("/run/{flow}", self.run, methods=["POST"], openapi_extra=_QUERY | takes(RunBody))
         return router
 
     @needs(Permission.RUNS_START)
@@ -56,11 +52,11 @@ class RunRoutes:
         caller = await self._services.authenticator(request)
         content = await read_body(request, limit_bytes=self._services.limits.run_bytes)
         body = run_body(content)
-        order = _order(body, header_variables(request), stream=body.stream or _wants_stream(request))
+        order = _order(body, header_variables(request), stream=body.stream or says_yes(request, "stream"))
         prepared = await self._services.runs.prepare(caller.tenant, flow, order)
         headers = {RUN_HEADER: prepared.run}
         if order.stream:
-            return EventStream(self._frames(prepared), headers=headers)
+            return EventStream(self._frames(prepared, goes_on=not says_yes(request, CANCEL)), headers=headers)
         patience_s = respond_async(request)
         if patience_s is not None:
             return await self._accept(prepared, _wishes(request, flow, content), patience_s)
@@ -79,9 +75,9 @@ class RunRoutes:
         outcome.require_success(prepared)
         return reply(run_response(prepared, outcome), headers=headers)
 
-    async def _frames(self, prepared: RunRequest) -> AsyncGenerator[bytes, None]:
+    async def _frames(self, prepared: RunRequest, *, goes_on: bool) -> AsyncGenerator[bytes, None]:
         outcome = Outcome()
-        events = self._services.runs.stream(prepared)
+        events = self._services.runs.stream(prepared, goes_on=goes_on)
         try:
             async for recorded in events:
                 outcome.add(recorded)
@@ -103,12 +99,6 @@ class RunRoutes:
 
 def _wishes(request: Request, flow: str, content: bytes) -> Wishes:
     return Wishes(mode="async", callback=callback_of(request), idempotency=idempotency_of(request, flow, content))
-
-
-def _wants_stream(request: Request) -> bool:
-    if not request.url.query:
-        return False
-    return request.query_params.get("stream", "").lower() in _YES
 
 
 def _order(body: RunBody, variables: dict[str, str], *, stream: bool) -> RunOrder:

@@ -24,6 +24,7 @@ from flowray_serve.queueing.jobs import Wishes, job_answer
 from flowray_serve.replies import reply
 from flowray_serve.routes.direct import DirectRoute
 from flowray_serve.routes.openapi import takes
+from flowray_serve.routes.queries import CANCEL, described, says_yes
 from flowray_serve.routes.run import RUN_HEADER
 from flowray_serve.routes.variables import header_variables
 from flowray_serve.routes.wishes import callback_of, idempotency_of, respond_async
@@ -32,6 +33,8 @@ from flowray_serve.services import Services
 from flowray_serve.streams import EventStream
 from flowray_serve.workflow_answer import failed, succeeded, terminal_nodes
 from flowray_serve.workflow_stream import adapter_for, frames
+
+_QUERY = described(cancel_on_disconnect="Stop a streamed run when its reader goes away.")
 
 
 class UnknownOutputError(InvalidRequestError):
@@ -49,7 +52,7 @@ class WorkflowRoutes:
     def router(self) -> APIRouter:
         """The routes."""
         router = APIRouter(prefix="/api/v2", tags=["workflows"], route_class=DirectRoute)
-        router.add_api_route("/workflows", self.run, methods=["POST"], openapi_extra=takes(WorkflowBody))
+        router.add_api_route("/workflows", self.run, methods=["POST"], openapi_extra=_QUERY | takes(WorkflowBody))
         return router
 
     @needs(Permission.RUNS_START)
@@ -66,7 +69,8 @@ class WorkflowRoutes:
             return await self._accept(prepared, body, _wishes(request, body, content, prepared), patience_s)
         if body.mode == "stream":
             adapter = adapter_for(body, prepared)
-            return EventStream(frames(self._services.runs.stream(prepared), adapter, prepared), headers=headers)
+            events = self._services.runs.stream(prepared, goes_on=not says_yes(request, CANCEL))
+            return EventStream(frames(events, adapter, prepared), headers=headers)
         return await self._answer(prepared, body, headers)
 
     async def _accept(self, prepared: RunRequest, body: WorkflowBody, wishes: Wishes, patience_s: float) -> Response:

@@ -45,4 +45,8 @@ async def test_every_operation_says_what_it_does_and_how_it_fails() -> None:
 
 async def test_the_path_and_the_query_of_a_run_are_described_though_read_by_hand() -> None:
     run = (await described())["paths"]["/api/v1/run/{flow}"]["post"]
-    assert {(one["name"], one["in"]) for one in run["parameters"]} == {("flow", "path"), ("stream", "query")}
+    assert {(one["name"], one["in"]) for one in run["parameters"]} == {
+        ("flow", "path"),
+        ("stream", "query"),
+        ("cancel_on_disconnect", "query"),
+    }

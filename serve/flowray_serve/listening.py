@@ -1,0 +1,34 @@
+"""Between a run and whoever reads along: the run waits for a slow reader, and forgets one that has left."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+from flowray.engine.events import Recorded
+
+_AHEAD = 256
+
+
+class Listener:
+    """One reader of one run."""
+
+    def __init__(self) -> None:
+        self._events: asyncio.Queue[Recorded | None] = asyncio.Queue(_AHEAD)
+        self.has_left = False
+
+    async def tell(self, recorded: Recorded | None) -> None:
+        """Tell the next event, or None for the end; wait while the reader is far behind."""
+        if not self.has_left:
+            await self._events.put(recorded)
+
+    async def events(self) -> AsyncGenerator[Recorded, None]:
+        """What was told, until the end."""
+        while (recorded := await self._events.get()) is not None:
+            yield recorded
+
+    def leave(self) -> None:
+        """Hear nothing more; whoever waits to tell something goes on."""
+        self.has_left = True
+        while not self._events.empty():
+            self._events.get_nowait()
