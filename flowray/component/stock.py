@@ -46,7 +46,7 @@ class Stock:
         if top in self.standard:
             return frozenset()
         owners = self._nearest(module)
-        if owners is None and rest and top in _STANDS_IN:
+        if owners is None and top in _STANDS_IN:
             return self._nearest(f"{_STANDS_IN[top]}.{rest}")
         return owners
 

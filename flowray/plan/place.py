@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from flowray.component.claims import claimed
+from flowray.component.imports import Imports
 from flowray.component.spec import ComponentSpec, Needs
 from flowray.component.terms import Said, Terms, said_of_node
 from flowray.errors import PlanError
 from flowray.flow.nearest import meant
 from flowray.flow.shape import clipped
 from flowray.flow.types import Node, NodeId
+from flowray.plan.packages import stocked
 from flowray.plan.types import Pool
 
 DEFAULT = "default"
@@ -47,10 +49,11 @@ def together(needs: Mapping[NodeId, Needs]) -> Needs:
     )
 
 
-def pool_for(needs: Needs, pools: Sequence[Pool], node: NodeId) -> str:
-    """Return the name of the pool; without known pools, the one asked for."""
+def pool_for(needs: Needs, pools: Sequence[Pool], imports: Mapping[NodeId, Imports]) -> str:
+    """Return the name of the pool for these nodes; without known pools, the one asked for."""
     if not pools:
         return needs.pool or DEFAULT
+    node = next(iter(imports))
     if needs.pool is not None:
         named = [pool for pool in pools if pool.name == needs.pool]
         if not named:
@@ -58,10 +61,11 @@ def pool_for(needs: Needs, pools: Sequence[Pool], node: NodeId) -> str:
             hint = meant(needs.pool, names) or f" Known are {', '.join(names)}."
             raise PlanError(f"`{clipped(node)}` asks for pool `{clipped(needs.pool)}`, which is not there.{hint}")
         pools = named
-    fitting = [pool.name for pool in pools if _fits(needs, pool)]
+    fitting = [pool for pool in pools if _fits(needs, pool)]
     if not fitting:
         raise PlanError(f"`{clipped(node)}` needs {said(needs)}; no Runner of {_names(pools)} has that.")
-    return DEFAULT if DEFAULT in fitting else fitting[0]
+    names_left = [pool.name for pool in stocked(fitting, imports)]
+    return DEFAULT if DEFAULT in names_left else names_left[0]
 
 
 def said(needs: Needs, *, nothing: str = "nothing special") -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from flowray.component.imports import Imports
 from flowray.component.spec import ComponentSpec
 from flowray.component.terms import Terms, said_of_flow
 from flowray.errors import PlanError
@@ -15,6 +16,7 @@ from flowray.flow.types import Edge, Flow, Node, NodeId
 from flowray.plan import graph
 from flowray.plan.bonds import bonds_of
 from flowray.plan.fuse import Placed, fused
+from flowray.plan.packages import declared, imports_of_node
 from flowray.plan.pieces import Piece, pieces_of
 from flowray.plan.place import needs_of_node, pool_for, terms_of_node, together
 from flowray.plan.steps import cuts_of, steps_of
@@ -52,6 +54,7 @@ def plan(
         usual=(of_all := Terms(**usual)),
         terms={node: own for node in nodes if (own := terms_of_node(nodes[node], known, usual)) != of_all},
         run_wall_s=run_wall_s,
+        packages=_declared(placed, nodes, known, pools),
     )
 
 
@@ -87,7 +90,17 @@ def _placed(
     piece: Piece, nodes: Mapping[NodeId, Node], specs: Mapping[str, ComponentSpec], pools: Sequence[Pool]
 ) -> Placed:
     needs = together({node: needs_of_node(nodes[node], specs) for node in piece.nodes})
-    return Placed(piece=piece, pool=pool_for(needs, pools, piece.nodes[0]), needs=needs)
+    imports = {node: imports_of_node(nodes[node], specs) for node in piece.nodes}
+    return Placed(piece=piece, pool=pool_for(needs, pools, imports), needs=needs)
+
+
+def _declared(
+    placed: Sequence[Placed], nodes: Mapping[NodeId, Node], specs: Mapping[str, ComponentSpec], pools: Sequence[Pool]
+) -> tuple[str, ...] | None:
+    used: dict[str, list[Imports]] = {}
+    for one in placed:
+        used.setdefault(one.pool, []).extend(imports_of_node(nodes[node], specs) for node in one.piece.nodes)
+    return declared(pools, used)
 
 
 def _outputs(nodes: Mapping[NodeId, Node], edges: Sequence[Edge]) -> tuple[NodeId, ...]:

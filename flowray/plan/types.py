@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Literal, NewType
 
 from flowray.component.spec import Needs
+from flowray.component.stock import Stock
 from flowray.component.terms import USUAL, Terms
 from flowray.flow.types import Edge, NodeId
 
@@ -18,12 +19,16 @@ Fusion = Literal["auto", "none"]
 
 @dataclass(frozen=True, kw_only=True)
 class Pool:
-    """A kind of Runner, and what one of them has: `memory_mib` in MiB, `gpu` in devices. None means nobody said."""
+    """A kind of Runner, and what one of them has: `memory_mib` in MiB, `gpu` in devices, `stock` in its image.
+
+    None means nobody said.
+    """
 
     name: str
     cpu: float | None = None
     memory_mib: int | None = None
     gpu: float = 0.0
+    stock: Stock | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +63,7 @@ class Plan:
 
     `flow_digest` names the flow version it was made from. `outputs` are the nodes whose results answer the caller.
     `terms` are those of nodes that differ from `usual`, which hold for all others; a run may take `run_wall_s` seconds.
+    `packages` are the distributions that its nodes may import beside those of the default image; None: all there are.
     """
 
     flow_digest: str
@@ -69,6 +75,7 @@ class Plan:
     usual: Terms = USUAL
     terms: Mapping[NodeId, Terms] = _field(default_factory=dict)
     run_wall_s: float | None = None
+    packages: tuple[str, ...] | None = None
 
     def terms_of(self, node: NodeId) -> Terms:
         """The terms that a node runs on."""

@@ -105,5 +105,6 @@ def _standard(image: Image, version: str) -> Iterator[str]:
     folder = image.base_prefix / "lib" / f"python{version}"
     for place in (folder, folder / "lib-dynload"):
         for entry in place.iterdir() if place.is_dir() else ():
-            if entry.is_dir() or entry.suffix in _IMPORTABLE:
-                yield entry.name.partition(".")[0]
+            name = entry.name.partition(".")[0]
+            if name.isidentifier() and (entry.is_dir() or entry.suffix in _IMPORTABLE):
+                yield name

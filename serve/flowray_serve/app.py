@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib.metadata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,10 @@ from starlette.types import ASGIApp
 from flowray.component.check import check
 from flowray.component.known import known_components
 from flowray.component.spec import ComponentSpec
+from flowray.component.stock import Stock
 from flowray.errors import SettingsError
 from flowray.flow.types import Flow
+from flowray.plan.packages import missing_packages
 from flowray.plan.planner import plan
 from flowray.plan.types import Plan, Pool
 from flowray.runner.pool import PoolSize
@@ -58,6 +60,7 @@ from flowray_serve.parts.egress import connection_caps, egress_of
 from flowray_serve.parts.identity import Identity, build_identity
 from flowray_serve.parts.identity import first_key as make_first_key
 from flowray_serve.parts.identity import first_tenant as make_first_tenant
+from flowray_serve.parts.packages import extract_where_it_loads, pools_of, stocks_of
 from flowray_serve.parts.queueing import (
     EngineWorks,
     GatewayQueue,
@@ -79,7 +82,10 @@ _MIB = 1024 * 1024
 
 @dataclass(frozen=True, kw_only=True)
 class Plant:
-    """What the parts of one service are built from, wherever they are; it travels to their processes."""
+    """What the parts of one service are built from, wherever they are; it travels to their processes.
+
+    `stocks` are what the pools' images have, once there are any.
+    """
 
     settings: Settings
     redis_url: str
@@ -88,6 +94,7 @@ class Plant:
     master_keys: MasterKeys = field(repr=False)
     run: Path
     logs: Path
+    stocks: Mapping[str, Stock] = field(default_factory=dict)
 
 
 def plant_of(settings: Settings, home: Home, redis_url: str | None) -> Plant:
@@ -124,6 +131,7 @@ def first_key(plant: Plant, home: Home) -> str:
 def deploy_plant(plant: Plant) -> None:
     """Deploy the service on the Ray this process is connected to, and wait until all of it runs."""
     settings = plant.settings
+    plant = replace(plant, stocks=stocks_of(settings))  # raises here, where somebody reads it, and not in a replica
     start_registry(plant.objects_url, settings.objects.options)
     runners = {name: _pool(plant, name, pool) for name, pool in settings.pools.items()}
     shape = GatewayShape(
@@ -189,8 +197,10 @@ async def build_front(plant: Plant, name: str, runners: Mapping[str, Any]) -> Fr
     await steps.start()
     flows = Documents(objects, RedisGenerations(redis))
     any_pool = next(iter(runners.values()))
-    registry = Reader(RegistryOnRay(), Snapshot(objects), known=known_components(), extract=any_pool.extract.remote)
-    planner = partial(_planned, plant.settings)
+    pools = pools_of(plant.settings, plant.stocks)
+    extract = extract_where_it_loads(runners, pools)
+    registry = Reader(RegistryOnRay(), Snapshot(objects), known=known_components(), extract=extract)
+    planner = partial(_planned, pools)
     library = Library(store=flows, registry=registry, planner=planner, checker=check)
     engine = gateway_engine(journal, steps, plant.settings, name=name)
     identity = build_identity(redis, objects, Sealer(plant.master_keys))
@@ -211,7 +221,13 @@ async def build_front(plant: Plant, name: str, runners: Mapping[str, Any]) -> Fr
         variables=identity.variables,
         store=flows,
         library=library,
-        publisher=Publisher(store=flows, registry=registry, planner=planner, checker=check),
+        publisher=Publisher(
+            store=flows,
+            registry=registry,
+            planner=planner,
+            checker=check,
+            missing_packages=partial(missing_packages, pools),
+        ),
         runs=runs,
         jobs=queue.jobs,
         journal=journal,
@@ -272,7 +288,6 @@ def _engine_shape(settings: Settings) -> EngineShape:
 
 
 def _pool(plant: Plant, name: str, pool: PoolSettings) -> Application:
-    find_image(pool.image, plant.settings.images)  # raises here, where somebody reads it, and not in a replica
     shape = RunnerShape(
         replicas=pool.replicas, cpu=pool.cpu, memory_mib=pool.memory_mib, gpu=pool.gpu, labels=pool.labels
     )
@@ -294,12 +309,7 @@ def _body_limits(settings: Settings) -> BodyLimits:
     )
 
 
-def _planned(settings: Settings, flow: Flow, specs: Mapping[str, ComponentSpec]) -> Plan:
-    # Nothing reserved is nothing said: such a Runner may have all of its machine.
-    pools = [
-        Pool(name=name, cpu=pool.cpu or None, memory_mib=pool.memory_mib or None, gpu=pool.gpu)
-        for name, pool in settings.pools.items()
-    ]
+def _planned(pools: Sequence[Pool], flow: Flow, specs: Mapping[str, ComponentSpec]) -> Plan:
     return plan(flow, specs=specs, pools=pools)
 
 

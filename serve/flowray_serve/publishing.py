@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -15,6 +15,7 @@ from flowray.errors import ConflictError, FlowRayError, PlanError
 from flowray.flow.check import Finding
 from flowray.flow.digest import digest
 from flowray.flow.types import Flow, Json, Node
+from flowray.plan.packages import MissingPackageError
 from flowray.stores.records import FlowRecord
 from flowray_serve.bodies.flow import FlowBody, FlowChange
 from flowray_serve.flow_answer import version_token
@@ -42,16 +43,31 @@ class OutdatedFlowError(ConflictError):
     code = "flow_version_conflict"
 
 
+# Raises for what no pool can load; what might be missing in a run is a doubt.
+MissingPackages = Callable[[Flow], Sequence[Finding]]
+
+
 class Publisher:
-    """Keeps flows. `patience_s` bounds how long the unknown components of one flow may take to load."""
+    """Keeps flows, unless no pool has the packages that one needs.
+
+    `patience_s` bounds how long the unknown components of one flow may take to load.
+    """
 
     def __init__(
-        self, *, store: FlowStore, registry: Registry, planner: Planner, checker: Checker, patience_s: float = 30.0
+        self,
+        *,
+        store: FlowStore,
+        registry: Registry,
+        planner: Planner,
+        checker: Checker,
+        missing_packages: MissingPackages,
+        patience_s: float = 30.0,
     ) -> None:
         self._store = store
         self._registry = registry
         self._planner = planner
         self._checker = checker
+        self._missing_packages = missing_packages
         self._patience_s = patience_s
 
     async def create(self, tenant: str, body: FlowBody) -> Published:
@@ -107,7 +123,8 @@ class Publisher:
         if "version_token" not in document or document.get("data") != old.get("data"):
             document["version_token"] = str(uuid.uuid4())
         document["webhook"] = any(node.component == "Webhook" for node in flow.nodes)
-        findings = await self.findings(flow)
+        doubts = self._missing_packages(flow)  # before anything of it is loaded where it cannot be
+        findings = (*await self.findings(flow), *doubts)
         record = FlowRecord(id=flow_id, version=digest(flow), revision=uuid.uuid4().hex, document=document)
         await self._store.save(tenant, record)
         facts = {"tenant": tenant, "flow": flow_id, "version": record.version, "findings": len(findings)}
@@ -124,7 +141,8 @@ class Publisher:
         try:
             self._planner(flow, specs)
         except PlanError as error:
-            return [Finding(severity="error", code=error.code, message=error.message)]
+            node = error.node if isinstance(error, MissingPackageError) else None
+            return [Finding(severity="error", code=error.code, message=error.message, node=node)]
         return []
 
     async def _known_components(self, flow: Flow) -> tuple[Mapping[str, ComponentSpec], list[Finding]]:

@@ -132,6 +132,7 @@ class RunService:
             stream=order.stream,
             variables={**defaults.variables, **stored, **order.variables},
             files=await self._library.files_of(tenant, loaded, flow),
+            packages=loaded.plan.packages,
             egress=common(defaults.egress, await self._egress_of(tenant), loaded.hosts),
             context=order.context,
             only_nodes=part(flow, start=order.start, stop=order.stop),

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import httpx
@@ -22,7 +23,9 @@ from flowray.engine.ports import RunRequest
 from flowray.engine.values import Ref
 from flowray.errors import InvalidRequestError, NotFoundError
 from flowray.flow.types import Flow
+from flowray.plan.packages import missing_packages
 from flowray.plan.planner import plan
+from flowray.plan.types import Pool
 from flowray.runner.runner import EditorJob
 from flowray.stores.chats import MemoryChats
 from flowray.stores.drawer import Drawer
@@ -286,6 +289,7 @@ def service(
     defaults: TenantDefaults | None = None,
     patience_s: float = 30.0,
     sync_s: float = 30.0,
+    pools: Sequence[Pool] = (),
 ) -> Service:
     flows, registry, journal = MemoryFlows(), MemoryRegistry(), MemoryJournal()
     keyring, uses = Keyring(MemoryKeyRecords(), MemoryNews()), KeyUses(MemoryKeyUseRecords())
@@ -294,7 +298,7 @@ def service(
     steps, tenants = ScriptedSteps(), known_tenants()
     examiner, objects = ScriptedExaminer(), open_objects("memory:")
     engine = Engine(journal, steps, name="test", durability="strict")
-    known: dict[str, Any] = {"store": flows, "registry": registry, "planner": plan_of, "checker": check}
+    known: dict[str, Any] = {"store": flows, "registry": registry, "planner": partial(plan_of, pools), "checker": check}
     library = Library(**known)
     queue = MemoryQueue(journal)
     requests = Requests(objects, SecretSeal(b"secret"))
@@ -321,7 +325,7 @@ def service(
         variables=variables,
         store=flows,
         library=library,
-        publisher=Publisher(**known, patience_s=patience_s),
+        publisher=Publisher(**known, missing_packages=partial(missing_packages, pools), patience_s=patience_s),
         runs=runs,
         jobs=jobs,
         journal=journal,
@@ -339,5 +343,5 @@ def service(
     return made
 
 
-def plan_of(flow: Flow, specs: Mapping[str, ComponentSpec]) -> Any:
-    return plan(flow, specs=specs)
+def plan_of(pools: Sequence[Pool], flow: Flow, specs: Mapping[str, ComponentSpec]) -> Any:
+    return plan(flow, specs=specs, pools=pools)

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from flowray.component.stock import Stock
+from flowray.plan.types import Pool
 from flowray_serve.bodies.flow import FlowBody
 from flowray_serve.services import BodyLimits
 from tests.unit.serve.service import ECHO, canvas, drawn, service
@@ -264,3 +266,25 @@ async def test_a_wrong_type_in_any_field_is_taken_or_named_and_never_an_incident
     for wrong in junk:
         response = await made.http.put(f"/api/v1/flows/{FLOW_ID}", json={**ECHO, field: wrong})
         assert response.status_code in (200, 201, 422), (field, wrong, response.text)
+
+
+async def test_a_flow_whose_packages_no_pool_has_is_refused_and_not_kept() -> None:
+    stock = Stock(image="default", names={}, standard=frozenset({"os"}))
+    made = service(pools=[Pool(name="default", stock=stock)])
+    node = drawn("Mine-1", code="import os, sklearn\nclass Mine: ...")
+    response = await made.http.post("/api/v1/flows/", json=canvas(node))
+    body = response.json()
+    assert (response.status_code, body["code"], body["fault"]) == (422, "missing_package", "flow")
+    assert "Node `Mine-1` imports `sklearn`" in body["detail"]
+    assert "`scikit-learn==VERSION`" in body["detail"]
+    assert "FLOWRAY_POOLS" in body["detail"]
+    assert not made.flows.flows
+    assert not made.registry.known
+
+
+async def test_a_package_that_a_flow_may_miss_later_is_a_warning() -> None:
+    made = service(pools=[Pool(name="default", stock=Stock(image="default", names={}))])
+    node = drawn("Mine-1", code="class Mine:\n    def build(self):\n        import sklearn")
+    response = await made.http.post("/api/v1/flows/", json=canvas(node))
+    assert response.status_code == 201
+    assert "package_not_there" in {finding["code"] for finding in response.json()["findings"]}

@@ -1,0 +1,106 @@
+"""Where nodes go because of what they import, and what their run declares."""
+
+from __future__ import annotations
+
+import pytest
+
+from flowray.component.stock import Stock
+from flowray.flow.types import NodeId
+from flowray.plan.packages import MissingPackageError, missing_packages
+from flowray.plan.planner import plan
+from flowray.plan.types import Pool
+from tests.unit.build import field, flow_of, node, output
+
+
+def stock(image: str, **needs: str) -> Stock:
+    """An image whose packages are called like their modules; `lfx` needs no declaration."""
+    names = {name: frozenset({name}) for name in ("lfx", *needs)}
+    required = {name: frozenset(text.split()) for name, text in needs.items()}
+    standard, always = frozenset({"os"}), frozenset({"lfx"})
+    return Stock(image=image, names=names, standard=standard, needs=required, always=always)
+
+
+PLAIN = Pool(name="default", stock=stock("default"))
+SCIENCE = Pool(name="science", stock=stock("science.txt", torch="numpy", numpy="", boto3=""))
+CLOUD = Pool(name="cloud", stock=stock("cloud.txt", boto3="", jinja=""))
+
+
+def test_a_node_goes_to_the_pool_that_has_its_packages() -> None:
+    flow = flow_of(node("a", code="import os, lfx"), node("b", code="import torch"), wires=("a.out > b.in",))
+
+    made = plan(flow, pools=[PLAIN, SCIENCE])
+
+    assert [(step.nodes, step.pool) for step in made.steps] == [(("a",), "default"), (("b",), "science")]
+    assert made.cuts[0].reason == "`b` runs in pool `science`, `a` in pool `default`"
+
+
+def test_a_run_declares_what_its_nodes_import_and_all_that_needs() -> None:
+    code = "import torch\ndef later():\n    import boto3"
+
+    assert plan(flow_of(node("a", code=code)), pools=[PLAIN, SCIENCE]).packages == ("boto3", "numpy", "torch")
+
+
+def test_what_langflow_noted_is_declared_too() -> None:
+    noted = {"dependencies": {"dependencies": [{"name": "torch", "version": "2"}, {"name": "gone"}]}}
+
+    made = plan(flow_of(node("a", metadata=noted)), pools=[SCIENCE])
+
+    assert made.packages == ("numpy", "torch")
+
+
+def test_a_run_of_the_default_packages_declares_nothing() -> None:
+    assert plan(flow_of(node("a", code="import lfx")), pools=[PLAIN]).packages == ()
+
+
+def test_without_stock_a_run_may_import_all_of_its_image() -> None:
+    assert plan(flow_of(node("a", code="import torch")), pools=[Pool(name="default")]).packages is None
+    assert plan(flow_of(node("a", code="import torch"))).packages is None
+
+
+def test_a_pool_that_has_the_later_imports_too_is_better() -> None:
+    code = "import boto3\ndef later():\n    import jinja"
+
+    assert plan(flow_of(node("a", code=code)), pools=[SCIENCE, CLOUD]).steps[0].pool == "cloud"
+
+
+def test_later_imports_that_are_nowhere_do_not_stop_a_flow() -> None:
+    flow = flow_of(node("a", code="def later():\n    import nowhere"))
+
+    assert plan(flow, pools=[PLAIN]).steps[0].pool == "default"
+    assert [(one.severity, one.code, one.node) for one in missing_packages([PLAIN], flow)] == [
+        ("warning", "package_not_there", "a")
+    ]
+
+
+def test_a_package_that_no_pool_has_is_refused_with_node_module_and_setting() -> None:
+    flow = flow_of(node("a"), node("b", code="from sklearn.svm import SVC"))
+
+    with pytest.raises(MissingPackageError) as refused:
+        missing_packages([PLAIN, SCIENCE], flow)
+
+    assert refused.value.node == "b"
+    assert refused.value.message == (
+        "Node `b` imports `sklearn.svm`, which no pool's image has; there are `default` (default), `science` "
+        "(science.txt). Add `scikit-learn==VERSION` to the lock of a pool's image, build it (flowray image build "
+        '--lock LOCK), and name it in the setting of the pool: FLOWRAY_POOLS=\'{"default": {"image": "LOCK"}}\'.'
+    )
+
+
+def test_the_pool_a_node_asks_for_must_have_its_packages() -> None:
+    flow = flow_of(node("a", code="import torch", metadata={"flowray": {"pool": "cloud"}}))
+
+    with pytest.raises(MissingPackageError, match="`cloud`"):
+        plan(flow, pools=[PLAIN, SCIENCE, CLOUD])
+
+
+def test_nodes_of_one_sandbox_need_their_packages_in_one_image() -> None:
+    flow = flow_of(
+        node("t", outputs=(output("o", "Tool"),), code="import torch"),
+        node("u", fields=(field("tools", "Tool"),), code="import jinja"),
+        wires=("t.o > u.tools",),
+    )
+
+    with pytest.raises(MissingPackageError, match="in one sandbox") as refused:
+        plan(flow, pools=[SCIENCE, CLOUD])
+
+    assert refused.value.node == NodeId("t")
