@@ -55,6 +55,13 @@ def prepared(name: str, web: Web) -> dict[str, Any]:
     return flow
 
 
+def publish_and_run(door: Door, flow: dict[str, Any], llm: Llm) -> None:
+    flow_id = door.publish(flow)
+    path = door.upload(flow_id, "notes.txt", NOTES)
+    tweaks = model_tweaks(flow) | {node: {"path": [path]} for node in nodes_of(flow, "File")}
+    door.run(flow_id, QUESTION, tweaks=tweaks, variables=llm.variables)
+
+
 def test_every_starter_is_accounted_for() -> None:
     assert sorted(starters()) == sorted((*RUNNING, *NEEDING_A_FILE, *LACKING))
 
@@ -88,13 +95,9 @@ def test_a_starter_reads_an_uploaded_file(name: str, door: Door, reference: Refe
 def test_a_starter_that_cannot_run_here_says_which_node_lacks_what(name: str, door: Door, llm: Llm, web: Web) -> None:
     flow = prepared(name, web)
     nodes, missing = LACKING[name]
-    tweaks = model_tweaks(flow)
 
     with pytest.raises(Refused) as refused:
-        flow_id = door.publish(flow)
-        path = door.upload(flow_id, "notes.txt", NOTES)
-        tweaks |= {node: {"path": [path]} for node in nodes_of(flow, "File")}
-        door.run(flow_id, QUESTION, tweaks=tweaks, variables=llm.variables)
+        publish_and_run(door, flow, llm)
 
     problem = refused.value.problem
     assert problem["code"] in {"component_failed", "flow_invalid", "missing_package"}
