@@ -37,6 +37,11 @@ class Archive:
         lines = zlib.decompress(packed, wbits=_GZIP).splitlines()
         return [from_json(plain) for line in lines for plain in loads(line)]
 
+    async def has(self, tenant: str, run: RunId) -> bool:
+        """Whether a journal was kept."""
+        folder = path(tenant, "journals")
+        return is_segment(run) and await self._objects.exists(f"{folder}/{run}.jsonl.gz")
+
     async def all(self) -> AsyncGenerator[tuple[str, RunId], None]:
         """The tenant and id of each run that is kept."""
         async for one in self._objects.list("tenants"):

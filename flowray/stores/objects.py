@@ -69,6 +69,15 @@ class ObjectStore:
             found = await obstore.get_async(self._store, key)
             return bytes(await found.bytes_async())
 
+    async def exists(self, key: str) -> bool:
+        """Whether there is an object with this key."""
+        try:
+            with self._translated():
+                await obstore.head_async(self._store, key)
+        except NotFoundError:
+            return False
+        return True
+
     async def delete(self, key: str) -> None:
         """Remove; it may be gone already."""
         try:

@@ -36,6 +36,11 @@ class RedisRuns:
         summaries = (summary(decode(line) for line in lines if line) for lines in known)
         return tuple(one for one in summaries if one is not None)
 
+    async def forget(self, tenant: str, *, before: float) -> None:
+        """List no longer what was accepted before a time."""
+        async with answered():
+            await self._redis.zremrangebyscore(self._keys.runs(tenant), "-inf", f"({before}")
+
     async def rebuild(self) -> int:
         """List the archived runs again, for a Redis that has lost everything; how many there are."""
         count = 0

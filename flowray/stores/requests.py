@@ -81,11 +81,22 @@ class Requests:
         """Forget a run that was not accepted after all."""
         await self._objects.delete(path(tenant, _ACCEPTED, run))
 
-    async def open(self) -> AsyncGenerator[tuple[str, RunId], None]:
-        """The runs that are not over, of all tenants."""
+    async def open(self) -> AsyncGenerator[tuple[str, RunId, float], None]:
+        """The runs that are not over, of all tenants, with when they were accepted."""
         async for tenant in self._objects.folders("tenants"):
             async for one in self._objects.list(path(tenant, _ACCEPTED)):
-                yield tenant, RunId(one.key.rpartition("/")[2])
+                yield tenant, RunId(one.key.rpartition("/")[2]), one.modified.timestamp()
+
+    async def drawings_in_use(self, tenant: str) -> frozenset[str]:
+        """The keys of the drawings that the tenant's open runs need."""
+        names: set[str] = set()
+        async for one in self._objects.list(path(tenant, _ACCEPTED)):
+            try:
+                text = self._seal.open(await self._objects.get(one.key), place=_bound(one.key))
+            except NotFoundError:
+                continue  # it was closed in this moment
+            names.add(drawing_of(text))
+        return frozenset(names)
 
     async def _draw(self, request: RunRequest) -> str:
         """The name of the request's drawing, after keeping it when that was not done lately."""

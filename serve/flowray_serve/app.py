@@ -70,8 +70,10 @@ from flowray_serve.parts.queueing import (
     gateway_engine,
 )
 from flowray_serve.parts.secrets import master_keys
+from flowray_serve.parts.upkeep import begin_upkeep, build_recovery
 from flowray_serve.projects import Projects
 from flowray_serve.publishing import Publisher
+from flowray_serve.queueing.acceptance import Acceptance
 from flowray_serve.routes.application import build_app
 from flowray_serve.run_service import RunService, TenantDefaults
 from flowray_serve.services import BodyLimits, Services
@@ -240,7 +242,7 @@ async def build_front(plant: Plant, name: str, runners: Mapping[str, Any]) -> Fr
         version=importlib.metadata.version("flowray"),
     )
     archiving = [
-        asyncio.create_task(Archiver(redis, archive).work(), name="archive journals"),
+        asyncio.create_task(Archiver(redis, archive, after=queueing.upkeep.endings).work(), name="archive journals"),
         saving_chats(redis, objects),
     ]
     return Front(build_app(services), services, identity, queue, steps, archiving)
@@ -253,7 +255,19 @@ async def build_works(plant: Plant, name: str) -> EngineWorks:
     await steps.start()
     journal = RedisJournal(redis, Archive(objects))
     queueing = build_queueing(redis, objects, secret=plant.secret)
-    return EngineWorks(build_driver(queueing, steps, journal, plant.settings, name=name), steps)
+    acceptance = Acceptance(queueing.requests, queueing.queue, journal, objects)
+    recovery = build_recovery(queueing.upkeep, queueing.queue, acceptance, queueing.requests, plant.settings, name=name)
+    upkeep = begin_upkeep(
+        queueing.upkeep,
+        recovery,
+        queueing.requests,
+        journal,
+        objects,
+        plant.settings,
+        secret=plant.secret,
+        name=name,
+    )
+    return EngineWorks(build_driver(queueing, steps, journal, plant.settings, name=name), steps, upkeep)
 
 
 async def build_post(plant: Plant, pool_name: str, name: str) -> Post:

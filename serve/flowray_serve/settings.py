@@ -111,6 +111,25 @@ class SecretSettings(_Group):
     key_file: Path | None = Field(None, description="A file with them instead, one a line.")
 
 
+class CallbackSettings(_Group):
+    """Who is told of the end of background runs."""
+
+    tries: int = Field(8, ge=1, le=100, description="Tries before a callback becomes a dead letter.")
+    first_pause_s: float = Field(
+        2.0, gt=0, le=3_600, description="Seconds before the second try; each further pause is twice as long."
+    )
+    private_hosts: tuple[Host, ...] = Field(
+        (), description="Hosts that callbacks may reach although they are private, or speak plain HTTP."
+    )
+
+
+class RetentionSettings(_Group):
+    """How long what is over is kept, unless a tenant has settled something else."""
+
+    runs_days: float = Field(30.0, gt=0, le=36_500, description="Days that finished runs and their results are kept.")
+    idempotency_h: float = Field(24.0, gt=0, le=8_760, description="Hours for which an idempotency key holds.")
+
+
 class PoolSettings(_Group):
     """Runners of one kind."""
 
@@ -150,6 +169,8 @@ class Settings(BaseSettings):
     egress: EgressSettings = Field(EgressSettings(), description="What the connections of one step may use.")
     bodies: BodySettings = Field(BodySettings(), description="How much of a request is read.")
     gateway: GatewaySettings = Field(GatewaySettings(), description="The deployment that answers HTTP.")
+    callbacks: CallbackSettings = Field(CallbackSettings(), description="Who is told of the end of background runs.")
+    retention: RetentionSettings = Field(RetentionSettings(), description="How long what is over is kept.")
     engines: EngineSettings = Field(EngineSettings(), description="The deployment that drives queued runs.")
     pools: dict[str, PoolSettings] = Field({"default": PoolSettings()}, description="The Runner pools by name.")
 

@@ -91,7 +91,7 @@ async def test_runs_that_are_not_over_are_found_again(objects: ObjectStore) -> N
     store = requests(objects)
     await store.keep(accepted())
     await store.keep(replace(accepted(), request=replace(accepted().request, tenant="other", run=RunId("run-2"))))
-    assert {one async for one in store.open()} == {(ACME, RUN), ("other", "run-2")}
+    assert {(tenant, run) async for tenant, run, _ in store.open()} == {(ACME, RUN), ("other", "run-2")}
     await store.close(ACME, RUN)
     await store.close(ACME, RUN)
     await store.drop("other", RunId("run-2"))

@@ -38,6 +38,15 @@ class WorkflowBody(BaseModel):
     )
 
 
+def blank_body(
+    *, protocol: str = "langflow", expose_graph_state: bool | None = None, output_ids: Sequence[str] | None = None
+) -> WorkflowBody:
+    """A body that says only how to answer: for runs whose request is kept elsewhere."""
+    return WorkflowBody(
+        flow_id=UUID(int=0), stream_protocol=protocol, expose_graph_state=expose_graph_state, output_ids=output_ids
+    )
+
+
 class StopBody(BaseModel):
     """Which background run to stop."""
 

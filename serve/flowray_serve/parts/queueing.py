@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -12,16 +13,19 @@ from flowray.engine.leasing import Cancels, Queue, QueueStats
 from flowray.engine.ledger import Durability
 from flowray.engine.loop import Engine
 from flowray.engine.ports import Journal, Steps
+from flowray.errors import FlowRayError
 from flowray.stores.objects import ObjectStore
 from flowray.stores.redis_cancels import RedisCancels
 from flowray.stores.redis_queue import RedisQueue
 from flowray.stores.requests import Requests
 from flowray.stores.sealing import SecretSeal
 from flowray_serve.lanes.steps import LaneSteps
+from flowray_serve.parts.upkeep import UpkeepParts, upkeep_parts
 from flowray_serve.queueing.acceptance import Acceptance
 from flowray_serve.queueing.carry import Carrier
 from flowray_serve.queueing.driver import Driver, Pace
 from flowray_serve.queueing.jobs import Jobs
+from flowray_serve.queueing.redriving import Redriving
 from flowray_serve.queueing.stopping import Stopping
 from flowray_serve.run_service import RunService
 from flowray_serve.settings import Settings
@@ -38,12 +42,19 @@ class Queueing:
     requests: Requests
     queue: Queue
     cancels: Cancels
+    upkeep: UpkeepParts
+    secret: bytes
 
 
 def build_queueing(redis: Any, objects: ObjectStore, *, secret: bytes) -> Queueing:
     """Build it, in a process of its own."""
+    requests = Requests(objects, SecretSeal(secret))
     return Queueing(
-        requests=Requests(objects, SecretSeal(secret)), queue=RedisQueue(redis), cancels=RedisCancels(redis)
+        requests=requests,
+        queue=RedisQueue(redis),
+        cancels=RedisCancels(redis),
+        upkeep=upkeep_parts(redis, objects, requests),
+        secret=secret,
     )
 
 
@@ -72,8 +83,12 @@ def build_gateway_queue(
 ) -> GatewayQueue:
     """Build it, in the gateway's own process."""
     stopping = Stopping(runs, queueing.queue, queueing.cancels, queueing.requests, journal, engine, name="gateway")
+    acceptance = Acceptance(queueing.requests, queueing.queue, journal, objects)
     jobs = Jobs(
-        acceptance=Acceptance(queueing.requests, queueing.queue, journal, objects),
+        acceptance=acceptance,
+        redriving=Redriving(queueing.upkeep.letters, queueing.requests, acceptance, queueing.upkeep.owing),
+        secret=queueing.secret,
+        private_hosts=settings.callbacks.private_hosts,
         stopping=stopping,
         requests=queueing.requests,
         journal=journal,
@@ -84,18 +99,24 @@ def build_gateway_queue(
 
 
 class EngineWorks:
-    """An engine replica's inside."""
+    """An engine replica's inside: what drives runs, and the upkeep of all of them."""
 
-    def __init__(self, driver: Driver, steps: LaneSteps, *closed_after: asyncio.Task[None]) -> None:
-        self.check = driver.check
+    def __init__(self, driver: Driver, steps: LaneSteps, upkeep: Sequence[asyncio.Task[None]]) -> None:
         self._driver = driver
         self._steps = steps
-        self._closed_after = closed_after
+        self._upkeep = upkeep
 
     @property
     def running(self) -> int:
         """How many runs it drives."""
         return self._driver.running
+
+    def check(self) -> None:
+        """Raise when it no longer does its work."""
+        self._driver.check()
+        for task in self._upkeep:
+            if task.done():
+                raise FlowRayError(f"The engine no longer does this: {task.get_name()}.")
 
     async def stats(self) -> QueueStats:
         """The queues at a glance."""
@@ -105,10 +126,9 @@ class EngineWorks:
         """Hand over, then leave."""
         await self._driver.close()
         await self._steps.close()
-        for task in self._closed_after:
+        for task in self._upkeep:
             task.cancel()
-        if self._closed_after:
-            await asyncio.wait(self._closed_after)
+        await asyncio.wait(self._upkeep)
 
 
 def build_driver(queueing: Queueing, steps: Steps, journal: Journal, settings: Settings, *, name: str) -> Driver:

@@ -6,6 +6,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from flowray.engine.accepted import Accepted, accepted_event
@@ -83,6 +84,13 @@ class Acceptance:
             await self._take_back(request)
             raise
         return request.run
+
+    async def reopen(self, tenant: str, run: RunId) -> None:
+        """Begin the journal of an accepted run again, if the store has forgotten it and nobody drives the run."""
+        accepted = await self._requests.find(tenant, run)
+        if accepted is not None:
+            with suppress(ConflictError):
+                await self._open(accepted.request, accepted.at)
 
     async def _open(self, request: RunRequest, at: float) -> None:
         """Begin the journal, so that the run can be followed before an engine takes it."""

@@ -17,6 +17,8 @@ from flowray.errors import NotFoundError
 from flowray.flow.types import Json
 from flowray.stores.requests import Requests
 from flowray_serve.queueing.acceptance import Acceptance, Idempotency
+from flowray_serve.queueing.posting import checked_url
+from flowray_serve.queueing.redriving import Redriving
 from flowray_serve.queueing.stopping import Stopping
 
 
@@ -47,17 +49,24 @@ class Wishes:
 
 @dataclass(frozen=True, kw_only=True)
 class Jobs:
-    """Background runs: accepted, looked up, waited for, stopped. `sync_s` is how long a synchronous caller waits."""
+    """Background runs: accepted, looked up, waited for, stopped, driven again.
+
+    `sync_s` is how long a synchronous caller waits; `private_hosts` may be called back beyond public ones.
+    """
 
     acceptance: Acceptance
     stopping: Stopping
     requests: Requests
     journal: Journal
     objects: Objects
+    redriving: Redriving
+    secret: bytes
+    private_hosts: Sequence[str] = ()
     sync_s: float = 30.0
 
     async def accept(self, request: RunRequest, wishes: Wishes) -> RunId:
-        """See `Acceptance.accept`."""
+        """See `Acceptance.accept`; a callback that could never be told is refused."""
+        checked_url(wishes.callback, private=self.private_hosts)
         return await self.acceptance.accept(request, wishes.as_facts(), idempotency=wishes.idempotency)
 
     async def find(self, tenant: str, run: str) -> Accepted:

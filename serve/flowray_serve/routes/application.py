@@ -11,6 +11,7 @@ from flowray_serve.auth import guarded
 from flowray_serve.problems import answer_with_problems
 from flowray_serve.routes.about import AboutRoutes
 from flowray_serve.routes.admin import AdminRoutes
+from flowray_serve.routes.dead_letters import DeadLetterRoutes
 from flowray_serve.routes.files import FileRoutes
 from flowray_serve.routes.flow_bulk import FlowBulkRoutes
 from flowray_serve.routes.flows import FlowRoutes
@@ -36,6 +37,7 @@ _ROUTES = (
     WorkflowRoutes,
     JobRoutes,
     WebhookRoutes,
+    DeadLetterRoutes,
     RunsRoutes,
     RunSocketRoutes,
     FlowBulkRoutes,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Annotated
 from uuid import UUID
 
@@ -21,7 +21,7 @@ from flowray.errors import FlowRayError, InvalidRequestError, NotFoundError
 from flowray.tenancy.permissions import Permission
 from flowray_serve.auth import needs
 from flowray_serve.bodies.reading import fit, parse_object, read_body
-from flowray_serve.bodies.workflow import StopBody, WorkflowBody
+from flowray_serve.bodies.workflow import StopBody, blank_body
 from flowray_serve.problems import document
 from flowray_serve.queueing.jobs import job_answer
 from flowray_serve.replies import reply
@@ -73,9 +73,11 @@ class JobRoutes:
             raise InvalidRequestError("`job_id` must be given.")
         accepted = await self._services.jobs.find(caller.tenant, job_id)
         timeline, outcome = Timeline(), Outcome()
-        async for one in self._services.jobs.told(caller.tenant, accepted.request.run):
-            timeline.add(one)
-            outcome.add(one)
+        # An accepted run without a journal is one that Redis has lost and the record will bring back: it waits.
+        with suppress(NotFoundError):
+            async for one in self._services.jobs.told(caller.tenant, accepted.request.run):
+                timeline.add(one)
+                outcome.add(one)
         return _told(accepted, outcome, timeline.as_json()["status"])
 
     @needs(Permission.RUNS_STOP)
@@ -124,10 +126,8 @@ class JobRoutes:
 
     async def _frames(self, accepted: Accepted, last: int | None) -> AsyncGenerator[bytes, None]:
         request, facts = accepted.request, accepted.facts
-        wanted = WorkflowBody(
-            flow_id=UUID(int=0),
-            stream_protocol=facts.get("protocol") or "langflow",
-            expose_graph_state=facts.get("expose_graph_state"),
+        wanted = blank_body(
+            protocol=facts.get("protocol") or "langflow", expose_graph_state=facts.get("expose_graph_state")
         )
         events = self._services.jobs.told(request.tenant, request.run, follow=True)
         said = frames_after(events, adapter_for(wanted, request), request, after=last)
@@ -140,7 +140,7 @@ def _told(accepted: Accepted, outcome: Outcome, status: str) -> Response:
     request, finished = accepted.request, outcome.finished
     match finished:
         case RunFinished(status="succeeded"):
-            wanted = WorkflowBody(flow_id=UUID(int=0), output_ids=accepted.facts.get("output_ids"))
+            wanted = blank_body(output_ids=accepted.facts.get("output_ids"))
             return reply(succeeded(request, outcome, wanted))
         case RunFinished(status="failed"):
             raise _failed(accepted, outcome)

@@ -10,6 +10,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from flowray_serve.bodies.dead_letters import RedriveBody
 from flowray_serve.bodies.flow import FlowBody, FlowChange, FlowsBody, ProjectBody, ProjectChange
 from flowray_serve.bodies.run import RunBody
 from flowray_serve.bodies.tenancy import KeyBody, RotationBody, TenantBody, TenantChange
@@ -20,6 +21,7 @@ _BODIES: tuple[type[BaseModel], ...] = (
     FlowBody,
     FlowChange,
     KeyBody,
+    RedriveBody,
     RotationBody,
     RunBody,
     StopBody,

@@ -28,10 +28,13 @@ from flowray.plan.planner import plan
 from flowray.plan.types import Pool
 from flowray.runner.runner import EditorJob
 from flowray.stores.chats import MemoryChats
+from flowray.stores.dead_letters import DeadLetters
 from flowray.stores.drawer import Drawer
+from flowray.stores.due import MemoryDueList
 from flowray.stores.memory_journal import MemoryJournal
 from flowray.stores.memory_queue import MemoryQueue
 from flowray.stores.objects import ObjectStore, open_objects
+from flowray.stores.owed import Owed
 from flowray.stores.records import FlowRecord, ProjectRecord, UploadRecord
 from flowray.stores.requests import Requests
 from flowray.stores.sealing import SecretSeal
@@ -56,6 +59,8 @@ from flowray_serve.queueing.acceptance import Acceptance
 from flowray_serve.queueing.carry import Carrier
 from flowray_serve.queueing.driver import Driver, Pace
 from flowray_serve.queueing.jobs import Jobs
+from flowray_serve.queueing.owing import Owing
+from flowray_serve.queueing.redriving import Redriving
 from flowray_serve.queueing.stopping import Stopping
 from flowray_serve.routes.application import build_app
 from flowray_serve.run_service import RunService, TenantDefaults
@@ -310,8 +315,13 @@ def service(
         egress_of=egress_of(tenants),
         variables=variables,
     )
+    acceptance = Acceptance(requests, queue, journal, objects)
+    letters, owing = DeadLetters(objects), Owing(Owed(objects), MemoryDueList())
     jobs = Jobs(
-        acceptance=Acceptance(requests, queue, journal, objects),
+        acceptance=acceptance,
+        redriving=Redriving(letters, requests, acceptance, owing),
+        secret=b"secret",
+        private_hosts=("127.0.0.2",),
         stopping=Stopping(runs, queue, queue, requests, journal, engine, name="test", within_s=2.0),
         requests=requests,
         journal=journal,

@@ -1,0 +1,165 @@
+"""Tells those who asked for it that their run is over: a signed POST, tried again with growing pauses, then given up.
+
+Signatures are those of Standard Webhooks (standardwebhooks.com): `webhook-id`, `webhook-timestamp` and
+`webhook-signature`, an HMAC-SHA256 over `id.timestamp.body`, so that its libraries check them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from flowray.engine.accepted import Accepted
+from flowray.errors import FlowRayError
+from flowray.stores.dead_letters import DeadLetter, DeadLetters
+from flowray.stores.due import Due
+from flowray.stores.requests import Requests
+from flowray_serve.queueing.owing import Owing
+
+log = logging.getLogger(__name__)
+
+_AT_ONCE = 8
+_OK, _MULTIPLE = 200, 300
+
+
+class CallbackRefusedError(FlowRayError):
+    """The callback was not taken."""
+
+    code = "callback_refused"
+    fault = "caller"
+
+
+class Post(Protocol):
+    """Sends a POST to where it may go."""
+
+    async def __call__(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
+        """The status of the answer; `FlowRayError` when there is none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Persistence:
+    """How often a callback is tried, and the pauses between."""
+
+    tries: int = 8
+    first_pause_s: float = 2.0
+    longest_pause_s: float = 600.0
+    attempt_s: float = 15.0
+    look_every_s: float = 0.5
+
+    def pause_s(self, tries: int) -> float:
+        """The pause after so many tries, spread so that a host that comes back is not run over."""
+        longest = min(self.longest_pause_s, self.first_pause_s * 2.0 ** (tries - 1))
+        return longest * random.uniform(0.5, 1.0)  # noqa: S311 - to spread, not to hide
+
+
+class Callbacks:
+    """Delivers what is due. `tell` makes the body that says how a run ended."""
+
+    def __init__(  # noqa: PLR0913 - each is used on its own
+        self,
+        owing: Owing,
+        requests: Requests,
+        letters: DeadLetters,
+        post: Post,
+        *,
+        tell: Callable[[Accepted], Awaitable[bytes]],
+        secret: bytes,
+        persistence: Persistence | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._owing = owing
+        self._requests = requests
+        self._letters = letters
+        self._post = post
+        self._tell = tell
+        self._secret = secret
+        self._persistence = persistence or Persistence()
+        self._clock = clock
+
+    async def work(self) -> None:
+        """Deliver, until cancelled."""
+        while True:
+            try:
+                taken = await self._owing.take(limit=_AT_ONCE, for_s=2 * self._persistence.attempt_s)
+                await asyncio.gather(*(self.deliver(one) for one in taken))
+            except FlowRayError as error:
+                log.warning("Callbacks not delivered", extra={"action": "callbacks_failed", "reason": error.message})
+                taken = ()
+            if not taken:
+                await asyncio.sleep(self._persistence.look_every_s)
+
+    async def deliver(self, due: Due) -> None:
+        """Try one callback."""
+        accepted = await self._requests.find(due.tenant, due.run)
+        url = str(accepted.facts.get("callback") or "") if accepted is not None else ""
+        if accepted is None or not url:
+            await self._owing.settle(due)
+            return
+        try:
+            await self._try(accepted, url)
+        except FlowRayError as error:
+            await self._again(due, accepted, error)
+            return
+        await self._owing.settle(due)
+
+    async def _try(self, accepted: Accepted, url: str) -> None:
+        request = accepted.request
+        body = await self._tell(accepted)
+        headers = signed(request.run, body, at=int(self._clock()), key=callback_key(self._secret, request.tenant))
+        try:
+            async with asyncio.timeout(self._persistence.attempt_s):
+                status = await self._post(url, body, headers)
+        except TimeoutError as cause:
+            raise CallbackRefusedError(f"No answer within {self._persistence.attempt_s:g} s.") from cause
+        if not _OK <= status < _MULTIPLE:
+            raise CallbackRefusedError(f"It was answered with {status}.")
+
+    async def _again(self, due: Due, accepted: Accepted, error: FlowRayError) -> None:
+        facts = {"tenant": due.tenant, "run": due.run, "tries": due.tries, "reason": error.message}
+        log.info("Callback not taken", extra={"action": "callback_not_taken", **facts})
+        if due.tries < self._persistence.tries:
+            await self._owing.later(due, in_s=self._persistence.pause_s(due.tries))
+            return
+        request = accepted.request
+        letter = DeadLetter(
+            run=request.run,
+            what="callback",
+            flow=request.flow_id,
+            flow_name=request.flow.name,
+            kind="callback",
+            reason=f"{due.tries} tries: {error.message}",
+            at=self._clock(),
+        )
+        await self._letters.add(due.tenant, letter)
+        await self._owing.settle(due)
+
+
+def callback_key(secret: bytes, tenant: str) -> bytes:
+    """The key that a tenant's callbacks are signed with: its own, and the same after every restart."""
+    return hmac.new(secret, f"callbacks of {tenant}".encode(), hashlib.sha256).digest()
+
+
+def spoken_key(secret: bytes, tenant: str) -> str:
+    """The key as Standard Webhooks' libraries take it."""
+    return f"whsec_{base64.b64encode(callback_key(secret, tenant)).decode()}"
+
+
+def signed(message: str, body: bytes, *, at: int, key: bytes) -> Mapping[str, str]:
+    """The headers of a callback."""
+    content = b".".join((message.encode(), str(at).encode(), body))
+    signature = base64.b64encode(hmac.new(key, content, hashlib.sha256).digest()).decode()
+    return {
+        "content-type": "application/json",
+        "user-agent": "flowray-callback",
+        "webhook-id": message,
+        "webhook-timestamp": str(at),
+        "webhook-signature": f"v1,{signature}",
+    }

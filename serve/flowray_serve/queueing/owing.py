@@ -1,0 +1,43 @@
+"""Callbacks that are owed: in the record until they are taken or given up, and on a list by when they are due."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flowray.engine.events import RunId
+from flowray.stores.due import Due, DueList
+from flowray.stores.owed import Owed
+
+
+class Owing:
+    """What is owed, wherever it is noted."""
+
+    def __init__(self, owed: Owed, due: DueList) -> None:
+        self._owed = owed
+        self._due = due
+
+    async def add(self, tenant: str, run: RunId) -> None:
+        """Owe a callback, due now; owing it already does no harm."""
+        await self._owed.add(tenant, run)
+        await self._due.add(tenant, run)
+
+    async def take(self, *, limit: int, for_s: float) -> Sequence[Due]:
+        """What is due, for this one alone for so many seconds."""
+        return await self._due.take(limit=limit, for_s=for_s)
+
+    async def later(self, due: Due, *, in_s: float) -> None:
+        """Try it again after a time."""
+        await self._due.later(due, in_s=in_s)
+
+    async def settle(self, due: Due) -> None:
+        """It is owed no longer."""
+        await self._owed.remove(due.tenant, due.run)
+        await self._due.done(due)
+
+    async def refill(self) -> int:
+        """Put on the list whatever the record holds; how many there are."""
+        count = 0
+        async for tenant, run in self._owed.all():
+            await self._due.add(tenant, run)
+            count += 1
+        return count

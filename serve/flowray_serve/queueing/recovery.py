@@ -1,0 +1,162 @@
+"""Finds accepted runs again that Redis has forgotten: all of them when it was emptied, the last ones after a crash.
+
+The record says what was accepted and is not over; whatever of it the queue does not know is queued again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from flowray.engine.events import RunFinished, RunId
+from flowray.engine.leasing import Queue
+from flowray.errors import FlowRayError
+from flowray.stores.archive import Archive
+from flowray.stores.requests import Requests
+from flowray_serve.queueing.acceptance import Acceptance
+from flowray_serve.queueing.endings import Endings
+from flowray_serve.queueing.owing import Owing
+
+log = logging.getLogger(__name__)
+
+_HOLD_S = 120
+
+
+class Upkeep(Protocol):
+    """See `flowray.stores.upkeep.RedisUpkeep`."""
+
+    async def is_filled(self) -> bool:
+        """Whether Redis was filled from the record."""
+
+    async def note_filled(self) -> None:
+        """It is now."""
+
+    async def mine(self, work: str, *, by: str, for_s: int) -> bool:
+        """Whether this work is the caller's to do now."""
+
+
+class Runs(Protocol):
+    """The list of runs."""
+
+    async def rebuild(self) -> int:
+        """List the archived runs again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What a recovery did: so many runs queued again, ended ones closed, callbacks due again, runs listed again."""
+
+    queued: int = 0
+    closed: int = 0
+    callbacks: int = 0
+    listed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watch:
+    """How a recovery watches: it looks at the mark every `look_s`, and at the whole record every `whole_s`.
+
+    Before it queues what an emptied Redis has forgotten, it lets living engines claim theirs for `settle_s`. A run is
+    not looked at in its first `young_s`: it may be on its way into the queue.
+    """
+
+    look_s: float = 1.0
+    whole_s: float = 300.0
+    settle_s: float = 5.0
+    young_s: float = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What the object store says of background runs: accepted ones, finished ones, and the callbacks owed."""
+
+    requests: Requests
+    archive: Archive
+    owing: Owing
+
+
+class Recovery:
+    """Brings Redis up to the record."""
+
+    def __init__(  # noqa: PLR0913 - each is used on its own
+        self,
+        queue: Queue,
+        record: Record,
+        acceptance: Acceptance,
+        endings: Endings,
+        runs: Runs,
+        upkeep: Upkeep,
+        *,
+        name: str,
+        watch: Watch | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._queue = queue
+        self._record = record
+        self._acceptance = acceptance
+        self._endings = endings
+        self._runs = runs
+        self._upkeep = upkeep
+        self._name = name
+        self._watch = watch or Watch()
+        self._clock = clock
+
+    async def work(self) -> None:
+        """Look, until cancelled."""
+        loop = asyncio.get_running_loop()
+        last = float("-inf")
+        while True:
+            try:
+                is_filled = await self._upkeep.is_filled()
+                is_time = loop.time() - last >= self._watch.whole_s
+                if (is_time or not is_filled) and await self._upkeep.mine("recovery", by=self._name, for_s=_HOLD_S):
+                    await self._recover(is_filled=is_filled)
+                    last = loop.time()
+                elif is_time:
+                    last = loop.time()  # another one does it
+            except FlowRayError as error:
+                log.warning("Nothing recovered", extra={"action": "recovery_failed", "reason": error.message})
+            await asyncio.sleep(self._watch.look_s)
+
+    async def _recover(self, *, is_filled: bool) -> None:
+        if not is_filled:
+            log.warning("Redis is empty; it is filled from the record", extra={"action": "redis_empty"})
+            await asyncio.sleep(self._watch.settle_s)
+        found = await self.recover(everything=not is_filled)
+        if not is_filled:
+            await self._upkeep.note_filled()
+        log.info("Recovered", extra={"action": "recovered", "queued": found.queued, "closed": found.closed})
+
+    async def recover(self, *, everything: bool = True) -> Found:
+        """Queue what is not over and unknown. With `everything`, fill also the list of runs and the callbacks."""
+        queued, closed = await self._open_runs(everything=everything)
+        callbacks = await self._record.owing.refill()
+        listed = await self._runs.rebuild() if everything else 0
+        return Found(queued=queued, closed=closed, callbacks=callbacks, listed=listed)
+
+    async def _open_runs(self, *, everything: bool) -> tuple[int, int]:
+        before = self._clock() - (0.0 if everything else self._watch.young_s)
+        queued = closed = 0
+        async for tenant, run, at in self._record.requests.open():
+            if at > before:
+                continue
+            if await self._record.archive.has(tenant, run):
+                closed += await self._close(tenant, run)
+                continue
+            if everything:
+                await self._acceptance.reopen(tenant, run)
+            if await self._queue.offer(tenant, run, at=at):
+                log.warning("Run found again", extra={"action": "run_recovered", "tenant": tenant, "run": run})
+                queued += 1
+        return queued, closed
+
+    async def _close(self, tenant: str, run: RunId) -> bool:
+        recorded = await self._record.archive.find(tenant, run) or ()
+        last = recorded[-1].event if recorded else None
+        if isinstance(last, RunFinished):
+            await self._endings(tenant, run, last)
+        return isinstance(last, RunFinished)

@@ -1,0 +1,75 @@
+"""Driving dead letters again: the same request as a new run, or the same callback once more."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from flowray.engine.events import RunId
+from flowray.errors import NotFoundError
+from flowray.stores.dead_letters import DeadLetter, DeadLetters
+from flowray.stores.requests import Requests
+from flowray_serve.queueing.acceptance import Acceptance
+from flowray_serve.queueing.owing import Owing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """Which dead letters: those of these ids, or all that fit; what is empty fits everything."""
+
+    ids: Sequence[str] = ()
+    what: str = ""
+    kind: str = ""
+    flow: str = ""
+    before: float | None = None
+    limit: int = 500
+
+    def fits(self, letter: DeadLetter) -> bool:
+        """Whether it is wanted."""
+        return (
+            (not self.ids or letter.id in self.ids)
+            and self.what in ("", letter.what)
+            and self.kind in ("", letter.kind)
+            and self.flow in ("", letter.flow, letter.flow_name)
+            and (self.before is None or letter.at < self.before)
+        )
+
+
+class Redriving:
+    """Lists dead letters and drives them again."""
+
+    def __init__(self, letters: DeadLetters, requests: Requests, acceptance: Acceptance, owing: Owing) -> None:
+        self._letters = letters
+        self._requests = requests
+        self._acceptance = acceptance
+        self._owing = owing
+
+    async def list(self, tenant: str, wanted: Wanted) -> Sequence[DeadLetter]:
+        """Those that are wanted, the newest first."""
+        fitting = [letter for letter in await self._letters.list(tenant) if wanted.fits(letter)]
+        return fitting[: wanted.limit]
+
+    async def redrive(self, tenant: str, wanted: Wanted) -> Sequence[Mapping[str, str]]:
+        """Drive the wanted ones again: each with the run that it has become, or why it could not."""
+        return [await self._redrive(tenant, letter) for letter in await self.list(tenant, wanted)]
+
+    async def remove(self, tenant: str, name: str) -> None:
+        """Let one go; `NotFoundError` when there is none."""
+        if await self._letters.find(tenant, name) is None:
+            raise NotFoundError(f"There is no dead letter `{name[:80]}`.")
+        await self._letters.remove(tenant, name)
+
+    async def _redrive(self, tenant: str, letter: DeadLetter) -> Mapping[str, str]:
+        accepted = await self._requests.find(tenant, RunId(letter.run))
+        if accepted is None:
+            return {"id": letter.id, "error": "Its request is no longer kept."}
+        if letter.what == "callback":
+            await self._owing.add(tenant, RunId(letter.run))
+            became = letter.run
+        else:
+            again = replace(accepted.request, run=RunId(str(uuid.uuid4())))
+            facts = {**accepted.facts, "redriven_from": letter.run}
+            became = await self._acceptance.accept(again, facts)
+        await self._letters.remove(tenant, letter.id)
+        return {"id": letter.id, "run": became}

@@ -1,0 +1,134 @@
+"""Nothing grows for ever: what is older than its tenant keeps it is removed from the record and from the lists."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from flowray.errors import FlowRayError, InvalidRequestError
+from flowray.stores.objects import ObjectStore
+from flowray.stores.paths import path
+from flowray.stores.requests import Requests
+
+log = logging.getLogger(__name__)
+
+_DAY_S, _HOUR_S = 86_400.0, 3_600.0
+_OF_RUNS = ("journals", "requests", "dead", "callbacks")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retention:
+    """How long a tenant's finished runs are kept (journal, request, results), and how long idempotency keys hold."""
+
+    runs_days: float = 30.0
+    idempotency_h: float = 24.0
+
+    def settled(self, retention: Mapping[str, Any]) -> Retention:
+        """These, with what a tenant has settled instead; what is no number above zero is not heeded."""
+        known = {name: float(value) for name, value in retention.items() if _is_amount(value)}
+        return Retention(
+            runs_days=known.get("runs_days", self.runs_days),
+            idempotency_h=known.get("idempotency_h", self.idempotency_h),
+        )
+
+
+class RunList(Protocol):
+    """The list of a tenant's runs."""
+
+    async def forget(self, tenant: str, *, before: float) -> None:
+        """List no longer what was accepted before a time."""
+
+
+class Turn(Protocol):
+    """Whether it is this process' turn."""
+
+    async def mine(self, work: str, *, by: str, for_s: int) -> bool:
+        """Whether this work is the caller's to do now."""
+
+
+RetentionOf = Callable[[str], Awaitable[Retention]]
+
+
+class Sweeper:
+    """Removes what is too old, tenant by tenant."""
+
+    def __init__(
+        self,
+        objects: ObjectStore,
+        requests: Requests,
+        runs: RunList,
+        retention_of: RetentionOf,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._objects = objects
+        self._requests = requests
+        self._runs = runs
+        self._retention_of = retention_of
+        self._clock = clock
+
+    async def work(self, turn: Turn, *, name: str, every_s: float = _HOUR_S) -> None:
+        """Sweep when it is this one's turn, until cancelled."""
+        while True:
+            try:
+                if await turn.mine("sweep", by=name, for_s=int(every_s)):
+                    removed = await self.sweep()
+                    log.info("Swept", extra={"action": "swept", "removed": removed})
+            except FlowRayError as error:
+                log.warning("Not swept", extra={"action": "sweep_failed", "reason": error.message})
+            await asyncio.sleep(every_s / 4)
+
+    async def sweep(self) -> int:
+        """Sweep once; how many objects were removed."""
+        removed = 0
+        async for tenant in self._objects.folders("tenants"):
+            try:
+                removed += await self._sweep(tenant)
+            except InvalidRequestError:
+                continue  # a folder that is no tenant's
+        return removed
+
+    async def _sweep(self, tenant: str) -> int:
+        kept = await self._retention_of(tenant)
+        now = self._clock()
+        old = now - kept.runs_days * _DAY_S
+        removed = await self._remove(path(tenant, "idempotency"), before=now - kept.idempotency_h * _HOUR_S)
+        for folder in _OF_RUNS:
+            removed += await self._remove(path(tenant, folder), before=old)
+        removed += await self._remove_values(tenant, before=old)
+        # A drawing in use is written again now and then; a day more than its runs covers what lies between.
+        in_use = await self._requests.drawings_in_use(tenant)
+        removed += await self._remove(path(tenant, "drawings"), before=old - _DAY_S, but=in_use)
+        await self._runs.forget(tenant, before=old)
+        return removed
+
+    async def _remove_values(self, tenant: str, *, before: float) -> int:
+        """A run that is still open, since it was paused for long, keeps its values."""
+        still = {run async for owner, run, _ in self._requests.open() if owner == tenant}
+        folder = path(tenant, "values")
+        gone = [
+            one.key
+            async for one in self._objects.list(folder)
+            if one.modified.timestamp() < before and one.key.removeprefix(f"{folder}/").partition("/")[0] not in still
+        ]
+        for key in gone:
+            await self._objects.delete(key)
+        return len(gone)
+
+    async def _remove(self, folder: str, *, before: float, but: frozenset[str] = frozenset()) -> int:
+        gone = [
+            one.key
+            async for one in self._objects.list(folder)
+            if one.modified.timestamp() < before and one.key not in but
+        ]
+        for key in gone:
+            await self._objects.delete(key)
+        return len(gone)
+
+
+def _is_amount(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0

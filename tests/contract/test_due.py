@@ -1,0 +1,66 @@
+"""What is due is done by one at a time, in Redis as in memory."""
+
+from __future__ import annotations
+
+import pytest
+import redis.asyncio
+
+from flowray.engine.events import RunId
+from flowray.stores.due import DueList, MemoryDueList, RedisDueList
+from flowray.stores.upkeep import RedisUpkeep
+
+RUN = RunId("run-1")
+
+
+@pytest.fixture(params=["memory", "redis"])
+def due(request: pytest.FixtureRequest) -> DueList:
+    if request.param == "memory":
+        return MemoryDueList()
+    return RedisDueList(request.getfixturevalue("valkey"), "callbacks")
+
+
+async def test_what_is_due_is_taken_by_one(due: DueList) -> None:
+    await due.add("acme", RUN)
+    await due.add("acme", RUN)
+    (taken,) = await due.take(limit=9, for_s=100)
+    assert (taken.tenant, taken.run, taken.tries) == ("acme", RUN, 1)
+    assert list(await due.take(limit=9, for_s=100)) == []
+
+
+async def test_what_its_taker_let_go_of_is_taken_again(due: DueList) -> None:
+    await due.add("acme", RUN)
+    await due.take(limit=9, for_s=0)
+    (again,) = await due.take(limit=9, for_s=100)
+    assert again.tries == 2
+    await due.later(again, in_s=-1)
+    (third,) = await due.take(limit=9, for_s=100)
+    assert third.tries == 3
+    await due.later(third, in_s=100)
+    assert list(await due.take(limit=9, for_s=100)) == []
+
+
+async def test_what_is_done_is_gone(due: DueList) -> None:
+    await due.add("acme", RUN)
+    (taken,) = await due.take(limit=9, for_s=0)
+    await due.done(taken)
+    await due.later(taken, in_s=-1)
+    assert list(await due.take(limit=9, for_s=0)) == []
+    await due.add("acme", RUN)
+    assert [one.tries for one in await due.take(limit=9, for_s=0)] == [1]
+
+
+async def test_work_for_one_is_whose_turn_it_is_until_that_runs_out(valkey: redis.asyncio.Redis) -> None:
+    upkeep = RedisUpkeep(valkey)
+    assert await upkeep.mine("sweep", by="a", for_s=100)
+    assert not await upkeep.mine("sweep", by="b", for_s=100)
+    assert await upkeep.mine("sweep", by="a", for_s=100)
+    assert await upkeep.mine("other", by="b", for_s=100)
+
+
+async def test_an_emptied_redis_says_so(valkey: redis.asyncio.Redis) -> None:
+    upkeep = RedisUpkeep(valkey)
+    assert not await upkeep.is_filled()
+    await upkeep.note_filled()
+    assert await upkeep.is_filled()
+    await valkey.flushdb()
+    assert not await upkeep.is_filled()

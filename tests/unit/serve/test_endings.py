@@ -1,0 +1,283 @@
+"""After the end: dead letters, callbacks, recovery from the record, and the removal of what is too old."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from flowray.engine.events import Recorded, RunFinished, RunId
+from flowray.engine.leasing import Lease
+from flowray.errors import StoreUnavailableError
+from flowray.stores.archive import Archive
+from flowray.stores.dead_letters import DeadLetters
+from flowray.stores.due import MemoryDueList
+from flowray.stores.objects import ObjectStore
+from flowray.stores.owed import Owed
+from flowray_serve.queueing.callbacks import Callbacks, Persistence, spoken_key
+from flowray_serve.queueing.endings import Endings
+from flowray_serve.queueing.owing import Owing
+from flowray_serve.queueing.posting import checked_url
+from flowray_serve.queueing.recovery import Record, Recovery
+from flowray_serve.queueing.sweeping import Retention, Sweeper
+from tests.unit.serve.service import ECHO, OTHER_KEY, Service, service
+from tests.unit.serve.test_http_background import ended, submitted
+
+URL = "https://hooks.example.org/done"
+FAILED = RunFinished(status="failed", error="boom", kind="lost")
+SUCCEEDED = RunFinished(status="succeeded")
+SECRET = b"secret"
+DAY_S = 86_400.0
+
+
+class Ends:
+    """What stands behind a service's background runs, with a clock to turn."""
+
+    def __init__(self, made: Service) -> None:
+        self.made = made
+        self.now = 1_000.0
+        self.due = MemoryDueList(clock=lambda: self.now)
+        self.owed = Owed(made.objects)
+        self.owing = Owing(self.owed, self.due)
+        self.letters = DeadLetters(made.objects)
+        self.requests = made.services.jobs.requests
+        self.endings = Endings(self.requests, self.letters, self.owing, clock=lambda: self.now)
+        self.archive = Archive(made.objects)
+        self.posts: list[tuple[str, bytes, Mapping[str, str]]] = []
+        self.status = 200
+        self.filled = False
+
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
+        self.posts.append((url, body, headers))
+        return self.status
+
+    def callbacks(self, tries: int = 2) -> Callbacks:
+        async def tell(_: Any) -> bytes:
+            return b'{"type":"run.succeeded"}'
+
+        return Callbacks(
+            self.owing,
+            self.requests,
+            self.letters,
+            self.post,
+            tell=tell,
+            secret=SECRET,
+            persistence=Persistence(tries=tries, first_pause_s=10),
+            clock=lambda: self.now,
+        )
+
+    async def deliver(self, tries: int = 2) -> int:
+        taken = await self.due.take(limit=9, for_s=5)
+        for one in taken:
+            await self.callbacks(tries).deliver(one)
+        return len(taken)
+
+    async def rebuild(self) -> int:
+        return 3
+
+    async def is_filled(self) -> bool:
+        return self.filled
+
+    async def note_filled(self) -> None:
+        self.filled = True
+
+    async def mine(self, work: str, *, by: str, for_s: int) -> bool:
+        return True
+
+    def recovery(self) -> Recovery:
+        record = Record(requests=self.requests, archive=self.archive, owing=self.owing)
+        acceptance = self.made.services.jobs.acceptance
+        return Recovery(self.made.queue, record, acceptance, self.endings, self, self, name="me", clock=lambda: 4e9)
+
+    def sweeper(self, *, days: float, now: Callable[[], float]) -> Sweeper:
+        async def kept(tenant: str) -> Retention:
+            return Retention(runs_days=days, idempotency_h=24 * days)
+
+        return Sweeper(self.made.objects, self.requests, self, kept, clock=now)
+
+    async def forget(self, tenant: str, *, before: float) -> None:
+        self.forgotten = (tenant, before)
+
+
+async def accepted(made: Service, **more: Any) -> tuple[Ends, RunId]:
+    job = await submitted(made, await made.publish(ECHO), **more)
+    return Ends(made), RunId(job["job_id"])
+
+
+async def keys(objects: ObjectStore, folder: str) -> list[str]:
+    return [one.key async for one in objects.list(f"tenants/default/{folder}")]
+
+
+async def test_the_end_of_a_run_closes_its_request() -> None:
+    ends, run = await accepted(service())
+    await ends.endings("default", run, SUCCEEDED)
+    await ends.endings("default", run, SUCCEEDED)
+    assert [one async for one in ends.requests.open()] == []
+    assert await ends.requests.find("default", run) is not None
+    assert await ends.letters.list("default") == []
+
+
+async def test_a_run_that_failed_is_a_dead_letter_and_is_driven_again() -> None:
+    made = service()
+    ends, run = await accepted(made, input_value="once more")
+    await ends.endings("default", run, FAILED)
+    (letter,) = (await made.http.get("/api/v1/dead-letters", params={"kind": "lost"})).json()["dead_letters"]
+    assert (letter["run"], letter["reason"], letter["what"]) == (run, "boom", "run")
+    (driven,) = (await made.http.post("/api/v1/dead-letters/redrive", json={"ids": [letter["id"]]})).json()["redriven"]
+    async with made.engine():
+        answer = await ended(made, {"job_id": driven["run"], "links": {"status": _status(driven["run"])}})
+    assert answer.json()["output"]["text"] == "once more"
+    assert driven["run"] != run
+    assert (await made.http.get("/api/v1/dead-letters")).json() == {"dead_letters": []}
+
+
+async def test_dead_letters_are_chosen_by_a_filter_that_has_to_be_said() -> None:
+    made = service()
+    ends, run = await accepted(made)
+    await ends.endings("default", run, FAILED)
+    assert (await made.http.post("/api/v1/dead-letters/redrive", json={})).status_code == 422
+    none = await made.http.post("/api/v1/dead-letters/redrive", json={"kind": "memory"})
+    assert none.json() == {"redriven": []}
+    other = await made.http.get("/api/v1/dead-letters", headers={"x-api-key": OTHER_KEY})
+    assert other.json() == {"dead_letters": []}
+    assert (await made.http.delete(f"/api/v1/dead-letters/run-{run}")).status_code == 204
+    assert (await made.http.delete(f"/api/v1/dead-letters/run-{run}")).status_code == 404
+
+
+async def test_a_callback_is_signed_as_its_receiver_checks_it() -> None:
+    made = service()
+    ends, run = await accepted(made, callback_url=URL)
+    await ends.endings("default", run, SUCCEEDED)
+    assert await ends.deliver() == 1
+    ((url, body, headers),) = ends.posts
+    spoken = (await made.http.get("/api/v1/callbacks/key")).json()["key"]
+    assert spoken == spoken_key(SECRET, "default")
+    key = base64.b64decode(spoken.removeprefix("whsec_"))
+    content = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+    expected = base64.b64encode(hmac.new(key, content, hashlib.sha256).digest()).decode()
+    assert (url, headers["webhook-id"], headers["webhook-signature"]) == (URL, run, f"v1,{expected}")
+    assert headers["webhook-timestamp"] == "1000"
+    assert [one async for one in ends.owed.all()] == []
+
+
+async def test_a_callback_that_nobody_takes_is_tried_again_then_given_up() -> None:
+    made = service()
+    ends, run = await accepted(made, callback_url=URL)
+    ends.status = 500
+    await ends.endings("default", run, SUCCEEDED)
+    assert await ends.deliver() == 1
+    assert await ends.deliver() == 0
+    ends.now += 10
+    assert await ends.deliver() == 1
+    ends.now += 1_000
+    assert await ends.deliver() == 0
+    (letter,) = await ends.letters.list("default")
+    assert (letter.what, letter.reason) == ("callback", "2 tries: It was answered with 500.")
+    assert [one async for one in ends.owed.all()] == []
+
+
+async def test_a_callback_goes_where_it_may_only() -> None:
+    made = service()
+    flow_id = await made.publish(ECHO)
+    for url in (
+        "http://hooks.example.org",
+        "https://10.0.0.1/x",
+        "ftp://x.example",
+        "https://u:p@x.example",
+        "https://[x",
+    ):
+        response = await made.http.post(
+            "/api/v2/workflows", json={"flow_id": flow_id, "mode": "background", "callback_url": url}
+        )
+        assert (response.status_code, response.json()["code"]) == (422, "callback_url"), f"{url}: {response.text}"
+    assert checked_url("http://127.0.0.2:8000/x", private=("127.0.0.2:8000",)) == "http://127.0.0.2:8000/x"
+    assert (await made.queue.stats()).waiting == 0
+
+
+async def test_accepted_runs_are_queued_again_after_the_store_was_emptied() -> None:
+    made = service()
+    ends, run = await accepted(made, input_value="still here", callback_url=URL)
+    await ends.owing.add("default", RunId("told"))
+    ends.due = MemoryDueList()
+    ends.owing = Owing(ends.owed, ends.due)
+    made.queue.empty()
+    found = await ends.recovery().recover()
+    assert (found.queued, found.closed, found.callbacks, found.listed) == (1, 0, 1, 3)
+    async with made.engine():
+        answer = await ended(made, {"job_id": run, "links": {"status": _status(run)}})
+    assert answer.json()["output"]["text"] == "still here"
+
+
+async def test_what_the_queue_knows_and_what_is_archived_is_not_queued_again() -> None:
+    made = service()
+    ends, run = await accepted(made)
+    assert (await ends.recovery().recover()).queued == 0
+    end = Recorded(seq=1, at=1.0, run=run, event=FAILED)
+    from flowray.engine.codec import encode
+
+    await ends.archive.keep("default", run, [b"[" + encode(end) + b"]"])
+    made.queue.empty()
+    found = await ends.recovery().recover()
+    assert (found.queued, found.closed) == (0, 1)
+    assert [one.run for one in await ends.letters.list("default")] == [run]
+
+
+async def test_a_fresh_store_is_marked_once_it_is_filled() -> None:
+    made = service()
+    ends, _ = await accepted(made)
+    made.queue.empty()
+    recovery = ends.recovery()
+    recovery._watch = recovery._watch.__class__(settle_s=0)
+    await recovery._recover(is_filled=False)
+    assert ends.filled
+    assert (await made.queue.stats()).waiting == 1
+
+
+async def test_what_is_older_than_its_tenant_keeps_it_is_removed() -> None:
+    import time
+
+    made = service()
+    ends, run = await accepted(made, idempotency_key="k")
+    open_run = RunId(str(uuid.uuid4()))
+    for name in (run, open_run):
+        await made.objects.put(f"tenants/default/values/{name}/x", b"1")
+    await ends.endings("default", run, FAILED)
+    job = await submitted(made, await made.publish({**ECHO, "name": "Another"}))
+    await made.objects.put(f"tenants/default/values/{job['job_id']}/x", b"1")
+    assert await ends.sweeper(days=1, now=time.time).sweep() == 0
+    await ends.sweeper(days=1, now=lambda: time.time() + 3 * DAY_S).sweep()
+    assert await keys(made.objects, "requests") == []
+    assert await keys(made.objects, "dead") == []
+    assert await keys(made.objects, "idempotency") == []
+    assert await keys(made.objects, "values") == [f"tenants/default/values/{job['job_id']}/x"]
+    assert len(await keys(made.objects, "drawings")) == 1
+    assert ends.forgotten[0] == "default"
+    assert await ends.requests.find("default", RunId(job["job_id"])) is not None
+
+
+@pytest.mark.parametrize("value", [0, -1, "7", True, None])
+def test_a_retention_that_is_no_amount_is_not_heeded(value: Any) -> None:
+    assert Retention().settled({"runs_days": value, "other": 3}) == Retention()
+    assert Retention().settled({"runs_days": 2}).runs_days == 2.0
+
+
+async def test_a_run_that_the_queue_cannot_take_is_not_accepted() -> None:
+    made = service()
+    flow_id = await made.publish(ECHO)
+
+    async def away(*_: Any, **__: Any) -> Lease | None:
+        raise StoreUnavailableError("away")
+
+    made.queue.offer = away  # type: ignore[method-assign, assignment]
+    response = await made.http.post(f"/api/v1/webhook/{flow_id}", content=b"x")
+    assert response.status_code == 503
+    assert [one async for one in made.services.jobs.requests.open()] == []
+
+
+def _status(run: str) -> str:
+    return f"/api/v2/workflows?job_id={run}"
