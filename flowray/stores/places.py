@@ -18,7 +18,7 @@ from flowray.stores.redis import answered
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """A Runner of a pool: `address` is `unix:PATH` or `tcp:HOST:PORT`, `capacity` how many steps it runs at a time."""
+    """A Runner of a pool: `address` is `unix:PATH` or `tls:HOST:PORT`, `capacity` how many steps it runs at a time."""
 
     name: str
     pool: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -117,6 +118,14 @@ class RegistryActor:
                 await registry.start()
                 self._registry = registry
             return self._registry
+
+
+def stop_registry() -> None:
+    """End the cluster's registry, if there is one; what it knows is in the object store."""
+    import ray
+
+    with contextlib.suppress(ValueError):
+        ray.kill(ray.get_actor(NAME, NAMESPACE))
 
 
 def start_registry(url: str, options: Mapping[str, str] | None = None) -> ActorHandle[Any]:

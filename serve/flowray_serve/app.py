@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import importlib.metadata
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import ray
 from ray.serve import Application
 from starlette.types import ASGIApp
 
@@ -39,10 +41,12 @@ from flowray.stores.redis_journal import RedisJournal
 from flowray.stores.redis_runs import RedisRuns
 from flowray.tenancy.sealing import MasterKeys, Sealer
 from flowray.tenancy.tenant import DEFAULT_TENANT
-from flowray_registry.actor import start_registry
+from flowray_registry.actor import start_registry, stop_registry
 from flowray_registry.reader import Reader, RegistryOnRay
 from flowray_registry.snapshot import Snapshot
+from flowray_serve.cluster.head import leave
 from flowray_serve.deployments.deploy import (
+    APPLICATION,
     EngineShape,
     GatewayShape,
     RunnerShape,
@@ -103,6 +107,11 @@ def plant_of(settings: Settings, home: Home, redis_url: str | None) -> Plant:
     """Return what the settings say; what they leave open is an embedded Valkey at `redis_url` and a folder."""
     if settings.redis.url is not None:
         redis_url = settings.redis.url.get_secret_value()
+    if settings.ray.address is not None and (settings.redis.url is None or settings.objects.url is None):
+        raise SettingsError(
+            "The nodes of another cluster cannot reach stores that are embedded here: "
+            "set FLOWRAY_REDIS__URL and FLOWRAY_OBJECTS__URL."
+        )
     if redis_url is None:
         raise SettingsError("Name a Redis or Valkey: FLOWRAY_REDIS__URL=redis://HOST:PORT/0")
     objects_url = settings.objects.url or str(home.path / "objects")
@@ -145,6 +154,12 @@ def deploy_plant(plant: Plant) -> None:
     deploy(gateway(shape, partial(build_front, plant), runners, engine), host=settings.host, port=settings.port)
 
 
+def withdraw_plant() -> None:
+    """Take the service off a cluster that others look after."""
+    stop_registry()
+    leave(APPLICATION)
+
+
 class Front:
     """A gateway's inside: the routes, the engine, and the lanes to the Runners."""
 
@@ -184,6 +199,11 @@ class Post:
         self.examine = runner.examine
         self._station = station
         self._drain_s = drain_s
+
+    @property
+    def running(self) -> int:
+        """How many steps are running."""
+        return self._station.running
 
     async def close(self) -> None:
         """Take nothing new, let what runs end, and leave."""
@@ -286,6 +306,11 @@ async def build_post(plant: Plant, pool_name: str, name: str) -> Post:
     runner = Runner.on(image, objects=objects, name=name, rules=rules, preload=pool.preload, log=log)
     place = Place(name=name, pool=pool_name, address=f"unix:{plant.run / name}", capacity=pool.max_running)
     station = Station(runner, place, places=RedisPlaces(redis), secret=plant.secret)
+
+    log = _log_folder(plant) / f"zygote-{pool_name}-{name}.log"
+    runner = Runner.on(image, objects=_objects(plant), name=name, rules=rules, preload=pool.preload, log=log)
+    place = Place(name=name, pool=pool_name, address=_lane_address(plant, name), capacity=pool.max_running)
+    station = Station(runner, place, places=RedisPlaces(connect(plant.redis_url)), secret=plant.secret)
     await station.open()
     return Post(runner, station, drain_s=rules.size.drain_s)
 
@@ -301,9 +326,28 @@ def _engine_shape(settings: Settings) -> EngineShape:
     )
 
 
+def _lane_address(plant: Plant, name: str) -> str:
+    if plant.settings.ray.address is None:
+        return f"unix:{plant.run / name}"
+    return f"tls:{ray.util.get_node_ip_address()}:0"  # type: ignore[no-untyped-call]  # Ray
+
+
+def _log_folder(plant: Plant) -> Path:
+    """Return where this machine keeps its logs; the home is a folder of the machine that `flowray up` was called on."""
+    folder = plant.logs if plant.settings.ray.address is None else Path(tempfile.gettempdir()) / "flowray-logs"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def _pool(plant: Plant, name: str, pool: PoolSettings) -> Application:
     shape = RunnerShape(
-        replicas=pool.replicas, cpu=pool.cpu, memory_mib=pool.memory_mib, gpu=pool.gpu, labels=pool.labels
+        replicas=pool.replicas,
+        most_replicas=pool.most_replicas or pool.replicas,
+        capacity=pool.max_running,
+        cpu=pool.cpu,
+        memory_mib=pool.memory_mib,
+        gpu=pool.gpu,
+        labels=pool.labels,
     )
     return runner_pool(name, shape, partial(build_post, plant, name))
 

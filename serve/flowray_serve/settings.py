@@ -28,6 +28,18 @@ class _Group(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class RaySettings(_Group):
+    """The Ray cluster that all of it runs on."""
+
+    address: str | None = Field(
+        None,
+        description="An existing cluster, as `HOST:PORT` or `auto`; unset: one on this machine, started with FlowRay.",
+    )
+    token_file: Path | None = Field(
+        None, description="The file of the existing cluster's token; unset: the one that RAY_AUTH_TOKEN_PATH names."
+    )
+
+
 class RedisSettings(_Group):
     """Where what is hot is kept."""
 
@@ -137,7 +149,10 @@ class PoolSettings(_Group):
     memory_mib: int = Field(0, ge=0, le=16_777_216, description="MiB that Ray reserves per Runner.")
     gpu: float = Field(0.0, ge=0, le=64, description="GPUs that Ray reserves per Runner.")
     labels: dict[str, str] = Field({}, description="Labels a node of the cluster must have.")
-    replicas: int = Field(1, ge=1, le=1_000, description="How many Runners.")
+    replicas: int = Field(1, ge=1, le=1_000, description="How many Runners, at the least.")
+    most_replicas: int | None = Field(
+        None, ge=1, le=1_000, description="How many Runners when steps fill those there are; unset: never more."
+    )
     spares: int = Field(8, ge=1, le=512, description="Parked sandboxes per Runner; each costs a few MiB.")
     max_running: int = Field(32, ge=1, le=1_024, description="Steps that one Runner runs at a time.")
     image: Path | None = Field(None, description="The lock of its environment image; unset: FlowRay's own.")
@@ -162,6 +177,7 @@ class Settings(BaseSettings):
         "pipelined", description="When a run's events are written: before going on, beside it, or at its end."
     )
     variables: dict[str, SecretStr] = Field({}, description="Variables of the tenant `default`, by name.")
+    ray: RaySettings = Field(RaySettings(), description="The Ray cluster that all of it runs on.")
     redis: RedisSettings = Field(RedisSettings(), description="Where what is hot is kept.")
     objects: ObjectSettings = Field(ObjectSettings(), description="Where the record is kept.")
     secrets: SecretSettings = Field(SecretSettings(), description="What secrets are encrypted with.")

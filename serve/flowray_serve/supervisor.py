@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,9 @@ from typing import Any
 from flowray.errors import FlowRayError
 from flowray.sandbox.image import find_image
 from flowray.sandbox.probe import require
-from flowray_serve.cluster.environment import ray_environment
+from flowray_serve.cluster.environment import driver_environment, ray_environment
 from flowray_serve.cluster.haproxy import write_launcher
-from flowray_serve.cluster.head import HeadOptions, RayError, dead_daemons, enter, start_head, stop_head
+from flowray_serve.cluster.head import HeadOptions, RayError, dead_daemons, enter, join, start_head, stop_head
 from flowray_serve.cluster.leftovers import end_leftovers
 from flowray_serve.cluster.ports import check_free, free_ports
 from flowray_serve.embedded import EmbeddedValkey
@@ -54,15 +54,13 @@ def supervise(settings: Settings, home: Home, *, progress: Progress, on_ready: C
         for image in {find_image(pool.image, settings.images) for pool in settings.pools.values()}:
             asyncio.run(require(image))
         stack.callback(_clear_away, home, progress)
-        launcher = home.run / "haproxy"
-        write_launcher(launcher)
-        enter(ray_environment(token=home.secret_file, run=home.run, launcher=launcher, ports=free_ports()))
+        enter(_environment(settings, home))
         from flowray_serve import app  # imports Ray
 
         valkey = _stores(settings, home, stack, progress)
         plant = app.plant_of(settings, home, valkey.url if valkey else None)
         key = app.first_key(plant, home)
-        _start_ray(home, stack, progress)
+        _start_ray(settings, home, stack, progress)
         progress("Deploying the gateway and the runners; each warms up its sandboxes")
         app.deploy_plant(plant)
         _await_answer(settings.host, settings.port)
@@ -89,7 +87,23 @@ def _stores(settings: Settings, home: Home, stack: ExitStack, progress: Progress
     return valkey
 
 
-def _start_ray(home: Home, stack: ExitStack, progress: Progress) -> None:
+def _environment(settings: Settings, home: Home) -> Mapping[str, str]:
+    if settings.ray.address is not None:
+        return driver_environment(settings.ray.token_file)
+    launcher = home.run / "haproxy"
+    write_launcher(launcher)
+    return ray_environment(token=home.secret_file, run=home.run, launcher=launcher, ports=free_ports())
+
+
+def _start_ray(settings: Settings, home: Home, stack: ExitStack, progress: Progress) -> None:
+    if settings.ray.address is not None:
+        progress(f"Joining the Ray cluster at {settings.ray.address}")
+        from flowray_serve import app  # imports Ray
+
+        stack.callback(_quietly, app.withdraw_plant)
+        join(settings.ray.address)
+        signal.signal(signal.SIGTERM, _ask_to_stop)  # Ray has put its own there
+        return
     progress("Starting Ray")
     stack.callback(_quietly, stop_head)
     start_head(HeadOptions(run=home.run))

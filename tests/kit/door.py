@@ -59,10 +59,14 @@ class Door:
         texts = {result["component_id"]: _text(result["results"]) for result in results if result}
         return Answered(run=response.headers["x-flowray-run"], texts=texts)
 
+    def timeline(self, run: str) -> list[dict[str, Any]]:
+        """What is known of each node of a run: its status, its runner, its times."""
+        nodes: list[dict[str, Any]] = self._read(self.http.get(f"/api/v1/runs/{run}"))["nodes"]
+        return nodes
+
     def statuses(self, run: str) -> dict[str, str]:
         """What became of each node of a run."""
-        told = self._read(self.http.get(f"/api/v1/runs/{run}"))
-        return {node["node"]: node["status"] for node in told["nodes"]}
+        return {node["node"]: node["status"] for node in self.timeline(run)}
 
     def upload(self, flow_id: str, name: str, content: bytes) -> str:
         """Store a file for a flow; gives the path to put into its file field."""

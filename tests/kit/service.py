@@ -40,10 +40,10 @@ class Service:
 
 
 @contextmanager
-def running_service(*reachable: str) -> Iterator[Service]:
-    """`flowray up` in a home and on a port of its own; its runs may reach these hosts."""
+def running_service(*reachable: str, settings: Mapping[str, str] | None = None) -> Iterator[Service]:
+    """`flowray up` in a home and on a port of its own, with these variables; its runs may reach these hosts."""
     with tempfile.TemporaryDirectory(prefix="flowray-") as home:
-        environment = _environment(home, reachable)
+        environment = _environment(home, reachable) | dict(settings or {})
         try:
             up = _flowray("up", "--detach", "--json", environment=environment, within_s=_START_S)
             answer = json.loads(up.splitlines()[-1])

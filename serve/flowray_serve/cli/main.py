@@ -18,6 +18,7 @@ from flowray_serve.cli import (
     down,
     image,
     key,
+    node,
     plan,
     publish,
     run,
@@ -38,7 +39,7 @@ app = typer.Typer(
 )
 for verb in (up, down, run, check, plan, publish, runs, watch, doctor, demo, apply):
     app.command(verb.__name__.rpartition(".")[2])(verb.command)
-for group in (image, tenant, key, secrets):
+for group in (image, node, tenant, key, secrets):
     app.add_typer(group.app, name=group.__name__.rpartition(".")[2])
 
 

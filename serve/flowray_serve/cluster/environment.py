@@ -51,6 +51,17 @@ _STOPS_SOON = {
 }
 
 
+def driver_environment(token: Path | None) -> Mapping[str, str]:
+    """Return what a process needs that deploys on a cluster which others started with `ray_environment`."""
+    return {**_FAST, **_CLOSED, **({} if token is None else {"RAY_AUTH_TOKEN_PATH": str(token)})}
+
+
+def node_environment(*, token: Path, run: Path, launcher: Path, ports: Ports) -> Mapping[str, str]:
+    """Return what Ray has to be started in on a node of several, whose address is no loopback one."""
+    own = ray_environment(token=token, run=run, launcher=launcher, ports=ports)
+    return {**own, "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1"}
+
+
 def ray_environment(*, token: Path, run: Path, launcher: Path, ports: Ports) -> Mapping[str, str]:
     """Return what has to be in the environment before Ray is imported. `run` is a short path: sockets go below it."""
     proxy = run / "p"

@@ -83,6 +83,29 @@ def stop_head() -> None:
         ray.shutdown()
 
 
+def join(address: str) -> None:
+    """Connect this process to a cluster that others look after, as the driver that owns the service."""
+    import ray
+
+    try:
+        ray.init(address=address, namespace="flowray", log_to_driver=False, logging_level=logging.WARNING)
+    except Exception as cause:
+        raise RayError(f"The Ray cluster at {address} cannot be joined: {cause}") from cause
+
+
+def leave(application: str) -> None:
+    """Take the service off the cluster, and leave it as it was found."""
+    import ray
+    from ray import serve
+
+    if not ray.is_initialized():
+        return
+    try:
+        serve.delete(application)
+    finally:
+        ray.shutdown()
+
+
 def dead_daemons() -> list[str]:
     """Return the names of Ray's own processes that have died."""
     from ray._private import worker

@@ -14,7 +14,7 @@ from flowray.errors import FlowRayError
 from flowray_serve.deployments.engine import EngineReplica, Works
 from flowray_serve.deployments.gateway import Front, GatewayReplica
 from flowray_serve.deployments.runner import Post, RunnerReplica
-from flowray_serve.deployments.scaling import QueuePolicy
+from flowray_serve.deployments.scaling import QueuePolicy, RunnersForSteps
 
 APPLICATION = "flowray"
 _MIB = 1024 * 1024
@@ -30,9 +30,11 @@ class DeployError(FlowRayError):
 
 @dataclass(frozen=True, kw_only=True)
 class RunnerShape:
-    """How many Runners of a pool there are, and what each takes of its node."""
+    """How many Runners a pool has, at least and at most, how many steps each runs, and what it takes of its node."""
 
     replicas: int = 1
+    most_replicas: int = 1
+    capacity: int = 1
     cpu: float = 0.0
     memory_mib: int = 0
     gpu: float = 0.0
@@ -70,15 +72,7 @@ def engines(shape: EngineShape, build: Callable[[str], Awaitable[Works]]) -> App
     as_deployment = serve.deployment(
         name="engine",
         ray_actor_options={"num_cpus": 0},
-        autoscaling_config={
-            "min_replicas": shape.replicas,
-            "max_replicas": max(shape.replicas, shape.most_replicas),
-            "metrics_interval_s": 1.0,
-            "look_back_period_s": 5.0,
-            "upscale_delay_s": 2.0,
-            "downscale_delay_s": 120.0,
-            "policy": policy,
-        },
+        autoscaling_config=_growing(shape.replicas, shape.most_replicas, policy),
         graceful_shutdown_timeout_s=shape.drain_s + _DRAIN_MARGIN_S,
         graceful_shutdown_wait_loop_s=0.1,
         health_check_period_s=2,
@@ -97,7 +91,7 @@ def runner_pool(name: str, shape: RunnerShape, build: Callable[[str], Awaitable[
         resources["label_selector"] = dict(shape.labels)
     as_deployment = serve.deployment(
         name=f"runner-{name}",
-        num_replicas=shape.replicas,
+        **_replicas(shape),
         ray_actor_options=resources,
         max_ongoing_requests=8,
         graceful_shutdown_timeout_s=shape.drain_s,
@@ -107,6 +101,26 @@ def runner_pool(name: str, shape: RunnerShape, build: Callable[[str], Awaitable[
         max_surge_percent=100,
     )
     return as_deployment(RunnerReplica).bind(build)
+
+
+def _replicas(shape: RunnerShape) -> dict[str, Any]:
+    if shape.most_replicas <= shape.replicas:
+        return {"num_replicas": shape.replicas}
+    policy = {"policy_function": RunnersForSteps, "policy_kwargs": {"capacity": shape.capacity}}
+    return {"autoscaling_config": _growing(shape.replicas, shape.most_replicas, policy)}
+
+
+def _growing(least: int, most: int, policy: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how Serve scales: soon up, late down, by what the replicas record."""
+    return {
+        "min_replicas": least,
+        "max_replicas": max(least, most),
+        "metrics_interval_s": 1.0,
+        "look_back_period_s": 5.0,
+        "upscale_delay_s": 2.0,
+        "downscale_delay_s": 120.0,
+        "policy": policy,
+    }
 
 
 def gateway(

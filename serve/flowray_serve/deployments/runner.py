@@ -10,6 +10,7 @@ from ray import serve
 from flowray.flow.types import Json
 from flowray.runner.runner import EditorJob
 from flowray_serve.cluster.side_door import shut_side_door
+from flowray_serve.deployments.scaling import RUNNING
 
 
 class Post(Protocol):
@@ -20,6 +21,10 @@ class Post(Protocol):
 
     async def examine(self, job: EditorJob, facts: Mapping[str, Json]) -> Mapping[str, Json]:
         """Return what a job of an editor's says."""
+
+    @property
+    def running(self) -> int:
+        """How many steps are running."""
 
     def check(self) -> None:
         """Raise when steps that come here cannot be run."""
@@ -46,6 +51,10 @@ class RunnerReplica:
     async def examine(self, job: EditorJob, facts: Mapping[str, Json]) -> Mapping[str, Json]:
         """Return what a job of an editor's says, after doing it in a sandbox."""
         return await self._post.examine(job, facts)
+
+    async def record_autoscaling_stats(self) -> dict[str, float]:
+        """Serve's word for what its autoscaling goes by: steps come over lanes, so Serve cannot count them itself."""
+        return {RUNNING: self._post.running}
 
     def check_health(self) -> None:
         """Serve replaces the replica when this raises."""

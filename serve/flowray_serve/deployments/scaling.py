@@ -1,4 +1,7 @@
-"""How many engines there should be: as many as the runs under way fill, and one more while runs wait too long."""
+"""How many engines and Runners there should be: as many as the work under way fills, and a little more in time.
+
+Of engines, one more while runs wait too long.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 WAITING, OLDEST_S, RUNNING = "waiting", "oldest_s", "running"
-# An engine that is full has its hands on the network all the time; the next one is started a little before.
+# The next one is started a little before those there are have no room left.
 _FULL_AT = 0.75
 
 
@@ -40,5 +43,20 @@ class QueuePolicy:
             runs_each=self._runs_each,
             patience_s=self._patience_s,
         )
+        least, most = context.capacity_adjusted_min_replicas, context.capacity_adjusted_max_replicas
+        return max(least, min(most, wanted)), {}
+
+
+class RunnersForSteps:
+    """Ray Serve's autoscaling policy over the steps that a pool's Runners record."""
+
+    def __init__(self, *, capacity: int) -> None:
+        """`capacity` is how many steps one Runner runs."""
+        self._capacity = capacity
+
+    def __call__(self, context: Any) -> tuple[int, dict[str, Any]]:
+        """Return how many Runners the running steps ask for; full ones say nothing of the steps that wait."""
+        seen: Mapping[str, Mapping[Any, float]] = context.aggregated_metrics or {}
+        wanted = math.ceil(sum(seen.get(RUNNING, {}).values()) / (self._capacity * _FULL_AT))
         least, most = context.capacity_adjusted_min_replicas, context.capacity_adjusted_max_replicas
         return max(least, min(most, wanted)), {}

@@ -1,4 +1,4 @@
-"""Where a lane begins: a socket file on this machine, or a port of a node."""
+"""Where a lane begins: a socket file on this machine, or an encrypted port of a node."""
 
 from __future__ import annotations
 
@@ -7,19 +7,23 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
+from flowray_serve.lanes.privacy import engine_side, runner_side
+
 _DEAD_PEER_MS = 5000
 
 
-async def listen(address: str, protocol: Callable[[], asyncio.BaseProtocol]) -> tuple[asyncio.Server, str]:
-    """Listen at an address; return the server and the address it can be reached at (`tcp:HOST:0` takes any port)."""
+async def listen(
+    address: str, protocol: Callable[[], asyncio.BaseProtocol], *, secret: bytes
+) -> tuple[asyncio.Server, str]:
+    """Listen at an address; return the server and the address it can be reached at (`tls:HOST:0` takes any port)."""
     loop = asyncio.get_running_loop()
     kind, _, where = address.partition(":")
     if kind == "unix":
         Path(where).unlink(missing_ok=True)  # noqa: ASYNC240 - once, before anything is served
         return await loop.create_unix_server(protocol, where), address
     host, _, port = where.rpartition(":")
-    server = await loop.create_server(protocol, host, int(port))
-    return server, f"tcp:{host}:{server.sockets[0].getsockname()[1]}"
+    server = await loop.create_server(protocol, host, int(port), ssl=runner_side(secret))
+    return server, f"tls:{host}:{server.sockets[0].getsockname()[1]}"
 
 
 async def connect(address: str, protocol: Callable[[], asyncio.BaseProtocol]) -> None:
@@ -30,7 +34,7 @@ async def connect(address: str, protocol: Callable[[], asyncio.BaseProtocol]) ->
         await loop.create_unix_connection(protocol, where)
         return
     host, _, port = where.rpartition(":")
-    await loop.create_connection(protocol, host, int(port))
+    await loop.create_connection(protocol, host, int(port), ssl=engine_side())
 
 
 def notice_death(transport: asyncio.BaseTransport) -> None:

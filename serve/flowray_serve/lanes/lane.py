@@ -29,6 +29,7 @@ from flowray_serve.lanes.messages import (
     decode,
     encode,
 )
+from flowray_serve.lanes.privacy import require_runner
 from flowray_serve.lanes.proof import HANDSHAKE_LIMIT_BYTES, Claim
 from flowray_serve.lanes.questions import Replies
 from flowray_serve.lanes.shelf import Shelf
@@ -60,6 +61,7 @@ class Lane(asyncio.Protocol):
         self._on_leaving = on_leaving
         self._on_end = on_end
         self._claim: Claim | None = None
+        self._refused = False
         self._unframer = Unframer(HANDSHAKE_LIMIT_BYTES)
         self._calls: dict[int, asyncio.Queue[Happened]] = {}
         self._requests: dict[int, RunRequest] = {}
@@ -105,8 +107,10 @@ class Lane(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `asyncio.Protocol`."""
-        addresses.notice_death(transport)
         self._transport = cast("asyncio.Transport", transport)
+        addresses.notice_death(transport)
+        if self.place.address.startswith("tls:"):
+            self._require_runner(transport)
 
     def connection_lost(self, _: Exception | None) -> None:
         """See `asyncio.Protocol`."""
@@ -118,13 +122,13 @@ class Lane(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol`."""
+        if self._refused:
+            return
         try:
             for payload in self._unframer.feed(data):
                 self._take(payload)
         except LaneError as error:
-            if not self._ready.done():
-                self._ready.set_exception(error)
-            self.close()
+            self._refuse(error)
 
     def _take(self, payload: bytes) -> None:
         if not self._ready.done():
@@ -139,6 +143,19 @@ class Lane(asyncio.Protocol):
                 self._replies.drop(call, number)
             case Leaving():
                 self._on_leaving(self)
+
+    def _require_runner(self, transport: asyncio.BaseTransport) -> None:
+        try:
+            require_runner(transport, self._secret)
+        except LaneError as error:
+            self._refuse(error)
+
+    def _refuse(self, error: LaneError) -> None:
+        """Hear nothing more from the other end: what it says is unpickled."""
+        self._refused = True
+        if not self._ready.done():
+            self._ready.set_exception(error)
+        self.close()
 
     def _shake_hands(self, payload: bytes) -> None:
         if self._claim is None:

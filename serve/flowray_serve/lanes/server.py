@@ -46,7 +46,7 @@ class LaneServer:
 
     async def listen(self, address: str) -> str:
         """Open for engines; return the address to announce."""
-        self._server, announced = await addresses.listen(address, lambda: _EngineLane(self))
+        self._server, announced = await addresses.listen(address, lambda: _EngineLane(self), secret=self.secret)
         return announced
 
     @property

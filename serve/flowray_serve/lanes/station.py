@@ -59,6 +59,11 @@ class Station:
         await self._lanes.close()
         await self._runner.close()
 
+    @property
+    def running(self) -> int:
+        """How many steps are running here."""
+        return self._lanes.running
+
     def check(self) -> None:
         """Raise when steps that come here cannot be run."""
         if not self._runner.stats().alive:

@@ -4,26 +4,18 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-import flowray
 from flowray_serve.home import Home
 from tests.kit.door import Door
 from tests.kit.processes import descendants, in_folder, listening_beyond_loopback
 from tests.kit.service import Service, running_service
 
 _RECOVERS_WITHIN_S = 90
-
-
-@pytest.fixture(scope="session")
-def report() -> dict[str, Any]:
-    text = (resources.files("flowray_serve") / "examples" / "report.flow").read_text()
-    return dict(flowray.expand({"report": text})["report"])
 
 
 @pytest.fixture(scope="session")

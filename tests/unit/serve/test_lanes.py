@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterable, Sequence
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from flowray.runner.asking import Answers, Desk
 from flowray.stores.places import MemoryPlaces, Place
 from flowray_serve.lanes.frames import LaneError
 from flowray_serve.lanes.lane import Lane
+from flowray_serve.lanes.privacy import engine_side, runner_side
 from flowray_serve.lanes.server import LaneServer
 from flowray_serve.lanes.shelf import Shelf
 from flowray_serve.lanes.steps import LaneSteps
@@ -111,7 +113,7 @@ async def first_of(waits: Iterable[Coroutine[None, None, object]]) -> None:
         task.cancel()
 
 
-@pytest.mark.parametrize("address", ["", "tcp:127.0.0.1:0"])
+@pytest.mark.parametrize("address", ["", "tls:127.0.0.1:0"])
 async def test_a_step_runs_on_an_announced_runner(cluster: Cluster, address: str) -> None:
     runner = FakeRunner()
     await cluster.join(runner, address=address)
@@ -316,3 +318,39 @@ async def test_a_runner_that_raises_fails_the_step_and_goes_on(cluster: Cluster)
 
     assert isinstance(first[-1], StepFailed)
     assert second[-1] == StepFinished(step=STEP)
+
+
+async def test_an_encrypted_lane_takes_nobody_else_for_a_runner(cluster: Cluster) -> None:
+    await cluster.join(FakeRunner(), address="tls:127.0.0.1:0")
+    (place,) = await cluster.places.all()
+    async with between(place.address) as address:
+        lane = Lane(replace(place, address=address), secret=SECRET, answers=Desk(), on_leaving=nothing, on_end=nothing)
+        with pytest.raises(LaneError, match="none of this service's Runners"):
+            await lane.connect()
+
+
+@asynccontextmanager
+async def between(address: str) -> AsyncIterator[str]:
+    """Somebody who passes on all that is said, and reads it: with a key of their own."""
+    port = int(address.rpartition(":")[2])
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, to_there = await asyncio.open_connection("127.0.0.1", port, ssl=engine_side())
+        await asyncio.wait(
+            [asyncio.create_task(pipe(reader, to_there)), asyncio.create_task(pipe(there, writer))],
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        to_there.close()
+        writer.close()
+
+    async with await asyncio.start_server(pass_on, "127.0.0.1", 0, ssl=runner_side(b"another")) as server:
+        yield f"tls:127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+async def pipe(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+    while data := await source.read(65536):
+        target.write(data)
+
+
+def nothing(_: Lane) -> None:
+    return

@@ -1,0 +1,77 @@
+"""A service on a cluster of several nodes that others look after."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.contract.servers import running_valkey
+from tests.kit.door import Door
+from tests.kit.nodes import running_nodes
+from tests.kit.service import Service, running_service
+
+ROOM = 2
+GROWS_WITHIN_S = 120
+
+
+@pytest.fixture(scope="module")
+def spread(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+    """The gateway is on the first node; all Runners have to be on the second."""
+    folder = tmp_path_factory.mktemp("n")
+    pool = {"spares": 2, "labels": {"place": "second"}, "most_replicas": 2, "max_running": ROOM}
+    stores = {"FLOWRAY_OBJECTS__URL": str(folder / "objects"), "FLOWRAY_POOLS": json.dumps({"default": pool})}
+    with ExitStack() as stack:
+        redis = stack.enter_context(running_valkey(folder / "valkey"))
+        cluster = stack.enter_context(running_nodes(folder))
+        settings = {**cluster, **stores, "FLOWRAY_REDIS__URL": redis}
+        service: Service = stack.enter_context(running_service(settings=settings))
+        yield Door(
+            stack.enter_context(httpx.Client(base_url=service.url, headers={"x-api-key": service.key}, timeout=120))
+        )
+
+
+def test_steps_run_on_another_node(spread: Door, report: dict[str, Any]) -> None:
+    answer = spread.run(spread.publish(report), "Write to ada@example.org before 2026-03-01.")
+
+    assert "ada@example.org" in answer.text
+
+
+def test_a_pool_grows_while_its_runners_are_full(spread: Door) -> None:
+    flow = spread.publish(slow_flow())
+    runners: set[str] = set()
+    deadline = time.monotonic() + GROWS_WITHIN_S
+
+    with ThreadPoolExecutor(2 * ROOM) as callers:
+        while len(runners) < ROOM and time.monotonic() < deadline:
+            runs = list(callers.map(lambda _: spread.run(flow).run, range(2 * ROOM)))
+            runners |= {node["runner"] for run in runs for node in spread.timeline(run)}
+
+    assert len(runners) == ROOM
+
+
+def slow_flow() -> dict[str, Any]:
+    """One component that takes its time."""
+    code = (
+        "import time\n"
+        "from lfx.custom import Component\n"
+        "from lfx.io import Output\n"
+        "from lfx.schema.message import Message\n\n\n"
+        "class Slow(Component):\n"
+        "    display_name = 'Slow'\n"
+        "    outputs = [Output(name='out', display_name='Out', method='make', types=['Message'])]\n\n"
+        "    def make(self) -> Message:\n"
+        "        time.sleep(4)\n"
+        "        return Message(text='done')\n"
+    )
+    template = {"_type": "Component", "code": {"type": "code", "name": "code", "value": code, "show": True}}
+    outputs = [{"name": "out", "types": ["Message"], "method": "make", "selected": "Message", "value": "__UNDEFINED__"}]
+    node = {"template": template, "outputs": outputs, "display_name": "Slow", "base_classes": ["Message"]}
+    data = {"id": "Slow-1", "type": "Slow", "node": node}
+    return {"name": "Slow", "data": {"nodes": [{"id": "Slow-1", "type": "genericNode", "data": data}], "edges": []}}

@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from flowray_serve.deployments.scaling import RUNNING, RunnersForSteps
+
+
+def wanted(running: list[float]) -> int:
+    told = {RUNNING: dict(enumerate(running))} if running else None
+    context = SimpleNamespace(
+        aggregated_metrics=told, capacity_adjusted_min_replicas=1, capacity_adjusted_max_replicas=3
+    )
+    return RunnersForSteps(capacity=8)(context)[0]
+
+
+@pytest.mark.parametrize(("running", "runners"), [([], 1), ([0], 1), ([6], 1), ([7], 2), ([8, 1], 2), ([8, 8], 3)])
+def test_a_pool_has_runners_for_its_steps_and_a_quarter_of_room(running: list[float], runners: int) -> None:
+    assert wanted(running) == runners
+
+
+def test_a_pool_stays_within_its_bounds() -> None:
+    assert wanted([8] * 50) == 3
