@@ -23,13 +23,14 @@ from flowray.runner.masking import Mask
 from flowray.runner.pool import Pool, PoolSize, Taken
 from flowray.runner.sandboxes import StartNursery
 from flowray.runner.spec import job_frames
-from flowray.runner.step import Means, begin, run_step
+from flowray.runner.step import Means, begin, refused, run_step
 from flowray.runner.verdict import Failure, Job, judge
 from flowray.sandbox import relay
 from flowray.sandbox.egress import Gate
 from flowray.sandbox.image import Image, default_packages
 from flowray.sandbox.limits import Limits
 from flowray.sandbox.start import Inside
+from flowray.sandbox.walls import LowerableWall
 from flowray.sandbox.zygote import Zygote
 
 EditorJob = Literal["describe", "refresh", "validate", "prompt"]
@@ -44,6 +45,7 @@ class Rules:
     `egress` are the hosts that its runs may reach at most; None leaves it to each run's own list. `private` are hosts
     that runs may reach although they are on a private network, when their own list names them. `desk` answers what
     steps ask of the world outside. `connections` is what those of one step may use.
+    `lowered` names walls that are left out; `tenant` is the only one whose steps are taken, and has to be named then.
     """
 
     size: PoolSize = field(default_factory=PoolSize)
@@ -53,6 +55,13 @@ class Rules:
     private: tuple[str, ...] = ()
     desk: Desk = field(default_factory=Desk)
     connections: relay.Caps = field(default_factory=relay.Caps)
+    lowered: tuple[LowerableWall, ...] = ()
+    tenant: str | None = None
+
+    def __post_init__(self) -> None:
+        """Fewer walls stand between tenants: there must be one only."""
+        if self.lowered and self.tenant is None:
+            raise ValueError("walls are lowered for one tenant, who has to be named")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +93,7 @@ class Runner:
         self._desk = rules.desk
         self._pool = Pool(start, rules.size)
         self._egress = rules.egress
+        self._tenant = rules.tenant
         self._bodies = Bodies()
         self._retiring: set[asyncio.Task[None]] = set()
         self._means = Means(
@@ -95,6 +105,7 @@ class Runner:
             limits=rules.limits,
             caps=rules.caps,
             retire=self._retire,
+            lowered=rules.lowered,
         )
 
     @classmethod
@@ -111,8 +122,9 @@ class Runner:
         """Return a Runner of this environment image, with further modules preloaded; its zygote prints to `log`."""
 
         async def start() -> Zygote:
-            inside = Inside(preload=preload, always=default_packages())
-            return await Zygote.start(image, inside, limits=(rules or Rules()).limits, log=log)
+            kept = rules or Rules()
+            inside = Inside(preload=preload, always=default_packages(), lowered=kept.lowered)
+            return await Zygote.start(image, inside, limits=kept.limits, log=log)
 
         return cls(start, objects=objects, name=name, rules=rules)
 
@@ -128,6 +140,8 @@ class Runner:
         self, request: RunRequest, step: StartStep, *, otherwise: Answers | None = None
     ) -> AsyncGenerator[Sequence[StepEvent], None]:
         """Run a step; closing the generator cancels it. `otherwise` answers what this Runner's own desk cannot."""
+        if self._tenant not in (None, request.tenant):
+            return refused(step, f"The Runner {self._means.name} takes steps of one tenant only, which is another one.")
         if self._egress is not None and request.egress != self._egress:
             request = replace(request, egress=common(request.egress, self._egress))
         answers = self._desk.before(otherwise)

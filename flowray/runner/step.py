@@ -54,7 +54,7 @@ class Means:
     """What a runner runs steps with.
 
     `private` are hosts that the operator lets be on a private network; `retire` ends a sandbox whose step is over, or
-    not waited for any more.
+    not waited for any more. `lowered` names the walls that the operator has lowered around all of them.
     """
 
     name: str
@@ -65,6 +65,7 @@ class Means:
     limits: Limits
     caps: Caps
     retire: Retire
+    lowered: tuple[str, ...] = ()
 
 
 async def run_step(
@@ -79,8 +80,7 @@ async def run_step(
         return
     taken, dialogue = handed
     began = time.monotonic()
-    started = StepStarted(step=start.step, attempt=start.attempt, runner=means.name, queued_s=began - asked)
-    events: list[StepEvent] = [started]
+    events: list[StepEvent] = [_started(means, start, queued_s=began - asked)]
     busy = Busy()
     try:
         while not dialogue.over:
@@ -104,6 +104,17 @@ async def run_step(
         means.retire(dialogue, taken)
     _record(request, last, taken, began)
     yield [*events, last]
+
+
+async def refused(start: StartStep, why: str) -> AsyncGenerator[Sequence[StepEvent], None]:
+    """Yield the end of a step that is not taken."""
+    yield (StepFailed(step=start.step, kind="unavailable", error=why),)
+
+
+def _started(means: Means, start: StartStep, *, queued_s: float) -> StepStarted:
+    return StepStarted(
+        step=start.step, attempt=start.attempt, runner=means.name, queued_s=queued_s, degraded=means.lowered
+    )
 
 
 def _job(means: Means, request: RunRequest, start: StartStep, body: StepBody) -> Job:

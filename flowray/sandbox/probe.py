@@ -6,8 +6,8 @@ import ctypes
 import os
 import platform
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flowray.errors import FlowRayError, ImageError, SandboxUnavailableError
@@ -16,6 +16,7 @@ from flowray.sandbox.canaries import CANARIES, fallen
 from flowray.sandbox.cgroups import find_cgroups
 from flowray.sandbox.image import Image, find_image
 from flowray.sandbox.start import Inside
+from flowray.sandbox.walls import LowerableWall
 from flowray.sandbox.zygote import Zygote
 
 _MACHINES = ("x86_64", "aarch64")
@@ -40,17 +41,21 @@ class Finding:
     remedy: str = ""
 
 
-async def probe(image: Image | None = None) -> list[Finding]:
-    """Look at each wall; then build a jail and let canaries try what they must not be able to do."""
+async def probe(image: Image | None = None, lowered: Collection[LowerableWall] = ()) -> list[Finding]:
+    """Look at each wall; then build a jail and let canaries try what they must not be able to do.
+
+    Of walls that an operator has lowered nothing is asked, and canaries that only they hold back may get through.
+    """
     findings = [_machine(), _user_namespaces(), _bubblewrap(), _seccomp(), _landlock(), _groups()]
+    findings = [_lowered(finding) if finding.wall in lowered else finding for finding in findings]
     if all(finding.ok for finding in findings):
-        findings.append(await _jail(image))
+        findings.append(await _jail(image, lowered))
     return findings
 
 
-async def require(image: Image | None = None) -> None:
-    """Refuse to go on without walls: one clear line for the first that is missing."""
-    for finding in await probe(image):
+async def require(image: Image | None = None, lowered: Collection[LowerableWall] = ()) -> None:
+    """Refuse to go on without walls: one clear line for the first that is missing and was not lowered by name."""
+    for finding in await probe(image, lowered):
         if not finding.ok:
             raise SandboxUnavailableError(f"{finding.wall}: {finding.found}. {finding.remedy}")
 
@@ -104,15 +109,20 @@ def _groups() -> Finding:
     return Finding(wall="control groups", ok=True, found=f"version {groups.version}: {', '.join(groups.controllers)}")
 
 
-async def _jail(image: Image | None) -> Finding:
+def _lowered(finding: Finding) -> Finding:
+    return replace(finding, ok=True, found=f"lowered by a setting (the machine's: {finding.found})")
+
+
+async def _jail(image: Image | None, lowered: Collection[LowerableWall]) -> Finding:
     wall = "jail"
     try:
-        zygote = await Zygote.start(image or find_image(), Inside(warm=(), work="flowray_sandbox.canary"))
+        inside = Inside(warm=(), work="flowray_sandbox.canary", lowered=tuple(lowered))
+        zygote = await Zygote.start(image or find_image(), inside)
     except FlowRayError as cause:
         remedy = "Build the image first." if isinstance(cause, ImageError) else "See what bubblewrap said."
         return Finding(wall=wall, ok=False, found=cause.message, remedy=remedy)
     try:
-        through = await fallen(zygote)
+        through = await fallen(zygote, lowered)
     except SandboxUnavailableError as cause:
         return Finding(wall=wall, ok=False, found=cause.message, remedy="Report this: a wall could not be built.")
     finally:

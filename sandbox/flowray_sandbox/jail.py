@@ -67,7 +67,7 @@ class Walls:
         self._batch.add("pidfd_open", 1, 0, store=Place(self._rights, _RIGHTS.size - 4))
         self._batch.add("dup3", theirs, THEIRS, 0)
         self._batch.add("dup3", ours, CHANNEL, 0)
-        self._give_up_powers()
+        self._give_up_powers(locked="user_namespace" not in lowered)
         for address, size in randomness.states():
             self._batch.add("getrandom", address, size, 0)
         if "landlock" not in lowered:
@@ -99,9 +99,10 @@ class Walls:
             # writing maps would need a /proc, and the kernel lets no unmapped user make further user namespaces.
             add("unshare", syscalls.CLONE_NEWUSER)
 
-    def _give_up_powers(self) -> None:
+    def _give_up_powers(self, *, locked: bool) -> None:
         """No capability, none to be had again, not readable by others. No-new-privileges was inherited."""
-        self._batch.add("prctl", syscalls.PR_SET_SECUREBITS, _SECUREBITS)
+        if locked:  # takes a power that only the owner of a user namespace has
+            self._batch.add("prctl", syscalls.PR_SET_SECUREBITS, _SECUREBITS)
         self._batch.add("capset", buffer(struct.pack("=Ii", _CAPABILITY_VERSION, 0)), buffer(24))
         self._batch.add("prctl", syscalls.PR_SET_DUMPABLE, 0)
 

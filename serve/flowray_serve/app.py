@@ -28,6 +28,7 @@ from flowray.runner.pool import PoolSize
 from flowray.runner.runner import Rules, Runner
 from flowray.sandbox.image import find_image
 from flowray.sandbox.limits import Limits
+from flowray.sandbox.probe import require
 from flowray.stores.archive import Archive
 from flowray.stores.archiver import Archiver
 from flowray.stores.documents import Documents
@@ -218,9 +219,10 @@ async def build_front(plant: Plant, name: str, runners: Mapping[str, Any]) -> Fr
     steps = LaneSteps(RedisPlaces(redis), secret=plant.secret)
     await steps.start()
     flows = Documents(objects, RedisGenerations(redis))
-    any_pool = next(iter(runners.values()))
+    shared = _for_all(plant.settings, runners)
+    any_pool = next(iter(shared.values()))
     pools = pools_of(plant.settings, plant.stocks)
-    extract = extract_where_it_loads(runners, pools)
+    extract = extract_where_it_loads(shared, pools)
     registry = Reader(RegistryOnRay(), Snapshot(objects), known=known_components(), extract=extract)
     planner = partial(_planned, pools)
     library = Library(store=flows, registry=registry, planner=planner, checker=check)
@@ -300,8 +302,11 @@ async def build_post(plant: Plant, pool_name: str, name: str) -> Post:
         private=pool.private_hosts,
         connections=connection_caps(plant.settings.egress),
         desk=runner_desk(redis, objects),
+        lowered=pool.lowered_walls,
+        tenant=pool.tenant,
     )
     image = find_image(pool.image, plant.settings.images)
+    await require(image, pool.lowered_walls)
     log = plant.logs / f"zygote-{pool_name}-{name}.log"
     runner = Runner.on(image, objects=objects, name=name, rules=rules, preload=pool.preload, log=log)
     place = Place(name=name, pool=pool_name, address=f"unix:{plant.run / name}", capacity=pool.max_running)
@@ -350,6 +355,11 @@ def _pool(plant: Plant, name: str, pool: PoolSettings) -> Application:
         labels=pool.labels,
     )
     return runner_pool(name, shape, partial(build_post, plant, name))
+
+
+def _for_all(settings: Settings, runners: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the pools that load components for whoever publishes them: those that are not a single tenant's, if any."""
+    return {name: runners[name] for name, pool in settings.pools.items() if pool.tenant is None} or runners
 
 
 def _defaults(settings: Settings, tenant: str) -> TenantDefaults:

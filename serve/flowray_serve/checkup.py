@@ -54,7 +54,8 @@ async def checkup(settings: Settings, home: Home) -> AsyncIterator[Finding]:
             yield Finding(name=name, ok=False, fact=wrong.fact, remedy=wrong.remedy)
         except FlowRayError as error:
             yield Finding(name=name, ok=False, fact=error.message)
-    for wall in await probe(_first_image(settings)):
+    lowered = next(iter(settings.pools.values())).lowered_walls
+    for wall in await probe(_first_image(settings), lowered):
         yield Finding(name=wall.wall, ok=wall.ok, fact=wall.found, remedy="" if wall.ok else wall.remedy)
 
 

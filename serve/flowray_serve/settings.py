@@ -10,12 +10,13 @@ import difflib
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from flowray.errors import SettingsError
+from flowray.sandbox.walls import LowerableWall
 
 PREFIX = "FLOWRAY_"
 # Read by the command line, not by the service.
@@ -159,6 +160,16 @@ class PoolSettings(_Group):
     preload: tuple[str, ...] = Field((), description="Modules that its zygote imports in advance.")
     egress: tuple[Host, ...] = Field((), description="Hosts that runs may reach: `HOST`, `*.HOST`, `HOST:PORT`.")
     private_hosts: tuple[Host, ...] = Field((), description="Hosts among them that may have a private address.")
+    tenant: str | None = Field(None, max_length=100, description="The only tenant whose steps its Runners take.")
+    lowered_walls: tuple[LowerableWall, ...] = Field(
+        (), description="Walls that its sandboxes go without: `landlock`, `seccomp`. Takes a `tenant`."
+    )
+
+    @model_validator(mode="after")
+    def _for_one_tenant(self) -> Self:
+        if self.lowered_walls and self.tenant is None:
+            raise ValueError("walls are lowered for one tenant, whom `tenant` has to name")
+        return self
 
 
 class Settings(BaseSettings):

@@ -51,8 +51,10 @@ def supervise(settings: Settings, home: Home, *, progress: Progress, on_ready: C
         home.note_running(Running(url=url, pid=os.getpid()))
         _clear_away(home, progress)  # first: what a killed predecessor left may hold the port
         check_free(settings.host, settings.port)
-        for image in {find_image(pool.image, settings.images) for pool in settings.pools.values()}:
-            asyncio.run(require(image))
+        for image, lowered in {
+            (find_image(pool.image, settings.images), pool.lowered_walls) for pool in settings.pools.values()
+        }:
+            asyncio.run(require(image, lowered))
         stack.callback(_clear_away, home, progress)
         enter(_environment(settings, home))
         from flowray_serve import app  # imports Ray

@@ -12,11 +12,12 @@ import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 
-PRELUDE = '''
+IMPORTS = """
 from lfx.custom import Component
 from lfx.io import MessageTextInput, Output
 from lfx.schema import Data
-
+"""
+PRELUDE = '''
 
 def refused(attempt, *arguments):
     """What came of an attempt that has to fail."""
@@ -58,9 +59,14 @@ class Attack:
     @property
     def source(self) -> str:
         """The component's source."""
+        return IMPORTS + self.bare + COMPONENT.replace("ATTACK", self.function.__name__)
+
+    @property
+    def bare(self) -> str:
+        """The function alone, with what it calls."""
         text = textwrap.dedent(inspect.getsource(self.function))
         body = text[text.index("def ") :]
-        return PRELUDE + body + COMPONENT.replace("ATTACK", self.function.__name__)
+        return PRELUDE + body
 
 
 ATTACKS: dict[str, Attack] = {}

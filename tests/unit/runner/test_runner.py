@@ -30,7 +30,7 @@ from flowray.plan.types import StepId
 from flowray.runner import frames
 from flowray.runner.frames import Caps, frame
 from flowray.runner.pool import PoolSize
-from flowray.runner.runner import Runner
+from flowray.runner.runner import Rules, Runner
 from flowray.sandbox.child import Exit
 from flowray.sandbox.limits import Limits
 from tests.unit.build import dag_of, plan_of
@@ -440,3 +440,23 @@ async def test_a_sandbox_is_held_to_the_limits_of_its_job(runner_with: Started) 
     await events_of(await runner_with(one_node, nursery=nursery, limits={"memory_mib": 256}))
 
     assert nursery.spawned[0].held == Limits(memory_mib=256)
+
+
+async def test_every_step_says_which_walls_are_lowered_around_it(runner_with: Started) -> None:
+    runner = await runner_with(one_node, lowered=("landlock",), tenant="acme")
+
+    started = (await events_of(runner))[0]
+
+    assert isinstance(started, StepStarted)
+    assert started.degraded == ("landlock",)
+
+
+async def test_a_runner_of_one_tenant_takes_no_other_s_steps(runner_with: Started) -> None:
+    runner = await runner_with(one_node, tenant="globex")
+
+    assert [event.kind for event in await events_of(runner) if isinstance(event, StepFailed)] == ["unavailable"]
+
+
+def test_walls_are_lowered_for_one_tenant_only() -> None:
+    with pytest.raises(ValueError, match="one tenant"):
+        Rules(lowered=("seccomp",))
