@@ -358,7 +358,7 @@ def _pool(plant: Plant, name: str, pool: PoolSettings) -> Application:
 
 
 def _for_all(settings: Settings, runners: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the pools that load components for whoever publishes them: those that are not a single tenant's, if any."""
+    """Return the pools that load components for whoever publishes: those that are not a single tenant's, if any."""
     return {name: runners[name] for name, pool in settings.pools.items() if pool.tenant is None} or runners
 
 
