@@ -23,6 +23,17 @@ from flowray_sandbox.channel import Channel
 from flowray_sandbox.failures import component_failed
 from flowray_sandbox.report import Report, json_of
 
+_EMPTY_NODE: Mapping[str, Any] = {
+    "name": "",
+    "is_input": None,
+    "is_output": None,
+    "is_composition": None,
+    "error": None,
+    "full_path": None,
+    "priority": None,
+    "replacement": None,
+    "add_tool_output": False,
+}
 Facts = Mapping[str, Any]
 _Work = Callable[[Facts], Coroutine[Any, Any, dict[str, Any]]]
 
@@ -103,7 +114,8 @@ async def _prompt(spec: Facts) -> dict[str, Any]:
         frontend_node_template=node.get("template") or {},
         is_mustache=bool(spec.get("mustache")),
     )
-    return {"input_variables": variables, "frontend_node": json_of(node)}
+    # As Langflow's route has it, the node comes back with all the fields that a node can have.
+    return {"input_variables": variables, "frontend_node": json_of({**_EMPTY_NODE, **node})}
 
 
 def _built(code: str, class_name: str | None) -> tuple[dict[str, Any], Any]:

@@ -13,10 +13,11 @@ from flowray.engine import events as ev
 from flowray.engine.failures import RunCancelledError
 from flowray.engine.ports import RunRequest
 from flowray.errors import FlowRayError, InvalidRequestError
-from flowray.flow.types import Flow, Json, Node
+from flowray.flow.types import Flow, Node
 from flowray_serve.bodies.workflow import WorkflowBody
 from flowray_serve.problems import incident
-from flowray_serve.streams import sse
+from flowray_serve.streams import langflow_frame, sse
+from flowray_serve.vertex_build import build_data, first_layer
 from flowray_serve.workflow_answer import terminal_nodes
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ async def frames_after(
 async def _said(
     events: AsyncIterator[ev.Recorded], adapter: StreamAdapter, flow: Flow
 ) -> AsyncGenerator[StreamEvent, None]:
-    words = _Words(flow)
+    words = Words(flow, starts=adapter.name == "agui")
     for event in adapter.initial_events():
         yield event
     try:
@@ -104,7 +105,7 @@ def _last_words(adapter: StreamAdapter, error: Exception) -> Iterable[StreamEven
             return adapter.error_events(FlowRayError(incident("workflow stream")["detail"]))
 
 
-def _translated(recorded: ev.Recorded, adapter: StreamAdapter, words: _Words) -> Iterator[StreamEvent]:
+def _translated(recorded: ev.Recorded, adapter: StreamAdapter, words: Words) -> Iterator[StreamEvent]:
     event = recorded.event
     if isinstance(event, ev.RunFinished) and event.status == "cancelled":
         yield from adapter.cancel_events(event.error or "The run was cancelled.")
@@ -115,10 +116,22 @@ def _translated(recorded: ev.Recorded, adapter: StreamAdapter, words: _Words) ->
         yield from adapter.final_events()
 
 
-class _Words:
+async def plain_frames(events: AsyncGenerator[ev.Recorded, None], flow: Flow) -> AsyncGenerator[bytes, None]:
+    """The run as the editor's build streams it: each event a JSON object, with an empty line after it."""
+    words = Words(flow)
+    async with aclosing(events):
+        async for recorded in events:
+            for kind, said in words.say(recorded):
+                yield langflow_frame(kind, said)
+
+
+class Words:
     """Says journal events as the events of Langflow's EventManager."""
 
-    def __init__(self, flow: Flow) -> None:
+    def __init__(self, flow: Flow, *, starts: bool = False) -> None:
+        # Langflow's own streams are silent about a node's start; AG-UI has it that a step starts before it finishes.
+        self._starts = starts
+        self._told = False
         self._flow = flow
         self._terminal = {node.id for node in terminal_nodes(flow)}
         self._stopped: dict[str, list[str]] = {}
@@ -126,40 +139,58 @@ class _Words:
 
     def say(self, recorded: ev.Recorded) -> Iterable[tuple[str, dict[str, Any]]]:
         """The EventManager events that a journal's event stands for, as kind and data."""
-        event = recorded.event
+        event, at = recorded.event, recorded.at
         match event:
             case ev.Token() | ev.MessageAdded() | ev.Log():
                 return _spoken(event)
+            case ev.NodeStarted() | ev.NodeFinished() | ev.NodeFailed():
+                return self._of_node(event, at)
             case ev.RunStarted():
-                self._began = recorded.at
-                ids = [node.id for node in self._flow.nodes]
-                return [("vertices_sorted", {"ids": ids, "to_run": ids}), ("build_start", {})]
-            case ev.NodeStarted(node=node):
-                return [("build_start", {"id": node})]
-            case ev.NodeFinished() | ev.NodeFailed():
-                return [("end_vertex", self._end_of(event))]
+                self._began = at
+                first = first_layer(self._flow)
+                ids = [*first, *(node.id for node in self._flow.nodes if node.id not in first)]
+                return [("vertices_sorted", {"ids": first, "to_run": ids}), ("build_start", {})]
             case ev.RunFinished():
-                return [self._end(event, recorded.at - self._began)]
+                return self._end(event, at - self._began)
         if isinstance(event, ev.BranchStopped):
             self._stopped.setdefault(event.node, []).extend(event.nodes)
         return []
 
-    def _end(self, event: ev.RunFinished, took_s: float) -> tuple[str, dict[str, Any]]:
-        if event.status == "succeeded":
-            return "end", {"build_duration": round(took_s, 3)}
-        return "error", {"error": event.error, "node": event.node, "error_type": event.error_type}
+    def _of_node(
+        self, event: ev.NodeStarted | ev.NodeFinished | ev.NodeFailed, at: float
+    ) -> list[tuple[str, dict[str, Any]]]:
+        match event:
+            case ev.NodeStarted(node=node):
+                return [("build_start", {"id": node})] if self._starts else []
+            case ev.NodeFinished():
+                return [("end_vertex", self._end_of(event, at))]
+            case ev.NodeFailed():
+                self._told = True
+                return [("error", self._error(event)), ("end_vertex", self._end_of(event, at))]
 
-    def _end_of(self, event: ev.NodeFinished | ev.NodeFailed) -> dict[str, Any]:
-        valid = isinstance(event, ev.NodeFinished)
-        build = {
-            "id": event.node,
-            "valid": valid,
-            "params": None if isinstance(event, ev.NodeFinished) else event.error,
-            "data": event.result if isinstance(event, ev.NodeFinished) else _error_result(event),
-            "inactivated_vertices": self._stopped.pop(event.node, []),
-            "next_vertices_ids": [edge.target for edge in self._flow.edges if edge.source == event.node],
-            "top_level_vertices": [],
+    def _end(self, event: ev.RunFinished, took_s: float) -> list[tuple[str, dict[str, Any]]]:
+        end = ("end", {"build_duration": round(took_s, 3)})
+        if event.status == "succeeded":
+            return [end]
+        error = [] if self._told else [("error", self._error(event))]
+        # AG-UI has nothing come after an error; in Langflow's own words a build ends, however it went.
+        return error if self._starts else [*error, end]
+
+    def _error(self, event: ev.NodeFailed | ev.RunFinished) -> dict[str, Any]:
+        """What went wrong, in the fields of a chat message that Langflow's clients show, and in our own."""
+        node = self._flow.by_id.get(event.node) if event.node else None
+        return {
+            "text": event.error,
+            "category": "error",
+            "sender_name": node.display_name if node else "",
+            "error": event.error,
+            "node": event.node,
+            "error_type": event.error_type,
+            "traceback": event.traceback,
         }
+
+    def _end_of(self, event: ev.NodeFinished | ev.NodeFailed, at: float) -> dict[str, Any]:
+        build = build_data(event, self._flow, at=at, stopped=self._stopped.pop(event.node, []))
         node = self._flow.by_id.get(event.node)
         return {"build_data": build, "output_meta": self._meta(node) if node else {}}
 
@@ -182,8 +213,3 @@ def _spoken(event: ev.Token | ev.MessageAdded | ev.Log) -> list[tuple[str, dict[
             return [("add_message", event.message)] if isinstance(event.message, dict) else []
         case ev.Log():
             return [("log", {"component_id": event.node, "name": event.name, "message": event.text})]
-
-
-def _error_result(event: ev.NodeFailed) -> Json:
-    message = {"errorMessage": event.error, "stackTrace": event.traceback}
-    return {"results": {}, "outputs": {"error": {"message": message, "type": "error"}}, "logs": {}, "artifacts": {}}

@@ -6,9 +6,15 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.types import Message
 
-from flowray_serve.bodies.reading import fit, parse_object
+from flowray.errors import InvalidRequestError
+from flowray_serve.bodies.reading import fit, parse_json, parse_object
 
+_FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
+_FIELDS_LIMIT = 20
 NAME_LIMIT = 256
 SECRET_LIMIT = 64 * 1024
 
@@ -34,6 +40,25 @@ class RunBody(BaseModel):
     session_id: str | None = Field(None, max_length=NAME_LIMIT, description="Chat memory; the flow's id without it.")
     stream: bool = Field(default=False, description="Same as the query parameter.")
     context: RunContext = Field(default_factory=RunContext)
+
+
+async def sent_run(request: Request, content: bytes) -> RunBody:
+    """The run that a request with this body asks for: JSON, or a form with the same fields, `tweaks` in it as JSON."""
+    if not request.headers.get("content-type", "").startswith(_FORMS):
+        return run_body(content)
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": content, "more_body": False}
+
+    try:
+        async with Request(request.scope, receive).form(max_files=0, max_fields=_FIELDS_LIMIT) as form:
+            sent: dict[str, Any] = {name: value for name, value in form.items() if isinstance(value, str)}
+    except HTTPException as cause:
+        raise InvalidRequestError(f"The form cannot be read: {cause.detail}") from cause
+    for name in ("tweaks", "context"):
+        if sent.get(name):
+            sent[name] = parse_json(sent[name].encode("utf-8", "surrogatepass"))
+    return fit(RunBody, {name: value for name, value in sent.items() if value != "" or name == "input_value"})
 
 
 def run_body(body: bytes) -> RunBody:

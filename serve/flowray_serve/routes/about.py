@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from fastapi import APIRouter
 from starlette.responses import Response
 
@@ -12,6 +15,54 @@ from flowray_serve.services import Services
 # The Langflow whose API this service speaks: its clients decide by it what they may send.
 _LANGFLOW = "1.13.0"
 _MIB = 1024 * 1024
+# What Langflow's clients look for before they show or send something; its editor reads all of it.
+_CONFIG: Mapping[str, Any] = {
+    "type": "full",
+    "feature_flags": {
+        "wxo_deployments": False,
+        "mvp_components": False,
+        "instance_migration": False,
+        "data_subject_requests": False,
+    },
+    "event_delivery": "streaming",
+    "serialization_max_items_length": 1000,
+    "serialization_max_text_length": 6000,
+    "auto_saving": True,
+    "auto_saving_interval": 5000,
+    "health_check_max_retries": 5,
+    "webhook_polling_interval": 0,
+    "webhook_auth_enable": True,
+    "default_folder_name": "Starter Project",
+    "allow_custom_components": True,
+    "custom_component_admin_only": False,
+    "substitute_outdated_component_code": False,
+    "frontend_timeout": 0,
+    "public_flow_cleanup_interval": 3600,
+    "public_flow_expiration": 86400,
+    "assistant_max_message_length": 2000,
+    "mcp_base_url": "",
+    "default_vector_store_backend": "sqlite",
+    "configured_vector_store_backends": [],
+    "blocked_component_types": [],
+} | dict.fromkeys(
+    (
+        "a2a_enabled",
+        "agentic_experience",
+        "authz_enabled",
+        "catalog_governance_enabled",
+        "embedded_mode",
+        "enable_extension_reload",
+        "hide_getting_started_progress",
+        "hide_logout_button",
+        "hide_new_flow_button",
+        "hide_new_project_button",
+        "hide_starter_projects",
+        "local_vector_store_available",
+        "mcp_servers_locked",
+        "voice_mode_available",
+    ),
+    False,
+)
 
 
 class AboutRoutes:
@@ -50,12 +101,4 @@ class AboutRoutes:
     @open_to_all
     async def config(self) -> Response:
         """What clients have to know before they send something."""
-        limits = self._services.limits
-        return reply(
-            {
-                "type": "public",
-                "feature_flags": {},
-                "event_delivery": "streaming",
-                "max_file_size_upload": limits.file_bytes // _MIB,
-            }
-        )
+        return reply({**_CONFIG, "max_file_size_upload": self._services.limits.file_bytes // _MIB})

@@ -11,16 +11,21 @@ from flowray_serve.auth import guarded
 from flowray_serve.problems import answer_with_problems
 from flowray_serve.routes.about import AboutRoutes
 from flowray_serve.routes.admin import AdminRoutes
+from flowray_serve.routes.build import BuildRoutes
+from flowray_serve.routes.catalogue import CatalogueRoutes
 from flowray_serve.routes.dead_letters import DeadLetterRoutes
+from flowray_serve.routes.editing import EditingRoutes
 from flowray_serve.routes.files import FileRoutes
 from flowray_serve.routes.flow_bulk import FlowBulkRoutes
 from flowray_serve.routes.flows import FlowRoutes
 from flowray_serve.routes.jobs import JobRoutes
 from flowray_serve.routes.keys import KeyRoutes
+from flowray_serve.routes.monitor import MonitorRoutes
 from flowray_serve.routes.openapi import describe
 from flowray_serve.routes.own_files import OwnFileRoutes
 from flowray_serve.routes.projects import FolderRoutes, ProjectRoutes
 from flowray_serve.routes.run import RunRoutes
+from flowray_serve.routes.run_advanced import AdvancedRunRoutes
 from flowray_serve.routes.run_socket import RunSocketRoutes
 from flowray_serve.routes.runs import RunsRoutes
 from flowray_serve.routes.secrets import SecretRoutes
@@ -49,6 +54,11 @@ _ROUTES = (
     KeyRoutes,
     StoredVariableRoutes,
     SessionRoutes,
+    AdvancedRunRoutes,
+    BuildRoutes,
+    EditingRoutes,
+    CatalogueRoutes,
+    MonitorRoutes,
     AboutRoutes,
 )
 _OPERATOR_ROUTES = (AdminRoutes, SecretRoutes)

@@ -26,6 +26,17 @@ from flowray_serve.services import Services
 
 _IDS = TypeAdapter(list[UUID])
 _IDS_LIMIT = 10_000
+_UNSET = (
+    "description",
+    "endpoint_name",
+    "icon",
+    "icon_bg_color",
+    "tags",
+    "action_name",
+    "action_description",
+    "a2a_card_overrides",
+    "fs_path",
+)
 
 
 class FlowBulkRoutes:
@@ -140,5 +151,5 @@ class FlowBulkRoutes:
 
 def _filled(document: Mapping[str, Any]) -> dict[str, Any]:
     """The fields that every download has, whether or not they were ever set."""
-    unset = ("description", "endpoint_name", "icon", "icon_bg_color", "tags", "action_name", "action_description")
-    return dict.fromkeys(unset) | {"is_component": False, "locked": False, "mcp_enabled": False} | dict(document)
+    flags = dict.fromkeys(("is_component", "locked", "mcp_enabled", "a2a_enabled"), False)
+    return {**dict.fromkeys(_UNSET), **flags, "flow_type": "workflow", **document}

@@ -11,6 +11,14 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from flowray_serve.bodies.dead_letters import RedriveBody
+from flowray_serve.bodies.editing import (
+    AdvancedRunBody,
+    BuildBody,
+    CodeBody,
+    ComponentBody,
+    ComponentChange,
+    PromptBody,
+)
 from flowray_serve.bodies.flow import FlowBody, FlowChange, FlowsBody, ProjectBody, ProjectChange
 from flowray_serve.bodies.run import RunBody
 from flowray_serve.bodies.tenancy import KeyBody, RotationBody, TenantBody, TenantChange
@@ -18,6 +26,12 @@ from flowray_serve.bodies.variable import VariableBody, VariableChange
 from flowray_serve.bodies.workflow import StopBody, WorkflowBody
 
 _BODIES: tuple[type[BaseModel], ...] = (
+    AdvancedRunBody,
+    BuildBody,
+    CodeBody,
+    ComponentBody,
+    ComponentChange,
+    PromptBody,
     FlowBody,
     FlowChange,
     KeyBody,

@@ -16,7 +16,7 @@ from flowray.errors import FlowRayError
 from flowray.tenancy.permissions import Permission
 from flowray_serve.auth import needs
 from flowray_serve.bodies.reading import read_body
-from flowray_serve.bodies.run import RunBody, run_body
+from flowray_serve.bodies.run import RunBody, sent_run
 from flowray_serve.fold import run_response
 from flowray_serve.problems import document, incident
 from flowray_serve.queueing.jobs import Wishes, job_answer
@@ -43,7 +43,8 @@ class RunRoutes:
     def router(self) -> APIRouter:
         """The routes."""
         router = APIRouter(prefix="/api/v1", tags=["run"], route_class=DirectRoute)
-        router.add_api_route("/run/{flow}", self.run, methods=["POST"], openapi_extra=_QUERY | takes(RunBody))
+        for path in ("/run/{flow}", "/run/session/{flow}"):
+            router.add_api_route(path, self.run, methods=["POST"], openapi_extra=_QUERY | takes(RunBody))
         return router
 
     @needs(Permission.RUNS_START)
@@ -51,7 +52,7 @@ class RunRoutes:
         """Run a flow, by id or endpoint name. The header `x-flowray-run` of the answer names the run."""
         caller = await self._services.authenticator(request)
         content = await read_body(request, limit_bytes=self._services.limits.run_bytes)
-        body = run_body(content)
+        body = await sent_run(request, content)
         order = _order(body, header_variables(request), stream=body.stream or says_yes(request, "stream"))
         prepared = await self._services.runs.prepare(caller.tenant, flow, order)
         headers = {RUN_HEADER: prepared.run}

@@ -132,10 +132,11 @@ async def test_the_agui_stream_shows_the_graph_to_those_who_ask() -> None:
     assert {"STATE_SNAPSHOT", "STEP_STARTED", "STEP_FINISHED"} <= set(told)
 
 
-async def test_a_failing_stream_ends_with_its_error() -> None:
+async def test_a_failing_stream_says_its_error_and_ends_as_langflows_do() -> None:
     made = service()
     made.steps.script = failing
     flow_id = await made.publish(ECHO)
     told = events(await made.http.post("/api/v2/workflows", json={"flow_id": flow_id, "mode": "stream"}))
-    assert told[-1]["event"] == "error"
-    assert told[-1]["data"]["error"] == "no key"
+    (error,) = [event["data"] for event in told if event["event"] == "error"]
+    assert error["error"] == "no key"
+    assert told[-1]["event"] == "end"
