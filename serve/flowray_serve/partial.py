@@ -8,6 +8,9 @@ from flowray.errors import InvalidRequestError
 from flowray.flow.types import Flow, NodeId
 
 
+_ENTRIES = ("webhook", "chat")
+
+
 class UnknownNodeError(InvalidRequestError):
     """The request names a node that the flow does not have."""
 
@@ -31,6 +34,12 @@ def part(flow: Flow, *, start: str | None, stop: str | None) -> frozenset[NodeId
     if start is not None:
         kept &= _reachable(_reachable([NodeId(start)], after), before)
     return frozenset(kept)
+
+
+def entry(flow: Flow) -> NodeId | None:
+    """The node that a call of the flow begins at, by Langflow's rule: its first webhook, else its first chat input."""
+    inputs = [node.id for node in flow.nodes if node.is_input]
+    return next((node for kind in _ENTRIES for node in inputs if kind in node.lower()), None)
 
 
 def _neighbours(flow: Flow) -> tuple[Mapping[NodeId, list[NodeId]], Mapping[NodeId, list[NodeId]]]:

@@ -17,10 +17,10 @@ from flowray.engine.whole import all_whole, whole
 from flowray.errors import InvalidRequestError
 from flowray.flow.hosts import common
 from flowray.flow.tweaks import tweak
-from flowray.flow.types import Flow, Json
+from flowray.flow.types import Flow, Json, NodeId
 from flowray_serve.library import Library, LoadedFlow
 from flowray_serve.listening import Listener
-from flowray_serve.partial import part
+from flowray_serve.partial import entry, part
 
 _T = TypeVar("_T")
 _INPUTS_BY_TYPE = {"chat": ("ChatInput", "Chat Input"), "text": ("TextInput", "Text Input")}
@@ -72,7 +72,10 @@ class TenantDefaults:
 
 @dataclass(frozen=True, kw_only=True)
 class RunOrder:
-    """What a caller wants run with. Without `input_value`, inputs keep the values saved in the flow."""
+    """What a caller wants run with. Without `input_value`, inputs keep the values saved in the flow.
+
+    With `from_entry` only what is connected to the flow's entry runs.
+    """
 
     input_value: str | None = None
     input_type: str = "chat"
@@ -86,6 +89,7 @@ class RunOrder:
     files: tuple[str, ...] = ()
     start: str | None = None
     stop: str | None = None
+    from_entry: bool = False
 
 
 class RunService:
@@ -135,7 +139,7 @@ class RunService:
             packages=loaded.plan.packages,
             egress=common(defaults.egress, await self._egress_of(tenant), loaded.hosts),
             context=order.context,
-            only_nodes=part(flow, start=order.start, stop=order.stop),
+            only_nodes=_wanted(flow, order),
         )
 
     async def execute(self, request: RunRequest, *, within_s: float | None = None) -> Outcome:
@@ -215,6 +219,12 @@ class RunService:
         self._live.pop(key, None)
         if not done.cancelled():
             done.exception()  # asked for, because a caller that has gone asks no more
+
+
+def _wanted(flow: Flow, order: RunOrder) -> frozenset[NodeId] | None:
+    """What is not connected to the flow's entry does not run when the flow is called; an editor runs all of it."""
+    is_called = order.from_entry and order.start is None and order.stop is None
+    return part(flow, start=entry(flow) if is_called else order.start, stop=order.stop)
 
 
 def _tweaked(loaded: LoadedFlow, order: RunOrder) -> Flow:

@@ -110,6 +110,7 @@ class WorkflowRoutes:
             files=tuple(body.files or ()),
             start=body.start_component_id,
             stop=body.stop_component_id,
+            from_entry=body.mode == "sync",
         )
         flow_id = str(body.flow_id)
         if body.data is None:

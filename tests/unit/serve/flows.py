@@ -21,6 +21,7 @@ def node(node_id: str, *, gives: str = "Message", name: str = "") -> Node:
         display_name=name or component,
         fields={},
         outputs=(Output(name="out", types=(gives,)),),
+        is_input=component in ("ChatInput", "TextInput", "Webhook"),
         is_output=component in ("ChatOutput", "TextOutput", "DataOutput"),
         raw={"id": node_id, "data": {"type": component, "node": {"template": {}}}},
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from flowray.flow.types import NodeId
-from flowray_serve.partial import UnknownNodeError, part
+from flowray_serve.partial import UnknownNodeError, entry, part
 from tests.unit.serve.flows import flow
 
 CHAIN = flow("a", "b", "c", "x", wires=[("a", "b"), ("b", "c"), ("x", "c")])
@@ -39,3 +39,17 @@ def test_a_circle_ends() -> None:
 def test_a_node_that_is_not_there_is_named() -> None:
     with pytest.raises(UnknownNodeError, match="`stop_component_id`: the flow has no node `zzz`"):
         part(CHAIN, start=None, stop="zzz")
+
+
+@pytest.mark.parametrize(
+    ("drawn", "begins_at"),
+    [
+        (["Prompt-1", "ChatInput-2", "ChatInput-1"], "ChatInput-2"),
+        (["ChatInput-1", "Webhook-1"], "Webhook-1"),
+        (["TextInput-1", "ChatOutput-1"], None),
+    ],
+)
+def test_a_call_begins_at_the_first_webhook_or_else_at_the_first_chat_input(
+    drawn: list[str], begins_at: str | None
+) -> None:
+    assert entry(flow(*drawn)) == begins_at

@@ -251,3 +251,26 @@ async def test_a_tenant_whose_list_is_empty_reaches_nothing() -> None:
     await made.services.tenants.settle("default", {"egress": []})
     await made.http.post(f"/api/v1/run/{flow_id}", json={})
     assert made.steps.requests[0].egress == ()
+
+
+LOOSE = canvas(drawn("ChatInput-1"), drawn("ChatOutput-1"), drawn("Prompt-9"), wires=[("ChatInput-1", "ChatOutput-1")])
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "runs_all"),
+    [
+        ("/api/v1/run/{}", {}, False),
+        ("/api/v2/workflows", {"mode": "sync"}, False),
+        ("/api/v2/workflows", {"mode": "stream"}, True),
+    ],
+)
+async def test_a_call_runs_what_is_connected_to_the_flows_entry_and_an_editor_runs_all(
+    path: str, body: dict[str, Any], *, runs_all: bool
+) -> None:
+    made = service()
+    flow_id = await made.publish(LOOSE)
+    if "workflows" in path:
+        body = {**body, "flow_id": flow_id}
+    await made.http.post(path.format(flow_id), json=body)
+    only = made.steps.requests[0].only_nodes
+    assert only == (None if runs_all else {"ChatInput-1", "ChatOutput-1"})
