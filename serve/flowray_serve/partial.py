@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from flowray.errors import InvalidRequestError
 from flowray.flow.types import Flow, NodeId
 
-
 _ENTRIES = ("webhook", "chat")
 
 
