@@ -51,18 +51,12 @@ def adapter_for(body: WorkflowBody, request: RunRequest) -> StreamAdapter:
 
 
 async def frames(
-    events: AsyncGenerator[ev.Recorded, None], adapter: StreamAdapter, request: RunRequest, *, after: int = -1
+    events: AsyncGenerator[ev.Recorded, None], adapter: StreamAdapter, request: RunRequest
 ) -> AsyncGenerator[bytes, None]:
-    """The run's frames, from the adapter's opening to its end, error or cancellation.
-
-    Their ids count from 0 and are the same whenever a run is told: `after` leaves out those a reader has had.
-    """
-    async with aclosing(events), aclosing(_said(events, adapter, request.flow)) as said:
-        seq = 0
-        async for event in said:
-            if seq > after:
-                yield sse(event.data_json.encode(), seq=seq)
-            seq += 1
+    """The run's frames, from the adapter's opening to its end, error or cancellation."""
+    async with aclosing(events), aclosing(frames_after(events, adapter, request, after=None)) as told:
+        async for frame in told:
+            yield frame
 
 
 async def frames_after(

@@ -13,6 +13,7 @@ from flowray_serve.routes.about import AboutRoutes
 from flowray_serve.routes.admin import AdminRoutes
 from flowray_serve.routes.build import BuildRoutes
 from flowray_serve.routes.catalogue import CatalogueRoutes
+from flowray_serve.routes.completions import CompletionRoutes
 from flowray_serve.routes.dead_letters import DeadLetterRoutes
 from flowray_serve.routes.editing import EditingRoutes
 from flowray_serve.routes.files import FileRoutes
@@ -24,6 +25,7 @@ from flowray_serve.routes.monitor import MonitorRoutes
 from flowray_serve.routes.openapi import describe
 from flowray_serve.routes.own_files import OwnFileRoutes
 from flowray_serve.routes.projects import FolderRoutes, ProjectRoutes
+from flowray_serve.routes.responses import ResponsesRoutes
 from flowray_serve.routes.run import RunRoutes
 from flowray_serve.routes.run_advanced import AdvancedRunRoutes
 from flowray_serve.routes.run_socket import RunSocketRoutes
@@ -45,6 +47,8 @@ _ROUTES = (
     DeadLetterRoutes,
     RunsRoutes,
     RunSocketRoutes,
+    ResponsesRoutes,
+    CompletionRoutes,
     FlowBulkRoutes,
     FlowRoutes,
     ProjectRoutes,

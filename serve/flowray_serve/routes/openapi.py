@@ -20,6 +20,7 @@ from flowray_serve.bodies.editing import (
     PromptBody,
 )
 from flowray_serve.bodies.flow import FlowBody, FlowChange, FlowsBody, ProjectBody, ProjectChange
+from flowray_serve.bodies.openai import ChatCompletionBody, ResponsesBody
 from flowray_serve.bodies.run import RunBody
 from flowray_serve.bodies.tenancy import KeyBody, RotationBody, TenantBody, TenantChange
 from flowray_serve.bodies.variable import VariableBody, VariableChange
@@ -32,6 +33,8 @@ _BODIES: tuple[type[BaseModel], ...] = (
     ComponentBody,
     ComponentChange,
     PromptBody,
+    ChatCompletionBody,
+    ResponsesBody,
     FlowBody,
     FlowChange,
     KeyBody,
