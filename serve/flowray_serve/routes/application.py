@@ -21,6 +21,7 @@ from flowray_serve.routes.flow_bulk import FlowBulkRoutes
 from flowray_serve.routes.flows import FlowRoutes
 from flowray_serve.routes.jobs import JobRoutes
 from flowray_serve.routes.keys import KeyRoutes
+from flowray_serve.routes.mcp import McpRoutes
 from flowray_serve.routes.monitor import MonitorRoutes
 from flowray_serve.routes.openapi import describe
 from flowray_serve.routes.own_files import OwnFileRoutes
@@ -49,6 +50,7 @@ _ROUTES = (
     RunSocketRoutes,
     ResponsesRoutes,
     CompletionRoutes,
+    McpRoutes,
     FlowBulkRoutes,
     FlowRoutes,
     ProjectRoutes,
