@@ -19,6 +19,7 @@ class StartStep:
     `upstream` holds the finished outputs it reads, by node and port, also those of its own nodes that are `done`
     already; `skip` are its nodes on closed branches, `later` those that wait for something. It starts `after_s` seconds
     from now. `answers` are decisions of people by the request they answer, `states` what paused nodes get back.
+    `cpu_weight` is what its processes weigh against other steps' on the same machine; 100 is a step that runs alone.
     """
 
     step: StepId
@@ -31,6 +32,7 @@ class StartStep:
     upstream: Mapping[NodeId, Mapping[str, Value]] = _field(default_factory=dict)
     skip: frozenset[NodeId] = frozenset()
     context: Mapping[str, Json] = _field(default_factory=dict)
+    cpu_weight: int = 100
 
 
 @dataclass(frozen=True, kw_only=True)

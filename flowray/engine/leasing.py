@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from flowray.engine.events import RunId
+from flowray.errors import FlowRayError
 
 Kept = Literal["kept", "lost", "unknown"]
 """What became of a lease: still the holder's; somebody else's, or over; or not known, since the store was emptied."""
@@ -55,6 +56,19 @@ class QueueStats:
     oldest_s: float = 0.0
 
 
+class QueueFullError(FlowRayError):
+    """As many runs of the tenant wait as its quota allows."""
+
+    code = "queue_full"
+    fault = "caller"
+    status = 429
+
+    @classmethod
+    def of(cls, tenant: str, most: int) -> QueueFullError:
+        """The error for a tenant."""
+        return cls(f"{most} runs of tenant `{tenant}` wait, as many as its quota allows. Ask again when one has begun.")
+
+
 class Turns(Protocol):
     """Whose queued run is next."""
 
@@ -65,8 +79,11 @@ class Turns(Protocol):
 class Queue(Protocol):
     """Accepted runs that wait for an engine, are leased to one, or are parked until something happens."""
 
-    async def offer(self, tenant: str, run: RunId, *, at: float) -> bool:
-        """Let a run wait; False when it waits already, is leased, or is over. A parked run is woken."""
+    async def offer(self, tenant: str, run: RunId, *, at: float, most: int | None = None) -> bool:
+        """Let a run wait; False when it waits already, is leased, or is over. A parked run is woken.
+
+        `QueueFullError` when `most` of the tenant's wait already.
+        """
 
     async def take(self, holder: str, *, limit: int, for_s: float) -> Sequence[Lease]:
         """Lease what is next, first what another engine let run out. May be empty."""

@@ -52,6 +52,7 @@ class RunRequest:
     `packages` are the distributions that its code may import beside what its zygote has preloaded, closed over their
     dependencies and named as Python's packaging tools normalise them (`my-package`); None: all of its image.
     `outputs` narrows the nodes that answer; empty means the plan's.
+    `priority` counts among the runs of the same tenant only; the higher comes first.
     """
 
     run: RunId
@@ -71,6 +72,7 @@ class RunRequest:
     packages: tuple[str, ...] | None = None
     context: Mapping[str, Json] = _field(default_factory=dict)
     only_nodes: frozenset[NodeId] | None = None
+    priority: int = 0
 
 
 class Steps(Protocol):

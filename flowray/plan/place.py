@@ -64,8 +64,12 @@ def pool_for(needs: Needs, pools: Sequence[Pool], imports: Mapping[NodeId, Impor
     fitting = [pool for pool in pools if _fits(needs, pool)]
     if not fitting:
         raise PlanError(f"`{clipped(node)}` needs {said(needs)}; no Runner of {_names(pools)} has that.")
-    names_left = [pool.name for pool in stocked(fitting, imports)]
-    return DEFAULT if DEFAULT in names_left else names_left[0]
+    return min(stocked(fitting, imports), key=lambda pool: (not pool.tenants, pool.name != DEFAULT)).name
+
+
+def open_to(pools: Sequence[Pool], tenant: str) -> tuple[Pool, ...]:
+    """Return the pools that a tenant's steps may run in; to others' it is as if they were not there."""
+    return tuple(pool for pool in pools if not pool.tenants or tenant in pool.tenants)
 
 
 def said(needs: Needs, *, nothing: str = "nothing special") -> str:

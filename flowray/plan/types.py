@@ -22,6 +22,7 @@ class Pool:
     """A kind of Runner, and what one of them has: `memory_mib` in MiB, `gpu` in devices, `stock` in its image.
 
     None means nobody said.
+    `tenants` are whom it is for; empty is all.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Pool:
     memory_mib: int | None = None
     gpu: float = 0.0
     stock: Stock | None = None
+    tenants: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

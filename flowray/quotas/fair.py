@@ -175,8 +175,7 @@ class FairShare:
         pool.virtual = max(pool.virtual, line.finish)
         self._hold(ticket, pool, now)
         self._queue(ticket.pool, ticket.tenant)
-        share = dominant(line.held, pool.capacity) / self._tenants[ticket.tenant].terms.weight
-        return Grant(ticket=ticket.id, share=share)
+        return Grant(ticket=ticket.id, load=line.held.steps / self._tenants[ticket.tenant].terms.weight)
 
     def _hold(self, ticket: Ticket, pool: _Pool, now: float) -> None:
         line, tenant = self._line(ticket), self._tenant(ticket.tenant)

@@ -24,7 +24,7 @@ class Ticket:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Grant:
-    """A ticket whose turn has come. `share` is the part of the pool that its tenant then holds, over its weight."""
+    """A ticket whose turn has come. `load` is how many steps its tenant then runs in the pool, over its weight."""
 
     ticket: str
-    share: float = 0.0
+    load: float = 1.0

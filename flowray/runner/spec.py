@@ -80,9 +80,13 @@ def job_frames(job: str, facts: Mapping[str, Json], limits: Limits) -> Iterable[
     yield from _spec_frames(orjson.dumps({"job": job, **facts, "limits": _said(limits)}))
 
 
-def fitting(limits: Limits, needs: Needs) -> Limits:
-    """Return the limits of a step whose components declared what memory they need."""
-    return replace(limits, memory_mib=needs.memory_mib) if needs.memory_mib > limits.memory_mib else limits
+def fitting(limits: Limits, needs: Needs, *, cpu_weight: int = 100) -> Limits:
+    """Return the limits of a step: what its components declared, and where they said nothing, what its pool has."""
+    memory_mib = max(limits.memory_mib, needs.memory_mib)
+    cores = needs.cpu or limits.cores
+    if (memory_mib, cores, cpu_weight) == (limits.memory_mib, limits.cores, limits.cpu_weight):
+        return limits
+    return replace(limits, memory_mib=memory_mib, cores=cores, cpu_weight=cpu_weight)
 
 
 def _closed(start: StartStep, body: StepBody) -> list[NodeId]:

@@ -121,7 +121,7 @@ def _job(means: Means, request: RunRequest, start: StartStep, body: StepBody) ->
     return Job(
         nodes=frozenset(body.nodes),
         known=body.known,
-        limits=fitting(means.limits, request.plan.by_id[start.step].resources),
+        limits=fitting(means.limits, request.plan.by_id[start.step].resources, cpu_weight=start.cpu_weight),
         mask=Mask(request.variables.values()),
         caps=means.caps,
         walls={node: limit for node in body.nodes if (limit := request.plan.terms_of(node).wall_s) is not None},

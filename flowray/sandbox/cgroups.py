@@ -35,10 +35,12 @@ def written(version: int, limits: Limits) -> Iterator[tuple[str, str, str]]:
     if version == 1:
         yield "memory", "memory.limit_in_bytes", most
         yield "cpu", "cpu.cfs_quota_us", str(quota or -1)
+        yield "cpu", "cpu.shares", str(max(2, limits.cpu_weight * 1024 // 100))
     else:
         yield "memory", "memory.max", most
         yield "memory", "memory.swap.max", "0"
         yield "cpu", "cpu.max", f"{quota or 'max'} {_PERIOD_US}"
+        yield "cpu", "cpu.weight", str(limits.cpu_weight)
 
 
 class Group:

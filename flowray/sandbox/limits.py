@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class Limits:
     """The defaults suit a flow that calls models; a pool or a component lowers or raises them.
 
-    `cores` is what it may take of the processors at any moment; 0 is an equal share of what there is.
+    `cores` is what it may take of the processors at any moment; 0 is a share of what there is. `cpu_weight` is what it
+    weighs against others when there are not enough of them.
     """
 
     wall_s: float = 300.0
@@ -18,4 +19,5 @@ class Limits:
     open_files: int = 256
     processes: int = 64
     cores: float = 0.0
+    cpu_weight: int = 100
     file_mib: int = 64

@@ -141,7 +141,7 @@ local function decide(pool)
     call('HSET', here, 'v', exact(math.max(number(here, 'v', 0), number(in_line(given), 'finish', 0))))
     hold(given)
     queue(pool, given.tenant)
-    given.share = dominant(four(in_line(given), 'h', 0), capacity_of(pool)) / weight_of(given.tenant)
+    given.load = four(in_line(given), 'h', 0)[1] / weight_of(given.tenant)
   end
   for _, one in ipairs(passed) do call('ZADD', ready, one[1], one[2]) end
   return given
@@ -156,11 +156,11 @@ local function serve(pool, asking)
   while true do
     local t = decide(pool)
     if not t then return answer end
-    call('HSET', name('ticket', t.id), 'share', exact(t.share))
+    call('HSET', name('ticket', t.id), 'load', exact(t.load))
     if t.id == asking then
-      answer = exact(t.share)
+      answer = exact(t.load)
     else
-      call('RPUSH', name('grants', t.holder), t.id .. ' ' .. exact(t.share))
+      call('RPUSH', name('grants', t.holder), t.id .. ' ' .. exact(t.load))
       call('EXPIRE', name('grants', t.holder), DAY_S)
     end
   end
@@ -291,7 +291,7 @@ function does.renew()
       if call('SISMEMBER', name('of', holder), id) == 0 then
         unknown[#unknown + 1] = id
       elseif named[id] == 'waiting' and call('HEXISTS', name('ticket', id), 'granted') == 1 then
-        granted[#granted + 1] = id .. ' ' .. (call('HGET', name('ticket', id), 'share') or '0')
+        granted[#granted + 1] = id .. ' ' .. (call('HGET', name('ticket', id), 'load') or '1')
       end
     end
   end

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from flowray.engine.events import RunId
-from flowray.engine.leasing import Lease, QueueStats, Renewed, Turns, Waiting
+from flowray.engine.leasing import Lease, QueueFullError, QueueStats, Renewed, Turns, Waiting
 from flowray.stores.memory_journal import MemoryJournal
 
 _Key = tuple[str, RunId]
@@ -42,11 +42,14 @@ class MemoryQueue:
         self._rung = asyncio.Event()
         self._ears: list[asyncio.Queue[tuple[str, RunId, str]]] = []
 
-    async def offer(self, tenant: str, run: RunId, *, at: float) -> bool:
+    async def offer(self, tenant: str, run: RunId, *, at: float, most: int | None = None) -> bool:
         """See `Queue`."""
         entry = self._runs.get((tenant, run))
         if self._journal.is_over(tenant, run) or (entry is not None and entry.where in ("waiting", "leased")):
             return False
+        waiting = sum(1 for (owner, _), one in self._runs.items() if owner == tenant and one.where == "waiting")
+        if most is not None and waiting >= most:
+            raise QueueFullError.of(tenant, most)
         self._wait((tenant, run), replace(entry, at=at) if entry else _Entry("waiting", at))
         return True
 

@@ -42,12 +42,13 @@ end
 local function add(all, row) for _, word in ipairs(row) do all[#all + 1] = word end end
 """
 
-# ARGV: tenant, run, at.
+# ARGV: tenant, run, at, the most that may wait or nothing.
 _OFFER = """
 local tenant, run, at = ARGV[2], ARGV[3], ARGV[4]
 local key = hash(tenant, run)
 local queue, finished = unpack(redis.call('HMGET', key, 'queue', 'finished'))
 if finished or (queue and queue ~= 'parked') then return 0 end
+if ARGV[5] ~= '' and redis.call('ZCARD', line(tenant)) >= tonumber(ARGV[5]) then return -1 end
 redis.call('ZREM', PARKED, tenant..'/'..run)
 wait(tenant, run, at)
 return 1

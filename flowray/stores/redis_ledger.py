@@ -57,7 +57,7 @@ class RedisLedger:
         said = await self._ask("ask", ticket=_ticket(ticket), terms=_terms(terms))
         if said == b"never":
             raise NeverFitsError(never_fits(ticket))
-        return Grant(ticket=ticket.id, share=float(said)) if said else None
+        return Grant(ticket=ticket.id, load=float(said)) if said else None
 
     async def end(self, names: Collection[str]) -> None:
         """See `Ledger`."""
@@ -131,5 +131,5 @@ def _ticket(ticket: Ticket) -> Mapping[str, Any]:
 
 
 def _grant(said: bytes) -> Grant:
-    ticket, _, share = said.decode().rpartition(" ")
-    return Grant(ticket=ticket, share=float(share))
+    ticket, _, load = said.decode().rpartition(" ")
+    return Grant(ticket=ticket, load=float(load))

@@ -12,13 +12,24 @@ from typing import Any, cast
 import redis.asyncio
 
 from flowray.engine.events import RunId
-from flowray.engine.leasing import Lease, QueueStats, Renewed, Turns, Waiting, by_member, member_of, of_member
+from flowray.engine.leasing import (
+    Lease,
+    QueueFullError,
+    QueueStats,
+    Renewed,
+    Turns,
+    Waiting,
+    by_member,
+    member_of,
+    of_member,
+)
 from flowray.stores import queue_scripts as scripts
 from flowray.stores.redis import answered
 from flowray.stores.redis_keys import Keys
 
 _KEPT = ("lost", "kept", "unknown")
 _FIELDS_OF_A_LEASE = 4
+_FULL = -1
 
 
 class RedisQueue:
@@ -31,10 +42,13 @@ class RedisQueue:
         self._keys = Keys(prefix)
         self._scripts = {name: client.register_script(text) for name, text in scripts.ALL.items()}
 
-    async def offer(self, tenant: str, run: RunId, *, at: float) -> bool:
+    async def offer(self, tenant: str, run: RunId, *, at: float, most: int | None = None) -> bool:
         """See `Queue`."""
         self._keys.run(tenant, run)  # refuses what is no id
-        return bool(await self._do("offer", tenant, run, at))
+        offered = await self._do("offer", tenant, run, at, "" if most is None else most)
+        if offered == _FULL:
+            raise QueueFullError.of(tenant, most or 0)
+        return bool(offered)
 
     async def take(self, holder: str, *, limit: int, for_s: float) -> Sequence[Lease]:
         """See `Queue`."""

@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 from flowray.errors import InvalidRequestError
 from flowray.flow.hosts import parsed
+from flowray.quotas.settled import check_budgets, check_quotas
 from flowray.tenancy.principal import Role
 from flowray.tenancy.tenant import State, Tenant, tenant_id
 
@@ -77,8 +78,8 @@ _READERS: Mapping[str, Callable[[str, Any], Any]] = {
     "state": _state,
     "roles": _roles,
     "egress": _egress,
-    "quotas": _mapping,
-    "budgets": _mapping,
+    "quotas": lambda place, value: check_quotas(place.strip("`"), _mapping(place, value)),
+    "budgets": lambda place, value: check_budgets(place.strip("`"), _mapping(place, value)),
     "retention": _mapping,
 }
 

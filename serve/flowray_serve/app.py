@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib.metadata
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -22,12 +22,12 @@ from flowray.component.stock import Stock
 from flowray.errors import SettingsError
 from flowray.flow.types import Flow
 from flowray.plan.packages import missing_packages
+from flowray.plan.place import open_to
 from flowray.plan.planner import plan
 from flowray.plan.types import Plan, Pool
 from flowray.runner.pool import PoolSize
 from flowray.runner.runner import Rules, Runner
 from flowray.sandbox.image import find_image
-from flowray.sandbox.limits import Limits
 from flowray.sandbox.probe import require
 from flowray.stores.archive import Archive
 from flowray.stores.archiver import Archiver
@@ -45,6 +45,7 @@ from flowray.tenancy.tenant import DEFAULT_TENANT
 from flowray_registry.actor import start_registry, stop_registry
 from flowray_registry.reader import Reader, RegistryOnRay
 from flowray_registry.snapshot import Snapshot
+from flowray_serve.admission.runs import AdmittedEngine
 from flowray_serve.cluster.head import leave
 from flowray_serve.deployments.deploy import (
     APPLICATION,
@@ -62,19 +63,19 @@ from flowray_serve.lanes.steps import LaneSteps
 from flowray_serve.library import Library
 from flowray_serve.parts.desks import chats_in, runner_desk, saving_chats
 from flowray_serve.parts.egress import connection_caps, egress_of
-from flowray_serve.parts.identity import Identity, build_identity
+from flowray_serve.parts.identity import build_identity
 from flowray_serve.parts.identity import first_key as make_first_key
 from flowray_serve.parts.identity import first_tenant as make_first_tenant
 from flowray_serve.parts.packages import extract_where_it_loads, pools_of, stocks_of
 from flowray_serve.parts.queueing import (
     EngineWorks,
-    GatewayQueue,
     build_driver,
     build_gateway_queue,
     build_queueing,
     gateway_engine,
 )
 from flowray_serve.parts.secrets import master_keys
+from flowray_serve.parts.sharing import build_sharing, open_ledger, step_limits
 from flowray_serve.parts.upkeep import begin_upkeep, build_recovery
 from flowray_serve.projects import Projects
 from flowray_serve.publishing import Publisher
@@ -145,6 +146,7 @@ def deploy_plant(plant: Plant) -> None:
     settings = plant.settings
     plant = replace(plant, stocks=stocks_of(settings))  # raises here, where somebody reads it, and not in a replica
     start_registry(plant.objects_url, settings.objects.options)
+    asyncio.run(open_ledger(plant.redis_url, settings))
     runners = {name: _pool(plant, name, pool) for name, pool in settings.pools.items()}
     shape = GatewayShape(
         replicas=settings.gateway.replicas,
@@ -167,25 +169,17 @@ class Front:
     def __init__(
         self,
         app: ASGIApp,
-        services: Services,
-        identity: Identity,
-        queue: GatewayQueue,
-        steps: LaneSteps,
+        closing: Sequence[Callable[[], Awaitable[None]]],
         archiving: Sequence[asyncio.Task[None]],
     ) -> None:
         self.app = app
-        self._services = services
-        self._identity = identity
-        self._queue = queue
-        self._steps = steps
+        self._closing = closing
         self._archiving = archiving
 
     async def close(self) -> None:
-        """End runs and connections."""
-        await self._queue.close()
-        await self._services.runs.close()
-        await self._steps.close()
-        await self._identity.close()
+        """End runs and connections, in the order in which the parts stand on each other."""
+        for close in self._closing:
+            await close()
         for work in self._archiving:
             work.cancel()
         await asyncio.wait(self._archiving)
@@ -218,6 +212,8 @@ async def build_front(plant: Plant, name: str, runners: Mapping[str, Any]) -> Fr
     journal = RedisJournal(redis, archive)
     steps = LaneSteps(RedisPlaces(redis), secret=plant.secret)
     await steps.start()
+    identity = build_identity(redis, objects, Sealer(plant.master_keys))
+    sharing = build_sharing(redis, plant.settings, identity.tenants, name=f"gateway-{name}")
     flows = Documents(objects, RedisGenerations(redis))
     shared = _for_all(plant.settings, runners)
     any_pool = next(iter(shared.values()))
@@ -226,18 +222,17 @@ async def build_front(plant: Plant, name: str, runners: Mapping[str, Any]) -> Fr
     registry = Reader(RegistryOnRay(), Snapshot(objects), known=known_components(), extract=extract)
     planner = partial(_planned, pools)
     library = Library(store=flows, registry=registry, planner=planner, checker=check)
-    engine = gateway_engine(journal, steps, plant.settings, name=name)
-    identity = build_identity(redis, objects, Sealer(plant.master_keys))
+    engine = gateway_engine(journal, sharing.admitted(steps), plant.settings, name=name)
     runs = RunService(
         library=library,
-        engine=engine,
+        engine=AdmittedEngine(engine, sharing.runs),
         objects=objects,
         defaults=partial(_defaults, plant.settings),
         egress_of=egress_of(identity.tenants),
         variables=identity.variables,
     )
     queueing = build_queueing(redis, objects, secret=plant.secret)
-    queue = build_gateway_queue(queueing, runs, engine, journal, objects, plant.settings)
+    queue = build_gateway_queue(queueing, runs, engine, journal, objects, sharing=sharing)
     services = Services(
         authenticator=identity.authenticator,
         tenants=identity.tenants,
@@ -260,6 +255,8 @@ async def build_front(plant: Plant, name: str, runners: Mapping[str, Any]) -> Fr
         uploads=Drawer(objects, "uploads", UploadRecord),
         examine=any_pool.examine.remote,
         chats=chats_in(redis, objects),
+        limiter=sharing.limiter,
+        may_run=sharing.runs.check,
         limits=_body_limits(plant.settings),
         version=importlib.metadata.version("flowray"),
     )
@@ -267,7 +264,8 @@ async def build_front(plant: Plant, name: str, runners: Mapping[str, Any]) -> Fr
         asyncio.create_task(Archiver(redis, archive, after=queueing.upkeep.endings).work(), name="archive journals"),
         saving_chats(redis, objects),
     ]
-    return Front(build_app(services), services, identity, queue, steps, archiving)
+    closing = (queue.close, runs.close, steps.close, sharing.close, identity.close)
+    return Front(build_app(services), closing, archiving)
 
 
 async def build_works(plant: Plant, name: str) -> EngineWorks:
@@ -275,8 +273,10 @@ async def build_works(plant: Plant, name: str) -> EngineWorks:
     redis, objects = connect(plant.redis_url), _objects(plant)
     steps = LaneSteps(RedisPlaces(redis), secret=plant.secret)
     await steps.start()
+    identity = build_identity(redis, objects, Sealer(plant.master_keys))
+    sharing = build_sharing(redis, plant.settings, identity.tenants, name=f"engine-{name}")
     journal = RedisJournal(redis, Archive(objects))
-    queueing = build_queueing(redis, objects, secret=plant.secret)
+    queueing = build_queueing(redis, objects, secret=plant.secret, turns=sharing.turns)
     acceptance = Acceptance(queueing.requests, queueing.queue, journal, objects)
     recovery = build_recovery(queueing.upkeep, queueing.queue, acceptance, queueing.requests, plant.settings, name=name)
     upkeep = begin_upkeep(
@@ -289,7 +289,8 @@ async def build_works(plant: Plant, name: str) -> EngineWorks:
         secret=plant.secret,
         name=name,
     )
-    return EngineWorks(build_driver(queueing, steps, journal, plant.settings, name=name), steps, upkeep)
+    driver = build_driver(queueing, steps, journal, sharing, name=name)
+    return EngineWorks(driver, steps, upkeep, closing=(sharing.close, identity.close))
 
 
 async def build_post(plant: Plant, pool_name: str, name: str) -> Post:
@@ -297,7 +298,7 @@ async def build_post(plant: Plant, pool_name: str, name: str) -> Post:
     pool, redis, objects = plant.settings.pools[pool_name], connect(plant.redis_url), _objects(plant)
     rules = Rules(
         size=PoolSize(spares=pool.spares, at_work=pool.max_running),
-        limits=Limits(**dict(plant.settings.limits)),
+        limits=step_limits(pool, plant.settings),
         egress=pool.egress,
         private=pool.private_hosts,
         connections=connection_caps(plant.settings.egress),
@@ -358,8 +359,8 @@ def _pool(plant: Plant, name: str, pool: PoolSettings) -> Application:
 
 
 def _for_all(settings: Settings, runners: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the pools that load components for whoever publishes: those that are not a single tenant's, if any."""
-    return {name: runners[name] for name, pool in settings.pools.items() if pool.tenant is None} or runners
+    """Return the pools that load components for whoever publishes: those that are not some tenants' own, if any."""
+    return {name: runners[name] for name, pool in settings.pools.items() if not pool.owners} or runners
 
 
 def _defaults(settings: Settings, tenant: str) -> TenantDefaults:
@@ -377,8 +378,8 @@ def _body_limits(settings: Settings) -> BodyLimits:
     )
 
 
-def _planned(pools: Sequence[Pool], flow: Flow, specs: Mapping[str, ComponentSpec]) -> Plan:
-    return plan(flow, specs=specs, pools=pools)
+def _planned(pools: Sequence[Pool], flow: Flow, specs: Mapping[str, ComponentSpec], tenant: str) -> Plan:
+    return plan(flow, specs=specs, pools=open_to(pools, tenant))
 
 
 def _objects(plant: Plant) -> ObjectStore:

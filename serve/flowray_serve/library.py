@@ -23,7 +23,8 @@ from flowray_serve.langflow_ids import tenant_uuid
 from flowray_serve.ports import FlowStore, Registry
 
 Specs = Mapping[str, ComponentSpec]
-Planner = Callable[[Flow, Specs], Plan]
+# For a tenant: pools may be somebody's own.
+Planner = Callable[[Flow, Specs, str], Plan]
 Checker = Callable[[Flow, Specs], Sequence[Finding]]
 
 _ERRORS_SHOWN = 5
@@ -87,7 +88,7 @@ class Library:
         record = await self._store.read(tenant, found.id)
         if record is None:
             raise unknown_flow(name)
-        loaded = await self.ready(record.id, read_kept(record.document))
+        loaded = await self.ready(tenant, record.id, read_kept(record.document))
         self._loaded[tenant, record.id, record.revision] = loaded
         if len(self._loaded) > self._capacity:
             self._loaded.popitem(last=False)
@@ -100,13 +101,13 @@ class Library:
             raise unknown_flow(name)
         return record
 
-    async def ready(self, flow_id: str, flow: Flow) -> LoadedFlow:
+    async def ready(self, tenant: str, flow_id: str, flow: Flow) -> LoadedFlow:
         """`flow`, planned; `FlowInvalidError` when its findings forbid running it."""
         specs = await self._registry.specs({node.code_digest for node in flow.nodes if node.code_digest})
         errors = [finding for finding in self._checker(flow, specs) if finding.severity == "error"]
         if errors:
             raise FlowInvalidError(f"The flow cannot run: {_joined(errors)}")
-        return LoadedFlow(id=flow_id, flow=tweak(flow, {}, stream=False), plan=self._planner(flow, specs))
+        return LoadedFlow(id=flow_id, flow=tweak(flow, {}, stream=False), plan=self._planner(flow, specs, tenant))
 
     async def files_of(self, tenant: str, loaded: LoadedFlow, flow: Flow) -> Mapping[str, Ref]:
         """The uploaded files that `flow`, which is `loaded` with a caller's tweaks, reads: its own and the tenant's."""

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from flowray.engine.codec import dumps
 from flowray.engine.failures import RunFailedError
 from flowray.errors import FlowRayError, InvalidRequestError
+from flowray.quotas.refusals import TooMuchError
 
 _log = logging.getLogger("flowray.serve")
 
@@ -37,6 +38,8 @@ def document(error: FlowRayError, *, instance: str = "") -> dict[str, Any]:
 def problem(error: FlowRayError, *, instance: str = "") -> Response:
     """`error` as a response."""
     headers = {"retry-after": "1"} if error.status == HTTPStatus.SERVICE_UNAVAILABLE else {}
+    if isinstance(error, TooMuchError):
+        headers |= error.headers
     if isinstance(error, RunFailedError):
         headers["x-flowray-run"] = error.run
     return _response(document(error, instance=instance), headers=headers)

@@ -104,12 +104,12 @@ class Publisher:
         await self._refuse_taken_endpoint(tenant, flow_id, fields)
         return await self._keep(tenant, flow_id, {**there.document, **fields}, old=there.document)
 
-    async def findings(self, flow: Flow) -> tuple[Finding, ...]:
+    async def findings(self, tenant: str, flow: Flow) -> tuple[Finding, ...]:
         """All there is to say about a flow before it runs. Components seen first are registered on the way."""
         specs, doubts = await self._known_components(flow)
         found = [*self._checker(flow, specs), *doubts]
         if not any(finding.severity == "error" for finding in found):
-            found += self._planning(flow, specs)
+            found += self._planning(tenant, flow, specs)
         return tuple(found)
 
     async def _keep(
@@ -124,7 +124,7 @@ class Publisher:
             document["version_token"] = str(uuid.uuid4())
         document["webhook"] = any(node.component == "Webhook" for node in flow.nodes)
         doubts = self._missing_packages(flow)  # before anything of it is loaded where it cannot be
-        findings = (*await self.findings(flow), *doubts)
+        findings = (*await self.findings(tenant, flow), *doubts)
         record = FlowRecord(id=flow_id, version=digest(flow), revision=uuid.uuid4().hex, document=document)
         await self._store.save(tenant, record)
         facts = {"tenant": tenant, "flow": flow_id, "version": record.version, "findings": len(findings)}
@@ -137,9 +137,9 @@ class Publisher:
         if holder is not None and holder.id != flow_id:
             raise ConflictError(f"The endpoint name `{name}` belongs to the flow `{holder.id}`. Choose another one.")
 
-    def _planning(self, flow: Flow, specs: Mapping[str, ComponentSpec]) -> list[Finding]:
+    def _planning(self, tenant: str, flow: Flow, specs: Mapping[str, ComponentSpec]) -> list[Finding]:
         try:
-            self._planner(flow, specs)
+            self._planner(flow, specs, tenant)
         except PlanError as error:
             node = error.node if isinstance(error, MissingPackageError) else None
             return [Finding(severity="error", code=error.code, message=error.message, node=node)]

@@ -90,6 +90,7 @@ class RunOrder:
     start: str | None = None
     stop: str | None = None
     from_entry: bool = False
+    priority: int = 0
 
 
 class RunService:
@@ -140,6 +141,7 @@ class RunService:
             egress=common(defaults.egress, await self._egress_of(tenant), loaded.hosts),
             context=order.context,
             only_nodes=_wanted(flow, order),
+            priority=order.priority,
         )
 
     async def execute(self, request: RunRequest, *, within_s: float | None = None) -> Outcome:

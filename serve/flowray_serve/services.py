@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from flowray.engine.ports import Journal
@@ -9,6 +10,7 @@ from flowray.stores.chats import Chats
 from flowray.stores.records import UploadRecord
 from flowray.tenancy.tenants import Tenants
 from flowray.tenancy.variables import Variables
+from flowray_serve.admission.rates import RateLimiter
 from flowray_serve.auth import Authenticator
 from flowray_serve.key_service import KeyService
 from flowray_serve.library import Library
@@ -19,6 +21,10 @@ from flowray_serve.queueing.jobs import Jobs
 from flowray_serve.run_service import RunService
 
 _MIB = 1024 * 1024
+
+
+async def free(_: str) -> None:
+    """Let every tenant run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,5 +55,8 @@ class Services:
     uploads: Drawer[UploadRecord]
     examine: Examiner
     chats: Chats
+    limiter: RateLimiter | None = None
+    # Asked before a stream begins, while there is a status to refuse a run with.
+    may_run: Callable[[str], Awaitable[None]] = free
     limits: BodyLimits = BodyLimits()
     version: str = "0"

@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from flowray.errors import SettingsError
 from flowray.sandbox.walls import LowerableWall
+from flowray_serve.sharing_settings import PriceSettings, QuotaSettings, SharingSettings
 
 PREFIX = "FLOWRAY_"
 # Read by the command line, not by the service.
@@ -156,6 +157,14 @@ class PoolSettings(_Group):
     )
     spares: int = Field(8, ge=1, le=512, description="Parked sandboxes per Runner; each costs a few MiB.")
     max_running: int = Field(32, ge=1, le=1_024, description="Steps that one Runner runs at a time.")
+    step_cpu: float = Field(1.0, ge=0.01, le=1_024, description="Cores of a step whose components ask for none.")
+    step_memory_mib: int | None = Field(
+        None,
+        ge=64,
+        le=1_048_576,
+        description="MiB of a step whose components ask for none; unset: `LIMITS__MEMORY_MIB`.",
+    )
+    tenants: tuple[str, ...] = Field((), description="The tenants whose steps run here, and no others'; empty: all.")
     image: Path | None = Field(None, description="The lock of its environment image; unset: FlowRay's own.")
     preload: tuple[str, ...] = Field((), description="Modules that its zygote imports in advance.")
     egress: tuple[Host, ...] = Field((), description="Hosts that runs may reach: `HOST`, `*.HOST`, `HOST:PORT`.")
@@ -164,6 +173,11 @@ class PoolSettings(_Group):
     lowered_walls: tuple[LowerableWall, ...] = Field(
         (), description="Walls that its sandboxes go without: `landlock`, `seccomp`. Takes a `tenant`."
     )
+
+    @property
+    def owners(self) -> tuple[str, ...]:
+        """Whose steps run here, and no others'; empty: all."""
+        return self.tenants if self.tenant is None else (self.tenant,)
 
     @model_validator(mode="after")
     def _for_one_tenant(self) -> Self:
@@ -199,6 +213,12 @@ class Settings(BaseSettings):
     callbacks: CallbackSettings = Field(CallbackSettings(), description="Who is told of the end of background runs.")
     retention: RetentionSettings = Field(RetentionSettings(), description="How long what is over is kept.")
     engines: EngineSettings = Field(EngineSettings(), description="The deployment that drives queued runs.")
+    quotas: QuotaSettings = Field(QuotaSettings(), description="What a tenant may have when nothing else is settled.")
+    rates: dict[str, str] = Field(
+        {}, description="Rates of a tenant by route class, such as `100/s` or `600/min+50`; see the page on quotas."
+    )
+    sharing: SharingSettings = Field(SharingSettings(), description="How tenants share the pools.")
+    prices: PriceSettings = Field(PriceSettings(), description="What things cost.")
     pools: dict[str, PoolSettings] = Field({"default": PoolSettings()}, description="The Runner pools by name.")
 
 

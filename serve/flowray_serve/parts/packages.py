@@ -29,7 +29,14 @@ def pools_of(settings: Settings, stocks: Mapping[str, Stock]) -> tuple[Pool, ...
     """Return the pools as the planner sees them."""
     # Nothing reserved is nothing said: such a Runner may have all of its machine.
     return tuple(
-        Pool(name=name, cpu=pool.cpu or None, memory_mib=pool.memory_mib or None, gpu=pool.gpu, stock=stocks.get(name))
+        Pool(
+            name=name,
+            cpu=pool.cpu or None,
+            memory_mib=pool.memory_mib or None,
+            gpu=pool.gpu,
+            stock=stocks.get(name),
+            tenants=pool.owners,
+        )
         for name, pool in settings.pools.items()
     )
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
 from flowray.engine.journals import PatientJournal
-from flowray.engine.leasing import Cancels, Queue, QueueStats
+from flowray.engine.leasing import Cancels, Queue, QueueStats, Turns
 from flowray.engine.ledger import Durability
 from flowray.engine.loop import Engine
 from flowray.engine.ports import Journal, Steps
@@ -19,7 +19,9 @@ from flowray.stores.redis_cancels import RedisCancels
 from flowray.stores.redis_queue import RedisQueue
 from flowray.stores.requests import Requests
 from flowray.stores.sealing import SecretSeal
+from flowray_serve.admission.queued import AdmittedLeasedEngine
 from flowray_serve.lanes.steps import LaneSteps
+from flowray_serve.parts.sharing import Sharing
 from flowray_serve.parts.upkeep import UpkeepParts, upkeep_parts
 from flowray_serve.queueing.acceptance import Acceptance
 from flowray_serve.queueing.carry import Carrier
@@ -46,12 +48,12 @@ class Queueing:
     secret: bytes
 
 
-def build_queueing(redis: Any, objects: ObjectStore, *, secret: bytes) -> Queueing:
+def build_queueing(redis: Any, objects: ObjectStore, *, secret: bytes, turns: Turns | None = None) -> Queueing:
     """Build it, in a process of its own."""
     requests = Requests(objects, SecretSeal(secret))
     return Queueing(
         requests=requests,
-        queue=RedisQueue(redis),
+        queue=RedisQueue(redis, turns=turns),
         cancels=RedisCancels(redis),
         upkeep=upkeep_parts(redis, objects, requests),
         secret=secret,
@@ -79,21 +81,27 @@ class GatewayQueue:
 
 
 def build_gateway_queue(
-    queueing: Queueing, runs: RunService, engine: Engine, journal: Journal, objects: ObjectStore, settings: Settings
+    queueing: Queueing,
+    runs: RunService,
+    engine: Engine,
+    journal: Journal,
+    objects: ObjectStore,
+    *,
+    sharing: Sharing,
 ) -> GatewayQueue:
     """Build it, in the gateway's own process."""
     stopping = Stopping(runs, queueing.queue, queueing.cancels, queueing.requests, journal, engine, name="gateway")
-    acceptance = Acceptance(queueing.requests, queueing.queue, journal, objects)
+    acceptance = Acceptance(queueing.requests, queueing.queue, journal, objects, admit=sharing.runs.may_queue)
     jobs = Jobs(
         acceptance=acceptance,
         redriving=Redriving(queueing.upkeep.letters, queueing.requests, acceptance, queueing.upkeep.owing),
         secret=queueing.secret,
-        private_hosts=settings.callbacks.private_hosts,
+        private_hosts=sharing.settings.callbacks.private_hosts,
         stopping=stopping,
         requests=queueing.requests,
         journal=journal,
         objects=objects,
-        sync_s=settings.gateway.sync_s,
+        sync_s=sharing.settings.gateway.sync_s,
     )
     return GatewayQueue(jobs=jobs, hearing=asyncio.create_task(_hear(queueing.cancels, runs), name="cancellations"))
 
@@ -101,7 +109,15 @@ def build_gateway_queue(
 class EngineWorks:
     """An engine replica's inside: what drives runs, and the upkeep of all of them."""
 
-    def __init__(self, driver: Driver, steps: LaneSteps, upkeep: Sequence[asyncio.Task[None]]) -> None:
+    def __init__(
+        self,
+        driver: Driver,
+        steps: LaneSteps,
+        upkeep: Sequence[asyncio.Task[None]],
+        *,
+        closing: Sequence[Callable[[], Awaitable[None]]],
+    ) -> None:
+        self._closing = closing
         self._driver = driver
         self._steps = steps
         self._upkeep = upkeep
@@ -129,17 +145,20 @@ class EngineWorks:
         for task in self._upkeep:
             task.cancel()
         await asyncio.wait(self._upkeep)
+        for close in self._closing:
+            await close()
 
 
-def build_driver(queueing: Queueing, steps: Steps, journal: Journal, settings: Settings, *, name: str) -> Driver:
+def build_driver(queueing: Queueing, steps: Steps, journal: Journal, sharing: Sharing, *, name: str) -> Driver:
     """Build what drives queued runs, and let it begin."""
     # A queued run's events are written ahead of what follows from them, whatever synchronous runs do: others go on
     # from this journal.
+    settings = sharing.settings
     durability: Durability = "strict" if settings.durability == "strict" else "pipelined"
     patient = PatientJournal(journal, patience_s=_ENGINE_PATIENCE_S)
-    engine = Engine(patient, steps, name=name, durability=durability)
-    shape = settings.engines
-    carrier = Carrier(queueing.queue, queueing.requests, journal, engine, most_takes=shape.takes)
+    engine = Engine(patient, sharing.admitted(steps), name=name, durability=durability)
+    shape, admitted = settings.engines, AdmittedLeasedEngine(engine, sharing.runs)
+    carrier = Carrier(queueing.queue, queueing.requests, journal, admitted, most_takes=shape.takes)
     pace = Pace(runs=shape.runs, lease_s=shape.lease_s, drain_s=shape.drain_s)
     driver = Driver(queueing.queue, queueing.cancels, carrier, name=name, pace=pace)
     driver.start()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -21,6 +21,9 @@ from flowray.stores.paths import path, spelled
 from flowray.stores.requests import Requests
 
 log = logging.getLogger(__name__)
+
+Admit = Callable[[str], Awaitable[int | None]]
+"""Says how many runs of a tenant may wait at most, or refuses another one for other reasons."""
 
 
 class IdempotencyConflictError(ConflictError):
@@ -55,12 +58,14 @@ class Acceptance:
         journal: Journal,
         objects: ObjectStore,
         *,
+        admit: Admit | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._requests = requests
         self._queue = queue
         self._journal = journal
         self._objects = objects
+        self._admit = admit
         self._clock = clock
 
     async def accept(
@@ -75,11 +80,12 @@ class Acceptance:
             if known is not None and await self._requests.find(request.tenant, known) is not None:
                 return known
             request = replace(request, run=known or request.run)
+        most = await self._admit(request.tenant) if self._admit is not None else None
         at = self._clock()
         try:
             await self._requests.keep(Accepted(request=request, at=at, facts=facts))
             await self._open(request, at)
-            await self._queue.offer(request.tenant, request.run, at=at)
+            await self._queue.offer(request.tenant, request.run, at=at, most=most)
         except FlowRayError:
             await self._take_back(request)
             raise

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
+from flowray_serve.admission.rates import rated
 from flowray_serve.auth import guarded
 from flowray_serve.problems import answer_with_problems
 from flowray_serve.routes.about import AboutRoutes
@@ -85,6 +86,7 @@ def build_app(services: Services) -> FastAPI:
     answer_with_problems(app)
     for routes in (*_ROUTES, *_OPERATOR_ROUTES):
         # Not `include_router`: it would make routes of its own, without the guard.
-        app.router.routes.extend(guarded(route, services.authenticator) for route in routes(services).router().routes)
+        for route in routes(services).router().routes:
+            app.router.routes.append(guarded(rated(route, services.limiter), services.authenticator))
     describe(app)
     return app

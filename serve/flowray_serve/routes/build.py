@@ -106,7 +106,7 @@ class BuildRoutes:
         saved = await self._services.library.find(tenant, flow)
         canvas = read({**saved.document, "data": body.data})
         return await self._services.runs.prepare_loaded(
-            tenant, await self._services.library.ready(saved.id, canvas), order
+            tenant, await self._services.library.ready(tenant, saved.id, canvas), order
         )
 
     async def _drive(self, prepared: RunRequest) -> None:

@@ -1,8 +1,14 @@
-"""A run's own variables in headers, `X-LANGFLOW-GLOBAL-VAR-<NAME>`: HTTP is blind to case, so names are upper case."""
+"""What headers say of a run: its own variables, `X-LANGFLOW-GLOBAL-VAR-<NAME>`, and its priority.
+
+HTTP is blind to case, so names of variables are upper case.
+"""
 
 from __future__ import annotations
 
 from starlette.requests import Request
+
+from flowray.errors import InvalidRequestError
+from flowray.quotas.ticket import PRIORITIES
 
 _PREFIX = b"x-langflow-global-var-"
 
@@ -14,3 +20,18 @@ def header_variables(request: Request) -> dict[str, str]:
         for name, value in request.headers.raw
         if name.startswith(_PREFIX) and len(name) > len(_PREFIX)
     }
+
+
+def header_priority(request: Request) -> int:
+    """The run's priority among those of its tenant, from `x-flowray-priority`; 0 without one."""
+    text = request.headers.get("x-flowray-priority")
+    if text is None:
+        return 0
+    lowest, highest = PRIORITIES
+    try:
+        priority = int(text)
+    except ValueError:
+        priority = highest + 1
+    if not lowest <= priority <= highest:
+        raise InvalidRequestError(f"`x-flowray-priority` must be a whole number from {lowest} to {highest}.")
+    return priority

@@ -26,7 +26,7 @@ from flowray_serve.routes.direct import DirectRoute
 from flowray_serve.routes.openapi import takes
 from flowray_serve.routes.queries import CANCEL, described, says_yes
 from flowray_serve.routes.run import RUN_HEADER
-from flowray_serve.routes.variables import header_variables
+from flowray_serve.routes.variables import header_priority, header_variables
 from flowray_serve.routes.wishes import callback_of, idempotency_of, respond_async
 from flowray_serve.run_service import RunOrder
 from flowray_serve.services import Services
@@ -62,12 +62,14 @@ class WorkflowRoutes:
         content = await read_body(request, limit_bytes=self._services.limits.flow_bytes)
         body = fit(WorkflowBody, parse_object(content))
         prepared = await self._prepare(caller.tenant, body, header_variables(request))
+        prepared = replace(prepared, priority=header_priority(request))
         _check_output_ids(prepared, body)
         headers = {RUN_HEADER: prepared.run}
         patience_s = 0.0 if body.mode == "background" else respond_async(request)
         if body.mode != "stream" and patience_s is not None:
             return await self._accept(prepared, body, _wishes(request, body, content, prepared), patience_s)
         if body.mode == "stream":
+            await self._services.may_run(caller.tenant)
             adapter = adapter_for(body, prepared)
             events = self._services.runs.stream(prepared, goes_on=not says_yes(request, CANCEL))
             return EventStream(frames(events, adapter, prepared), headers=headers)
@@ -118,7 +120,7 @@ class WorkflowRoutes:
         saved = await self._services.library.find(tenant, flow_id)
         canvas = read({**saved.document, "data": body.data})
         return await self._services.runs.prepare_loaded(
-            tenant, await self._services.library.ready(saved.id, canvas), order
+            tenant, await self._services.library.ready(tenant, saved.id, canvas), order
         )
 
 

@@ -73,18 +73,20 @@ def test_a_mount_of_a_part_of_the_tree_is_understood(tmp_path: Path) -> None:
 
 
 def test_limits_are_written_in_the_words_of_each_version() -> None:
-    limits = Limits(memory_mib=128, processes=20, cores=1.5)
+    limits = Limits(memory_mib=128, processes=20, cores=1.5, cpu_weight=25)
 
     assert {name: value for _, name, value in written(1, limits)} == {
         "pids.max": "20",
         "memory.limit_in_bytes": str(256 << 20),
         "cpu.cfs_quota_us": "150000",
+        "cpu.shares": "256",
     }
     assert {name: value for _, name, value in written(2, limits)} == {
         "pids.max": "20",
         "memory.max": str(256 << 20),
         "memory.swap.max": "0",
         "cpu.max": "150000 100000",
+        "cpu.weight": "25",
     }
 
 

@@ -24,6 +24,7 @@ from flowray.engine.values import Ref
 from flowray.errors import InvalidRequestError, NotFoundError
 from flowray.flow.types import Flow
 from flowray.plan.packages import missing_packages
+from flowray.plan.place import open_to
 from flowray.plan.planner import plan
 from flowray.plan.types import Pool
 from flowray.runner.runner import EditorJob
@@ -353,5 +354,5 @@ def service(
     return made
 
 
-def plan_of(pools: Sequence[Pool], flow: Flow, specs: Mapping[str, ComponentSpec]) -> Any:
-    return plan(flow, specs=specs, pools=pools)
+def plan_of(pools: Sequence[Pool], flow: Flow, specs: Mapping[str, ComponentSpec], tenant: str) -> Any:
+    return plan(flow, specs=specs, pools=open_to(pools, tenant))

@@ -1,0 +1,74 @@
+"""How often something may be asked: token buckets, one arithmetic for every place where they are kept."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from flowray.errors import InvalidRequestError
+
+CLASSES = ("run", "read", "write", "key_run", "key_read", "key_write")
+"""run: what starts runs. read: what only looks. write: what changes something. With `key_`, of each single key."""
+
+_TEXT = re.compile(r"(\d+(?:\.\d+)?)/(s|min|h)(?:\+(\d+))?")
+_SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
+_LARGEST = 1_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rate:
+    """So many in so many seconds for long, and at most `burst` at once."""
+
+    amount: float
+    per_s: float
+    burst: int
+
+    @property
+    def each_s(self) -> float:
+        """Seconds until one more may come."""
+        return self.per_s / self.amount
+
+    @property
+    def policy(self) -> str:
+        """As `RateLimit-Policy` says it: quota and window."""
+        return f"q={self.burst};w={max(1, round(self.burst * self.each_s))}"
+
+
+def rate_of(text: object) -> Rate:
+    """The rate that `100/s`, `600/min` or `10/min+50` says: an amount, its time, and what may come at once."""
+    found = _TEXT.fullmatch(text) if isinstance(text, str) else None
+    if found is None:
+        raise InvalidRequestError(f"`{str(text)[:80]}` is no rate. Say `100/s`, `600/min`, or `10/min+50` for bursts.")
+    amount, unit, burst = float(found[1]), found[2], found[3]
+    most = int(burst) if burst else max(1, round(amount))
+    if not 0 < amount <= _LARGEST or not 0 < most <= _LARGEST:
+        raise InvalidRequestError(f"`{text}` is no rate: its numbers must be above 0 and at most {_LARGEST:,}.")
+    return Rate(amount=amount, per_s=_SECONDS[unit], burst=most)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Taken:
+    """What came of asking a bucket: whether one was there, how many are left, and when the next comes."""
+
+    allowed: bool
+    left: int
+    again_s: float = 0.0
+    full_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A bucket by the moment at which it will be full again: one number, so that one number is all that is kept."""
+
+    full_at: float = 0.0
+
+    def take(self, rate: Rate, now: float) -> tuple[Bucket, Taken]:
+        """Take one."""
+        full_at = max(self.full_at, now)
+        missing_s = full_at - now
+        if missing_s + rate.each_s > rate.burst * rate.each_s + 1e-9:
+            again_s = missing_s - (rate.burst - 1) * rate.each_s
+            return self, Taken(allowed=False, left=0, again_s=again_s, full_s=missing_s)
+        after = Bucket(full_at + rate.each_s)
+        left = rate.burst - (after.full_at - now) / rate.each_s
+        return after, Taken(allowed=True, left=int(left + 1e-9), full_s=after.full_at - now)

@@ -1,0 +1,1 @@
+"""What stands before a run and before each of its steps: rates, budgets, quotas, and whose turn it is."""

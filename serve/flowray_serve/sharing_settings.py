@@ -1,0 +1,50 @@
+"""The settings of how tenants share: what each may have, whose turn it is, and what things cost."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class QuotaSettings(_Group):
+    """What a tenant may have at one time when nothing else is settled for it; unset is no limit."""
+
+    runs: int | None = Field(None, ge=0, description="Runs at a time.")
+    queued: int | None = Field(None, ge=0, description="Runs that wait in the background.")
+    steps: int | None = Field(None, ge=0, description="Steps at a time.")
+    cpu: float | None = Field(None, ge=0, description="Cores of its running steps.")
+    memory_mib: int | None = Field(None, ge=0, description="MiB of its running steps.")
+    gpu: float | None = Field(None, ge=0, description="GPUs of its running steps.")
+    stored_mib: int | None = Field(None, ge=0, description="MiB of uploaded files.")
+    flows: int | None = Field(None, ge=0, description="Published flows.")
+    wall_s: float | None = Field(None, gt=0, description="Seconds that one run may take.")
+
+
+class SharingSettings(_Group):
+    """How tenants share the pools."""
+
+    fair: bool = Field(default=True, description="Weighted fair turns; off: first come, first served, whosever it is.")
+    patience_s: float = Field(
+        10, ge=0, le=3_600, description="Seconds after which a step too large for what is free has it kept free."
+    )
+    wait_s: float = Field(600, gt=0, le=86_400, description="Seconds that a step may wait for its turn.")
+
+
+class ModelPrice(_Group):
+    """A model's price for a million tokens."""
+
+    input: float = Field(0.0, ge=0, description="Per million tokens read.")
+    output: float = Field(0.0, ge=0, description="Per million tokens written.")
+
+
+class PriceSettings(_Group):
+    """What things cost, in whatever money the operator reckons."""
+
+    models: dict[str, ModelPrice] = Field(
+        {}, description="By model: the longest name that a model's own begins with counts; `*` is any other."
+    )
+    cpu_hour: float = Field(0.0, ge=0, description="An hour of processor time.")
+    memory_gib_hour: float = Field(0.0, ge=0, description="A GiB of memory for an hour.")

@@ -1,0 +1,113 @@
+"""Who waits at the turnstile gets their turn, leaves without a trace, and survives a ledger that forgets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from flowray.errors import RunnerUnavailableError
+from flowray.quotas.amounts import Amounts
+from flowray.quotas.ledger import NeverFitsError
+from flowray.quotas.memory_ledger import MemoryLedgers
+from flowray.quotas.quota import Quota, Terms
+from flowray.quotas.ticket import Ticket
+from flowray.quotas.turnstile import Turnstile
+
+TERMS = Terms(quota=Quota(steps=1, runs=1, memory_mib=1000), version=1)
+
+
+async def terms_of(_: str) -> Terms:
+    return TERMS
+
+
+def ticket(name: str, **need: int) -> Ticket:
+    return Ticket(id=name, tenant="t", pool="p", need=Amounts(**{"steps": 1, **need}))
+
+
+@pytest.fixture
+async def ledgers() -> MemoryLedgers:
+    made = MemoryLedgers()
+    await made.holder("x").inaugurate()
+    await made.holder("x").set_pools({"p": Amounts(10, 0, 0, 0)})
+    return made
+
+
+@pytest.fixture
+async def turnstile(ledgers: MemoryLedgers) -> AsyncIterator[Turnstile]:
+    made = Turnstile(ledgers.holder("a"), terms_of, renew_every_s=0.01)
+    made.start()
+    yield made
+    await made.close()
+
+
+async def test_who_waits_goes_on_when_another_gives_back(turnstile: Turnstile) -> None:
+    first = ticket("k1")
+    await turnstile.take(first, within_s=5)
+    second = asyncio.create_task(turnstile.take(ticket("k2"), within_s=5))
+    await asyncio.sleep(0)
+
+    turnstile.give_back(first)
+
+    assert (await second).ticket == "k2"
+
+
+async def test_who_waits_too_long_is_told_and_waits_no_more(turnstile: Turnstile, ledgers: MemoryLedgers) -> None:
+    await turnstile.take(ticket("k1"), within_s=5)
+
+    with pytest.raises(RunnerUnavailableError, match="waited"):
+        await turnstile.take(ticket("k2"), within_s=0.02)
+
+    assert await settled(ledgers, waiting=0)
+
+
+async def test_who_is_cancelled_while_waiting_leaves_no_trace(turnstile: Turnstile, ledgers: MemoryLedgers) -> None:
+    first = ticket("k1")
+    await turnstile.take(first, within_s=5)
+    second = asyncio.create_task(turnstile.take(ticket("k2"), within_s=5))
+    await asyncio.sleep(0)
+
+    second.cancel()
+    turnstile.give_back(first)
+
+    assert await settled(ledgers, waiting=0, steps=0)
+
+
+async def test_what_can_never_fit_is_refused_at_once(turnstile: Turnstile) -> None:
+    with pytest.raises(NeverFitsError):
+        await turnstile.take(ticket("k1", memory_mib=1001), within_s=5)
+
+
+async def test_runs_are_counted_until_they_are_closed(turnstile: Turnstile, ledgers: MemoryLedgers) -> None:
+    assert await turnstile.open_run("r1", "t") == "open"
+    assert await turnstile.open_run("r2", "t") == "full"
+
+    turnstile.close_run("r1")
+
+    assert await settled(ledgers, runs=0)
+
+
+async def test_a_ledger_that_has_forgotten_is_told_again(ledgers: MemoryLedgers) -> None:
+    turnstile = Turnstile(ledgers.holder("a"), terms_of, renew_every_s=0.01)
+    first = ticket("k1")
+    await turnstile.take(first, within_s=5)
+    await turnstile.open_run("r1", "t")
+    await ledgers.holder("a").end(["k1", "r1"])  # as if it had never been asked
+
+    turnstile.start()
+
+    assert await settled(ledgers, steps=1, runs=1)
+    await turnstile.close()
+    assert await settled(ledgers, steps=0, runs=0)
+
+
+async def settled(ledgers: MemoryLedgers, **wanted: int) -> bool:
+    """Whether the ledger comes to stand like this, within a second."""
+    for _ in range(200):
+        standing = await ledgers.holder("x").standing("t")
+        found = {"waiting": standing.waiting, "runs": standing.runs, "steps": standing.held.steps}
+        if all(found[name] == value for name, value in wanted.items()):
+            return True
+        await asyncio.sleep(0.005)
+    return False

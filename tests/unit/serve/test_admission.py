@@ -1,0 +1,244 @@
+"""What stands before a run and its steps: turns, quotas, rates, and other tenants' pools."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import httpx
+import pytest
+
+from flowray.engine.commands import FinishRun, StartStep
+from flowray.engine.events import StepFailed
+from flowray.engine.fake import FakeSteps
+from flowray.engine.hold import Hold, RunLeftError
+from flowray.engine.leasing import Waiting
+from flowray.engine.loop import Engine
+from flowray.engine.ports import RunRequest
+from flowray.plan.types import StepId
+from flowray.quotas.amounts import Amounts
+from flowray.quotas.buckets import MemoryBuckets
+from flowray.quotas.memory_ledger import MemoryLedgers
+from flowray.quotas.needs import StepSize
+from flowray.quotas.quota import Quota, Terms
+from flowray.quotas.rate import rate_of
+from flowray.quotas.refusals import QuotaExceededError
+from flowray.quotas.turnstile import Turnstile
+from flowray.stores.memory_journal import MemoryJournal
+from flowray_serve.admission.queued import AdmittedLeasedEngine, FairTurns
+from flowray_serve.admission.rates import RateLimiter
+from flowray_serve.admission.runs import AdmittedEngine, RunAdmission, RunOvertimeError
+from flowray_serve.admission.steps import AdmittedSteps
+from flowray_serve.routes.application import build_app
+from tests.unit.build import plan_of
+from tests.unit.engine.whole_runs import request as request_of
+from tests.unit.serve.service import ECHO, KEY, OTHER_KEY, service
+
+
+class Cluster:
+    """A ledger, one process that asks it, and steps that are held until they are released."""
+
+    def __init__(self, **quota: float) -> None:
+        self.ledgers = MemoryLedgers()
+        self.ledger = self.ledgers.holder("here")
+        self.settled = Terms(quota=Quota(**quota), version=1)  # type: ignore[arg-type]
+        self.turnstile = Turnstile(self.ledger, self.terms)
+        self.inner = FakeSteps()
+        self.admission = RunAdmission(self.turnstile, self.terms, running=self.running)
+
+    async def terms(self, _: str) -> Terms:
+        return self.settled
+
+    async def running(self, tenant: str) -> int:
+        return (await self.ledger.standing(tenant)).runs
+
+    def steps(self, *, owners: dict[str, frozenset[str]] | None = None) -> AdmittedSteps:
+        sizes = {"default": StepSize(cpu=1.0, memory_mib=100)}
+        return AdmittedSteps(self.inner, self.turnstile, sizes=sizes, owners=owners or {}, wait_s=0.05)
+
+
+@pytest.fixture
+async def opened() -> AsyncIterator[list[Cluster]]:
+    made: list[Cluster] = []
+    yield made
+    for one in made:
+        await one.turnstile.close()
+
+
+async def cluster(opened: list[Cluster], **quota: float) -> Cluster:
+    made = Cluster(**quota)
+    await made.ledger.inaugurate()
+    await made.ledger.set_pools({"default": Amounts(10, 0, 0, 0)})
+    made.turnstile.start()
+    opened.append(made)
+    return made
+
+
+async def told(steps: AdmittedSteps, request: RunRequest, *, step: str = "s1") -> list[object]:
+    return [event async for batch in steps.run(request, StartStep(step=StepId(step))) for event in batch]
+
+
+async def test_a_step_holds_what_it_takes_while_it_runs_and_nothing_afterwards(opened: list[Cluster]) -> None:
+    made = await cluster(opened)
+    made.inner = FakeSteps(held=["s1"])
+    request = request_of(plan_of(s1=""))
+
+    running = asyncio.create_task(told(made.steps(), request))
+    await made.inner.running("s1")
+    held = (await made.ledger.standing(request.tenant)).held
+    made.inner.release("s1")
+    await running
+
+    assert held == Amounts(1, 1000, 100, 0)
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert (await made.ledger.standing(request.tenant)).held == Amounts()
+
+
+async def test_a_step_whose_turn_does_not_come_fails_without_having_run(opened: list[Cluster]) -> None:
+    made = await cluster(opened, steps=0)
+    made.settled = Terms(quota=Quota(steps=1), version=2)
+    await made.ledger.set_pools({"default": Amounts(0, 0, 0, 0)})
+
+    (failed,) = await told(made.steps(), request_of(plan_of(s1="")))
+
+    assert isinstance(failed, StepFailed)
+    assert (failed.kind, failed.retryable, made.inner.commands) == ("unavailable", False, [])
+
+
+async def test_a_step_larger_than_its_tenants_quota_says_so(opened: list[Cluster]) -> None:
+    made = await cluster(opened, memory_mib=99)
+
+    (failed,) = await told(made.steps(), request_of(plan_of(s1="")))
+
+    assert isinstance(failed, StepFailed)
+    assert "more than the quota" in failed.error
+
+
+async def test_nobody_gets_into_another_tenants_pool_whatever_the_plan_says(opened: list[Cluster]) -> None:
+    made = await cluster(opened)
+    steps = made.steps(owners={"default": frozenset({"somebody-else"})})
+
+    (failed,) = await told(steps, request_of(plan_of(s1="")))
+
+    assert isinstance(failed, StepFailed)
+    assert "not open to tenant" in failed.error
+
+
+async def test_a_run_too_many_is_refused_and_one_that_is_over_makes_room(opened: list[Cluster]) -> None:
+    made = await cluster(opened, runs=1)
+    async with made.admission.held("t", "r1"):
+        with pytest.raises(QuotaExceededError) as refused:
+            await made.admission.check("t")
+        with pytest.raises(QuotaExceededError):
+            async with made.admission.held("t", "r2"):
+                pass
+
+    assert refused.value.headers["retry-after"] == "1"
+    for _ in range(100):
+        await asyncio.sleep(0)
+    await made.admission.check("t")
+
+
+async def test_a_run_that_outlasts_its_quota_is_stopped_and_its_journal_says_why(opened: list[Cluster]) -> None:
+    made = await cluster(opened, wall_s=0.05)
+    made.inner = FakeSteps(held=["s1"])
+    journal = MemoryJournal()
+    engine = AdmittedEngine(Engine(journal, made.steps(), name="e", durability="strict"), made.admission)
+    request = request_of(plan_of(s1=""))
+
+    with pytest.raises(RunOvertimeError, match="outlasted"):
+        await engine.execute(request)
+
+    events = [one.event async for one in journal.read(request.tenant, request.run)]
+    assert "outlasted the 0.05 s" in getattr(events[-2], "reason", "")
+
+
+async def test_a_stream_ends_with_its_run(opened: list[Cluster]) -> None:
+    made = await cluster(opened, wall_s=60)
+    engine = AdmittedEngine(Engine(MemoryJournal(), made.steps(), name="e"), made.admission)
+
+    kinds = [type(one.event).__name__ async for one in engine.run(request_of(plan_of(s1="", s2="s1")))]
+
+    assert kinds[-1] == "RunFinished"
+
+
+async def test_a_leased_run_that_may_not_run_now_goes_back_to_the_queue(opened: list[Cluster]) -> None:
+    made = await cluster(opened, runs=0)
+    engine = AdmittedLeasedEngine(NeverDriven(), made.admission)
+
+    with pytest.raises(RunLeftError):
+        await engine.drive(request_of(plan_of(s1="")), (), hold=Hold(1))
+
+
+class NeverDriven:
+    async def drive(self, request: RunRequest, recorded: object, *, hold: Hold) -> None:
+        raise AssertionError("It was driven.")
+
+    async def end(self, request: RunRequest, recorded: object, verdict: FinishRun, *, hold: Hold) -> None:
+        raise AssertionError("It was ended.")
+
+
+async def test_queued_runs_are_taken_in_turn_and_never_beyond_a_quota(opened: list[Cluster]) -> None:
+    made = await cluster(opened, runs=2)
+    await made.turnstile.open_run("r1", "full")
+    await made.turnstile.open_run("r2", "full")
+    waiting = [Waiting(tenant=tenant, length=5, oldest_at=0.0) for tenant in ("full", "a", "b")]
+
+    order = await FairTurns(made.ledger, made.terms).next(waiting, 3)
+
+    assert order == ["a", "b", "a"]
+
+
+async def test_priority_comes_with_a_header_and_a_wrong_one_is_refused() -> None:
+    made = service()
+    flow = await made.publish(ECHO)
+
+    for said in ("2", "-5"):
+        answer = await made.http.post(f"/api/v1/run/{flow}", json={}, headers={"x-flowray-priority": said})
+        assert answer.status_code == 200
+        assert made.steps.requests[-1].priority == int(said)
+    for said in ("9", "high"):
+        answer = await made.http.post(f"/api/v1/run/{flow}", json={}, headers={"x-flowray-priority": said})
+        assert answer.status_code == 422
+
+
+async def limited(**rates: str) -> httpx.AsyncClient:
+    made = service()
+
+    async def rates_of(_: str) -> dict[str, object]:
+        return {name: rate_of(text) for name, text in rates.items()}
+
+    limiter = RateLimiter(MemoryBuckets(clock=lambda: 0.0), rates_of)  # type: ignore[arg-type]
+    app = build_app(replace(made.services, limiter=limiter))
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url="http://flowray.test", headers={"x-api-key": KEY})
+
+
+async def test_an_answer_says_what_is_left_and_a_refusal_when_to_ask_again() -> None:
+    http = await limited(read="60/min+2")
+
+    first, second, third = [await http.get("/api/v1/runs") for _ in range(3)]
+
+    assert (first.status_code, first.headers["ratelimit"]) == (200, '"tenant-read";r=1;t=1')
+    assert first.headers["ratelimit-policy"] == '"tenant-read";q=2;w=2'
+    assert second.status_code == 200
+    assert (third.status_code, third.json()["code"], third.headers["retry-after"]) == (429, "rate_limited", "1")
+    assert third.headers["ratelimit"].startswith('"tenant-read";r=0')
+
+
+async def test_one_tenants_rate_is_not_anothers_and_one_class_not_the_other() -> None:
+    http = await limited(read="1/h")
+    await http.get("/api/v1/runs")
+
+    other = await http.get("/api/v1/runs", headers={"x-api-key": OTHER_KEY})
+    write = await http.post("/api/v1/flows/", json=ECHO)
+
+    assert (other.status_code, write.status_code) == (200, 201)
+
+
+async def test_what_is_open_to_all_has_no_rate() -> None:
+    http = await limited(read="1/h", key_read="1/h")
+
+    assert [(await http.get("/health")).status_code for _ in range(3)] == [200, 200, 200]
