@@ -9,6 +9,7 @@ from flowray.client.calls import Call
 
 Record = Mapping[str, Any]
 _TENANTS = "/api/v1/admin/tenants"
+_PRELOAD = "/api/v1/admin/preload"
 _OWN_KEYS = "/api/v1/api_key/"
 
 
@@ -72,3 +73,13 @@ def _keys(tenant: str) -> str:
 
 def _key(tenant: str, key_id: str) -> str:
     return f"{_keys(tenant).rstrip('/')}/{key_id}"
+
+
+def preload() -> Call[Record]:
+    """What runs had to import, by pool."""
+    return Call(method="GET", path=_PRELOAD, read=lambda response: response.json())
+
+
+def forget_preload() -> Call[Record]:
+    """Count that anew."""
+    return Call(method="DELETE", path=_PRELOAD, read=lambda response: response.json())

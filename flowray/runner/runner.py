@@ -23,7 +23,7 @@ from flowray.runner.masking import Mask
 from flowray.runner.pool import Pool, PoolSize, Taken
 from flowray.runner.sandboxes import StartNursery
 from flowray.runner.spec import job_frames
-from flowray.runner.step import Means, begin, refused, run_step
+from flowray.runner.step import Learn, Means, begin, refused, run_step
 from flowray.runner.verdict import Failure, Job, judge
 from flowray.sandbox import relay
 from flowray.sandbox.egress import Gate
@@ -36,6 +36,10 @@ from flowray.sandbox.zygote import Zygote
 EditorJob = Literal["describe", "refresh", "validate", "prompt"]
 
 _JOB_S = 10
+
+
+def _nothing_learned(_: Json) -> None:
+    return
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +61,7 @@ class Rules:
     connections: relay.Caps = field(default_factory=relay.Caps)
     lowered: tuple[LowerableWall, ...] = ()
     tenant: str | None = None
+    learn: Learn = _nothing_learned
 
     def __post_init__(self) -> None:
         """Fewer walls stand between tenants: there must be one only."""
@@ -106,6 +111,7 @@ class Runner:
             caps=rules.caps,
             retire=self._retire,
             lowered=rules.lowered,
+            learn=rules.learn,
         )
 
     @classmethod

@@ -68,6 +68,7 @@ def run_frames(
         "packages": request.packages,
         "doors": doors.said if doors else {},
         "stream": request.stream,
+        "preload_report": True,
         "limits": _said(limits),
     }
     for content in inputs.blobs:

@@ -46,6 +46,8 @@ from flowray.sandbox.policy import Policy
 log = logging.getLogger(__name__)
 
 Retire = Callable[[Dialogue, Taken], None]
+# Takes what a finished step says it has imported.
+Learn = Callable[[Json], None]
 _TRIES = 3
 
 
@@ -65,6 +67,7 @@ class Means:
     limits: Limits
     caps: Caps
     retire: Retire
+    learn: Learn
     lowered: tuple[str, ...] = ()
 
 
@@ -97,6 +100,8 @@ async def run_step(
         verdict = judge(job, ending)
         if isinstance(verdict, Failure):
             verdict = busy.blame(verdict)
+        else:
+            means.learn(verdict.get("imported"))
         last = _ended(start, verdict, took_s=took_s, usage=_usage(ending), paused=busy.paused)
     except FlowRayError as cause:
         last = StepFailed(step=start.step, kind="lost", error=f"What the step made was not kept: {cause.message}")

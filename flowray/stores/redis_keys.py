@@ -24,6 +24,10 @@ class Keys:
         """The stream that tells replicas which records have changed."""
         return f"{self.prefix}news"
 
+    def imports(self, image: str) -> str:
+        """How often runs imported which modules of an image: of all tenants together."""
+        return f"{self.prefix}imports:{image}"
+
     def journal(self, tenant: str, run: str) -> str:
         """The stream of a run's events."""
         return self._of(tenant, "journal", run)

@@ -92,10 +92,20 @@ def _import(wanted: Mapping[str, Any]) -> None:
     # A hook would run at each file, socket and import of every child; libraries install some against forks, of all
     # things.
     sys.addaudithook = lambda hook: None  # noqa: ARG005
-    for name in wanted["preload"]:
-        importlib.import_module(name)
     for name in wanted["warm"]:
         importlib.import_module(name).warm()
+    # After lfx, whose environment is set by then: what runs import lazily may be a part of it.
+    for name in wanted["preload"]:
+        _preload(name)
+
+
+def _preload(name: str) -> None:
+    """Import what the operator's settings name; what cannot be preloaded stops the start by its name."""
+    try:
+        importlib.import_module(name)
+        syscalls.assert_one_thread()
+    except Exception as cause:
+        raise RuntimeError(f"`{name}`, which the pool's `preload` names, cannot be preloaded: {cause}") from cause
 
 
 def _forker(wanted: Mapping[str, Any]) -> Forker:

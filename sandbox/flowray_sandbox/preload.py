@@ -65,7 +65,7 @@ def _defer(name: str) -> None:
 _THREADED = ("magika",)
 
 # What flows import while they run, beyond what lfx imports to load them: learned by running Langflow's starter flows
-# and asking each sandbox what it had to import (`preload_report` in a spec).
+# and asking each sandbox what it had to import (`imported` in its result).
 _LAZY = (
     "anyio._backends._asyncio",
     "jiter",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import socket
 import sys
@@ -16,6 +17,8 @@ from flowray_sandbox.loop import LateLoop
 
 Job = Callable[[Mapping[str, Any], list[bytes], Channel], Coroutine[Any, Any, Mapping[str, Any]]]
 OnSpec = Callable[[Mapping[str, Any]], None]
+
+_IMPORTED_MOST = 1000
 
 # Made in the zygote and used in its children, once in each.
 _LOOP = LateLoop()
@@ -51,7 +54,7 @@ def answer(channel: Channel, loop: LateLoop, on_spec: OnSpec = lambda _: None) -
     """Wait for a spec, do its job, and answer with a result or an error."""
     spec, blobs = channel.read_spec()
     on_spec(spec)
-    preloaded = set(sys.modules) if spec.get("preload_report") else None
+    preloaded = len(sys.modules)
     try:
         result = _do(loop, spec, blobs, channel)
     except JobFailedError as failure:
@@ -61,9 +64,16 @@ def answer(channel: Channel, loop: LateLoop, on_spec: OnSpec = lambda _: None) -
     except BaseException as cause:  # noqa: BLE001 - whatever it is, the host must hear of it
         channel.finish(ERROR, component_failed(cause).answer())
     else:
-        if preloaded is not None:
-            result = {**result, "imported": sorted(set(sys.modules) - preloaded)}
-        channel.finish(RESULT, result)
+        channel.finish(RESULT, {**result, **_imported(preloaded)} if spec.get("preload_report") else result)
+
+
+def _imported(preloaded: int) -> Mapping[str, Any]:
+    """Say which modules came to those that the zygote had: the youngest ones. Mostly there are none."""
+    more = len(sys.modules) - preloaded
+    if more <= 0:
+        return {}
+    youngest = itertools.islice(reversed(sys.modules.copy()), min(more, _IMPORTED_MOST))
+    return {"imported": [name for name in youngest if type(name) is str]}
 
 
 def _do(loop: LateLoop, spec: Mapping[str, Any], blobs: list[bytes], channel: Channel) -> Mapping[str, Any]:

@@ -66,6 +66,7 @@ from flowray_serve.parts.egress import connection_caps, egress_of
 from flowray_serve.parts.identity import build_identity
 from flowray_serve.parts.identity import first_key as make_first_key
 from flowray_serve.parts.identity import first_tenant as make_first_tenant
+from flowray_serve.parts.learning import learning_of, pool_images, preloading_of
 from flowray_serve.parts.packages import extract_where_it_loads, pools_of, stocks_of
 from flowray_serve.parts.queueing import (
     EngineWorks,
@@ -77,6 +78,7 @@ from flowray_serve.parts.queueing import (
 from flowray_serve.parts.secrets import master_keys
 from flowray_serve.parts.sharing import build_sharing, open_ledger, step_limits
 from flowray_serve.parts.upkeep import begin_upkeep, build_recovery
+from flowray_serve.preloading import PoolImage
 from flowray_serve.projects import Projects
 from flowray_serve.publishing import Publisher
 from flowray_serve.queueing.acceptance import Acceptance
@@ -92,7 +94,7 @@ _MIB = 1024 * 1024
 class Plant:
     """What the parts of one service are built from, wherever they are; it travels to their processes.
 
-    `stocks` are what the pools' images have, once there are any.
+    `stocks` are what the pools' images have, `pool_images` which these are, once there are any.
     """
 
     settings: Settings
@@ -103,6 +105,7 @@ class Plant:
     run: Path
     logs: Path
     stocks: Mapping[str, Stock] = field(default_factory=dict)
+    pool_images: tuple[PoolImage, ...] = ()
 
 
 def plant_of(settings: Settings, home: Home, redis_url: str | None) -> Plant:
@@ -144,7 +147,8 @@ def first_key(plant: Plant, home: Home) -> str:
 def deploy_plant(plant: Plant) -> None:
     """Deploy the service on the Ray this process is connected to, and wait until all of it runs."""
     settings = plant.settings
-    plant = replace(plant, stocks=stocks_of(settings))  # raises here, where somebody reads it, and not in a replica
+    # Raises here, where somebody reads it, and not in a replica.
+    plant = replace(plant, stocks=stocks_of(settings), pool_images=pool_images(settings))
     start_registry(plant.objects_url, settings.objects.options)
     asyncio.run(open_ledger(plant.redis_url, settings))
     runners = {name: _pool(plant, name, pool) for name, pool in settings.pools.items()}
@@ -188,11 +192,12 @@ class Front:
 class Post:
     """A Runner at its station."""
 
-    def __init__(self, runner: Runner, station: Station, *, drain_s: float) -> None:
+    def __init__(self, runner: Runner, station: Station, work: asyncio.Task[None], *, drain_s: float) -> None:
         self.check = station.check
         self.extract = runner.extract
         self.examine = runner.examine
         self._station = station
+        self._work = work
         self._drain_s = drain_s
 
     @property
@@ -203,6 +208,8 @@ class Post:
     async def close(self) -> None:
         """Take nothing new, let what runs end, and leave."""
         await self._station.close(within_s=self._drain_s)
+        self._work.cancel()
+        await asyncio.wait([self._work])
 
 
 async def build_front(plant: Plant, name: str, runners: Mapping[str, Any]) -> Front:
@@ -257,6 +264,7 @@ async def build_front(plant: Plant, name: str, runners: Mapping[str, Any]) -> Fr
         chats=chats_in(redis, objects),
         limiter=sharing.limiter,
         may_run=sharing.runs.check,
+        preloading=preloading_of(plant.pool_images, redis),
         limits=_body_limits(plant.settings),
         version=importlib.metadata.version("flowray"),
     )
@@ -296,6 +304,9 @@ async def build_works(plant: Plant, name: str) -> EngineWorks:
 async def build_post(plant: Plant, pool_name: str, name: str) -> Post:
     """Build a Runner of a pool and open it for engines, in its own process."""
     pool, redis, objects = plant.settings.pools[pool_name], connect(plant.redis_url), _objects(plant)
+    image = find_image(pool.image, plant.settings.images)
+    await require(image, pool.lowered_walls)
+    learning, passing_on = learning_of(image, redis)
     rules = Rules(
         size=PoolSize(spares=pool.spares, at_work=pool.max_running),
         limits=step_limits(pool, plant.settings),
@@ -305,20 +316,14 @@ async def build_post(plant: Plant, pool_name: str, name: str) -> Post:
         desk=runner_desk(redis, objects),
         lowered=pool.lowered_walls,
         tenant=pool.tenant,
+        learn=learning.note,
     )
-    image = find_image(pool.image, plant.settings.images)
-    await require(image, pool.lowered_walls)
-    log = plant.logs / f"zygote-{pool_name}-{name}.log"
-    runner = Runner.on(image, objects=objects, name=name, rules=rules, preload=pool.preload, log=log)
-    place = Place(name=name, pool=pool_name, address=f"unix:{plant.run / name}", capacity=pool.max_running)
-    station = Station(runner, place, places=RedisPlaces(redis), secret=plant.secret)
-
     log = _log_folder(plant) / f"zygote-{pool_name}-{name}.log"
-    runner = Runner.on(image, objects=_objects(plant), name=name, rules=rules, preload=pool.preload, log=log)
+    runner = Runner.on(image, objects=objects, name=name, rules=rules, preload=pool.preload, log=log)
     place = Place(name=name, pool=pool_name, address=_lane_address(plant, name), capacity=pool.max_running)
-    station = Station(runner, place, places=RedisPlaces(connect(plant.redis_url)), secret=plant.secret)
+    station = Station(runner, place, places=RedisPlaces(redis), secret=plant.secret)
     await station.open()
-    return Post(runner, station, drain_s=rules.size.drain_s)
+    return Post(runner, station, passing_on, drain_s=rules.size.drain_s)
 
 
 def _engine_shape(settings: Settings) -> EngineShape:

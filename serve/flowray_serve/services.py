@@ -15,6 +15,7 @@ from flowray_serve.auth import Authenticator
 from flowray_serve.key_service import KeyService
 from flowray_serve.library import Library
 from flowray_serve.ports import Drawer, Examiner, FlowStore, RunIndex
+from flowray_serve.preloading import Preloading
 from flowray_serve.projects import Projects
 from flowray_serve.publishing import Publisher
 from flowray_serve.queueing.jobs import Jobs
@@ -55,6 +56,7 @@ class Services:
     uploads: Drawer[UploadRecord]
     examine: Examiner
     chats: Chats
+    preloading: Preloading
     limiter: RateLimiter | None = None
     # Asked before a stream begins, while there is a status to refuse a run with.
     may_run: Callable[[str], Awaitable[None]] = free

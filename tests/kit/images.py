@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from importlib.metadata import distribution
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from flowray.sandbox.image import Image, find_image
+from flowray.sandbox.image import Image, _digest, default_lock, find_image
 
 
 @contextmanager
@@ -36,3 +37,19 @@ def _add(name: str, packages: Path) -> None:
         target = packages / str(file)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(str(added.locate_file(file)), target)
+
+
+@contextmanager
+def images_with(lock: Path, *distributions: str) -> Iterator[Path]:
+    """A folder of images as `FLOWRAY_IMAGES` names it: the default one, and that of a new `lock` with more packages."""
+    default, found = find_image(), default_lock()
+    lock.write_text(f"{found.read_text()}\n# and {', '.join(distributions)}\n")
+    with image_with(*distributions) as image:
+        root = image.site_packages.parent / "images"
+        own = root / f"{lock.stem}-{_digest(lock)[:12]}"
+        own.mkdir(parents=True)
+        (root / default.site_packages.parent.name).symlink_to(default.site_packages.parent)
+        facts = {"name": lock.stem, "digest": _digest(lock), "site_packages": str(image.site_packages)}
+        facts |= {"python": str(image.python), "base_prefix": str(image.base_prefix)}
+        (own / "image.json").write_text(json.dumps(facts))
+        yield root

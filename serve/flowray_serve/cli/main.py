@@ -22,6 +22,7 @@ from flowray_serve.cli import (
     plan,
     publish,
     run,
+    runner,
     runs,
     secrets,
     tenant,
@@ -39,7 +40,7 @@ app = typer.Typer(
 )
 for verb in (up, down, run, check, plan, publish, runs, watch, doctor, demo, apply):
     app.command(verb.__name__.rpartition(".")[2])(verb.command)
-for group in (image, node, tenant, key, secrets):
+for group in (image, node, tenant, key, secrets, runner):
     app.add_typer(group.app, name=group.__name__.rpartition(".")[2])
 
 

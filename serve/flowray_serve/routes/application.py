@@ -26,6 +26,7 @@ from flowray_serve.routes.mcp import McpRoutes
 from flowray_serve.routes.monitor import MonitorRoutes
 from flowray_serve.routes.openapi import describe
 from flowray_serve.routes.own_files import OwnFileRoutes
+from flowray_serve.routes.preload import PreloadRoutes
 from flowray_serve.routes.projects import FolderRoutes, ProjectRoutes
 from flowray_serve.routes.responses import ResponsesRoutes
 from flowray_serve.routes.run import RunRoutes
@@ -68,7 +69,7 @@ _ROUTES = (
     MonitorRoutes,
     AboutRoutes,
 )
-_OPERATOR_ROUTES = (AdminRoutes, SecretRoutes)
+_OPERATOR_ROUTES = (AdminRoutes, PreloadRoutes, SecretRoutes)
 
 
 def build_app(services: Services) -> FastAPI:

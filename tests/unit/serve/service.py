@@ -32,6 +32,7 @@ from flowray.stores.chats import MemoryChats
 from flowray.stores.dead_letters import DeadLetters
 from flowray.stores.drawer import Drawer
 from flowray.stores.due import MemoryDueList
+from flowray.stores.import_counts import MemoryImportCounts
 from flowray.stores.memory_journal import MemoryJournal
 from flowray.stores.memory_queue import MemoryQueue
 from flowray.stores.objects import ObjectStore, open_objects
@@ -54,6 +55,7 @@ from flowray_serve.auth import Authenticator
 from flowray_serve.key_service import KeyService
 from flowray_serve.library import Library
 from flowray_serve.parts.egress import egress_of
+from flowray_serve.preloading import Preloading
 from flowray_serve.projects import Projects
 from flowray_serve.publishing import Publisher
 from flowray_serve.queueing.acceptance import Acceptance
@@ -345,6 +347,7 @@ def service(
         uploads=Drawer(objects, "uploads", UploadRecord),
         examine=examiner,
         chats=MemoryChats(),
+        preloading=Preloading((), MemoryImportCounts()),
         limits=limits or BodyLimits(),
         version="0.1.0",
     )

@@ -9,7 +9,7 @@ import pytest
 from flowray_serve.cli.main import main
 from flowray_serve.home import Home, Running
 
-VERBS = ("up", "down", "run", "check", "plan", "publish", "runs", "watch", "doctor", "image", "demo")
+VERBS = ("up", "down", "run", "check", "plan", "publish", "runs", "watch", "doctor", "image", "demo", "runner")
 
 
 @pytest.fixture(autouse=True)
