@@ -26,8 +26,7 @@ from flowray.engine.events import (
 from flowray.engine.values import Ref, Value
 from flowray.errors import FlowRayError
 
-
-# Marks JSON that only the slow reader reads as it was written: orjson makes floats of integers that are too long for it.
+# Marks JSON for the slow reader: orjson makes floats of integers that are too long for it.
 _SLOWLY = b" "
 
 
