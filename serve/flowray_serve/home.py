@@ -33,11 +33,15 @@ class HomeError(FlowRayError):
 
 @dataclass(frozen=True, kw_only=True)
 class Running:
-    """A FlowRay that was started here: `pid` is its supervisor's; `ready` once it answers."""
+    """A FlowRay that was started here: `pid` is its supervisor's, `guard` who starts that again if Ray takes it down.
+
+    It is `ready` once it answers.
+    """
 
     url: str
     pid: int
     ready: bool = False
+    guard: int = 0
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,17 @@ from flowray.sandbox.image import find_image
 from flowray.sandbox.probe import require
 from flowray_serve.cluster.environment import driver_environment, ray_environment
 from flowray_serve.cluster.haproxy import write_launcher
-from flowray_serve.cluster.head import HeadOptions, RayError, dead_daemons, enter, join, start_head, stop_head
+from flowray_serve.cluster.head import (
+    GCS,
+    HeadOptions,
+    RayError,
+    dead_daemons,
+    enter,
+    join,
+    revive_gcs,
+    start_head,
+    stop_head,
+)
 from flowray_serve.cluster.leftovers import end_leftovers
 from flowray_serve.cluster.ports import check_free, free_ports
 from flowray_serve.embedded import EmbeddedValkey
@@ -48,7 +58,7 @@ def supervise(settings: Settings, home: Home, *, progress: Progress, on_ready: C
     """Run a service until a signal asks to stop. `on_ready` gets its URL and its key once it answers."""
     with _stopping_on_signals(), home.held(), contextlib.suppress(_StopAskedError), ExitStack() as stack:
         url = f"http://{settings.host}:{settings.port}"
-        home.note_running(Running(url=url, pid=os.getpid()))
+        home.note_running(Running(url=url, pid=os.getpid(), guard=os.getppid()))
         _clear_away(home, progress)  # first: what a killed predecessor left may hold the port
         check_free(settings.host, settings.port)
         for image, lowered in {
@@ -66,7 +76,7 @@ def supervise(settings: Settings, home: Home, *, progress: Progress, on_ready: C
         progress("Deploying the gateway and the runners; each warms up its sandboxes")
         app.deploy_plant(plant)
         _await_answer(settings.host, settings.port)
-        home.note_running(Running(url=url, pid=os.getpid(), ready=True))
+        home.note_running(Running(url=url, pid=os.getpid(), ready=True, guard=os.getppid()))
         on_ready(url, key)
         _watch(home, valkey, progress)
 
@@ -134,15 +144,19 @@ def _answers(host: str, port: int) -> bool:
 
 
 def _watch(home: Home, valkey: EmbeddedValkey | None, progress: Progress) -> None:
-    """Keep up what Ray does not look after. Signals end it."""
+    """Keep up what Ray does not look after. Signals end it, and what cannot be kept up: the guard begins anew."""
     pause = threading.Event()
     while True:
         pause.wait(_WATCH_EVERY_S)
-        if dead := dead_daemons():
-            raise RayError(f"Ray's {', '.join(dead)} died. Its logs are in {home.run / 'ray'}.")
         if valkey is not None and not valkey.alive:
             progress("Valkey has died; starting it again")
             valkey.start()
+        dead = dead_daemons()
+        if dead == [GCS]:
+            progress("Ray's control store has died; starting it again")
+            revive_gcs()
+        elif dead:
+            raise RayError(f"Ray's {', '.join(dead)} died. Its logs are in {home.run / 'ray'}.")
 
 
 @contextmanager
@@ -170,7 +184,9 @@ def _quietly(stop: Callable[[], None]) -> None:
         for number in _PRINTED_TO:
             os.dup2(nowhere.fileno(), number)
     try:
-        stop()
+        # What does not stop in order is ended with the leftovers; the exit code says how the service was, not its end.
+        with contextlib.suppress(Exception):
+            stop()
         sys.stdout.flush()
         sys.stderr.flush()
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -36,6 +37,9 @@ def _stop(home: Home, running: Running, wait_s: float) -> None:
         supervisor = os.pidfd_open(running.pid)
     except ProcessLookupError:
         return
+    if running.guard > 1:
+        with contextlib.suppress(OSError):
+            os.kill(running.guard, signal.SIGTERM)  # so that it knows that this end is meant
     try:
         signal.pidfd_send_signal(supervisor, signal.SIGTERM)
         if _ended(supervisor, wait_s):

@@ -39,7 +39,7 @@ def list_(*, tenant: OfTenant = "", url: Url = "", key: Key = "", as_json: AsJso
 
 
 @app.command()
-def create(  # noqa: PLR0913 - one for each option
+def create(
     *,
     tenant: OfTenant = "",
     name: Annotated[str, typer.Option(help="What to call it.")] = "",

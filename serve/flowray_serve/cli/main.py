@@ -13,6 +13,7 @@ from flowray.errors import FlowRayError
 from flowray_serve.cli import (
     apply,
     check,
+    deadletters,
     demo,
     doctor,
     down,
@@ -21,10 +22,12 @@ from flowray_serve.cli import (
     node,
     plan,
     publish,
+    reindex,
     run,
     runner,
     runs,
     secrets,
+    submit,
     tenant,
     up,
     watch,
@@ -38,7 +41,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (up, down, run, check, plan, publish, runs, watch, doctor, demo, apply):
+for verb in (up, down, run, check, plan, publish, runs, watch, submit, deadletters, reindex, doctor, demo, apply):
     app.command(verb.__name__.rpartition(".")[2])(verb.command)
 for group in (image, node, tenant, key, secrets, runner):
     app.add_typer(group.app, name=group.__name__.rpartition(".")[2])

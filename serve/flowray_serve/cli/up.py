@@ -22,6 +22,7 @@ def command(
     wait_s: Annotated[
         float, typer.Option("--wait", min=1, help="With --detach: seconds to wait for it to answer.")
     ] = 180,
+    supervised: Annotated[bool, typer.Option("--supervised", hidden=True)] = False,
     as_json: AsJson = False,
 ) -> None:
     """Start FlowRay: Ray, the gateway, the runners and what they need. Ctrl-C stops all of it."""
@@ -34,6 +35,9 @@ def command(
         running = home.running()
         _tell(running.url if running else "", home.key() or "", as_json=as_json)
         return
+    if not supervised:
+        home.require_free()
+        raise typer.Exit(_guarded(home, as_json=as_json))
     from flowray_serve.supervisor import supervise
 
     supervise(
@@ -42,6 +46,18 @@ def command(
         progress=Progress(),
         on_ready=lambda url, key: _tell(url, key, as_json=as_json),
     )
+
+
+def _guarded(home: Home, *, as_json: bool) -> int:
+    """Run the supervisor as a child, and start it again when Ray takes it down."""
+    from flowray_serve.guard import Guard
+
+    def is_ready(pid: int) -> bool:
+        running = home.running()
+        return running is not None and running.ready and running.pid == pid
+
+    command = [sys.executable, "-P", "-m", "flowray_serve", "up", "--supervised", *(["--json"] if as_json else [])]
+    return Guard(command, is_ready=is_ready, say=lambda text: print(text, file=sys.stderr, flush=True)).keep()
 
 
 def _tell(url: str, key: str, *, as_json: bool) -> None:
@@ -80,4 +96,4 @@ def _detached(home: Home, wait_s: float) -> None:
 
 def _is_ready(home: Home, supervisor: subprocess.Popen[bytes]) -> bool:
     running = home.running()
-    return running is not None and running.ready and running.pid == supervisor.pid
+    return running is not None and running.ready and running.guard == supervisor.pid

@@ -19,6 +19,9 @@ class Ports:
 
 
 _REPLICA_PORTS = 100
+# The folder, below that of a run, in which Ray's control store writes down its state. It outlives the store's process,
+# so that one that dies goes on where it was, with all actors; not on Redis, whose loss must not be Ray's.
+STATE = "g"
 
 _FAST = {
     "RAY_SERVE_ENABLE_HA_PROXY": "1",
@@ -71,6 +74,8 @@ def ray_environment(*, token: Path, run: Path, launcher: Path, ports: Ports) -> 
         **_CLOSED,
         **_STOPS_SOON,
         "RAY_AUTH_TOKEN_PATH": str(token),
+        "RAY_gcs_storage": "rocksdb",
+        "RAY_gcs_storage_path": str(run / STATE),
         "RAY_SERVE_HAPROXY_BINARY_PATH": str(launcher),
         "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(proxy / "c"),
         "RAY_SERVE_HAPROXY_SOCKET_PATH": str(proxy / "a"),

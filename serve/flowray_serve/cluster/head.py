@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from flowray.errors import FlowRayError
+from flowray_serve.cluster.environment import STATE
 
 _MIB = 1024 * 1024
 _SESSIONS_KEPT = 2
+GCS = "gcs_server"
 
 
 class RayError(FlowRayError):
@@ -50,6 +52,7 @@ def start_head(options: HeadOptions) -> None:
     """
     sessions = options.run / "ray"
     _sweep(sessions)
+    shutil.rmtree(options.run / STATE, ignore_errors=True)  # of a cluster that is gone
     os.chdir(options.run)  # Ray puts the driver's folder on its workers' path, and nobody's modules belong there
     import ray
 
@@ -104,6 +107,21 @@ def leave(application: str) -> None:
         serve.delete(application)
     finally:
         ray.shutdown()
+
+
+def revive_gcs() -> None:
+    """Start Ray's control store again, from what it had written down; everything else in Ray waits for it meanwhile."""
+    from ray._private import worker
+
+    node = worker._global_node  # noqa: SLF001 - Ray restarts nothing of its own
+    if node is None:
+        raise RayError("Ray does not run here.")
+    node.all_processes.pop(GCS, None)
+    node._gcs_address = node._gcs_client = None  # noqa: SLF001
+    try:
+        node.start_gcs_server()
+    except Exception as cause:
+        raise RayError(f"Ray's control store did not start again: {cause}") from cause
 
 
 def dead_daemons() -> list[str]:

@@ -22,7 +22,7 @@ from flowray.stores.sealing import SecretSeal
 from flowray_serve.admission.queued import AdmittedLeasedEngine
 from flowray_serve.lanes.steps import LaneSteps
 from flowray_serve.parts.sharing import Sharing
-from flowray_serve.parts.upkeep import UpkeepParts, upkeep_parts
+from flowray_serve.parts.upkeep import UpkeepParts, build_recovery, upkeep_parts
 from flowray_serve.queueing.acceptance import Acceptance
 from flowray_serve.queueing.carry import Carrier
 from flowray_serve.queueing.driver import Driver, Pace
@@ -95,6 +95,10 @@ def build_gateway_queue(
     jobs = Jobs(
         acceptance=acceptance,
         redriving=Redriving(queueing.upkeep.letters, queueing.requests, acceptance, queueing.upkeep.owing),
+        recovery=build_recovery(
+            queueing.upkeep, queueing.queue, acceptance, queueing.requests, sharing.settings, name="gateway"
+        ),
+        queue=queueing.queue,
         secret=queueing.secret,
         private_hosts=sharing.settings.callbacks.private_hosts,
         stopping=stopping,

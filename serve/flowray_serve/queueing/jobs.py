@@ -10,6 +10,7 @@ from typing import Any
 
 from flowray.engine.accepted import Accepted
 from flowray.engine.events import Event, Recorded, RunFinished, RunId
+from flowray.engine.leasing import Queue
 from flowray.engine.outcome import Outcome
 from flowray.engine.ports import Journal, Objects, RunRequest
 from flowray.engine.whole import whole
@@ -18,6 +19,7 @@ from flowray.flow.types import Json
 from flowray.stores.requests import Requests
 from flowray_serve.queueing.acceptance import Acceptance, Idempotency
 from flowray_serve.queueing.posting import checked_url
+from flowray_serve.queueing.recovery import Recovery
 from flowray_serve.queueing.redriving import Redriving
 from flowray_serve.queueing.stopping import Stopping
 
@@ -60,6 +62,8 @@ class Jobs:
     journal: Journal
     objects: Objects
     redriving: Redriving
+    recovery: Recovery
+    queue: Queue
     secret: bytes
     private_hosts: Sequence[str] = ()
     sync_s: float = 30.0

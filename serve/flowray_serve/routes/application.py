@@ -36,6 +36,7 @@ from flowray_serve.routes.runs import RunsRoutes
 from flowray_serve.routes.secrets import SecretRoutes
 from flowray_serve.routes.session import SessionRoutes
 from flowray_serve.routes.stored_variables import StoredVariableRoutes
+from flowray_serve.routes.upkeep import UpkeepRoutes
 from flowray_serve.routes.webhook import WebhookRoutes
 from flowray_serve.routes.workflows import WorkflowRoutes
 from flowray_serve.services import Services
@@ -69,7 +70,7 @@ _ROUTES = (
     MonitorRoutes,
     AboutRoutes,
 )
-_OPERATOR_ROUTES = (AdminRoutes, PreloadRoutes, SecretRoutes)
+_OPERATOR_ROUTES = (AdminRoutes, UpkeepRoutes, PreloadRoutes, SecretRoutes)
 
 
 def build_app(services: Services) -> FastAPI:

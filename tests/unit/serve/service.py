@@ -28,6 +28,7 @@ from flowray.plan.place import open_to
 from flowray.plan.planner import plan
 from flowray.plan.types import Pool
 from flowray.runner.runner import EditorJob
+from flowray.stores.archive import Archive
 from flowray.stores.chats import MemoryChats
 from flowray.stores.dead_letters import DeadLetters
 from flowray.stores.drawer import Drawer
@@ -61,8 +62,10 @@ from flowray_serve.publishing import Publisher
 from flowray_serve.queueing.acceptance import Acceptance
 from flowray_serve.queueing.carry import Carrier
 from flowray_serve.queueing.driver import Driver, Pace
+from flowray_serve.queueing.endings import Endings
 from flowray_serve.queueing.jobs import Jobs
 from flowray_serve.queueing.owing import Owing
+from flowray_serve.queueing.recovery import Record, Recovery
 from flowray_serve.queueing.redriving import Redriving
 from flowray_serve.queueing.stopping import Stopping
 from flowray_serve.routes.application import build_app
@@ -208,6 +211,22 @@ async def echo(request: RunRequest, step: StartStep) -> AsyncIterator[ev.StepEve
         yield ev.NodeFinished(node=node, outputs={}, result=message_result(node, request.input_value or ""))
 
 
+class NoRuns:
+    async def rebuild(self) -> int:
+        return 0
+
+
+class NoMarks:
+    async def is_filled(self) -> bool:
+        return True
+
+    async def note_filled(self) -> None:
+        return
+
+    async def mine(self, work: str, *, by: str, for_s: int) -> bool:
+        return True
+
+
 class Held:
     """A step that waits in its sandbox until it is let go on."""
 
@@ -323,6 +342,17 @@ def service(
     jobs = Jobs(
         acceptance=acceptance,
         redriving=Redriving(letters, requests, acceptance, owing),
+        recovery=Recovery(
+            queue,
+            Record(requests=requests, archive=Archive(objects), owing=owing),
+            acceptance,
+            Endings(requests, letters, owing),
+            NoRuns(),
+            NoMarks(),
+            name="test",
+            clock=lambda: 4e9,
+        ),
+        queue=queue,
         secret=b"secret",
         private_hosts=("127.0.0.2",),
         stopping=Stopping(runs, queue, queue, requests, journal, engine, name="test", within_s=2.0),

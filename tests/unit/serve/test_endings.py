@@ -25,7 +25,7 @@ from flowray_serve.queueing.owing import Owing
 from flowray_serve.queueing.posting import checked_url
 from flowray_serve.queueing.recovery import Record, Recovery
 from flowray_serve.queueing.sweeping import Retention, Sweeper
-from tests.unit.serve.service import ECHO, OTHER_KEY, Service, service
+from tests.unit.serve.service import ECHO, KEYS_BY_ROLE, OTHER_KEY, Service, service
 from tests.unit.serve.test_http_background import ended, submitted
 
 URL = "https://hooks.example.org/done"
@@ -258,6 +258,17 @@ async def test_what_is_older_than_its_tenant_keeps_it_is_removed() -> None:
     assert len(await keys(made.objects, "drawings")) == 1
     assert ends.forgotten[0] == "default"
     assert await ends.requests.find("default", RunId(job["job_id"])) is not None
+
+
+async def test_an_operator_fills_the_store_from_the_record() -> None:
+    made = service()
+    await accepted(made)
+    made.queue.empty()
+    made.http.headers["x-api-key"] = KEYS_BY_ROLE["operator"]
+    found = await made.http.post("/api/v1/admin/reindex")
+    assert found.json() == {"queued": 1, "closed": 0, "callbacks": 0, "listed": 0}
+    told = (await made.http.get("/api/v1/admin/queue")).json()
+    assert (told["waiting"], told["tenants"][0]["tenant"]) == (1, "default")
 
 
 @pytest.mark.parametrize("value", [0, -1, "7", True, None])

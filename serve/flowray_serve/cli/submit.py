@@ -1,0 +1,66 @@
+"""`flowray submit FLOW name=value ...`: run a published flow in the background."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from flowray.client import job_calls
+from flowray.client.calls import RunOptions
+from flowray.engine.events import RunFinished
+from flowray.errors import InvalidRequestError
+from flowray_serve.cli.connection import Key, Url, connect
+from flowray_serve.cli.ending import FAILED
+from flowray_serve.cli.terminal import AsJson, say, say_json
+
+
+def command(
+    flow: Annotated[str, typer.Argument(help="A published flow, by id or endpoint name.")],
+    values: Annotated[
+        list[str] | None, typer.Argument(help="input_value=..., session=..., or NODE.FIELD=... for a field.")
+    ] = None,
+    *,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for its end; exit code 1 when it failed.")] = False,
+    callback: Annotated[str | None, typer.Option(help="A URL that gets a signed POST at the end.")] = None,
+    idempotency_key: Annotated[str | None, typer.Option(help="The same key is the same run.")] = None,
+    url: Url = "",
+    key: Key = "",
+    as_json: AsJson = False,
+) -> None:
+    """Run a flow in the background on the service, and say where it is."""
+    options = _options(values or [])
+    with connect(url, key) as client:
+        flow_id = client.flow(flow).id
+        job = client.ask(job_calls.submit(flow_id, options, callback=callback, idempotency_key=idempotency_key))
+        if not wait:
+            say_json(job) if as_json else say(job["job_id"])
+            return
+        last = [one.event for one in client.events(job["job_id"])][-1]
+        if isinstance(last, RunFinished) and last.status != "succeeded":
+            say(f"{last.status}: {last.error}")
+            raise typer.Exit(FAILED)
+        answer = client.ask(job_calls.job(job["job_id"]))
+    say_json(answer) if as_json else say(
+        answer["output"]["text"] or "(the flow gave no text; --json shows its results)"
+    )
+
+
+def _options(values: list[str]) -> RunOptions:
+    options: RunOptions = {"tweaks": {}}
+    tweaks: dict[str, dict[str, str]] = {}
+    for text in values:
+        name, equals, value = text.partition("=")
+        node, dot, field = name.rpartition(".")
+        if not equals or not name:
+            raise InvalidRequestError(f"`{text}` is not name=value. Example: input_value=Hello or Prompt-1.template=Hi")
+        if dot:
+            tweaks.setdefault(node, {})[field] = value
+        elif name == "session":
+            options["session"] = value
+        elif name == "input_value":
+            options["input_value"] = value
+        else:
+            raise InvalidRequestError(f"`{name}` is neither input_value, session, nor a NODE.FIELD.")
+    options["tweaks"] = tweaks
+    return options

@@ -1,0 +1,65 @@
+"""Stands over a supervisor: Ray ends its driver when its raylet dies, and somebody has to start both again.
+
+A supervisor that was killed by hand (SIGKILL), that stopped in order, or that never came up is not started again.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from flowray_serve.cluster.leash import on_leash
+
+_LOOK_S = 0.5
+_MOST_STARTS, _WITHIN_S = 5, 600.0
+_PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Guard:
+    """Runs a command, again while it dies after it was ready; `is_ready` gets its process id."""
+
+    def __init__(self, command: Sequence[str], *, is_ready: Callable[[int], bool], say: Callable[[str], None]) -> None:
+        self._command = command
+        self._is_ready = is_ready
+        self._say = say
+        self._child: subprocess.Popen[bytes] | None = None
+        self._asked = False
+
+    def keep(self) -> int:
+        """Until it ends for good; its exit code."""
+        starts: list[float] = []
+        with self._passing_signals_on():
+            while True:
+                starts = [at for at in starts if at > time.monotonic() - _WITHIN_S] + [time.monotonic()]
+                code, was_ready = self._run()
+                if self._asked or not was_ready or code in (0, -signal.SIGKILL) or len(starts) > _MOST_STARTS:
+                    return code if code >= 0 else 128 - code
+                self._say(f"The service ended with {code}; starting it again")
+
+    def _run(self) -> tuple[int, bool]:
+        self._child = subprocess.Popen(self._command, preexec_fn=on_leash)  # noqa: S603, PLW1509 - our own; it takes no lock
+        was_ready = False
+        while True:
+            try:
+                return self._child.wait(_LOOK_S), was_ready
+            except subprocess.TimeoutExpired:
+                was_ready = was_ready or self._is_ready(self._child.pid)
+
+    @contextmanager
+    def _passing_signals_on(self) -> Any:
+        before = {number: signal.signal(number, self._pass_on) for number in _PASSED_ON}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _pass_on(self, number: int, _frame: Any) -> None:
+        self._asked = True
+        if self._child is not None and self._child.poll() is None:
+            os.kill(self._child.pid, number)
