@@ -92,6 +92,10 @@ class Client:
         """Ask a run to stop."""
         return self.ask(calls.cancel(run))
 
+    def rerun(self, run: str, *, start: str, values: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
+        """Run again from a node, in the background; answers the new run as a job."""
+        return self.ask(calls.rerun(run, start, values or {}))
+
     def upload(self, flow: str, path: Path) -> str:
         """Store a file for a flow's runs; answers the path to give to the flow's file fields."""
         return self.ask(calls.upload(flow, path))

@@ -109,6 +109,12 @@ def cancel(run_id: str) -> Call[Mapping[str, Any]]:
     return Call(method="POST", path=f"/api/v1/runs/{run_id}/cancel", read=lambda response: response.json())
 
 
+def rerun(run_id: str, start: str, values: Mapping[str, Any]) -> Call[Mapping[str, Any]]:
+    """Run again from a node."""
+    body = {"from": start, "set": dict(values)}
+    return Call(method="POST", path=f"/api/v1/runs/{run_id}/rerun", json=body, read=lambda response: response.json())
+
+
 def upload(flow_name: str, path: Path) -> Call[str]:
     """Store a file for a flow's runs; the answer is the path to give to its file fields."""
     files = {"file": (path.name, path.read_bytes())}

@@ -96,6 +96,10 @@ class AsyncClient:
         """Ask a run to stop."""
         return await self.ask(calls.cancel(run))
 
+    async def rerun(self, run: str, *, start: str, values: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
+        """Run again from a node, in the background; answers the new run as a job."""
+        return await self.ask(calls.rerun(run, start, values or {}))
+
     async def upload(self, flow: str, path: Path) -> str:
         """Store a file for a flow's runs; answers the path to give to the flow's file fields."""
         return await self.ask(calls.upload(flow, path))

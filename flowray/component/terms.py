@@ -50,6 +50,7 @@ class Terms:
 
 
 USUAL: Final = Terms()
+FROZEN_S: Final = 30 * 86_400.0
 Said = Mapping[str, Any]
 
 

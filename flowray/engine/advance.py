@@ -152,6 +152,8 @@ def _asking(state: State, event: NodePaused) -> State:
 def _begun(state: State) -> Next:
     first = [step.id for step in state.wiring.plan.steps if not step.needs]
     state, starts = _launched(state, [(step, 1) for step in first if not state.is_closed(step)])
+    if state.verdict is not None:
+        return state, starts  # all that is to run had finished in the run that this one repeats
     state, commands = _past(state, [step for step in first if state.is_closed(step)])
     return _settled(state, (*starts, *commands))
 

@@ -10,6 +10,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from flowray.engine.advance import advance
+from flowray.engine.caution import awaits_record
 from flowray.engine.commands import Command, FinishRun, NoteDecision, PauseNode, PauseRun, StartStep, StopStep
 from flowray.engine.events import (
     CancelRequested,
@@ -115,7 +116,7 @@ class Drive:
             if self._state.verdict is not None:
                 return
             recorded, commands = self._note(events)
-            await self._ledger.settle()
+            await self._ledger.settle(written=awaits_record(self._request.plan, events))
             await self._publish(recorded)
             for command in commands:
                 self._carry_out(command)
@@ -137,6 +138,7 @@ class Drive:
             case StartStep() if self._hold.leaving:
                 return  # it stays asked for, and whoever takes the run asks again
             case StartStep(step=step):
+                self._paused = False
                 self._running[step] = self._group.create_task(self._run_step(command), name=f"step {step}")
             case StopStep(step=step):
                 if (task := self._running.get(step)) is not None:

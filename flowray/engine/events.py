@@ -33,7 +33,10 @@ FailureKind = Literal[
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunAccepted:
-    """The first event: who asked for what. `flow` is the flow's id, `version` its digest."""
+    """The first event: who asked for what. `flow` is the flow's id, `version` its digest.
+
+    A run that repeats another one names it as its `parent`, and the node that it begins at.
+    """
 
     tenant: str
     flow: str
@@ -41,6 +44,8 @@ class RunAccepted:
     version: str
     session: str
     request: Ref | None = None
+    parent: str = ""
+    from_node: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

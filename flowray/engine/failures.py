@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from flowray.engine.events import FailureKind, RunFinished, RunId
+from flowray.engine.events import FailureKind, RunFinished, RunId, RunPaused
 from flowray.errors import FlowRayError
 
 
@@ -85,6 +85,14 @@ class RunCancelledError(RunFailedError):
     status = 409
 
 
+class RunPausedError(RunFailedError):
+    """The run is not over: it waits for a decision, or for a time."""
+
+    code = "run_paused"
+    fault = "caller"
+    status = 409
+
+
 _ERRORS: Mapping[FailureKind, type[RunFailedError]] = {
     "component": ComponentFailedError,
     "value": ValueCannotTravelError,
@@ -105,6 +113,15 @@ def failure(run: RunId, finished: RunFinished, *, node_name: str = "") -> RunFai
     facts = {"node": finished.node, "error_type": finished.error_type, "traceback": finished.traceback, "kind": kind}
     message = _message(finished, node_name)
     return error_class(message, run, {name: fact for name, fact in facts.items() if fact})
+
+
+def paused(run: RunId, pause: RunPaused) -> RunPausedError:
+    """What a caller gets who wanted the end of a run that waits."""
+    facts = {"human_request": pause.request, "until": pause.until}
+    prompt = pause.request.get("prompt") if isinstance(pause.request, dict) else None
+    what = f"for a decision: {str(prompt)[:500]}" if pause.request is not None else "for a time"
+    told = f"The run waits {what}. Answer at /api/v2/workflows/{run}/resume; ask at /api/v2/workflows?job_id={run}."
+    return RunPausedError(told, run, {name: fact for name, fact in facts.items() if fact is not None})
 
 
 def _message(finished: RunFinished, node_name: str) -> str:

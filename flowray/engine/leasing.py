@@ -103,6 +103,9 @@ class Queue(Protocol):
     async def park(self, lease: Lease, *, until: float | None = None) -> None:
         """Hold nothing for this run until it is offered again, or until a time."""
 
+    async def parked(self, tenant: str) -> Sequence[RunId]:
+        """The tenant's parked runs."""
+
     async def bell(self, *, within_s: float) -> bool:
         """Wait until something may be there to take; False when nothing came in time."""
 

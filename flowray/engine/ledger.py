@@ -67,9 +67,9 @@ class Ledger:
         self._unwritten.append(recorded)
         return recorded
 
-    async def settle(self) -> None:
-        """Return when what was noted is as safe as the run's durability asks for."""
-        if self._durability == "strict":
+    async def settle(self, *, written: bool = False) -> None:
+        """Return when what was noted is as safe as the run's durability asks for, or `written` in any case."""
+        if written or self._durability == "strict":
             await self._written()
         elif self._durability == "pipelined" or len(self._unwritten) > _MOST_UNWRITTEN:
             self._write_soon()

@@ -112,8 +112,7 @@ class Engine:
     ) -> None:
         if past and isinstance(past[-1].event, RunFinished):
             return
-        start = State.start(request.plan, only_nodes=request.only_nodes, context=request.context, seed=request.run)
-        state = replay(start, past)
+        state = standing(request, past)
         drive = Drive(
             request,
             state=state,
@@ -139,12 +138,20 @@ class Engine:
         """How this engine goes on with another's run."""
         why = "The engine that ran this step is gone."
         lost = [StepFailed(step=step, kind="lost", error=why, orphaned=True) for step in state.started]
-        return [RunStarted(engine=self._name), *lost]
+        now = self._clock()
+        due = [RunResumed(node=node) for node, until in state.alarms.items() if until <= now]
+        return [RunStarted(engine=self._name), *due, *lost]
 
     def _left_s(self, request: RunRequest, past: Sequence[Recorded]) -> float | None:
         """How long the run may still take; while it is paused, its time does not pass."""
         limit_s = request.plan.run_wall_s
         return None if limit_s is None else max(limit_s - _ran_s(past, self._clock()), 0.0)
+
+
+def standing(request: RunRequest, recorded: Sequence[Recorded]) -> State:
+    """Where a run stands by its journal."""
+    start = State.start(request.plan, only_nodes=request.only_nodes, context=request.context, seed=request.run)
+    return replay(start, recorded)
 
 
 def _ran_s(past: Sequence[Recorded], now: float) -> float:

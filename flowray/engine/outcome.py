@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from flowray.engine.events import NodeFinished, Recorded, RunFinished
-from flowray.engine.failures import failure
+from flowray.engine.events import NodeFinished, Recorded, RunFinished, RunPaused, RunResumed
+from flowray.engine.failures import failure, paused
 from flowray.engine.ports import RunRequest
 from flowray.flow.types import Flow, Json, NodeId
 
@@ -29,10 +29,14 @@ class Answer:
 
 @dataclass
 class Outcome:
-    """The results of a run so far, by node; of a node that ran several times (a loop's body), the last."""
+    """The results of a run so far, by node; of a node that ran several times (a loop's body), the last.
+
+    `paused` is what it waits for, as long as it does.
+    """
 
     results: dict[NodeId, Json] = field(default_factory=dict)
     finished: RunFinished | None = None
+    paused: RunPaused | None = None
 
     def add(self, recorded: Recorded) -> None:
         """Take one more event of the run."""
@@ -41,9 +45,15 @@ class Outcome:
             self.results[event.node] = event.result
         elif isinstance(event, RunFinished):
             self.finished = event
+        if isinstance(event, RunPaused):
+            self.paused = event
+        elif isinstance(event, RunResumed | RunFinished):
+            self.paused = None
 
     def require_success(self, request: RunRequest) -> None:
         """Raise the error of a run that failed, named as its user drew it."""
+        if self.paused is not None:
+            raise paused(request.run, self.paused)
         finished = self.finished or RunFinished(status="failed", kind="lost", error="The run's journal has no end.")
         if finished.status == "succeeded":
             return

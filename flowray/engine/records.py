@@ -31,7 +31,4 @@ def said_by(commands: Iterable[Command], now: float) -> list[Event]:
 
 def pause_of(state: State) -> RunPaused:
     """What a run waits for, once all of it waits."""
-    asked = [request for request in state.requests.values() if isinstance(request, dict)]
-    times = [request["until"] for request in asked if request.keys() == {"until"}]
-    requests = [request for request in asked if request.keys() != {"until"}]
-    return RunPaused(request=next(iter(requests), None), until=min(times, default=None))
+    return RunPaused(request=next(iter(state.questions.values()), None), until=min(state.alarms.values(), default=None))

@@ -118,9 +118,14 @@ class State:
         return tuple(step for step in self.running if isinstance(self.steps[step], Started))
 
     @property
-    def requests(self) -> Mapping[NodeId, Json]:
-        """What is asked and not answered yet, by node."""
-        return {node: request for node, request in self.asked.items() if request is not None}
+    def questions(self) -> Mapping[NodeId, Mapping[str, Json]]:
+        """What people are asked and have not answered yet, by node."""
+        return {node: asked for node, asked in self.asked.items() if asked is not None and asked.keys() != {"until"}}
+
+    @property
+    def alarms(self) -> Mapping[NodeId, float]:
+        """When nodes that wait for a time are to be woken, in seconds since the epoch."""
+        return {node: asked["until"] for node, asked in self.asked.items() if asked and asked.keys() == {"until"}}
 
     def is_closed(self, step: StepId) -> bool:
         """Whether none of the step's nodes will run."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from flowray.component.claims import claimed
 from flowray.component.imports import Imports
 from flowray.component.spec import ComponentSpec, Needs
-from flowray.component.terms import Said, Terms, said_of_node
+from flowray.component.terms import FROZEN_S, Said, Terms, said_of_node
 from flowray.errors import PlanError
 from flowray.flow.nearest import meant
 from flowray.flow.shape import clipped
@@ -30,7 +30,8 @@ def terms_of_node(node: Node, specs: Mapping[str, ComponentSpec], usual: Said) -
     spec = specs.get(node.code_digest or "")
     metadata = node.raw["data"]["node"].get("metadata") if node.raw else None
     own = said_of_node(metadata, f"Node `{clipped(node.id)}`")
-    return Terms(**{**usual, **(spec.terms if spec else {}), **own})
+    frozen = {"cache_s": FROZEN_S} if node.frozen else {}
+    return Terms(**{**usual, **(spec.terms if spec else {}), **own, **frozen})
 
 
 def together(needs: Mapping[NodeId, Needs]) -> Needs:

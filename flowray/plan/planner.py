@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from flowray.component.imports import Imports
 from flowray.component.spec import ComponentSpec
@@ -41,9 +42,10 @@ def plan(
     order = _order(flow, nodes, edges)
     known = specs or {}
     pieces = pieces_of(order, edges, list(bonds_of(nodes, edges, known)))
-    placed = [_placed(piece, nodes, known, pools) for piece in pieces]
-    groups = fused(placed, fusion)
     usual, run_wall_s = said_of_flow(flow)
+    terms = {node: terms_of_node(nodes[node], known, usual) for node in nodes}
+    placed = [_placed(piece, nodes, known, pools, terms) for piece in pieces]
+    groups = fused(placed, fusion)
     return Plan(
         flow_digest=digest(flow),
         fusion=fusion,
@@ -52,7 +54,7 @@ def plan(
         cuts=cuts_of(groups, placed, edges, fusion),
         outputs=_outputs(nodes, edges),
         usual=(of_all := Terms(**usual)),
-        terms={node: own for node in nodes if (own := terms_of_node(nodes[node], known, usual)) != of_all},
+        terms={node: own for node, own in terms.items() if own != of_all},
         run_wall_s=run_wall_s,
         packages=_declared(placed, nodes, known, pools),
     )
@@ -87,9 +89,16 @@ def _order(flow: Flow, nodes: Mapping[NodeId, Node], edges: Sequence[Edge]) -> l
 
 
 def _placed(
-    piece: Piece, nodes: Mapping[NodeId, Node], specs: Mapping[str, ComponentSpec], pools: Sequence[Pool]
+    piece: Piece,
+    nodes: Mapping[NodeId, Node],
+    specs: Mapping[str, ComponentSpec],
+    pools: Sequence[Pool],
+    terms: Mapping[NodeId, Terms],
 ) -> Placed:
     needs = together({node: needs_of_node(nodes[node], specs) for node in piece.nodes})
+    if any(terms[node].cache_s for node in piece.nodes):
+        # Its results are told from memory, without a sandbox: others would have to run for it.
+        needs = replace(needs, alone=True)
     imports = {node: imports_of_node(nodes[node], specs) for node in piece.nodes}
     return Placed(piece=piece, pool=pool_for(needs, pools, imports), needs=needs)
 

@@ -68,7 +68,7 @@ def _reason(edge: Edge, source: Fused, target: Fused, placed: Sequence[Placed], 
 def _asked(edge: Edge, source: Fused, target: Fused) -> str | None:
     for step, node in ((target, edge.target), (source, edge.source)):
         if step.alone:
-            return f"`{node}` asks to run alone"
+            return f"`{node}` runs alone: it asks for that, or its results may be used again"
     return None
 
 

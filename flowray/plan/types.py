@@ -84,6 +84,11 @@ class Plan:
         return self.terms.get(node, self.usual)
 
     @cached_property
+    def cautious(self) -> frozenset[NodeId]:
+        """The nodes that must not run twice unasked: their start is on record before they begin."""
+        return frozenset(node for node in self.step_of if self.terms_of(node).effect != "replay")
+
+    @cached_property
     def by_id(self) -> Mapping[StepId, Step]:
         """The steps by their id."""
         return {step.id: step for step in self.steps}

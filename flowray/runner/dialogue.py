@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
+import orjson
+
 from flowray.engine.events import ConnectionEnded, MessageAdded, Token
 from flowray.errors import ChannelError
-from flowray.flow.types import NodeId
+from flowray.flow.types import Json, NodeId
 from flowray.plan.types import StepId
 from flowray.runner.channel import Channel
 from flowray.runner.claims import Claim, Claims
-from flowray.runner.frames import ASK, BLOB, CANCEL, ERROR, EVENT, RESULT, Frame, FrameDecoder, frame, parsed
+from flowray.runner.frames import ASK, BLOB, CANCEL, ERROR, EVENT, REPLY, RESULT, Frame, FrameDecoder, frame, parsed
 from flowray.runner.inquiry import Ear, Inquiry
 from flowray.runner.sandboxes import Sandbox
 from flowray.runner.verdict import Ending, Job
@@ -31,6 +33,7 @@ _SPOKEN_EVERY_S = 0.005
 _GRACE_S = 2.0
 _LINGER_S = 0.5
 _WAITING_BYTES = 1024 * 1024
+_BEGIN = "begin"
 _UNREAD_REPLIES_BYTES = 1024 * 1024
 
 
@@ -77,6 +80,8 @@ class Dialogue:
         self._stopped: Literal["", "timeout", "cancelled"] = ""
         self._walls = Walls(job.walls, self._overrun) if job.walls else None
         self._overran: NodeId | None = None
+        self._begins: list[int] = []
+        self._told_begins: list[int] = []
         self.over = False
 
     def open(self, spec: Iterable[bytes]) -> None:
@@ -94,6 +99,8 @@ class Dialogue:
         self._due = self._spoken = False
         self._told_at = self._loop.time()
         events, self._events = self._events, []
+        self._told_begins += self._begins
+        self._begins.clear()
         self._waiting_bytes = 0
         self._channel.resume()
         return events
@@ -116,6 +123,12 @@ class Dialogue:
             self._wake()
         else:
             self._schedule()
+
+    def recorded(self) -> None:
+        """Say that the events given out so far are on record: nodes that waited for that may begin."""
+        told, self._told_begins = self._told_begins, []
+        for number in told:
+            self._channel.send(frame(REPLY, orjson.dumps({"ask": number, "ok": True, "value": None, "blob": False})))
 
     async def grant(self, way_out: WayOut) -> None:
         """Let the sandbox reach hosts; before the job is sent. `SandboxUnavailableError` when it cannot be."""
@@ -202,8 +215,19 @@ class Dialogue:
         if self._channel.unsent_bytes > _UNREAD_REPLIES_BYTES + self._inquiry.blob_bytes:
             raise ChannelError("the sandbox does not read the replies it asked for")
         said = parsed(payload, self._job.caps)
+        if said.get("what") == _BEGIN:
+            self._begin(said)
+            return
         number = said.pop("blob", None)
         self._inquiry.take(said, payload, None if number is None else self._claims.blob_of(number))
+
+    def _begin(self, said: Mapping[str, Json]) -> None:
+        """A cautious node asks to begin; its start, which it told before, goes out at once."""
+        number = said.get("ask")
+        if type(number) is not int or said.get("node") not in self._job.cautious:
+            raise ChannelError("the sandbox asked to begin a node that need not ask")
+        self._begins.append(number)
+        self._wake()
 
     def _on_connection(self, way_out: WayOut, connection: Connection) -> None:
         # What a client asks for may hold a secret, as anything else that comes from inside.

@@ -63,6 +63,7 @@ def run_frames(
         "context": start.context,
         "answers": start.answers,
         "states": inputs.states,
+        "cautious": [node for node in body.nodes if node in request.plan.cautious],
         "timed": [node for node in body.nodes if request.plan.terms_of(node).wall_s is not None],
         "egress": request.egress,
         "packages": request.packages,

@@ -91,6 +91,7 @@ async def run_step(
             if not dialogue.over:
                 busy.watch(events)
                 yield events
+                dialogue.recorded()
                 events = []
         ending = await dialogue.ending(lost=taken.lost)
         took_s = time.monotonic() - began
@@ -129,6 +130,7 @@ def _job(means: Means, request: RunRequest, start: StartStep, body: StepBody) ->
         limits=fitting(means.limits, request.plan.by_id[start.step].resources, cpu_weight=start.cpu_weight),
         mask=Mask(request.variables.values()),
         caps=means.caps,
+        cautious=request.plan.cautious.intersection(body.nodes),
         walls={node: limit for node in body.nodes if (limit := request.plan.terms_of(node).wall_s) is not None},
     )
 

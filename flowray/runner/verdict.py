@@ -54,7 +54,7 @@ class Failure:
 class Job:
     """Who is judged: the nodes it may speak of (`known` are all of its flow), its limits, what it must not tell.
 
-    `walls` are the seconds that some of its nodes may take each.
+    `walls` are the seconds that some of its nodes may take each; `cautious` nodes begin once their start is on record.
     """
 
     nodes: frozenset[NodeId]
@@ -63,6 +63,7 @@ class Job:
     mask: Mask
     caps: Caps
     walls: Mapping[NodeId, float] = _field(default_factory=dict)
+    cautious: frozenset[NodeId] = frozenset()
 
 
 def judge(job: Job, ending: Ending) -> Mapping[str, Json] | Failure:

@@ -98,6 +98,10 @@ class MemoryQueue:
             when = float("inf") if until is None else until
             self._fence((lease.tenant, lease.run), replace(entry, where="parked", until=when, takes=entry.takes - 1))
 
+    async def parked(self, tenant: str) -> Sequence[RunId]:
+        """See `Queue`."""
+        return [run for (owner, run), entry in self._runs.items() if owner == tenant and entry.where == "parked"]
+
     async def bell(self, *, within_s: float) -> bool:
         """See `Queue`."""
         try:

@@ -174,6 +174,16 @@ end
 return told
 """
 
+# ARGV: tenant.
+_PARKED = """
+local told = {}
+for _, member in ipairs(redis.call('ZRANGE', PARKED, 0, -1)) do
+  local tenant, run = split(member)
+  if tenant == ARGV[2] then told[#told + 1] = run end
+end
+return told
+"""
+
 _STATS = """
 local waiting, oldest = 0, nil
 for _, tenant in ipairs(redis.call('ZRANGE', TENANTS, 0, -1)) do
@@ -196,6 +206,7 @@ ALL = {
         "renew": _RENEW,
         "leave": _LEAVE,
         "waiting": _WAITING,
+        "parked": _PARKED,
         "stats": _STATS,
     }.items()
 }

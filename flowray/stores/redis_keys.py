@@ -73,6 +73,10 @@ class Keys:
         """The same by when they were said."""
         return self._of(tenant, "chat-order", chat)
 
+    def result(self, tenant: str, key: str) -> str:
+        """What a node made of these inputs."""
+        return self._of(tenant, "result", key)
+
     def waiting(self, tenant: str, chat: str) -> str:
         """What changed in a chat and is not in the object store yet."""
         return self._of(tenant, "chat-waiting", chat)

@@ -87,6 +87,11 @@ class RedisQueue:
         when = "+inf" if until is None else until
         await self._do("leave", member_of(lease.tenant, lease.run), lease.number, "parked", when)
 
+    async def parked(self, tenant: str) -> Sequence[RunId]:
+        """See `Queue`."""
+        told = await self._do("parked", tenant)
+        return [RunId(_text(run)) for run in told]
+
     async def bell(self, *, within_s: float) -> bool:
         """See `Queue`."""
         async with answered(within_s=within_s + 5):

@@ -74,6 +74,8 @@ class Step:
         if vertex.id in self._spec.timed or not classes.is_known(_code(vertex)):
             # The host keeps its time. Code of the user's own may end the process: it has to know which node it was.
             self._flush()
+        if vertex.id in self._spec.cautious:
+            await outside.ask("begin", node=vertex.id)
         begun = time.perf_counter()
         try:
             await build(vertex, files=self._spec.files, voice=self._voice)
@@ -139,6 +141,8 @@ class Step:
         async def build_vertex(vertex_id: str, **options: Any) -> Any:
             mark = running_node.set(vertex_id)
             self._report.started(vertex_id)
+            if vertex_id in self._spec.cautious:
+                await outside.ask("begin", node=vertex_id)
             begun = time.perf_counter()
             try:
                 built = await Graph.build_vertex(iteration, vertex_id, **options)

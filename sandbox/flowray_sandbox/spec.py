@@ -13,7 +13,8 @@ class RunSpec:
     """What to run: `build` are the nodes to run here, the others stand by as their neighbours.
 
     Those in `later` are of this step, too, and wait for something. `answers` are decisions of people by request;
-    `states` what paused nodes get back; `timed` nodes have a limit that the host keeps.
+    `states` what paused nodes get back; `timed` nodes have a limit that the host keeps, `cautious`
+    ones begin when the host says so.
     """
 
     run_id: str
@@ -35,6 +36,7 @@ class RunSpec:
     answers: Mapping[str, Any]
     states: Mapping[str, bytes]
     timed: frozenset[str]
+    cautious: frozenset[str]
     stream: bool
     blobs: list[bytes]
 
@@ -65,6 +67,7 @@ def run_spec(spec: Mapping[str, Any], blobs: list[bytes]) -> RunSpec:
         answers=spec.get("answers") or {},
         states={node: blobs[number] for node, number in (spec.get("states") or {}).items()},
         timed=frozenset(spec.get("timed") or ()),
+        cautious=frozenset(spec.get("cautious") or ()),
         stream=bool(spec.get("stream")),
         blobs=blobs,
     )

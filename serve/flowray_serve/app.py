@@ -75,6 +75,7 @@ from flowray_serve.parts.queueing import (
     build_queueing,
     gateway_engine,
 )
+from flowray_serve.parts.remembering import remembering
 from flowray_serve.parts.secrets import master_keys
 from flowray_serve.parts.sharing import build_sharing, open_ledger, step_limits
 from flowray_serve.parts.upkeep import begin_upkeep, build_recovery
@@ -82,6 +83,7 @@ from flowray_serve.preloading import PoolImage
 from flowray_serve.projects import Projects
 from flowray_serve.publishing import Publisher
 from flowray_serve.queueing.acceptance import Acceptance
+from flowray_serve.queueing.keeping import Keeping
 from flowray_serve.routes.application import build_app
 from flowray_serve.run_service import RunService, TenantDefaults
 from flowray_serve.services import BodyLimits, Services
@@ -229,7 +231,9 @@ async def build_front(plant: Plant, name: str, runners: Mapping[str, Any]) -> Fr
     registry = Reader(RegistryOnRay(), Snapshot(objects), known=known_components(), extract=extract)
     planner = partial(_planned, pools)
     library = Library(store=flows, registry=registry, planner=planner, checker=check)
-    engine = gateway_engine(journal, sharing.admitted(steps), plant.settings, name=name)
+    remembered = remembering(steps, redis, objects, secret=plant.secret)
+    engine = gateway_engine(journal, sharing.admitted(remembered), plant.settings, name=name)
+    queueing = build_queueing(redis, objects, journal, secret=plant.secret)
     runs = RunService(
         library=library,
         engine=AdmittedEngine(engine, sharing.runs),
@@ -237,8 +241,9 @@ async def build_front(plant: Plant, name: str, runners: Mapping[str, Any]) -> Fr
         defaults=partial(_defaults, plant.settings),
         egress_of=egress_of(identity.tenants),
         variables=identity.variables,
+        on_pause=queueing.answering.pause,
+        on_end=Keeping(queueing.requests, rule=plant.settings.gateway.keep).over,
     )
-    queueing = build_queueing(redis, objects, secret=plant.secret)
     queue = build_gateway_queue(queueing, runs, engine, journal, objects, sharing=sharing)
     services = Services(
         authenticator=identity.authenticator,
@@ -284,7 +289,7 @@ async def build_works(plant: Plant, name: str) -> EngineWorks:
     identity = build_identity(redis, objects, Sealer(plant.master_keys))
     sharing = build_sharing(redis, plant.settings, identity.tenants, name=f"engine-{name}")
     journal = RedisJournal(redis, Archive(objects))
-    queueing = build_queueing(redis, objects, secret=plant.secret, turns=sharing.turns)
+    queueing = build_queueing(redis, objects, journal, secret=plant.secret, turns=sharing.turns)
     acceptance = Acceptance(queueing.requests, queueing.queue, journal, objects)
     recovery = build_recovery(queueing.upkeep, queueing.queue, acceptance, queueing.requests, plant.settings, name=name)
     upkeep = begin_upkeep(
@@ -297,7 +302,8 @@ async def build_works(plant: Plant, name: str) -> EngineWorks:
         secret=plant.secret,
         name=name,
     )
-    driver = build_driver(queueing, steps, journal, sharing, name=name)
+    remembered = remembering(steps, redis, objects, secret=plant.secret)
+    driver = build_driver(queueing, remembered, journal, sharing, name=name)
     return EngineWorks(driver, steps, upkeep, closing=(sharing.close, identity.close))
 
 

@@ -9,7 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
-from flowray.engine.events import Recorded, RunId
+from flowray.engine.events import Recorded, RunFinished, RunId, RunPaused
 from flowray.engine.failures import RunCancelledError, RunFailedError
 from flowray.engine.outcome import Outcome, fold
 from flowray.engine.ports import Objects, RunRequest
@@ -23,6 +23,9 @@ from flowray_serve.listening import Listener
 from flowray_serve.partial import entry, part
 
 _T = TypeVar("_T")
+# Is told of a run that paused here: who asked for it is answered, and the run waits elsewhere.
+OnPause = Callable[[RunRequest, Mapping[str, Json]], Awaitable[None]]
+OnEnd = Callable[[RunRequest, RunFinished], Awaitable[None]]
 _INPUTS_BY_TYPE = {"chat": ("ChatInput", "Chat Input"), "text": ("TextInput", "Text Input")}
 
 
@@ -96,7 +99,7 @@ class RunOrder:
 class RunService:
     """Prepares runs and drives them in this process."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is used on its own
         self,
         *,
         library: Library,
@@ -105,6 +108,8 @@ class RunService:
         defaults: Callable[[str], TenantDefaults],
         egress_of: EgressOf,
         variables: StoredVariables,
+        on_pause: OnPause,
+        on_end: OnEnd,
     ) -> None:
         self._library = library
         self._engine = engine
@@ -112,6 +117,8 @@ class RunService:
         self._defaults = defaults
         self._egress_of = egress_of
         self._variables = variables
+        self._on_pause = on_pause
+        self._on_end = on_end
         self._live: dict[tuple[str, RunId], asyncio.Task[Any]] = {}
 
     async def prepare(self, tenant: str, flow_name: str, order: RunOrder) -> RunRequest:
@@ -149,7 +156,7 @@ class RunService:
         task = self._own(request, self._engine.execute(request))
         try:
             async with asyncio.timeout(within_s):
-                return fold(await all_whole(await task, self._objects))
+                outcome = fold(await all_whole(await task, self._objects))
         except TimeoutError:
             await asyncio.wait({task})
             raise _timed_out(request.run, within_s) from None
@@ -157,6 +164,11 @@ class RunService:
             if _is_being_cancelled():
                 raise
             raise _cancelled(request.run) from None
+        if outcome.paused is not None:
+            await self._on_pause(request, {"mode": "sync"})
+        if outcome.finished is not None:
+            await self._on_end(request, outcome.finished)
+        return outcome
 
     async def stream(self, request: RunRequest, *, goes_on: bool = True) -> AsyncGenerator[Recorded, None]:
         """The run's events as they come. A reader that falls behind slows its own run down.
@@ -183,6 +195,10 @@ class RunService:
         try:
             async with aclosing(self._engine.run(request)) as told:
                 async for recorded in told:
+                    if isinstance(recorded.event, RunPaused):
+                        await self._on_pause(request, {"mode": "stream"})
+                    elif isinstance(recorded.event, RunFinished):
+                        await self._on_end(request, recorded.event)
                     if not listener.has_left:
                         await listener.tell(await whole(recorded, self._objects))
         finally:

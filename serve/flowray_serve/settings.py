@@ -102,6 +102,9 @@ class GatewaySettings(_Group):
     sync_s: float = Field(
         30.0, gt=0, le=86_400, description="Seconds that a synchronous run may take before it is stopped."
     )
+    keep: Literal["failed", "all", "none"] = Field(
+        "failed", description="Which synchronous runs can be run again: what they were asked for is kept, sealed."
+    )
 
 
 class EngineSettings(_Group):

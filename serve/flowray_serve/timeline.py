@@ -57,6 +57,8 @@ class Timeline:
             case ev.RunAccepted():
                 flow = {"id": event.flow, "name": event.flow_name, "version": event.version}
                 run |= {"id": recorded.run, "flow": flow, "session": event.session, "accepted_at": at}
+                if event.parent:
+                    run["parent"] = {"run": event.parent, "from_node": event.from_node}
             case ev.RunStarted():
                 run |= {"status": "running", "engine": event.engine, "started_at": at}
             case ev.RunPaused():

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from flowray.engine.events import RunPaused
 from flowray.engine.failures import RunFailedError
 from flowray.engine.outcome import Outcome
 from flowray.engine.ports import RunRequest
@@ -47,6 +48,20 @@ def failed(request: RunRequest, error: RunFailedError, body: WorkflowBody) -> di
     errors = [{"error": error.message, "code": "EXECUTION_ERROR", "details": details}]
     answer = {"reason": "failed", "text": None, "source": None}
     return _response(request, body, status="failed", output=answer, errors=errors)
+
+
+def suspended(request: RunRequest, pause: RunPaused, body: WorkflowBody) -> dict[str, Any]:
+    """The response of a run that waits for a decision or a time."""
+    answer = {"reason": "none", "text": None, "source": None}
+    return _response(request, body, status="suspended", output=answer) | {
+        "session_id": request.session,
+        "human_request": asked(pause),
+    }
+
+
+def asked(pause: RunPaused) -> Json:
+    """What a paused run waits for."""
+    return {"until": pause.until} if pause.request is None else pause.request
 
 
 def component_output(node: Node, result: Json) -> dict[str, Any]:

@@ -137,7 +137,7 @@ class Words:
         match event:
             case ev.Token() | ev.MessageAdded() | ev.Log():
                 return _spoken(event)
-            case ev.NodeStarted() | ev.NodeFinished() | ev.NodeFailed():
+            case ev.NodeStarted() | ev.NodeFinished() | ev.NodeFailed() | ev.NodePaused():
                 return self._of_node(event, at)
             case ev.RunStarted():
                 self._began = at
@@ -146,12 +146,12 @@ class Words:
                 return [("vertices_sorted", {"ids": first, "to_run": ids}), ("build_start", {})]
             case ev.RunFinished():
                 return self._end(event, at - self._began)
-        if isinstance(event, ev.BranchStopped):
-            self._stopped.setdefault(event.node, []).extend(event.nodes)
+            case ev.BranchStopped():
+                self._stopped.setdefault(event.node, []).extend(event.nodes)
         return []
 
     def _of_node(
-        self, event: ev.NodeStarted | ev.NodeFinished | ev.NodeFailed, at: float
+        self, event: ev.NodeStarted | ev.NodeFinished | ev.NodeFailed | ev.NodePaused, at: float
     ) -> list[tuple[str, dict[str, Any]]]:
         match event:
             case ev.NodeStarted(node=node):
@@ -161,6 +161,8 @@ class Words:
             case ev.NodeFailed():
                 self._told = True
                 return [("error", self._error(event)), ("end_vertex", self._end_of(event, at))]
+            case ev.NodePaused(request=request):
+                return [("human_input_required", request)] if isinstance(request, dict) else []
 
     def _end(self, event: ev.RunFinished, took_s: float) -> list[tuple[str, dict[str, Any]]]:
         end = ("end", {"build_duration": round(took_s, 3)})

@@ -173,6 +173,14 @@ async def test_a_parked_run_is_taken_when_its_time_comes(queue: Queue) -> None:
     assert runs(await queue.take("e", limit=9, for_s=LONG_S)) == ["run-2"]
 
 
+async def test_a_tenants_parked_runs_are_listed(queue: Queue) -> None:
+    for tenant, number in ((ACME, 1), (OTHER, 2), (ACME, 3)):
+        await queue.offer(tenant, run(number), at=1.0)
+    for lease in await queue.take("e", limit=2, for_s=LONG_S):
+        await queue.park(lease)
+    assert (list(await queue.parked(ACME)), list(await queue.parked(OTHER))) == ([run(1)], [run(2)])
+
+
 async def test_a_parked_run_is_woken_by_an_offer(queue: Queue) -> None:
     await queue.offer(ACME, run(1), at=1.0)
     (lease,) = await queue.take("e", limit=1, for_s=LONG_S)

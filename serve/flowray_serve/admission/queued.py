@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from flowray.engine.commands import FinishRun
-from flowray.engine.events import Recorded
+from flowray.engine.events import Event, Recorded
 from flowray.engine.hold import Hold, RunLeftError
 from flowray.engine.leasing import Waiting
 from flowray.engine.ports import RunRequest
@@ -53,18 +53,23 @@ class AdmittedLeasedEngine:
         self._engine = engine
         self._admission = admission
 
-    async def drive(self, request: RunRequest, recorded: Sequence[Recorded], *, hold: Hold) -> None:
+    async def drive(self, request: RunRequest, recorded: Sequence[Recorded], *, hold: Hold) -> Event | None:
         """See `LeasedEngine`."""
         try:
             async with self._admission.held(request.tenant, request.run) as terms:
-                await within(request, terms, lambda: self._engine.drive(request, recorded, hold=hold))
+                last: Event | None = await within(
+                    request, terms, lambda: self._engine.drive(request, recorded, hold=hold)
+                )
         except QuotaExceededError as full:
             raise RunLeftError from full
         except BudgetSpentError as spent:
             verdict = FinishRun(status="failed", error=spent.message)
             await self._engine.end(request, recorded, verdict, hold=hold)
         except RunOvertimeError:
-            return  # it was cancelled, and its journal says so
+            return None  # it was cancelled, and its journal says so
+        else:
+            return last
+        return None
 
     async def end(self, request: RunRequest, recorded: Sequence[Recorded], verdict: FinishRun, *, hold: Hold) -> None:
         """See `LeasedEngine`."""

@@ -27,6 +27,15 @@ class RunContext(BaseModel):
     request_variables: Mapping[str, str] = Field(default_factory=dict, description="Global variables of this run only.")
 
 
+class RerunBody(BaseModel):
+    """Where a run is to begin again, and with which other values (`set`: `field` or `node.field`)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    start: str = Field(alias="from", max_length=NAME_LIMIT, description="The first node to run again.")
+    values: Mapping[str, Any] = Field(default_factory=dict, alias="set")
+
+
 class RunBody(BaseModel):
     """What to run the flow with. Without `input_value`, the inputs keep the values saved in the flow."""
 

@@ -47,6 +47,15 @@ def blank_body(
     )
 
 
+class ResumeBody(BaseModel):
+    """The answer to a paused run. As in Langflow, fields it does not know are passed over."""
+
+    model_config = ConfigDict(frozen=True)
+
+    request_id: str = Field(max_length=NAME_LIMIT)
+    decision: Mapping[str, Any] | None = Field(None, description="`action_id` names the choice, `values` go with it.")
+
+
 class StopBody(BaseModel):
     """Which background run to stop."""
 

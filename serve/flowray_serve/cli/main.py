@@ -33,6 +33,7 @@ from flowray_serve.cli import (
     watch,
 )
 from flowray_serve.cli.ending import report
+from flowray_serve.cli.rerun import command as rerun
 
 app = typer.Typer(
     help="Run Langflow flows on Ray, each step in a sandbox of its own.",
@@ -45,6 +46,8 @@ for verb in (up, down, run, check, plan, publish, runs, watch, submit, deadlette
     app.command(verb.__name__.rpartition(".")[2])(verb.command)
 for group in (image, node, tenant, key, secrets, runner):
     app.add_typer(group.app, name=group.__name__.rpartition(".")[2])
+
+app.command("rerun")(rerun)
 
 
 def main() -> None:

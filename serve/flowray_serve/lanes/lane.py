@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
+from flowray.engine.caution import awaits_record
 from flowray.engine.commands import StartStep
 from flowray.engine.events import StepEvent, StepFailed
 from flowray.engine.ports import RunRequest
@@ -25,6 +26,7 @@ from flowray_serve.lanes.messages import (
     Happened,
     Leaving,
     Message,
+    Recorded,
     Start,
     decode,
     encode,
@@ -94,6 +96,8 @@ class Lane(asyncio.Protocol):
             while not last:
                 _, events, last = await happened.get()
                 yield events or (_lost(step, self.place),)
+                if awaits_record(request.plan, events):
+                    self._send(Recorded(number))
         finally:
             del self._calls[number], self._requests[number]
             self._replies.drop(number)

@@ -74,7 +74,13 @@ class Answered(NamedTuple):
     error: FlowRayError | None
 
 
-Message = Drawing | Start | Cancel | Happened | Leaving | Asked | Dropped | Answered
+class Recorded(NamedTuple):
+    """To the Runner: what happened in a call is on record, where a node waits for that."""
+
+    call: int
+
+
+Message = Drawing | Start | Cancel | Happened | Leaving | Asked | Dropped | Answered | Recorded
 
 
 def encode(message: Message) -> bytes:

@@ -9,6 +9,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Protocol, cast
 
+from flowray.engine.caution import awaits_record
 from flowray.engine.commands import StartStep
 from flowray.engine.events import StepEvent, StepFailed, StepFinished, StepPaused
 from flowray.engine.ports import RunRequest
@@ -17,7 +18,18 @@ from flowray.plan.types import Plan
 from flowray.runner.asking import Answers
 from flowray_serve.lanes import address as addresses
 from flowray_serve.lanes.frames import FRAME_LIMIT_BYTES, LaneError, Unframer, frame
-from flowray_serve.lanes.messages import Answered, Cancel, Drawing, Happened, Leaving, Message, Start, decode, encode
+from flowray_serve.lanes.messages import (
+    Answered,
+    Cancel,
+    Drawing,
+    Happened,
+    Leaving,
+    Message,
+    Recorded,
+    Start,
+    decode,
+    encode,
+)
 from flowray_serve.lanes.proof import HANDSHAKE_LIMIT_BYTES, Challenge
 from flowray_serve.lanes.questions import Questions
 from flowray_serve.lanes.shelf import Shelf
@@ -85,6 +97,7 @@ class _EngineLane(asyncio.Protocol):
         self._unframer = Unframer(HANDSHAKE_LIMIT_BYTES)
         self._drawings: Shelf[int, tuple[Flow, Plan]] = Shelf()
         self._questions = Questions(self.send)
+        self._records: dict[int, asyncio.Event] = {}
         self._writable = asyncio.Event()
         self._writable.set()
         self._transport: asyncio.Transport | None = None
@@ -146,6 +159,8 @@ class _EngineLane(asyncio.Protocol):
                 task.add_done_callback(lambda _: self.calls.pop(start.call, None))
             case Cancel(call=call) if call in self.calls:
                 self.calls[call].cancel()
+            case Recorded(call=call) if call in self._records:
+                self._records[call].set()
             case Answered() as answered:
                 self._questions.hear(answered)
 
@@ -162,15 +177,26 @@ class _EngineLane(asyncio.Protocol):
     async def _carry_out(self, start: Start) -> None:
         try:
             otherwise = self._questions.of(start.call)
-            happening = self._server.steps.run(self._whole(start), start.step, otherwise=otherwise)
+            request = self._whole(start)
+            happening = self._server.steps.run(request, start.step, otherwise=otherwise)
             async with aclosing(happening):
                 async for events in happening:
                     self.send(Happened(start.call, tuple(events), _is_end(events)))
                     await self._writable.wait()
+                    if awaits_record(request.plan, events):
+                        await self._record_of(start.call)
         except Exception as error:
             log.exception("Step broke its Runner", extra={"action": "step_broke_runner", "run": start.request.run})
             failure = StepFailed(step=start.step.step, kind="lost", error=f"The Runner failed: {error}")
             self.send(Happened(start.call, (failure,), last=True))
+
+    async def _record_of(self, call: int) -> None:
+        """Wait until the engine says that what it was told is on record; a lane that ends ends the call."""
+        self._records[call] = recorded = asyncio.Event()
+        try:
+            await recorded.wait()
+        finally:
+            del self._records[call]
 
     def _whole(self, start: Start) -> RunRequest:
         drawing = self._drawings.get(start.drawing)

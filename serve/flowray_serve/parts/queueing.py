@@ -24,10 +24,12 @@ from flowray_serve.lanes.steps import LaneSteps
 from flowray_serve.parts.sharing import Sharing
 from flowray_serve.parts.upkeep import UpkeepParts, build_recovery, upkeep_parts
 from flowray_serve.queueing.acceptance import Acceptance
+from flowray_serve.queueing.answering import Answering
 from flowray_serve.queueing.carry import Carrier
 from flowray_serve.queueing.driver import Driver, Pace
 from flowray_serve.queueing.jobs import Jobs
 from flowray_serve.queueing.redriving import Redriving
+from flowray_serve.queueing.reruns import Reruns
 from flowray_serve.queueing.stopping import Stopping
 from flowray_serve.run_service import RunService
 from flowray_serve.settings import Settings
@@ -44,19 +46,23 @@ class Queueing:
     requests: Requests
     queue: Queue
     cancels: Cancels
+    answering: Answering
     upkeep: UpkeepParts
     secret: bytes
 
 
-def build_queueing(redis: Any, objects: ObjectStore, *, secret: bytes, turns: Turns | None = None) -> Queueing:
+def build_queueing(
+    redis: Any, objects: ObjectStore, journal: Journal, *, secret: bytes, turns: Turns | None = None
+) -> Queueing:
     """Build it, in a process of its own."""
-    requests = Requests(objects, SecretSeal(secret))
+    requests, queue = Requests(objects, SecretSeal(secret)), RedisQueue(redis, turns=turns)
     return Queueing(
         requests=requests,
-        queue=RedisQueue(redis, turns=turns),
+        queue=queue,
         cancels=RedisCancels(redis),
         upkeep=upkeep_parts(redis, objects, requests),
         secret=secret,
+        answering=Answering(queue, requests, journal),
     )
 
 
@@ -102,6 +108,8 @@ def build_gateway_queue(
         secret=queueing.secret,
         private_hosts=sharing.settings.callbacks.private_hosts,
         stopping=stopping,
+        answering=queueing.answering,
+        reruns=Reruns(queueing.requests, queueing.queue, journal),
         requests=queueing.requests,
         journal=journal,
         objects=objects,

@@ -18,9 +18,11 @@ from flowray.errors import NotFoundError
 from flowray.flow.types import Json
 from flowray.stores.requests import Requests
 from flowray_serve.queueing.acceptance import Acceptance, Idempotency
+from flowray_serve.queueing.answering import Answering
 from flowray_serve.queueing.posting import checked_url
 from flowray_serve.queueing.recovery import Recovery
 from flowray_serve.queueing.redriving import Redriving
+from flowray_serve.queueing.reruns import Reruns
 from flowray_serve.queueing.stopping import Stopping
 
 
@@ -58,6 +60,8 @@ class Jobs:
 
     acceptance: Acceptance
     stopping: Stopping
+    answering: Answering
+    reruns: Reruns
     requests: Requests
     journal: Journal
     objects: Objects

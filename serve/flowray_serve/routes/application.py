@@ -26,6 +26,7 @@ from flowray_serve.routes.mcp import McpRoutes
 from flowray_serve.routes.monitor import MonitorRoutes
 from flowray_serve.routes.openapi import describe
 from flowray_serve.routes.own_files import OwnFileRoutes
+from flowray_serve.routes.pauses import PauseRoutes
 from flowray_serve.routes.preload import PreloadRoutes
 from flowray_serve.routes.projects import FolderRoutes, ProjectRoutes
 from flowray_serve.routes.responses import ResponsesRoutes
@@ -46,6 +47,7 @@ _DESCRIPTION = "Runs Langflow flows on a Ray cluster, each step in a sandbox. Sp
 _ROUTES = (
     RunRoutes,
     WorkflowRoutes,
+    PauseRoutes,
     JobRoutes,
     WebhookRoutes,
     DeadLetterRoutes,

@@ -29,7 +29,7 @@ from flowray_serve.routes.openapi import takes
 from flowray_serve.services import Services
 from flowray_serve.streams import KEEP_ALIVE, EventStream, kept_alive
 from flowray_serve.timeline import Timeline
-from flowray_serve.workflow_answer import succeeded
+from flowray_serve.workflow_answer import asked, succeeded
 from flowray_serve.workflow_stream import adapter_for, frames_after
 
 _SEQ_LIMIT = 2**53
@@ -145,7 +145,8 @@ def _told(accepted: Accepted, outcome: Outcome, status: str) -> Response:
         case RunFinished(status="failed"):
             raise _failed(accepted, outcome)
         case _:
-            return reply(job_answer(request.run, request.flow_id, _STATUSES[status]))
+            waits = {} if outcome.paused is None else {"human_request": asked(outcome.paused)}
+            return reply(job_answer(request.run, request.flow_id, _STATUSES[status], **waits))
 
 
 def _failed(accepted: Accepted, outcome: Outcome) -> JobFailedError:

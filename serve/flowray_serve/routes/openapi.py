@@ -21,10 +21,10 @@ from flowray_serve.bodies.editing import (
 )
 from flowray_serve.bodies.flow import FlowBody, FlowChange, FlowsBody, ProjectBody, ProjectChange
 from flowray_serve.bodies.openai import ChatCompletionBody, ResponsesBody
-from flowray_serve.bodies.run import RunBody
+from flowray_serve.bodies.run import RerunBody, RunBody
 from flowray_serve.bodies.tenancy import KeyBody, RotationBody, TenantBody, TenantChange
 from flowray_serve.bodies.variable import VariableBody, VariableChange
-from flowray_serve.bodies.workflow import StopBody, WorkflowBody
+from flowray_serve.bodies.workflow import ResumeBody, StopBody, WorkflowBody
 
 _BODIES: tuple[type[BaseModel], ...] = (
     AdvancedRunBody,
@@ -39,6 +39,8 @@ _BODIES: tuple[type[BaseModel], ...] = (
     FlowChange,
     KeyBody,
     RedriveBody,
+    RerunBody,
+    ResumeBody,
     RotationBody,
     RunBody,
     StopBody,

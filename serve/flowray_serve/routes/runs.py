@@ -17,7 +17,12 @@ from flowray.flow.types import NodeId
 from flowray.plan.types import StepId
 from flowray.tenancy.permissions import Permission
 from flowray_serve.auth import needs
+from flowray_serve.bodies.reading import fit, parse_object, read_body
+from flowray_serve.bodies.run import RerunBody
+from flowray_serve.queueing.jobs import job_answer
 from flowray_serve.replies import reply
+from flowray_serve.routes.openapi import takes
+from flowray_serve.routes.run import RUN_HEADER
 from flowray_serve.services import Services
 from flowray_serve.streams import KEEP_ALIVE, EventStream, kept_alive, sse
 from flowray_serve.timeline import Timeline, in_short, placed
@@ -39,6 +44,7 @@ class RunsRoutes:
         router.add_api_route("/{run}", self.read, methods=["GET"])
         router.add_api_route("/{run}/events", self.events, methods=["GET"])
         router.add_api_route("/{run}/cancel", self.cancel, methods=["POST"])
+        router.add_api_route("/{run}/rerun", self.rerun, methods=["POST"], openapi_extra=takes(RerunBody))
         return router
 
     @needs(Permission.RUNS_READ)
@@ -85,6 +91,17 @@ class RunsRoutes:
             raise ConflictError(f"Run `{run}` cannot be stopped: it has {told['status']}.")
         await self._services.jobs.stopping.stop(caller.tenant, RunId(run))
         return reply(await self._story(caller.tenant, RunId(run)))
+
+    @needs(Permission.RUNS_START)
+    async def rerun(self, request: Request, run: str) -> Response:
+        """Run again from a node, in the background: what had finished before it is taken over. A new run."""
+        caller = await self._services.authenticator(request)
+        content = await read_body(request, limit_bytes=self._services.limits.run_bytes)
+        body = fit(RerunBody, parse_object(content))
+        reruns = self._services.jobs.reruns
+        made = await reruns.rerun(caller.tenant, RunId(run), start=NodeId(body.start), values=body.values)
+        job = job_answer(made.run, made.flow_id, "queued", parent={"run": run, "from_node": body.start})
+        return reply(job, status=202, headers={RUN_HEADER: made.run})
 
     async def _step_of(self, tenant: str, flow: Mapping[str, Any]) -> Mapping[NodeId, StepId]:
         """Which step ran which node, when the flow is still the one that ran."""

@@ -31,7 +31,7 @@ from flowray_serve.routes.wishes import callback_of, idempotency_of, respond_asy
 from flowray_serve.run_service import RunOrder
 from flowray_serve.services import Services
 from flowray_serve.streams import EventStream
-from flowray_serve.workflow_answer import failed, succeeded, terminal_nodes
+from flowray_serve.workflow_answer import failed, succeeded, suspended, terminal_nodes
 from flowray_serve.workflow_stream import adapter_for, frames
 
 _QUERY = described(cancel_on_disconnect="Stop a streamed run when its reader goes away.")
@@ -93,6 +93,8 @@ class WorkflowRoutes:
         return self._told(prepared, outcome, body, headers)
 
     def _told(self, prepared: RunRequest, outcome: Outcome, body: WorkflowBody, headers: Mapping[str, str]) -> Response:
+        if outcome.paused is not None:
+            return reply(suspended(prepared, outcome.paused, body), headers=headers)
         try:
             outcome.require_success(prepared)
         except RunFailedError as error:

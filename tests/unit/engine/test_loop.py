@@ -10,6 +10,7 @@ from flowray.engine.events import (
     Event,
     NodeFinished,
     NodePaused,
+    NodeStarted,
     Recorded,
     RunAccepted,
     RunFinished,
@@ -21,6 +22,7 @@ from flowray.engine.events import (
 )
 from flowray.engine.fake import FakeSteps
 from flowray.engine.ledger import Durability
+from flowray.engine.loop import Engine
 from flowray.errors import ConflictError, RunnerUnavailableError, StoreUnavailableError
 from flowray.flow.types import NodeId
 from flowray.plan.types import Step, StepId
@@ -98,6 +100,17 @@ async def test_a_short_run_is_one_append() -> None:
     journal = CountingJournal()
     await engine(FakeSteps(), journal).execute(request(plan_of(a="", b="a")))
     assert journal.appended == [13]
+
+
+async def test_the_start_of_a_cautious_node_is_written_before_anything_follows() -> None:
+    journal, steps = MemoryJournal(), FakeSteps(held=["a"])
+    plan = replace(plan_of(a=""), terms={NodeId("a"): Terms(effect="ask")})
+    steps.script["a"] = [[started("a"), NodeStarted(node=NodeId("a"))], [gave("a", out="x")], [finished("a")]]
+    running = asyncio.create_task(engine(steps, journal, durability="relaxed").execute(request(plan)))
+    await steps.running("a")
+    assert kinds(await journaled(journal))[-1] == "node_started"
+    steps.release("a")
+    await running
 
 
 async def test_a_failing_step_fails_the_run_and_stops_the_others() -> None:
@@ -280,6 +293,21 @@ async def test_a_finished_run_is_left_alone() -> None:
     journal = MemoryJournal()
     past = await engine(FakeSteps(), journal).execute(request(plan_of(a="")))
     assert [one async for one in engine(FakeSteps(), journal).resume(request(plan_of(a="")), past)] == []
+
+
+async def test_a_node_that_has_waited_long_enough_runs() -> None:
+    plan = replace(plan_of(a="", b="a"), terms={NodeId("b"): Terms(wait_s=60.0)})
+    journal, steps = MemoryJournal(), FakeSteps()
+    await engine(steps, journal).execute(request(plan))
+
+    early = Engine(journal, steps, name="engine-2", clock=lambda: 61.0)
+    assert kinds([one async for one in early.resume(request(plan), await journaled(journal))])[-1] == "run_paused"
+
+    late = Engine(journal, steps, name="engine-3", clock=lambda: 62.0)
+    told = [one async for one in late.resume(request(plan), await journaled(journal))]
+    assert kinds(told)[:3] == ["run_started", "run_resumed", "step_queued"]
+    assert end_of(told).status == "succeeded"
+    assert [command.step for command in steps.commands] == ["a", "b"]
 
 
 class CountingJournal(MemoryJournal):

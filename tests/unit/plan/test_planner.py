@@ -163,7 +163,9 @@ def test_what_asks_to_run_alone_does() -> None:
     made = plan(flow)
 
     assert parts(made) == ["a", "b", "c"]
-    assert [cut.reason for cut in made.cuts] == ["`b` asks to run alone", "`b` asks to run alone"]
+    assert [cut.reason for cut in made.cuts] == [
+        "`b` runs alone: it asks for that, or its results may be used again"
+    ] * 2
 
 
 def test_heavy_work_side_by_side_is_cut() -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
+import orjson
+
 from flowray.component.terms import Terms
 from flowray.engine.commands import StartStep
-from flowray.engine.events import NodePaused, StepFailed, StepPaused
+from flowray.engine.events import NodePaused, NodeStarted, StepFailed, StepFinished, StepPaused
 from flowray.engine.values import Ref, Value
 from flowray.flow.types import NodeId
 from flowray.plan.types import Plan, Step
@@ -86,3 +90,41 @@ async def test_a_node_that_runs_longer_than_it_may_is_stopped_and_named(runner_w
     failed = (await events_of(await runner_with(slow), request_of(plan=plan)))[-1]
     assert isinstance(failed, StepFailed)
     assert (failed.kind, failed.node, failed.error) == ("timeout", "a", "The node ran longer than its limit of 0.05 s.")
+
+
+async def test_a_cautious_node_begins_once_its_start_is_taken(runner_with: Started) -> None:
+    told: list[str] = []
+
+    async def asking(peer: Peer) -> Exit | None:
+        spec = await peer.spec()
+        assert spec["cautious"] == ["a"]
+        await peer.event("node_started")
+        await peer.send(frame(frames.ASK, orjson.dumps({"ask": 1, "what": "begin", "node": "a"})))
+        kind, payload = await peer.frame()
+        assert (kind, orjson.loads(payload)["ok"]) == (frames.REPLY, True)
+        told.append("begun")
+        await peer.event("node_finished", outputs={}, result=None)
+        await peer.result(took_s=0.01)
+        return None
+
+    plan = replace(plan_of(a="", b="a"), terms={A: Terms(effect="skip")})
+    async with aclosing((await runner_with(asking)).run(request_of(plan=plan), StartStep(step=STEP))) as batches:
+        first = await anext(batches)
+        assert isinstance(first[-1], NodeStarted)
+        await asyncio.sleep(0)
+        assert told == []
+        rest = [event async for batch in batches for event in batch]
+    assert told == ["begun"]
+    assert isinstance(rest[-1], StepFinished)
+
+
+async def test_a_node_that_need_not_ask_may_not(runner_with: Started) -> None:
+    async def asking(peer: Peer) -> Exit | None:
+        await peer.spec()
+        await peer.send(frame(frames.ASK, orjson.dumps({"ask": 1, "what": "begin", "node": "a"})))
+        await peer.forever()
+        return None
+
+    failed = (await events_of(await runner_with(asking)))[-1]
+    assert isinstance(failed, StepFailed)
+    assert (failed.kind, "need not ask" in failed.error) == ("protocol", True)

@@ -60,13 +60,16 @@ from flowray_serve.preloading import Preloading
 from flowray_serve.projects import Projects
 from flowray_serve.publishing import Publisher
 from flowray_serve.queueing.acceptance import Acceptance
+from flowray_serve.queueing.answering import Answering
 from flowray_serve.queueing.carry import Carrier
 from flowray_serve.queueing.driver import Driver, Pace
 from flowray_serve.queueing.endings import Endings
 from flowray_serve.queueing.jobs import Jobs
+from flowray_serve.queueing.keeping import Keeping
 from flowray_serve.queueing.owing import Owing
 from flowray_serve.queueing.recovery import Record, Recovery
 from flowray_serve.queueing.redriving import Redriving
+from flowray_serve.queueing.reruns import Reruns
 from flowray_serve.queueing.stopping import Stopping
 from flowray_serve.routes.application import build_app
 from flowray_serve.run_service import RunService, TenantDefaults
@@ -199,7 +202,7 @@ class ScriptedSteps:
         yield [ev.StepStarted(step=step.step, attempt=step.attempt, runner="node-a/1", queued_s=0.5)]
         async for event in self.script(request, step):
             yield [event]
-            if isinstance(event, ev.StepFailed):
+            if isinstance(event, ev.StepFailed | ev.StepPaused):
                 return
         yield [ev.StepFinished(step=step.step, took_s=0.1)]
 
@@ -329,6 +332,7 @@ def service(
     library = Library(**known)
     queue = MemoryQueue(journal)
     requests = Requests(objects, SecretSeal(b"secret"))
+    answering = Answering(queue, requests, journal)
     runs = RunService(
         library=library,
         engine=engine,
@@ -336,6 +340,8 @@ def service(
         defaults=lambda _: defaults or TenantDefaults(),
         egress_of=egress_of(tenants),
         variables=variables,
+        on_pause=answering.pause,
+        on_end=Keeping(requests, rule="failed").over,
     )
     acceptance = Acceptance(requests, queue, journal, objects)
     letters, owing = DeadLetters(objects), Owing(Owed(objects), MemoryDueList())
@@ -357,6 +363,8 @@ def service(
         private_hosts=("127.0.0.2",),
         stopping=Stopping(runs, queue, queue, requests, journal, engine, name="test", within_s=2.0),
         requests=requests,
+        answering=answering,
+        reruns=Reruns(requests, queue, journal),
         journal=journal,
         objects=objects,
         sync_s=sync_s,

@@ -1,0 +1,176 @@
+"""Runs that wait for people or for a time, as their callers see them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import httpx
+import pytest
+
+from flowray.engine import events as ev
+from flowray.engine.commands import StartStep
+from flowray.engine.ports import RunRequest
+from flowray_serve.queueing.answering import in_time
+from tests.unit.serve.flows import message_result
+from tests.unit.serve.service import ECHO, OTHER_KEY, Service, service
+from tests.unit.serve.test_http_background import ended, submitted, told
+
+
+async def asking(request: RunRequest, step: StartStep) -> AsyncIterator[ev.StepEvent]:
+    """The first node asks; once it is answered, all say what the answer was."""
+    first, *_ = request.plan.by_id[step.step].nodes
+    request_id = f"{first}:{request.run}"
+    yield ev.NodeStarted(node=first)
+    if request_id not in step.answers:
+        options = [{"action_id": "approve", "label": "Approve"}, {"action_id": "reject", "label": "Reject"}]
+        asked = {"request_id": request_id, "kind": "node_input", "prompt": "Send it?", "options": options}
+        yield ev.NodePaused(node=first, request={**asked, "allowed_decisions": ["approve", "reject"]})
+        yield ev.StepPaused(step=step.step)
+        return
+    said = step.answers[request_id]["action_id"]
+    for node in request.plan.by_id[step.step].nodes:
+        yield ev.NodeFinished(node=node, outputs={}, result=message_result(node, said))
+
+
+async def paused(made: Service) -> dict[str, Any]:
+    """A background run that waits for an answer."""
+    job = await submitted(made, await made.publish(ECHO), session_id="s")
+    async for one in made.journal.read("default", job["job_id"], follow=True):
+        if isinstance(one.event, ev.RunPaused):
+            return job
+    raise AssertionError("it does not pause")
+
+
+async def answer(made: Service, job: Mapping[str, Any], request_id: str, action: str, **headers: str) -> httpx.Response:
+    body = {"request_id": request_id, "decision": {"action_id": action}}
+    return await made.http.post(f"/api/v2/workflows/{job['job_id']}/resume", json=body, headers=headers)
+
+
+async def pending(made: Service, **query: str) -> list[dict[str, Any]]:
+    response = await made.http.get("/api/v2/workflows/pending", params=query)
+    assert response.status_code == 200
+    rows: list[dict[str, Any]] = response.json()
+    return rows
+
+
+async def test_a_run_that_asks_waits_without_an_engine_and_goes_on_once_answered() -> None:
+    made = service()
+    made.steps.script = asking
+    async with made.engine():
+        job = await paused(made)
+    assert (await told(made, job)).json()["status"] == "suspended"
+    [asked] = await pending(made)
+    assert (asked["job_id"], asked["session_id"], asked["prompt"]) == (job["job_id"], "s", "Send it?")
+
+    resumed = await answer(made, job, asked["request_id"], "approve")
+
+    assert (resumed.status_code, resumed.json()) == (
+        200,
+        {"job_id": job["job_id"], "status": "resuming", "message": "Resume accepted"},
+    )
+    async with made.engine():
+        body = (await ended(made, job)).json()
+    assert (body["status"], body["output"]["text"]) == ("completed", "approve")
+    assert await pending(made) == []
+
+
+async def test_what_is_asked_can_be_narrowed_to_a_flow() -> None:
+    made = service()
+    made.steps.script = asking
+    async with made.engine():
+        job = await paused(made)
+    assert len(await pending(made, flow_id=job["flow_id"])) == 1
+    assert await pending(made, flow_id="00000000-0000-0000-0000-000000000000") == []
+
+
+@pytest.mark.parametrize(
+    ("request_id", "action", "status", "code"),
+    [
+        ("another", "approve", 409, "not_resumable"),
+        (None, "burn", 422, "invalid_decision"),
+        ("another", "burn", 422, "invalid_decision"),
+    ],
+)
+async def test_what_is_no_answer_is_refused(request_id: str | None, action: str, status: int, code: str) -> None:
+    made = service()
+    made.steps.script = asking
+    async with made.engine():
+        job = await paused(made)
+    [asked] = await pending(made)
+    refused = await answer(made, job, request_id or asked["request_id"], action)
+    assert (refused.status_code, refused.json()["code"]) == (status, code)
+    assert len(await pending(made)) == 1
+
+
+async def test_only_one_answer_counts() -> None:
+    made = service()
+    made.steps.script = asking
+    async with made.engine():
+        job = await paused(made)
+    [asked] = await pending(made)
+    first = await answer(made, job, asked["request_id"], "approve")
+    second = await answer(made, job, asked["request_id"], "reject")
+    assert (first.status_code, second.status_code) == (200, 409)
+
+
+async def test_another_tenant_neither_sees_nor_answers() -> None:
+    made = service()
+    made.steps.script = asking
+    async with made.engine():
+        job = await paused(made)
+    [asked] = await pending(made)
+    theirs = await made.http.get("/api/v2/workflows/pending", headers={"x-api-key": OTHER_KEY})
+    refused = await answer(made, job, asked["request_id"], "approve", **{"x-api-key": OTHER_KEY})
+    assert (theirs.json(), refused.status_code) == ([], 404)
+
+
+async def test_a_synchronous_caller_hears_that_the_run_waits_and_what_it_asks() -> None:
+    made = service()
+    made.steps.script = asking
+    flow_id = await made.publish(ECHO)
+    body = (await made.http.post("/api/v2/workflows", json={"flow_id": flow_id})).json()
+    assert (body["status"], body["human_request"]["prompt"]) == ("suspended", "Send it?")
+
+    await answer(made, body, body["human_request"]["request_id"], "reject")
+
+    async with made.engine():
+        links = {"status": f"/api/v2/workflows?job_id={body['job_id']}"}
+        over = (await ended(made, {**body, "links": links})).json()
+    assert (over["status"], over["output"]["text"]) == ("completed", "reject")
+
+
+async def test_langflows_older_run_route_says_where_to_answer() -> None:
+    made = service()
+    made.steps.script = asking
+    response = await made.http.post(f"/api/v1/run/{await made.publish(ECHO)}", json={"input_value": "hi"})
+    problem = response.json()
+    assert (response.status_code, problem["code"], problem["human_request"]["prompt"]) == (
+        409,
+        "run_paused",
+        "Send it?",
+    )
+    assert f"/api/v2/workflows/{problem['run']}/resume" in problem["detail"]
+
+
+async def test_a_stream_says_what_is_asked() -> None:
+    made = service()
+    made.steps.script = asking
+    flow_id = await made.publish(ECHO)
+    response = await made.http.post("/api/v2/workflows", json={"flow_id": flow_id, "mode": "stream"})
+    assert "human_input_required" in response.text
+    assert len(await pending(made)) == 1
+
+
+@pytest.mark.parametrize(
+    ("request_", "now", "action"),
+    [
+        ({"timeout_seconds": 60, "paused_at": "1970-01-01T00:00:00+00:00", "fallback_action": "no"}, 59.0, "yes"),
+        ({"timeout_seconds": 60, "paused_at": "1970-01-01T00:00:00+00:00", "fallback_action": "no"}, 61.0, "no"),
+        ({"timeout_seconds": 60, "paused_at": "1970-01-01T00:00:00", "fallback_action": None}, 61.0, "__expired__"),
+        ({"timeout_seconds": 0, "paused_at": "1970-01-01T00:00:00"}, 61.0, "yes"),
+        ({"timeout_seconds": 60, "paused_at": "yesterday"}, 61.0, "yes"),
+    ],
+)
+def test_a_late_answer_takes_the_fallback(request_: dict[str, Any], now: float, action: str) -> None:
+    assert in_time(request_, {"action_id": "yes"}, now)["action_id"] == action

@@ -1,0 +1,65 @@
+"""Running again from a node, over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from flowray.engine import events as ev
+from flowray.engine.commands import StartStep
+from flowray.engine.ports import RunRequest
+from tests.unit.serve.flows import message_result
+from tests.unit.serve.service import ECHO, OTHER_KEY, service
+from tests.unit.serve.test_http_background import ended
+from tests.unit.serve.test_http_run import failing
+
+
+async def saying(request: RunRequest, step: StartStep) -> AsyncIterator[ev.StepEvent]:
+    """Nodes that are left say what their `input_value` field holds."""
+    for node in request.plan.by_id[step.step].nodes:
+        if node not in step.done:
+            yield ev.NodeStarted(node=node)
+            field = request.flow.by_id[node].fields.get("input_value")
+            text = str(field.value if field else "")
+            yield ev.NodeFinished(node=node, outputs={}, result=message_result(node, text))
+
+
+async def test_a_failed_run_is_run_again_from_a_node_with_another_value() -> None:
+    made = service()
+    made.steps.script = failing
+    flow_id = await made.publish(ECHO)
+    failed = await made.http.post(f"/api/v1/run/{flow_id}", json={"input_value": "hi"})
+    run = failed.json()["run"]
+    made.steps.script = saying
+
+    answer = await made.http.post(
+        f"/api/v1/runs/{run}/rerun", json={"from": "ChatOutput-1", "set": {"ChatOutput-1.input_value": "better"}}
+    )
+
+    job = answer.json()
+    assert (answer.status_code, job["status"]) == (202, "queued")
+    assert job["parent"] == {"run": run, "from_node": "ChatOutput-1"}
+    async with made.engine():
+        over = (await ended(made, job)).json()
+    assert (over["status"], over["output"]["text"]) == ("completed", "better")
+    story = (await made.http.get(f"/api/v1/runs/{job['job_id']}")).json()
+    assert story["parent"] == {"run": run, "from_node": "ChatOutput-1"}
+
+
+async def test_a_run_whose_request_was_not_kept_says_so() -> None:
+    made = service()
+    done = await made.http.post(f"/api/v1/run/{await made.publish(ECHO)}", json={"input_value": "hi"})
+    refused = await made.http.post(f"/api/v1/runs/{done.headers['x-flowray-run']}/rerun", json={"from": "ChatOutput-1"})
+    assert (refused.status_code, refused.json()["code"]) == (404, "request_not_kept")
+
+
+async def test_a_value_of_a_node_that_does_not_run_again_is_refused() -> None:
+    made = service()
+    made.steps.script = failing
+    failed = await made.http.post(f"/api/v1/run/{await made.publish(ECHO)}", json={"input_value": "hi"})
+    path = f"/api/v1/runs/{failed.json()['run']}/rerun"
+    unknown = await made.http.post(path, json={"from": "nobody"})
+    before = await made.http.post(path, json={"from": "ChatOutput-1", "set": {"ChatInput-1.input_value": "x"}})
+    theirs = await made.http.post(path, json={"from": "ChatOutput-1"}, headers={"x-api-key": OTHER_KEY})
+    assert (unknown.status_code, unknown.json()["code"]) == (422, "unknown_node")
+    assert (before.status_code, "no field of a node that runs again" in before.json()["detail"]) == (422, True)
+    assert theirs.status_code == 404
