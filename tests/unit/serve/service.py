@@ -71,10 +71,10 @@ from flowray_serve.queueing.recovery import Record, Recovery
 from flowray_serve.queueing.redriving import Redriving
 from flowray_serve.queueing.reruns import Reruns
 from flowray_serve.queueing.stopping import Stopping
-from flowray_serve.routes.application import build_app
 from flowray_serve.run_service import RunService, TenantDefaults
 from flowray_serve.services import BodyLimits, Services
 from tests.unit.serve.flows import message_result
+from tests.unit.serve.one_app import app_of
 
 KEY, OTHER_KEY = "key-of-default", "key-of-other"
 KEYS_BY_ROLE: Mapping[Role, str] = {role: f"key-of-a-{role}" for role in ROLES} | {"admin": KEY}
@@ -390,7 +390,7 @@ def service(
         version="0.1.0",
     )
     made = Service(flows, registry, journal, steps, examiner, callers, services, queue, objects)
-    transport = httpx.ASGITransport(app=build_app(services), raise_app_exceptions=False)
+    transport = httpx.ASGITransport(app=app_of(services), raise_app_exceptions=False)
     made.http = httpx.AsyncClient(transport=transport, base_url="http://flowray.test", headers={"x-api-key": KEY})
     return made
 
