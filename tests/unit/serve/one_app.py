@@ -6,6 +6,7 @@ Each call goes to the services that its own client was made for.
 from __future__ import annotations
 
 from contextvars import ContextVar
+from dataclasses import fields
 from functools import cache
 from typing import Any, cast
 
@@ -15,11 +16,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from flowray_serve.routes.application import build_app
 from flowray_serve.services import Services
 
+# Parts that a service may do without change what the application is made of.
+_OPTIONAL = tuple(field.name for field in fields(Services) if field.default is None)
 _asked: ContextVar[Services] = ContextVar("the services of this call")
 
 
 def app_of(services: Services) -> ASGIApp:
     """The application over these services, without its lifespan."""
+    if any(getattr(services, name) is not None for name in _OPTIONAL):
+        return build_app(services)
     app = _one_app()
 
     async def asked(scope: Scope, receive: Receive, send: Send) -> None:
@@ -44,6 +49,8 @@ class _Asked:
 
     def __getattr__(self, name: str) -> Any:
         services = _asked.get(None)
+        if services is None and name in _OPTIONAL:
+            return None
         return _Part(name) if services is None else getattr(services, name)
 
 
