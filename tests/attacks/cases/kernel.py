@@ -3,7 +3,7 @@
 from tests.attacks.attack import attack
 
 
-@attack(needs="seccomp")
+@attack()
 def no_bpf_no_perf_no_uring():
     import ctypes
 
@@ -26,7 +26,7 @@ def no_keyrings():
     return "held" if all(each == -1 for each in got) else f"ESCAPED: {got}"
 
 
-@attack(needs="seccomp")
+@attack()
 def no_foreign_calls():
     import ctypes
 
@@ -84,7 +84,7 @@ def no_queues_of_the_kernel():
     return "held" if all(each == -1 for each in got.values()) else f"ESCAPED: {got}"
 
 
-@attack(needs="seccomp")
+@attack()
 def no_terminal_injection():
     import fcntl
 
@@ -114,7 +114,7 @@ def kernel_files_are_not_there():
     return all_refused([lambda p=p: os.open(p, os.O_RDONLY) for p in wanted])
 
 
-@attack(needs="seccomp")
+@attack()
 def filters_cannot_be_taken_off():
     import ctypes
 

@@ -1,6 +1,9 @@
 """Code that runs when it is only looked at: at publish, validation, planning. These are whole components, not functions."""
 
-from tests.attacks.attack import COMPONENT, PRELUDE
+from tests.attacks.attack import COMPONENT, IMPORTS
+from tests.attacks.attack import PRELUDE as HELPERS
+
+PRELUDE = IMPORTS + HELPERS
 
 CANARY = "/tmp/flowray-canary"
 TOUCH = f'''

@@ -57,7 +57,7 @@ def no_descriptor_was_left_open():
     return f"ESCAPED: {strange}" if strange else "held"
 
 
-@attack()
+@attack(needs="seccomp")
 def pipes_do_not_hold_memory():
     import fcntl
     import os
