@@ -7,14 +7,16 @@ import logging
 import time
 from collections import deque
 from dataclasses import dataclass
+from functools import partial
 
 from flowray.errors import FlowRayError, RunnerUnavailableError
-from flowray.runner.sandboxes import Nursery, Sandbox, StartNursery
+from flowray.runner.brood import SPAWN_S, Brood, Taken, hatch
+from flowray.runner.sandboxes import StartNursery
+from flowray.runner.succession import Heir, Retired
 
 log = logging.getLogger(__name__)
 
 _AT_ONCE = 2
-_SPAWN_S = 30.0
 _LOOK_AROUND_S = 15.0
 _FIRST_BACKOFF_S, _LONGEST_BACKOFF_S = 0.5, 30.0
 
@@ -24,22 +26,17 @@ class PoolSize:
     """How many sandboxes there may be.
 
     `spares` are kept parked, `at_work` run at once; who comes then waits `wait_s` at most. A spare older than
-    `oldest_s` is replaced, and a closing pool gives running jobs `drain_s` to end.
+    `oldest_s` is replaced, and so is a zygote older than `zygote_s` or after `forks` sandboxes: they share its layout
+    in memory. A closing pool gives running jobs `drain_s` to end.
     """
 
     spares: int = 4
     at_work: int = 16
     wait_s: float = 30.0
     oldest_s: float = 600.0
+    zygote_s: float = 86_400.0
+    forks: int = 100_000
     drain_s: float = 30.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Taken:
-    """A sandbox for one job. `lost` is set when it dies with its zygote."""
-
-    sandbox: Sandbox
-    lost: asyncio.Event
 
 
 class Pool:
@@ -58,6 +55,7 @@ class Pool:
         self._closing = False
         self._trouble = ""
         self._keeper: asyncio.Task[None] | None = None
+        self._retired = Retired()
 
     @property
     def alive(self) -> bool:
@@ -76,14 +74,9 @@ class Pool:
 
     async def start(self) -> None:
         """Start the zygote and park a first spare; raises when either cannot be done. The others follow."""
-        nursery = await self._start_nursery()
-        try:
-            async with asyncio.timeout(_SPAWN_S):
-                self._spares.append(Taken(sandbox=await nursery.spawn(), lost=nursery.closed))
-        except BaseException:
-            await nursery.stop()
-            raise
-        self._keeper = asyncio.create_task(self._keep(nursery), name="pool of spares")
+        brood, spares = await hatch(self._start_nursery, spares=1)
+        self._spares.extend(spares)
+        self._keeper = asyncio.create_task(self._keep(brood), name="pool of spares")
 
     async def take(self) -> Taken:
         """Return a spare, at once when there is one. `RunnerUnavailableError` when none becomes free in time."""
@@ -99,7 +92,9 @@ class Pool:
         """End the sandbox of a job that is over."""
         taken.sandbox.close()
         self.at_work -= 1
+        taken.brood.at_work -= 1
         self.served += 1
+        self._retired.look_at(taken.brood)
         self._give()
         self._changed.set()
         if not self.at_work:
@@ -121,6 +116,7 @@ class Pool:
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.wait([self._keeper])
+        await self._retired.close()
 
     async def _wait(self) -> Taken:
         waiting: asyncio.Future[Taken] = asyncio.get_running_loop().create_future()
@@ -152,6 +148,7 @@ class Pool:
             taken = self._spares.popleft()
             if taken.sandbox.alive and not taken.lost.is_set():
                 self.at_work += 1
+                taken.brood.at_work += 1
                 return taken
             taken.sandbox.close()
         return None
@@ -167,42 +164,64 @@ class Pool:
                 return
             self._waiting.popleft().set_result(taken)
 
-    async def _keep(self, nursery: Nursery) -> None:
+    async def _keep(self, brood: Brood) -> None:
         while True:
             self.zygotes += 1
+            following = None
             try:
-                await self._fill(nursery)
+                following = await self._fill(brood)
             finally:
-                self._drop_spares()
-                await nursery.stop()
-            log.warning("The zygote died and is started again", extra={"action": "zygote_died"})
-            nursery = await self._next_nursery()
+                if following is None:
+                    self._drop_spares()
+                    await brood.nursery.stop()
+            if following is None:
+                log.warning("The zygote died and is started again", extra={"action": "zygote_died"})
+                following = await self._next_brood()
+            brood = following
 
-    async def _next_nursery(self) -> Nursery:
+    async def _next_brood(self) -> Brood:
         backoff_s = _FIRST_BACKOFF_S
         while True:
             try:
-                return await self._start_nursery()
+                return Brood(await self._start_nursery())
             except FlowRayError as cause:
                 self._trouble = cause.message
                 log.exception("The zygote does not start", extra={"action": "zygote_failed"})
             await asyncio.sleep(backoff_s)
             backoff_s = min(2 * backoff_s, _LONGEST_BACKOFF_S)
 
-    async def _fill(self, nursery: Nursery) -> None:
-        """Keep spares parked until the nursery ends."""
-        died = asyncio.create_task(nursery.closed.wait(), name="zygote's end")
+    async def _fill(self, brood: Brood) -> Brood | None:
+        """Keep spares parked until the zygote ends, or until another one has taken its place."""
+        died = asyncio.create_task(brood.ended.wait(), name="zygote's end")
         died.add_done_callback(lambda _: self._changed.set())
+        heir = Heir(partial(hatch, self._start_nursery, spares=self.size.spares), self._changed.set)
         try:
-            while not nursery.closed.is_set():
+            while not brood.ended.is_set():
                 self._drop_old()
+                following = heir.take(worn=self._is_worn(brood))
+                if following is not None:
+                    return self._replaced(brood, *following)
                 missing = self._missing()
                 if missing <= 0:
                     await self._change()
                 else:
-                    await self._spawn(nursery, min(missing, _AT_ONCE))
+                    await self._spawn(brood, min(missing, _AT_ONCE))
         finally:
             died.cancel()
+            await heir.call_off()
+        return None
+
+    def _is_worn(self, brood: Brood) -> bool:
+        return brood.age_s > self.size.zygote_s or brood.forks >= self.size.forks
+
+    def _replaced(self, old: Brood, following: Brood, spares: list[Taken]) -> Brood:
+        """Let the next zygote's spares take the place of the old one's, which stays until its jobs are over."""
+        self._drop_spares()
+        self._spares.extend(spares)
+        self._retired.add(old)
+        self._give()
+        log.info("The zygote is replaced", extra={"action": "zygote_replaced", "forks": old.forks, "age_s": old.age_s})
+        return following
 
     def _missing(self) -> int:
         if self._waiting:
@@ -211,21 +230,19 @@ class Pool:
         # Forking takes the processor from running jobs; half of the spares is enough for the next ones.
         return (self.size.spares if not self.at_work else (self.size.spares + 1) // 2) - self.parked
 
-    async def _spawn(self, nursery: Nursery, number: int) -> None:
+    async def _spawn(self, brood: Brood, number: int) -> None:
         try:
-            async with asyncio.timeout(_SPAWN_S):
-                spawned = await asyncio.gather(*(nursery.spawn() for _ in range(number)), return_exceptions=True)
+            async with asyncio.timeout(SPAWN_S):
+                spawned = await asyncio.gather(*(brood.spawn() for _ in range(number)), return_exceptions=True)
         except TimeoutError:
             log.exception("The zygote hangs", extra={"action": "zygote_hangs"})
-            await nursery.stop()
+            await brood.nursery.stop()
             return
         failed = [one for one in spawned if isinstance(one, BaseException)]
-        self._spares.extend(
-            Taken(sandbox=one, lost=nursery.closed) for one in spawned if not isinstance(one, BaseException)
-        )
+        self._spares.extend(one for one in spawned if not isinstance(one, BaseException))
         self._give()
         self._trouble = str(failed[0]) if failed else ""
-        if failed and not nursery.closed.is_set():
+        if failed and not brood.ended.is_set():
             log.error("A sandbox could not be made: %s", failed[0], extra={"action": "spawn_failed"})
             await asyncio.sleep(_FIRST_BACKOFF_S)
         self._changed.set()

@@ -16,11 +16,12 @@ from flowray.flow.hosts import common
 from flowray.flow.types import Json
 from flowray.runner.asking import Answers, Desk
 from flowray.runner.body import Bodies
+from flowray.runner.brood import Taken
 from flowray.runner.dialogue import Dialogue
 from flowray.runner.frames import Caps
 from flowray.runner.inquiry import Ear
 from flowray.runner.masking import Mask
-from flowray.runner.pool import Pool, PoolSize, Taken
+from flowray.runner.pool import Pool, PoolSize
 from flowray.runner.sandboxes import StartNursery
 from flowray.runner.spec import job_frames
 from flowray.runner.step import Learn, Means, begin, refused, run_step

@@ -30,11 +30,12 @@ from flowray.flow.types import Json
 from flowray.runner.asking import Answers
 from flowray.runner.blame import Busy
 from flowray.runner.body import StepBody
+from flowray.runner.brood import Taken
 from flowray.runner.dialogue import Dialogue, WayOut
 from flowray.runner.frames import Caps
 from flowray.runner.inquiry import Ear
 from flowray.runner.masking import Mask
-from flowray.runner.pool import Pool, Taken
+from flowray.runner.pool import Pool
 from flowray.runner.spec import SpecTooLargeError, fitting, run_frames
 from flowray.runner.values import InputsTooLargeError, fetch, store
 from flowray.runner.verdict import Ending, Failure, Job, judge

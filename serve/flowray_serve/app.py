@@ -314,14 +314,14 @@ async def build_post(plant: Plant, pool_name: str, name: str) -> Post:
     await require(image, pool.lowered_walls)
     learning, passing_on = learning_of(image, redis)
     rules = Rules(
-        size=PoolSize(spares=pool.spares, at_work=pool.max_running),
+        size=PoolSize(spares=pool.spares, at_work=pool.max_running, zygote_s=pool.zygote_s, forks=pool.zygote_forks),
         limits=step_limits(pool, plant.settings),
         egress=pool.egress,
         private=pool.private_hosts,
         connections=connection_caps(plant.settings.egress),
         desk=runner_desk(redis, objects),
         lowered=pool.lowered_walls,
-        tenant=pool.tenant,
+        tenant=pool.tenants[0] if pool.lowered_walls else None,
         learn=learning.note,
     )
     log = _log_folder(plant) / f"zygote-{pool_name}-{name}.log"

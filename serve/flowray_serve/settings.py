@@ -168,13 +168,16 @@ class PoolSettings(_Group):
         description="MiB of a step whose components ask for none; unset: `LIMITS__MEMORY_MIB`.",
     )
     tenants: tuple[str, ...] = Field((), description="The tenants whose steps run here, and no others'; empty: all.")
+    zygote_s: int = Field(86_400, ge=60, le=31_536_000, description="Seconds after which its zygote is replaced.")
+    zygote_forks: int = Field(
+        100_000, ge=1_000, le=1_000_000_000, description="Sandboxes after which its zygote is replaced."
+    )
     image: Path | None = Field(None, description="The lock of its environment image; unset: FlowRay's own.")
     preload: tuple[str, ...] = Field((), description="Modules that its zygote imports in advance.")
     egress: tuple[Host, ...] = Field((), description="Hosts that runs may reach: `HOST`, `*.HOST`, `HOST:PORT`.")
     private_hosts: tuple[Host, ...] = Field((), description="Hosts among them that may have a private address.")
-    tenant: str | None = Field(None, max_length=100, description="The only tenant whose steps its Runners take.")
     lowered_walls: tuple[LowerableWall, ...] = Field(
-        (), description="Walls that its sandboxes go without: `landlock`, `seccomp`. Takes a `tenant`."
+        (), description="Walls that its sandboxes go without: `landlock`, `seccomp`. Takes exactly one of `tenants`."
     )
 
     @property
@@ -184,8 +187,8 @@ class PoolSettings(_Group):
 
     @model_validator(mode="after")
     def _for_one_tenant(self) -> Self:
-        if self.lowered_walls and self.tenant is None:
-            raise ValueError("walls are lowered for one tenant, whom `tenant` has to name")
+        if self.lowered_walls and len(self.tenants) != 1:
+            raise ValueError("walls are lowered for one tenant, whom `tenants` has to name")
         return self
 
 

@@ -85,6 +85,7 @@ class FakeSandbox:
         self.used_gate = False
         self._exit: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
         self._task = asyncio.create_task(self._live(script))
+        self._task.add_done_callback(self._ended)
 
     @property
     def alive(self) -> bool:
@@ -129,6 +130,12 @@ class FakeSandbox:
         finally:
             self._inside.close()
             self._exit.set_result(end or exited(0))
+
+    def _ended(self, _: object) -> None:
+        """Also when it was killed before it had begun."""
+        self._inside.close()
+        if not self._exit.done():
+            self._exit.set_result(died_of(signal.SIGKILL))
 
 
 class FakeNursery:

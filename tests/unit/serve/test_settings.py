@@ -89,12 +89,12 @@ def test_settings_do_not_change(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_walls_are_lowered_by_name_for_one_tenant(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = settings(monkeypatch, FLOWRAY_POOLS='{"own": {"tenant": "acme", "lowered_walls": ["landlock"]}}')
+    found = settings(monkeypatch, FLOWRAY_POOLS='{"own": {"tenants": ["acme"], "lowered_walls": ["landlock"]}}')
 
     assert found.pools["own"].lowered_walls == ("landlock",)
 
 
-@pytest.mark.parametrize("pool", ['{"lowered_walls": ["landlock"]}', '{"tenant": "a", "lowered_walls": ["roof"]}'])
+@pytest.mark.parametrize("pool", ['{"lowered_walls": ["landlock"]}', '{"tenants": ["a"], "lowered_walls": ["roof"]}'])
 def test_walls_without_a_tenant_or_a_known_name_stop_the_start(monkeypatch: pytest.MonkeyPatch, pool: str) -> None:
     with pytest.raises(SettingsError):
         settings(monkeypatch, FLOWRAY_POOLS=f'{{"own": {pool}}}')
