@@ -183,7 +183,7 @@ class PoolSettings(_Group):
     @property
     def owners(self) -> tuple[str, ...]:
         """Whose steps run here, and no others'; empty: all."""
-        return self.tenants if self.tenant is None else (self.tenant,)
+        return self.tenants
 
     @model_validator(mode="after")
     def _for_one_tenant(self) -> Self:
