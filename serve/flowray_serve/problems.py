@@ -40,6 +40,8 @@ def problem(error: FlowRayError, *, instance: str = "") -> Response:
     headers = {"retry-after": "1"} if error.status == HTTPStatus.SERVICE_UNAVAILABLE else {}
     if isinstance(error, TooMuchError):
         headers |= error.headers
+    if error.code == "invalid_token":
+        headers["www-authenticate"] = 'Bearer error="invalid_token"'
     if isinstance(error, RunFailedError):
         headers["x-flowray-run"] = error.run
     return _response(document(error, instance=instance), headers=headers)

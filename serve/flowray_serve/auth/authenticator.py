@@ -1,4 +1,7 @@
-"""Who calls: an API key names a tenant. It comes as `x-api-key`, in a header or the query, or as a bearer."""
+"""Who calls: an API key names a tenant, or a token's claims do.
+
+A key comes as `x-api-key`, in a header or the query, or as a bearer; a token only as a bearer.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,11 @@ from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
 from flowray.errors import ForbiddenError, UnauthorizedError
+from flowray.tenancy.claims import ClaimRules, is_operator, principal_of, tenant_in
 from flowray.tenancy.keys import digest_of
 from flowray.tenancy.principal import Principal
 from flowray.tenancy.tenant import Tenant
+from flowray_serve.auth.tokens import Claims, InvalidTokenError, Tokens
 
 _MISSING = "An API key must be passed as the header `x-api-key` or the query parameter of that name."
 _UNKNOWN = "Invalid or missing API key."
@@ -47,10 +52,18 @@ class Authenticator:
     """
 
     def __init__(
-        self, callers: Callers, tenants: TenantFinder, *, used: Callable[[str, str], None] = lambda *_: None
+        self,
+        callers: Callers,
+        tenants: TenantFinder,
+        *,
+        tokens: Tokens | None = None,
+        rules: ClaimRules | None = None,
+        used: Callable[[str, str], None] = lambda *_: None,
     ) -> None:
         self._callers = callers
         self._tenants = tenants
+        self._tokens = tokens
+        self._rules = rules or ClaimRules()
         self._used = used
 
     async def __call__(self, connection: HTTPConnection) -> Principal:
@@ -58,8 +71,13 @@ class Authenticator:
         return caller_of(connection)
 
     async def identify(self, connection: HTTPConnection) -> Principal:
-        """The caller; `UnauthorizedError` without a key that is known."""
-        key = _key_in(connection)
+        """The caller; `UnauthorizedError` without a key or a token that is good."""
+        key, bearer = _said_by(connection)
+        if bearer and self._tokens is not None and self._tokens.is_one(bearer) and not key:
+            return await self._bearer(await self._tokens.claims(bearer))
+        return await self._key_holder(key or bearer)
+
+    async def _key_holder(self, key: str) -> Principal:
         if not key:
             raise UnauthorizedError(_MISSING)
         if len(key) > _KEY_LIMIT_CHARS:
@@ -67,18 +85,25 @@ class Authenticator:
         caller = await self._callers.caller(digest_of(key))
         if caller is None:
             raise UnauthorizedError(_UNKNOWN)
-        await self._require_active(caller)
+        if "operator" not in caller.roles:  # who could end a suspension if operators were shut out by it?
+            _require_active(await self._tenants.find(caller.tenant))
         self._used(caller.tenant, caller.key_id)
         return caller
 
-    async def _require_active(self, caller: Principal) -> None:
-        if "operator" in caller.roles:
-            return  # who could end a suspension if operators were shut out by it?
-        tenant = await self._tenants.find(caller.tenant)
+    async def _bearer(self, claims: Claims) -> Principal:
+        tenant = await self._tenants.find(tenant_in(claims, self._rules) or "")
         if tenant is None:
-            raise UnauthorizedError(_UNKNOWN)
-        if not tenant.is_active:
-            raise SuspendedError(f"The tenant `{tenant.id}` is suspended; ask the operator of this service.")
+            raise InvalidTokenError(f"The token's claim `{self._rules.tenant}` names no tenant of this service.")
+        if not is_operator(claims, self._rules):
+            _require_active(tenant)
+        return principal_of(claims, tenant, self._rules)
+
+
+def _require_active(tenant: Tenant | None) -> None:
+    if tenant is None:
+        raise UnauthorizedError(_UNKNOWN)
+    if not tenant.is_active:
+        raise SuspendedError(f"The tenant `{tenant.id}` is suspended; ask the operator of this service.")
 
 
 def let_in(scope: Scope, caller: Principal) -> None:
@@ -94,12 +119,12 @@ def caller_of(connection: HTTPConnection) -> Principal:
     return cast("Principal", found)
 
 
-def _key_in(connection: HTTPConnection) -> str | None:
+def _said_by(connection: HTTPConnection) -> tuple[str, str]:
+    """The key and the bearer that a request brings."""
     headers = connection.headers
     key = headers.get("x-api-key")
     if not key and connection.scope["query_string"]:
         key = connection.query_params.get("x-api-key")
-    if key:
-        return key
     bearer = headers.get("authorization", "")
-    return bearer[len(_SCHEME) :].strip() if bearer[: len(_SCHEME)].lower() == _SCHEME else None
+    is_bearer = bearer[: len(_SCHEME)].lower() == _SCHEME
+    return key or "", bearer[len(_SCHEME) :].strip() if is_bearer else ""

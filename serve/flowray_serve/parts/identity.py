@@ -9,13 +9,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from flowray.errors import ConflictError, StoreUnavailableError
+from flowray.errors import ConflictError, SettingsError, StoreUnavailableError
 from flowray.stores.key_records import ObjectKeyRecords
 from flowray.stores.objects import ObjectStore
 from flowray.stores.redis_key_uses import RedisKeyUseRecords
 from flowray.stores.redis_news import RedisNews
 from flowray.stores.tenant_records import ObjectTenantRecords
 from flowray.stores.variable_records import ObjectVariableRecords
+from flowray.tenancy.claims import ClaimRules
 from flowray.tenancy.key_uses import KeyUses
 from flowray.tenancy.keyring import Keyring
 from flowray.tenancy.news import MemoryNews
@@ -24,7 +25,10 @@ from flowray.tenancy.tenant import DEFAULT_TENANT
 from flowray.tenancy.tenants import Tenants
 from flowray.tenancy.variables import Variables
 from flowray_serve.auth import Authenticator
+from flowray_serve.auth.issuer_keys import IssuerKeys, fetched
+from flowray_serve.auth.tokens import Tokens
 from flowray_serve.key_service import KeyService
+from flowray_serve.settings import Settings, TokenSettings
 
 log = logging.getLogger(__name__)
 _WRITE_EVERY_S = 5.0
@@ -50,7 +54,7 @@ class Identity:
             await self.uses.write()
 
 
-def build_identity(redis: Any, objects: ObjectStore, sealer: Sealer) -> Identity:
+def build_identity(redis: Any, objects: ObjectStore, sealer: Sealer, settings: Settings) -> Identity:
     """Build it, in the gateway's own process."""
     news = RedisNews(redis)
     tenants = Tenants(ObjectTenantRecords(objects), news)
@@ -60,13 +64,30 @@ def build_identity(redis: Any, objects: ObjectStore, sealer: Sealer) -> Identity
         tenants=tenants,
         keys=KeyService(keyring, uses),
         variables=Variables(ObjectVariableRecords(objects), sealer, news),
-        authenticator=Authenticator(keyring, tenants, used=uses.note),
+        authenticator=Authenticator(
+            keyring, tenants, tokens=_tokens(settings), rules=_rules(settings.tokens), used=uses.note
+        ),
         uses=uses,
         tasks=(
             asyncio.create_task(news.follow(), name="follow the news"),
             asyncio.create_task(_write_down(uses), name="write down uses of keys"),
         ),
     )
+
+
+def _tokens(settings: Settings) -> Tokens | None:
+    told = settings.tokens
+    if told.issuer is None or told.audience is None:
+        return None
+    for url in (told.issuer, told.jwks_url or told.issuer):
+        if settings.mode == "production" and not url.startswith("https://"):
+            raise SettingsError(f"In production tokens are trusted only of an issuer behind https, not of {url}.")
+    keys = IssuerKeys(told.issuer, fetch=fetched, jwks_url=told.jwks_url)
+    return Tokens(keys, issuer=told.issuer, audience=told.audience, leeway_s=told.leeway_s)
+
+
+def _rules(told: TokenSettings) -> ClaimRules:
+    return ClaimRules(tenant=told.tenant_claim, roles=told.roles_claim, operator=told.operator_role)
 
 
 async def _write_down(uses: KeyUses) -> None:

@@ -41,6 +41,7 @@ from flowray.stores.owed import Owed
 from flowray.stores.records import FlowRecord, ProjectRecord, UploadRecord
 from flowray.stores.requests import Requests
 from flowray.stores.sealing import SecretSeal
+from flowray.tenancy.claims import ClaimRules
 from flowray.tenancy.key_record import MemoryKeyRecords
 from flowray.tenancy.key_uses import KeyUses, MemoryKeyUseRecords
 from flowray.tenancy.keyring import Keyring
@@ -53,6 +54,7 @@ from flowray.tenancy.tenant import Tenant
 from flowray.tenancy.tenants import MemoryTenantRecords, Tenants
 from flowray.tenancy.variables import MemoryVariableRecords, Variables
 from flowray_serve.auth import Authenticator
+from flowray_serve.auth.tokens import Tokens
 from flowray_serve.key_service import KeyService
 from flowray_serve.library import Library
 from flowray_serve.parts.egress import egress_of
@@ -320,6 +322,7 @@ def service(
     patience_s: float = 30.0,
     sync_s: float = 30.0,
     pools: Sequence[Pool] = (),
+    bearers: tuple[Tokens | None, ClaimRules | None] = (None, None),
 ) -> Service:
     flows, registry, journal = MemoryFlows(), MemoryRegistry(), MemoryJournal()
     keyring, uses = Keyring(MemoryKeyRecords(), MemoryNews()), KeyUses(MemoryKeyUseRecords())
@@ -370,7 +373,7 @@ def service(
         sync_s=sync_s,
     )
     services = Services(
-        authenticator=Authenticator(callers, tenants, used=uses.note),
+        authenticator=Authenticator(callers, tenants, tokens=bearers[0], rules=bearers[1], used=uses.note),
         tenants=tenants,
         keys=KeyService(keyring, uses),
         variables=variables,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -39,11 +39,10 @@ OF_A_THING = [one for one in GUARDED if "{" in one[1] and smallest_role(one[2]) 
 WITH_A_ROLE_TOO_SMALL = [one for one in GUARDED if smallest_role(one[2]) != "viewer"]
 
 
-@pytest.fixture
-async def made() -> AsyncIterator[Service]:
-    made = service()
-    async with made.http:
-        yield made
+@pytest.fixture(scope="module")
+def made() -> Service:
+    """One service for all: nothing here changes anything but by a caller who may."""
+    return service()
 
 
 async def ids_of(made: Service) -> dict[str, str]:
