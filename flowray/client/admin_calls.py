@@ -67,6 +67,28 @@ def rewrap_secrets() -> Call[Record]:
     return Call(method="POST", path="/api/v1/admin/secrets/rewrap", read=lambda response: response.json())
 
 
+def audit(tenant: str, *, after: int, limit: int) -> Call[Sequence[Record]]:
+    """Records of an audit log."""
+    params = {"after": after, "limit": limit}
+    return Call(method="GET", path=_audit(tenant), params=params, read=lambda response: response.json()["records"])
+
+
+def audit_export(tenant: str, *, after: int) -> Call[str]:
+    """All records of an audit log, one a line."""
+    return Call(
+        method="GET", path=f"{_audit(tenant)}/export", params={"after": after}, read=lambda response: response.text
+    )
+
+
+def audit_verified(tenant: str) -> Call[Sequence[str]]:
+    """What is wrong with an audit log."""
+    return Call(method="GET", path=f"{_audit(tenant)}/verify", read=lambda response: response.json()["faults"])
+
+
+def _audit(tenant: str) -> str:
+    return f"/api/v1/admin/audit/{tenant}" if tenant else "/api/v1/audit"
+
+
 def _keys(tenant: str) -> str:
     return f"{_TENANTS}/{tenant}/keys" if tenant else _OWN_KEYS
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hmac
 import os
 import re
 from collections.abc import Mapping
@@ -76,6 +77,16 @@ class Sealer:
         """The same, for the newest master key to open."""
         return {"text": sealed["text"], **self._wrapped(self._data_key(sealed, place), place)}
 
+    def mark(self, *, place: str) -> Mapping[str, str]:
+        """A mark that only who has a master key can make; `place` says what it is for."""
+        newest = self._ring.newest
+        return {"master": newest, "mark": _mark(self._ring.keys[newest], place)}
+
+    def made(self, mark: Mapping[str, str], *, place: str) -> bool:
+        """Whether a mark was made here for this."""
+        key = self._ring.keys.get(mark.get("master", ""))
+        return key is not None and hmac.compare_digest(_mark(key, place), mark.get("mark", ""))
+
     def _wrapped(self, data_key: bytes, place: str) -> Sealed:
         newest = self._ring.newest
         return {"master": newest, "key": _encrypted(self._ring.keys[newest], data_key, f"{newest}/{place}")}
@@ -105,6 +116,10 @@ def _master_key(entry: str) -> tuple[str, bytes]:
             f"A master key is written ID:BASE64, with {_KEY_BYTES} bytes in base64; `{name[:20]}` is not."
         )
     return name, key
+
+
+def _mark(key: bytes, place: str) -> str:
+    return hmac.new(hmac.digest(key, b"flowray marks", "sha256"), place.encode(), "sha256").hexdigest()
 
 
 def _encrypted(key: bytes, plain: bytes, place: str) -> str:

@@ -67,6 +67,7 @@ from flowray_serve.parts.identity import build_identity
 from flowray_serve.parts.identity import first_key as make_first_key
 from flowray_serve.parts.identity import first_tenant as make_first_tenant
 from flowray_serve.parts.learning import learning_of, pool_images, preloading_of
+from flowray_serve.parts.operator_door import head_limits, operator_door
 from flowray_serve.parts.packages import extract_where_it_loads, pools_of, stocks_of
 from flowray_serve.parts.queueing import (
     EngineWorks,
@@ -247,6 +248,8 @@ async def build_front(plant: Plant, name: str, runners: Mapping[str, Any]) -> Fr
     queue = build_gateway_queue(queueing, runs, engine, journal, objects, sharing=sharing)
     services = Services(
         authenticator=identity.authenticator,
+        gate=identity.gate,
+        audit=identity.audit,
         tenants=identity.tenants,
         keys=identity.keys,
         variables=identity.variables,
@@ -271,6 +274,7 @@ async def build_front(plant: Plant, name: str, runners: Mapping[str, Any]) -> Fr
         may_run=sharing.runs.check,
         preloading=preloading_of(plant.pool_images, redis),
         limits=_body_limits(plant.settings),
+        head_limits=head_limits(plant.settings.bodies),
         version=importlib.metadata.version("flowray"),
     )
     archiving = [
@@ -278,7 +282,9 @@ async def build_front(plant: Plant, name: str, runners: Mapping[str, Any]) -> Fr
         saving_chats(redis, objects),
     ]
     closing = (queue.close, runs.close, steps.close, sharing.close, identity.close)
-    return Front(build_app(services), closing, archiving)
+    app = build_app(services, for_operators=plant.settings.gateway.operator_port is None)
+    archiving += operator_door(plant.settings, services)
+    return Front(app, closing, archiving)
 
 
 async def build_works(plant: Plant, name: str) -> EngineWorks:

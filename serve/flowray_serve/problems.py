@@ -40,6 +40,8 @@ def problem(error: FlowRayError, *, instance: str = "") -> Response:
     headers = {"retry-after": "1"} if error.status == HTTPStatus.SERVICE_UNAVAILABLE else {}
     if isinstance(error, TooMuchError):
         headers |= error.headers
+    if (wait_s := getattr(error, "retry_after_s", None)) is not None:
+        headers["retry-after"] = str(wait_s)
     if error.code == "invalid_token":
         headers["www-authenticate"] = 'Bearer error="invalid_token"'
     if isinstance(error, RunFailedError):

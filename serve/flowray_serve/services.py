@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from flowray.engine.ports import Journal
 from flowray.stores.chats import Chats
 from flowray.stores.records import UploadRecord
+from flowray.tenancy.audit import Audit
 from flowray.tenancy.tenants import Tenants
 from flowray.tenancy.variables import Variables
 from flowray_serve.admission.rates import RateLimiter
-from flowray_serve.auth import Authenticator
+from flowray_serve.auth import Authenticator, Gate
+from flowray_serve.bounds import HeadLimits
 from flowray_serve.key_service import KeyService
 from flowray_serve.library import Library
 from flowray_serve.ports import Drawer, Examiner, FlowStore, RunIndex
@@ -42,6 +44,8 @@ class Services:
     """Everything the routes use."""
 
     authenticator: Authenticator
+    gate: Gate
+    audit: Audit
     tenants: Tenants
     keys: KeyService
     variables: Variables
@@ -61,4 +65,5 @@ class Services:
     # Asked before a stream begins, while there is a status to refuse a run with.
     may_run: Callable[[str], Awaitable[None]] = free
     limits: BodyLimits = BodyLimits()
+    head_limits: HeadLimits = field(default_factory=HeadLimits)
     version: str = "0"

@@ -89,6 +89,8 @@ class BodySettings(_Group):
     run_mib: int = Field(8, ge=1, le=256, description="MiB of a run's body.")
     flow_mib: int = Field(16, ge=1, le=256, description="MiB of a flow.")
     file_mib: int = Field(64, ge=1, le=4_096, description="MiB of an uploaded file.")
+    wait_s: float = Field(30.0, gt=0, le=3_600, description="Seconds that a body may take, whatever its size.")
+    slowest_kib_s: int = Field(64, ge=1, le=1_048_576, description="KiB that buy another second.")
 
 
 class GatewaySettings(_Group):
@@ -105,6 +107,13 @@ class GatewaySettings(_Group):
     keep: Literal["failed", "all", "none"] = Field(
         "failed", description="Which synchronous runs can be run again: what they were asked for is kept, sealed."
     )
+    per_tenant: int = Field(128, ge=1, le=10_000, description="Requests of one tenant among them, open streams too.")
+    proxies: int = Field(
+        1, ge=0, le=10, description="Trusted proxies in front, Serve's own HAProxy too: each appends whom it heard."
+    )
+    operator_port: int | None = Field(
+        None, ge=1, le=65_535, description="A port of their own for operators' routes; unset: with all others."
+    )
 
 
 class EngineSettings(_Group):
@@ -117,6 +126,12 @@ class EngineSettings(_Group):
     takes: int = Field(5, ge=1, le=1_000, description="Engines that may be lost on a run before it is given up.")
     drain_s: float = Field(60.0, gt=0, le=86_400, description="Seconds a leaving engine gives its steps to end.")
     oldest_s: float = Field(1.0, gt=0, le=3_600, description="Seconds a run may wait before another engine is started.")
+
+
+class AuditSettings(_Group):
+    """What is put on record."""
+
+    runs: bool = Field(default=False, description="Starts of runs too; each has a journal of its own anyway.")
 
 
 class SecretSettings(_Group):
@@ -229,6 +244,7 @@ class Settings(BaseSettings):
     ray: RaySettings = Field(RaySettings(), description="The Ray cluster that all of it runs on.")
     redis: RedisSettings = Field(RedisSettings(), description="Where what is hot is kept.")
     objects: ObjectSettings = Field(ObjectSettings(), description="Where the record is kept.")
+    audit: AuditSettings = Field(AuditSettings(), description="What is put on record.")
     secrets: SecretSettings = Field(SecretSettings(), description="What secrets are encrypted with.")
     tokens: TokenSettings = Field(TokenSettings(), description="Bearer tokens of an OpenID Connect issuer.")
     limits: LimitSettings = Field(LimitSettings(), description="What one step may take.")

@@ -5,6 +5,9 @@ A key comes as `x-api-key`, in a header or the query, or as a bearer; a token on
 
 from __future__ import annotations
 
+import logging
+import math
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Protocol, cast
 
@@ -16,13 +19,28 @@ from flowray.tenancy.claims import ClaimRules, is_operator, principal_of, tenant
 from flowray.tenancy.keys import digest_of
 from flowray.tenancy.principal import Principal
 from flowray.tenancy.tenant import Tenant
+from flowray_serve.auth.guessing import Guesses
+from flowray_serve.auth.source import source_of
 from flowray_serve.auth.tokens import Claims, InvalidTokenError, Tokens
+
+log = logging.getLogger(__name__)
 
 _MISSING = "An API key must be passed as the header `x-api-key` or the query parameter of that name."
 _UNKNOWN = "Invalid or missing API key."
-_KEY_LIMIT_CHARS = 512
+_KEY_LIMIT_CHARS, _GOOD_LIMIT = 512, 10_000
 _SCHEME = "bearer "
 _LET_IN = "flowray.caller"
+
+
+class TooManyGuessesError(UnauthorizedError):
+    """Somebody there tries keys; they wait until the next one is looked at."""
+
+    code = "too_many_guesses"
+    status = 429
+
+    def __init__(self, message: str, retry_after_s: int = 1) -> None:
+        super().__init__(message, retry_after_s)
+        self.retry_after_s = retry_after_s
 
 
 class Callers(Protocol):
@@ -59,12 +77,16 @@ class Authenticator:
         tokens: Tokens | None = None,
         rules: ClaimRules | None = None,
         used: Callable[[str, str], None] = lambda *_: None,
+        proxies: int = 0,
     ) -> None:
         self._callers = callers
         self._tenants = tenants
         self._tokens = tokens
         self._rules = rules or ClaimRules()
         self._used = used
+        self._proxies = proxies
+        self._guesses = Guesses()
+        self._good: OrderedDict[str, None] = OrderedDict()
 
     async def __call__(self, connection: HTTPConnection) -> Principal:
         """The caller whom the guard has let in."""
@@ -73,16 +95,48 @@ class Authenticator:
     async def identify(self, connection: HTTPConnection) -> Principal:
         """The caller; `UnauthorizedError` without a key or a token that is good."""
         key, bearer = _said_by(connection)
-        if bearer and self._tokens is not None and self._tokens.is_one(bearer) and not key:
-            return await self._bearer(await self._tokens.claims(bearer))
-        return await self._key_holder(key or bearer)
-
-    async def _key_holder(self, key: str) -> Principal:
-        if not key:
+        if not (key or bearer):
             raise UnauthorizedError(_MISSING)
+        digest = digest_of(key or bearer)
+        self._require_patience(connection, digest)
+        try:
+            if bearer and self._tokens is not None and self._tokens.is_one(bearer) and not key:
+                caller = await self._bearer(await self._tokens.claims(bearer))
+            else:
+                caller = await self._key_holder(key or bearer, digest)
+        except UnauthorizedError:
+            self._failed(connection)
+            raise
+        self._remember(digest)
+        return caller
+
+    def source(self, connection: HTTPConnection) -> str:
+        """Where the request comes from."""
+        return source_of(connection, proxies=self._proxies)
+
+    def _require_patience(self, connection: HTTPConnection, digest: str) -> None:
+        # Who has shown a good key before is not shut out by a neighbour at the same address who guesses.
+        if self._guesses.is_quiet or digest in self._good:
+            return
+        wait_s = self._guesses.wait_s(self.source(connection))
+        if wait_s > 0:
+            raise TooManyGuessesError("Too many wrong keys came from there; wait before the next.", math.ceil(wait_s))
+
+    def _failed(self, connection: HTTPConnection) -> None:
+        source = self.source(connection)
+        wait_s = self._guesses.failed(source)
+        if wait_s > 0:
+            log.warning("Keys are guessed", extra={"action": "keys_guessed", "source": source, "wait_s": wait_s})
+
+    def _remember(self, digest: str) -> None:
+        self._good[digest] = None
+        if len(self._good) > _GOOD_LIMIT:
+            self._good.popitem(last=False)
+
+    async def _key_holder(self, key: str, digest: str) -> Principal:
         if len(key) > _KEY_LIMIT_CHARS:
             raise UnauthorizedError(_UNKNOWN)
-        caller = await self._callers.caller(digest_of(key))
+        caller = await self._callers.caller(digest)
         if caller is None:
             raise UnauthorizedError(_UNKNOWN)
         if "operator" not in caller.roles:  # who could end a suspension if operators were shut out by it?

@@ -1,19 +1,23 @@
-"""Stands before every route: finds out who calls, and lets through whoever may do what the route needs."""
+"""Stands before every route: finds out who calls, lets through whoever may do what the route needs, and notes it."""
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Protocol
 
 from starlette.requests import HTTPConnection
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flowray.errors import FlowRayError, ForbiddenError
 from flowray.tenancy.permissions import Permission, allows, smallest_role
 from flowray.tenancy.principal import Principal
+from flowray_serve.auth.auditing import Auditor
 from flowray_serve.auth.authenticator import let_in
 from flowray_serve.auth.needs import UndeclaredRouteError, declared
+from flowray_serve.auth.open_requests import OpenRequests
 
 PERMISSION_IN_OPENAPI = "x-flowray-permission"
 _POLICY_VIOLATION, _TRY_AGAIN_LATER = 1008, 1013
@@ -25,33 +29,75 @@ class Identifies(Protocol):
     async def identify(self, connection: HTTPConnection) -> Principal:
         """The caller; `UnauthorizedError` when nobody can be told from it."""
 
+    def source(self, connection: HTTPConnection) -> str:
+        """Where the request comes from."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate:
+    """What guards stand on: who finds out who calls, who notes what they do, and how many may be inside."""
+
+    identifies: Identifies
+    auditor: Auditor | None = None
+    open_requests: OpenRequests = field(default_factory=OpenRequests)
+
 
 class Guard:
     """The application of one route, behind its check."""
 
-    def __init__(self, app: ASGIApp, permission: Permission, identifies: Identifies) -> None:
+    def __init__(self, app: ASGIApp, permission: Permission, gate: Gate) -> None:
         self._app = app
         self._permission = permission
-        self._identifies = identifies
+        self._gate = gate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check, then pass on."""
-        try:
-            caller = await self._identifies.identify(HTTPConnection(scope))
-            if not allows(caller.roles, self._permission):
-                raise _too_small(caller, self._permission)
-        except FlowRayError as error:
-            if scope["type"] != "websocket":
-                raise
-            again = error.status >= HTTPStatus.TOO_MANY_REQUESTS
-            code = _TRY_AGAIN_LATER if again else _POLICY_VIOLATION
-            await send({"type": "websocket.close", "code": code, "reason": error.message[:100]})
+        with ExitStack() as inside:
+            try:
+                caller = await self._gate.identifies.identify(HTTPConnection(scope))
+                inside.enter_context(self._gate.open_requests.one_of(caller.tenant))
+                self._require_power(scope, caller)
+                is_due = self._gate.auditor is not None and self._gate.auditor.is_due(scope, self._permission)
+            except FlowRayError as error:
+                if scope["type"] != "websocket":
+                    raise
+                await _turn_away(error, send)
+                return
+            let_in(scope, caller)
+            if is_due:
+                await self._on_record(scope, receive, send, caller)
+            else:
+                await self._app(scope, receive, send)
+
+    def _require_power(self, scope: Scope, caller: Principal) -> None:
+        if allows(caller.roles, self._permission):
             return
-        let_in(scope, caller)
-        await self._app(scope, receive, send)
+        self._note(scope, caller, HTTPStatus.FORBIDDEN)
+        raise _too_small(caller, self._permission)
+
+    async def _on_record(self, scope: Scope, receive: Receive, send: Send, caller: Principal) -> None:
+        status = int(HTTPStatus.INTERNAL_SERVER_ERROR)
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            status = message.get("status", status) if message["type"] == "http.response.start" else status
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting)
+        except FlowRayError as error:
+            status = error.status
+            raise
+        finally:
+            self._note(scope, caller, status)
+
+    def _note(self, scope: Scope, caller: Principal, status: int) -> None:
+        if self._gate.auditor is not None:
+            source = self._gate.identifies.source(HTTPConnection(scope))
+            self._gate.auditor.note(scope, caller, self._permission, status=status, source=source)
 
 
-def guarded(route: BaseRoute, identifies: Identifies) -> BaseRoute:
+def guarded(route: BaseRoute, gate: Gate) -> BaseRoute:
     """The route, with its check before it; `UndeclaredRouteError` when it says not who may use it."""
     if not isinstance(route, Route | WebSocketRoute | Mount):
         raise UndeclaredRouteError(f"{route!r} is no route that can be guarded.")
@@ -59,8 +105,13 @@ def guarded(route: BaseRoute, identifies: Identifies) -> BaseRoute:
     if hasattr(route, "openapi_extra"):
         route.openapi_extra = {**(route.openapi_extra or {}), **_described(permission)}
     if permission is not None:
-        route.app = Guard(route.app, permission, identifies)
+        route.app = Guard(route.app, permission, gate)
     return route
+
+
+async def _turn_away(error: FlowRayError, send: Send) -> None:
+    code = _TRY_AGAIN_LATER if error.status >= HTTPStatus.TOO_MANY_REQUESTS else _POLICY_VIOLATION
+    await send({"type": "websocket.close", "code": code, "reason": error.message[:100]})
 
 
 def _described(permission: Permission | None) -> dict[str, object]:

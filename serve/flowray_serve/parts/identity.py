@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from flowray.errors import ConflictError, SettingsError, StoreUnavailableError
+from flowray.stores.audit_records import ObjectAuditRecords
 from flowray.stores.key_records import ObjectKeyRecords
 from flowray.stores.objects import ObjectStore
 from flowray.stores.redis_key_uses import RedisKeyUseRecords
 from flowray.stores.redis_news import RedisNews
 from flowray.stores.tenant_records import ObjectTenantRecords
 from flowray.stores.variable_records import ObjectVariableRecords
+from flowray.tenancy.audit import Audit
 from flowray.tenancy.claims import ClaimRules
 from flowray.tenancy.key_uses import KeyUses
 from flowray.tenancy.keyring import Keyring
@@ -24,7 +26,7 @@ from flowray.tenancy.sealing import Sealer
 from flowray.tenancy.tenant import DEFAULT_TENANT
 from flowray.tenancy.tenants import Tenants
 from flowray.tenancy.variables import Variables
-from flowray_serve.auth import Authenticator
+from flowray_serve.auth import Auditor, Authenticator, Gate, OpenRequests
 from flowray_serve.auth.issuer_keys import IssuerKeys, fetched
 from flowray_serve.auth.tokens import Tokens
 from flowray_serve.key_service import KeyService
@@ -42,6 +44,8 @@ class Identity:
     keys: KeyService
     variables: Variables
     authenticator: Authenticator
+    gate: Gate
+    audit: Audit
     uses: KeyUses
     tasks: Collection[asyncio.Task[None]]
 
@@ -52,6 +56,7 @@ class Identity:
         await asyncio.wait(self.tasks)
         with suppress(StoreUnavailableError):
             await self.uses.write()
+        await self.audit.write()
 
 
 def build_identity(redis: Any, objects: ObjectStore, sealer: Sealer, settings: Settings) -> Identity:
@@ -60,17 +65,31 @@ def build_identity(redis: Any, objects: ObjectStore, sealer: Sealer, settings: S
     tenants = Tenants(ObjectTenantRecords(objects), news)
     keyring = Keyring(ObjectKeyRecords(objects), news)
     uses = KeyUses(RedisKeyUseRecords(redis))
+    audit = Audit(ObjectAuditRecords(objects), sealer)
+    authenticator = Authenticator(
+        keyring,
+        tenants,
+        tokens=_tokens(settings),
+        rules=_rules(settings.tokens),
+        used=uses.note,
+        proxies=settings.gateway.proxies,
+    )
     return Identity(
         tenants=tenants,
         keys=KeyService(keyring, uses),
         variables=Variables(ObjectVariableRecords(objects), sealer, news),
-        authenticator=Authenticator(
-            keyring, tenants, tokens=_tokens(settings), rules=_rules(settings.tokens), used=uses.note
+        authenticator=authenticator,
+        gate=Gate(
+            identifies=authenticator,
+            auditor=Auditor(audit, runs=settings.audit.runs),
+            open_requests=OpenRequests(per_tenant=settings.gateway.per_tenant),
         ),
+        audit=audit,
         uses=uses,
         tasks=(
             asyncio.create_task(news.follow(), name="follow the news"),
             asyncio.create_task(_write_down(uses), name="write down uses of keys"),
+            asyncio.create_task(audit.work(), name="write down the audit log"),
         ),
     )
 

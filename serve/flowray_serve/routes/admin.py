@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from flowray.errors import ConflictError
 from flowray.tenancy.permissions import Permission
-from flowray_serve.auth import needs
+from flowray_serve.auth import needs, on_record
 from flowray_serve.bodies.reading import fit, parse_object, read_body
 from flowray_serve.bodies.tenancy import KeyBody, RotationBody, TenantBody, TenantChange
 from flowray_serve.key_answer import keys_read
@@ -57,6 +57,7 @@ class AdminRoutes:
     async def create(self, request: Request) -> Response:
         """Make a tenant."""
         body = await _read(request, TenantBody)
+        on_record(request, tenant=body.id)
         made = await self._services.tenants.create(body.id, body.settings)
         return reply(made.as_json(), status=HTTPStatus.CREATED)
 
@@ -69,6 +70,7 @@ class AdminRoutes:
     async def settle(self, request: Request, tenant: str) -> Response:
         """Settle something for a tenant; every gateway goes by it within a second."""
         body = await _read(request, TenantChange)
+        on_record(request, settings=", ".join(body.settings))
         settled = await self._services.tenants.settle(tenant, body.settings, revision=body.revision)
         return reply(settled.as_json())
 
@@ -92,7 +94,9 @@ class AdminRoutes:
         caller = await self._services.authenticator(request)
         await self._services.tenants.of(tenant)
         body = await _read(request, KeyBody)
-        return reply(await self._services.keys.create(tenant, body, caller), status=HTTPStatus.CREATED)
+        issued = await self._services.keys.create(tenant, body, caller)
+        on_record(request, key=issued["id"], name=issued["name"])
+        return reply(issued, status=HTTPStatus.CREATED)
 
     @needs(Permission.OPERATE)
     async def revoke_key(self, request: Request, tenant: str, key: str) -> Response:

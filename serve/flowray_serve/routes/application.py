@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import Protocol
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from flowray_serve.admission.rates import rated
 from flowray_serve.auth import guarded
+from flowray_serve.bounds import Bounds
 from flowray_serve.problems import answer_with_problems
 from flowray_serve.routes.about import AboutRoutes
 from flowray_serve.routes.admin import AdminRoutes
+from flowray_serve.routes.audit import AllAuditRoutes, AuditRoutes
 from flowray_serve.routes.build import BuildRoutes
 from flowray_serve.routes.catalogue import CatalogueRoutes
 from flowray_serve.routes.completions import CompletionRoutes
@@ -63,6 +66,7 @@ _ROUTES = (
     FileRoutes,
     OwnFileRoutes,
     KeyRoutes,
+    AuditRoutes,
     StoredVariableRoutes,
     SessionRoutes,
     AdvancedRunRoutes,
@@ -72,11 +76,24 @@ _ROUTES = (
     MonitorRoutes,
     AboutRoutes,
 )
-_OPERATOR_ROUTES = (AdminRoutes, UpkeepRoutes, PreloadRoutes, SecretRoutes)
+_OPERATOR_ROUTES = (
+    AdminRoutes,
+    AllAuditRoutes,
+    PreloadRoutes,
+    UpkeepRoutes,
+    SecretRoutes,
+)
 
 
-def build_app(services: Services) -> FastAPI:
-    """The FastAPI application over these services."""
+class Routes(Protocol):
+    """Handlers of one kind."""
+
+    def router(self) -> APIRouter:
+        """Their routes."""
+
+
+def build_app(services: Services, *, for_operators: bool = True) -> FastAPI:
+    """The FastAPI application over these services; without operators' routes when those have a port of their own."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None, None]:
@@ -87,10 +104,21 @@ def build_app(services: Services) -> FastAPI:
     app = FastAPI(
         title="FlowRay", version=services.version, description=_DESCRIPTION, redoc_url=None, lifespan=lifespan
     )
+    return _with_routes(app, services, (*_ROUTES, *(_OPERATOR_ROUTES if for_operators else ())))
+
+
+def build_operator_app(services: Services) -> FastAPI:
+    """The application that only operators speak to, at a port of its own."""
+    app = FastAPI(title="FlowRay for operators", version=services.version, description=_DESCRIPTION, redoc_url=None)
+    return _with_routes(app, services, (*_OPERATOR_ROUTES, AboutRoutes))
+
+
+def _with_routes(app: FastAPI, services: Services, kinds: Sequence[Callable[[Services], Routes]]) -> FastAPI:
     answer_with_problems(app)
-    for routes in (*_ROUTES, *_OPERATOR_ROUTES):
+    app.add_middleware(Bounds, limits=services.head_limits)
+    for routes in kinds:
         # Not `include_router`: it would make routes of its own, without the guard.
         for route in routes(services).router().routes:
-            app.router.routes.append(guarded(rated(route, services.limiter), services.authenticator))
+            app.router.routes.append(guarded(rated(route, services.limiter), services.gate))
     describe(app)
     return app

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from flowray.tenancy.permissions import Permission
-from flowray_serve.auth import needs
+from flowray_serve.auth import needs, on_record
 from flowray_serve.bodies.reading import fit, parse_object, read_body
 from flowray_serve.bodies.tenancy import KeyBody, RotationBody
 from flowray_serve.key_answer import keys_read
@@ -46,7 +46,9 @@ class KeyRoutes:
         """Make a key. The answer is the only time that it is said."""
         caller = await self._services.authenticator(request)
         body = fit(KeyBody, parse_object(await read_body(request, limit_bytes=_BODY_LIMIT_BYTES)))
-        return reply(await self._services.keys.create(caller.tenant, body, caller))
+        issued = await self._services.keys.create(caller.tenant, body, caller)
+        on_record(request, key=issued["id"], name=issued["name"])
+        return reply(issued)
 
     @needs(Permission.KEYS)
     async def revoke(self, request: Request, key: str) -> Response:

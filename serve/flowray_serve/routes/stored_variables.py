@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from flowray.tenancy.permissions import Permission
 from flowray.tenancy.variables import Variable
-from flowray_serve.auth import needs
+from flowray_serve.auth import needs, on_record
 from flowray_serve.bodies.reading import fit, parse_object, read_body
 from flowray_serve.bodies.variable import VariableBody, VariableChange
 from flowray_serve.replies import reply
@@ -48,6 +48,7 @@ class StoredVariableRoutes:
         """Keep a variable, encrypted, for the tenant's runs that refer to it."""
         caller = await self._services.authenticator(request)
         body = fit(VariableBody, parse_object(await read_body(request, limit_bytes=_BODY_LIMIT_BYTES)))
+        on_record(request, name=body.name)
         made = await self._variables.create(
             caller.tenant,
             body.name,

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 import httpx
+from starlette.types import ASGIApp
 
 from flowray.component.check import check
 from flowray.component.spec import ComponentSpec
@@ -41,6 +42,7 @@ from flowray.stores.owed import Owed
 from flowray.stores.records import FlowRecord, ProjectRecord, UploadRecord
 from flowray.stores.requests import Requests
 from flowray.stores.sealing import SecretSeal
+from flowray.tenancy.audit import Audit, MemoryAuditRecords
 from flowray.tenancy.claims import ClaimRules
 from flowray.tenancy.key_record import MemoryKeyRecords
 from flowray.tenancy.key_uses import KeyUses, MemoryKeyUseRecords
@@ -53,7 +55,7 @@ from flowray.tenancy.sealing import MasterKeys, Sealer, new_master_key
 from flowray.tenancy.tenant import Tenant
 from flowray.tenancy.tenants import MemoryTenantRecords, Tenants
 from flowray.tenancy.variables import MemoryVariableRecords, Variables
-from flowray_serve.auth import Authenticator
+from flowray_serve.auth import Auditor, Authenticator, Gate
 from flowray_serve.auth.tokens import Tokens
 from flowray_serve.key_service import KeyService
 from flowray_serve.library import Library
@@ -261,6 +263,7 @@ class Service:
     services: Services
     queue: MemoryQueue
     objects: ObjectStore
+    app: ASGIApp = field(init=False)
     http: httpx.AsyncClient = field(init=False)
 
     @asynccontextmanager
@@ -327,7 +330,9 @@ def service(
     flows, registry, journal = MemoryFlows(), MemoryRegistry(), MemoryJournal()
     keyring, uses = Keyring(MemoryKeyRecords(), MemoryNews()), KeyUses(MemoryKeyUseRecords())
     callers = MemoryCallers(keyring)
-    variables = Variables(MemoryVariableRecords(), Sealer(MasterKeys.of(new_master_key("m1"))), MemoryNews())
+    sealer = Sealer(MasterKeys.of(new_master_key("m1")))
+    variables = Variables(MemoryVariableRecords(), sealer, MemoryNews())
+    audit = Audit(MemoryAuditRecords(), sealer)
     steps, tenants = ScriptedSteps(), known_tenants()
     examiner, objects = ScriptedExaminer(), open_objects("memory:")
     engine = Engine(journal, steps, name="test", durability="strict")
@@ -372,8 +377,11 @@ def service(
         objects=objects,
         sync_s=sync_s,
     )
+    authenticator = Authenticator(callers, tenants, tokens=bearers[0], rules=bearers[1], used=uses.note)
     services = Services(
-        authenticator=Authenticator(callers, tenants, tokens=bearers[0], rules=bearers[1], used=uses.note),
+        authenticator=authenticator,
+        gate=Gate(identifies=authenticator, auditor=Auditor(audit)),
+        audit=audit,
         tenants=tenants,
         keys=KeyService(keyring, uses),
         variables=variables,
@@ -393,7 +401,8 @@ def service(
         version="0.1.0",
     )
     made = Service(flows, registry, journal, steps, examiner, callers, services, queue, objects)
-    transport = httpx.ASGITransport(app=app_of(services), raise_app_exceptions=False)
+    made.app = app_of(services)
+    transport = httpx.ASGITransport(app=made.app, raise_app_exceptions=False)
     made.http = httpx.AsyncClient(transport=transport, base_url="http://flowray.test", headers={"x-api-key": KEY})
     return made
 

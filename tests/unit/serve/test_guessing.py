@@ -1,0 +1,82 @@
+"""Who guesses keys waits."""
+
+from __future__ import annotations
+
+import pytest
+from starlette.requests import HTTPConnection
+
+from flowray_serve.auth.guessing import Guesses
+from flowray_serve.auth.source import source_of
+from tests.unit.serve.service import KEY, service
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_some_failures_are_free_and_then_each_wait_is_twice_as_long_up_to_a_limit() -> None:
+    guesses = Guesses(clock=Clock())
+    waits = [guesses.failed("192.0.2.1") for _ in range(25)]
+    assert waits[:14] == [0.0] * 10 + [1.0, 2.0, 4.0, 8.0]
+    assert max(waits) == waits[-1] == 300.0
+    assert guesses.wait_s("192.0.2.2") == 0.0
+
+
+def test_a_wait_ends_and_failures_are_forgotten() -> None:
+    clock = Clock()
+    guesses = Guesses(clock=clock)
+    for _ in range(11):
+        guesses.failed("192.0.2.1")
+    assert guesses.wait_s("192.0.2.1") == 1.0
+    clock.now = 1.0
+    assert guesses.wait_s("192.0.2.1") == 0.0
+    clock.now = 1_000.0
+    assert guesses.failed("192.0.2.1") == 0.0
+
+
+def test_who_has_a_whole_network_of_addresses_is_one_source() -> None:
+    guesses = Guesses(clock=Clock())
+    for number in range(11):
+        guesses.failed(f"2001:db8::{number:x}")
+    assert guesses.wait_s("2001:db8::ffff") > 0
+    assert guesses.wait_s("2001:db8:0:1::1") == 0.0
+
+
+def test_only_so_many_sources_are_kept() -> None:
+    guesses = Guesses(capacity=1, clock=Clock())
+    for source in ("a", "b"):
+        for _ in range(11):
+            guesses.failed(source)
+    assert (guesses.wait_s("a"), guesses.wait_s("b")) == (0.0, 1.0)
+
+
+async def test_a_source_that_guesses_is_told_to_wait_and_who_is_known_there_is_not() -> None:
+    made = service()
+    assert (await made.http.get("/api/v1/runs")).status_code == 200
+    answers = [await made.http.get("/api/v1/runs", headers={"x-api-key": f"fr-{guess}"}) for guess in range(12)]
+    assert [answer.status_code for answer in answers[:11]] == [403] * 11
+    assert (answers[11].status_code, answers[11].json()["code"]) == (429, "too_many_guesses")
+    assert answers[11].headers["retry-after"] == "1"
+    assert (await made.http.get("/api/v1/runs", headers={"x-api-key": KEY})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("proxies", "said", "source"),
+    [
+        (0, ["198.51.100.7"], "127.0.0.1"),
+        (1, ["198.51.100.7"], "198.51.100.7"),
+        (1, ["6.6.6.6, 198.51.100.7"], "198.51.100.7"),
+        (1, ["6.6.6.6", "198.51.100.7"], "198.51.100.7"),
+        (2, ["6.6.6.6, 198.51.100.7, 10.0.0.1"], "198.51.100.7"),
+        (2, ["10.0.0.1"], "127.0.0.1"),
+        (1, [], "127.0.0.1"),
+        (1, [" , "], "127.0.0.1"),
+    ],
+)
+def test_only_those_who_are_trusted_say_where_a_request_comes_from(proxies: int, said: list[str], source: str) -> None:
+    headers = [(b"x-forwarded-for", value.encode()) for value in said]
+    connection = HTTPConnection({"type": "http", "headers": headers, "client": ("127.0.0.1", 1)})
+    assert source_of(connection, proxies=proxies) == source
