@@ -36,9 +36,11 @@ def settle_tenant(name: str, settings: Record, *, revision: str = "") -> Call[Re
     return Call(method="PATCH", path=f"{_TENANTS}/{name}", json=body, read=lambda response: response.json())
 
 
-def remove_tenant(name: str) -> Call[Record]:
-    """Forget a suspended tenant."""
-    return Call(method="DELETE", path=f"{_TENANTS}/{name}", read=lambda response: response.json())
+def remove_tenant(name: str, *, purge: bool = False) -> Call[Record]:
+    """Forget a suspended tenant; with `purge`, all that it has as well."""
+    return Call(
+        method="DELETE", path=f"{_TENANTS}/{name}", params={"purge": purge}, read=lambda response: response.json()
+    )
 
 
 def keys(tenant: str) -> Call[Sequence[Record]]:

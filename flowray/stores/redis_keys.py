@@ -85,6 +85,10 @@ class Keys:
         """Which chat a message is in."""
         return self._of(tenant, "message", message)
 
+    def all_of(self, tenant: str) -> str:
+        """A pattern of everything that belongs to a tenant."""
+        return self._of(tenant, "all", "all").removesuffix("all:all") + "*"
+
     def _of(self, tenant: str, kind: str, name: str) -> str:
         if not (is_segment(tenant) and is_segment(name)):
             raise InvalidRequestError(f"`{tenant[:80]}` and `{name[:80]}` cannot both be ids.")

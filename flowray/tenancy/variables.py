@@ -159,6 +159,10 @@ class Variables:
         await self._news.tell(_KIND, tenant)
         return found
 
+    async def forget(self, tenant: str) -> None:
+        """Have no replica remember the tenant's variables, after their record was changed behind its back."""
+        await self._news.tell(_KIND, tenant)
+
     async def rewrap(self, tenant: str) -> int:
         """Have the newest master key open all of the tenant's variables; how many had another one."""
         old = [Variable.of(record) for record in await self._records.list(tenant)]

@@ -40,6 +40,7 @@ from flowray.stores.records import ProjectRecord, UploadRecord
 from flowray.stores.redis import connect
 from flowray.stores.redis_journal import RedisJournal
 from flowray.stores.redis_runs import RedisRuns
+from flowray.stores.tenant_data import TenantData
 from flowray.tenancy.sealing import MasterKeys, Sealer
 from flowray.tenancy.tenant import DEFAULT_TENANT
 from flowray_registry.actor import start_registry, stop_registry
@@ -251,6 +252,7 @@ async def build_front(plant: Plant, name: str, runners: Mapping[str, Any]) -> Fr
         gate=identity.gate,
         audit=identity.audit,
         tenants=identity.tenants,
+        tenant_data=TenantData(objects, redis),
         keys=identity.keys,
         variables=identity.variables,
         store=flows,

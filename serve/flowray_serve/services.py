@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from flowray.engine.ports import Journal
 from flowray.stores.chats import Chats
 from flowray.stores.records import UploadRecord
+from flowray.stores.tenant_data import TenantData
 from flowray.tenancy.audit import Audit
 from flowray.tenancy.tenants import Tenants
 from flowray.tenancy.variables import Variables
@@ -47,6 +48,7 @@ class Services:
     gate: Gate
     audit: Audit
     tenants: Tenants
+    tenant_data: TenantData
     keys: KeyService
     variables: Variables
     store: FlowStore

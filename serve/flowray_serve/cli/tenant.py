@@ -64,14 +64,21 @@ def resume(tenant: Name, *, url: Url = "", key: Key = "", as_json: AsJson = Fals
 
 
 @app.command()
-def remove(tenant: Name, *, url: Url = "", key: Key = "", as_json: AsJson = False) -> None:
+def remove(
+    tenant: Name,
+    *,
+    purge: Annotated[bool, typer.Option("--purge", help="Remove all that it has as well, for good.")] = False,
+    url: Url = "",
+    key: Key = "",
+    as_json: AsJson = False,
+) -> None:
     """Forget a suspended tenant and revoke its keys."""
     with connect(url, key) as client:
-        removed = client.ask(calls.remove_tenant(tenant))
+        removed = client.ask(calls.remove_tenant(tenant, purge=purge))
     if as_json:
         say_json(removed)
         return
-    say(f"Removed {tenant}; {removed['keys_revoked']} keys revoked.")
+    say(f"Removed {tenant}; {removed['keys_revoked']} keys revoked, {removed['objects_purged']} objects purged.")
 
 
 def _read(settings: list[str] | None) -> dict[str, Any]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
-from flowray.errors import ConflictError
+from flowray.errors import ConflictError, NotFoundError
 from flowray.tenancy.permissions import Permission
+from flowray.tenancy.tenant import tenant_id
 from flowray_serve.auth import needs, on_record
 from flowray_serve.bodies.reading import fit, parse_object, read_body
 from flowray_serve.bodies.tenancy import KeyBody, RotationBody, TenantBody, TenantChange
@@ -20,6 +21,7 @@ from flowray_serve.replies import reply
 from flowray_serve.routes.openapi import takes
 from flowray_serve.services import Services
 
+Purge = Annotated[bool, Query(description="Remove all that it has as well, for good.")]
 _BODY_LIMIT_BYTES = 1024 * 1024
 _Body = TypeVar("_Body", bound=BaseModel)
 
@@ -58,6 +60,11 @@ class AdminRoutes:
         """Make a tenant."""
         body = await _read(request, TenantBody)
         on_record(request, tenant=body.id)
+        if await self._services.tenant_data.is_there(tenant_id(body.id)):
+            raise ConflictError(
+                f"A former tenant `{body.id}` has left data, which would become this one's. Choose another id, or "
+                "remove the former one for good: DELETE with `purge=true`."
+            )
         made = await self._services.tenants.create(body.id, body.settings)
         return reply(made.as_json(), status=HTTPStatus.CREATED)
 
@@ -75,12 +82,18 @@ class AdminRoutes:
         return reply(settled.as_json())
 
     @needs(Permission.OPERATE)
-    async def remove(self, tenant: str) -> Response:
-        """Forget a suspended tenant and revoke its keys. Its flows and journals stay in the object store."""
-        if (await self._services.tenants.of(tenant)).is_active:
+    async def remove(self, tenant: str, *, purge: Purge = False) -> Response:
+        """Forget a suspended tenant and revoke its keys. What else it has stays in the object store unless purged."""
+        found = await self._services.tenants.find(tenant_id(tenant))
+        if found is None and not (purge and await self._services.tenant_data.is_there(tenant)):
+            raise NotFoundError(f"There is no tenant `{tenant}`.")
+        if found is not None and found.is_active:
             raise ConflictError(f"The tenant `{tenant}` is active. Suspend it first, and see that nobody misses it.")
         await self._services.tenants.remove(tenant)
-        return reply({"removed": tenant, "keys_revoked": await self._services.keys.revoke_all(tenant)})
+        revoked = await self._services.keys.revoke_all(tenant)
+        purged = await self._services.tenant_data.purge(tenant) if purge else 0
+        await self._services.variables.forget(tenant)
+        return reply({"removed": tenant, "keys_revoked": revoked, "objects_purged": purged})
 
     @needs(Permission.OPERATE)
     async def keys(self, tenant: str) -> Response:

@@ -42,6 +42,7 @@ from flowray.stores.owed import Owed
 from flowray.stores.records import FlowRecord, ProjectRecord, UploadRecord
 from flowray.stores.requests import Requests
 from flowray.stores.sealing import SecretSeal
+from flowray.stores.tenant_data import TenantData
 from flowray.tenancy.audit import Audit, MemoryAuditRecords
 from flowray.tenancy.claims import ClaimRules
 from flowray.tenancy.key_record import MemoryKeyRecords
@@ -383,6 +384,7 @@ def service(
         gate=Gate(identifies=authenticator, auditor=Auditor(audit)),
         audit=audit,
         tenants=tenants,
+        tenant_data=TenantData(objects, None),
         keys=KeyService(keyring, uses),
         variables=variables,
         store=flows,

@@ -63,7 +63,7 @@ async def test_only_a_suspended_tenant_is_removed_and_its_keys_with_it(operator:
 
     removed = await operator.delete(f"{TENANTS}/acme")
 
-    assert removed.json() == {"removed": "acme", "keys_revoked": 1}
+    assert removed.json() == {"removed": "acme", "keys_revoked": 1, "objects_purged": 0}
     assert (await operator.get(f"{TENANTS}/acme")).status_code == 404
     assert (await operator.get("/api/v1/runs", headers={"x-api-key": key})).status_code == 403
 
@@ -87,3 +87,19 @@ async def test_what_cannot_be_done_is_answered_with_a_problem(
     response = await operator.request(method, path, json=body)
     assert response.status_code == status
     assert response.headers["content-type"] == "application/problem+json"
+
+
+async def test_nobody_inherits_what_a_former_tenant_has_left() -> None:
+    made = service()
+    made.http.headers["x-api-key"] = KEYS_BY_ROLE["operator"]
+    await made.http.post(TENANTS, json={"id": "acme"})
+    await made.objects.put("tenants/acme/flows/one.json", b"{}")
+    await made.http.patch(f"{TENANTS}/acme", json={"settings": {"state": "suspended"}})
+    await made.http.delete(f"{TENANTS}/acme")
+
+    refused = await made.http.post(TENANTS, json={"id": "acme"})
+    purged = await made.http.delete(f"{TENANTS}/acme", params={"purge": True})
+    again = await made.http.post(TENANTS, json={"id": "acme"})
+
+    assert (refused.status_code, purged.json()["objects_purged"], again.status_code) == (409, 1, 201)
+    assert (await made.http.delete(f"{TENANTS}/nobody", params={"purge": True})).status_code == 404

@@ -1,0 +1,47 @@
+"""All that a tenant has left, wherever it is kept: found, so that nobody inherits it, and removed for good."""
+
+from __future__ import annotations
+
+import redis.asyncio
+
+from flowray.stores.objects import ObjectStore
+from flowray.stores.paths import path
+from flowray.stores.redis import answered
+from flowray.stores.redis_keys import Keys
+
+_AT_ONCE = 500
+
+
+class TenantData:
+    """What lies below a tenant's folder and a tenant's part of Redis. A tenant's settings are not among it."""
+
+    def __init__(self, objects: ObjectStore, client: redis.asyncio.Redis | None, *, prefix: str = "flowray:") -> None:
+        self._objects = objects
+        self._redis = client
+        self._keys = Keys(prefix)
+
+    async def is_there(self, tenant: str) -> bool:
+        """Whether a tenant has left anything in the record."""
+        async for _ in self._objects.list(path(tenant)):
+            return True
+        return False
+
+    async def purge(self, tenant: str) -> int:
+        """Remove all of it, for good; how many objects there were."""
+        keys = [one.key async for one in self._objects.list(path(tenant))]
+        for key in keys:
+            await self._objects.delete(key)
+        await self._purge_redis(tenant)
+        return len(keys)
+
+    async def _purge_redis(self, tenant: str) -> None:
+        if self._redis is None:
+            return
+        pattern, cursor = self._keys.all_of(tenant), 0
+        while True:
+            async with answered():
+                cursor, found = await self._redis.scan(cursor, match=pattern, count=_AT_ONCE)
+                if found:
+                    await self._redis.unlink(*found)
+            if cursor == 0:
+                return

@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import redis.asyncio
+
+from flowray.stores.objects import ObjectStore
+from flowray.stores.redis_keys import Keys
+from flowray.stores.tenant_data import TenantData
+
+ACME, ACME_2 = "acme", "acme-2"
+
+
+async def test_what_a_tenant_has_left_is_found_and_removed_and_nobody_elses(
+    objects: ObjectStore, valkey: redis.asyncio.Redis
+) -> None:
+    data = TenantData(objects, valkey)
+    for tenant in (ACME, ACME_2):
+        await objects.put(f"tenants/{tenant}/flows/one.json", b"{}")
+        await objects.put(f"tenants/{tenant}/versions/one/1.json", b"{}")
+        await valkey.set(Keys().flows(tenant), "1")
+    await valkey.set("flowray:finished", "of all")
+    assert [await data.is_there(tenant) for tenant in (ACME, ACME_2, "acm")] == [True, True, False]
+
+    assert await data.purge(ACME) == 2
+
+    assert [await data.is_there(tenant) for tenant in (ACME, ACME_2)] == [False, True]
+    assert sorted(await valkey.keys()) == [b"flowray:acme-2:flows:generation", b"flowray:finished"]
