@@ -10,12 +10,21 @@ from pathlib import Path
 import pytest
 
 from flowray_serve.cluster.environment import Ports, ray_environment
-from flowray_serve.cluster.haproxy import kept_to_loopback, write_launcher
+from flowray_serve.cluster.haproxy import amended, kept_to_loopback, write_launcher
 from flowray_serve.cluster.leftovers import end_leftovers
 from flowray_serve.cluster.ports import PortTakenError, check_free, free_ports
 
 PORTS = Ports(proxy_statistics=1, proxy_metrics=2, dashboard_metrics=3, autoscaler_metrics=4, replicas=20_000)
 SLEEP = [sys.executable, "-c", "import signal; print(flush=True); signal.pause()"]
+
+
+def test_haproxy_says_whom_it_heard_and_does_not_wait_for_ever_for_a_head() -> None:
+    configuration = "defaults\n    mode http\n    option httplog\nfrontend f\n    bind *:8000\n"
+
+    lines = amended(configuration).splitlines()
+
+    assert lines[2:5] == ["    option httplog", "    timeout http-request 30s", "    option forwardfor"]
+    assert amended(configuration.replace("    mode", "    timeout http-request 9s\n    mode")).count("timeout") == 1
 
 
 def test_what_serve_opens_on_every_interface_is_kept_to_loopback() -> None:
