@@ -1,0 +1,16 @@
+"""A short round of chaos: minutes, with a fixed seed. `make chaos` plays longer."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.chaos.round import play
+
+
+@pytest.mark.timeout(900)
+def test_no_accepted_run_is_lost_whatever_dies() -> None:
+    report = play(seed=7, for_s=90)
+
+    assert report.faults == (), report
+    assert report.accepted > 50, report
+    assert sum(report.done.values()) > 5, report
