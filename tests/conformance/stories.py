@@ -284,6 +284,83 @@ def monitor(ask: Side) -> None:
     ask("monitor job queue", "GET", f"{base}/job_queue")
 
 
+def messages(ask: Side) -> None:
+    flow = ask.made("/api/v1/flows/", json=echo("Chatting", endpoint_name="chatting"))["id"]
+    for session in ("first", "second"):
+        ask.made("/api/v1/run/chatting", json={"input_value": "hi", "session_id": session})
+    base, of = "/api/v1/monitor/messages", f"flow_id={flow}"
+    ask.until(lambda: len(ask.http.get(f"{base}?{of}").json()) == 2 * len(("in", "out")))
+    ask("messages", "GET", f"{base}?{of}")
+    ask("messages of a session", "GET", f"{base}?{of}&session_id=first&order=desc")
+    ask("messages of a sender", "GET", f"{base}?{of}&sender=User&limit=1")
+    ask("messages of no uuid", "GET", f"{base}?flow_id=abc")
+    ask("messages of nobody's", "GET", f"{base}?flow_id={NOBODYS}")
+    ask("messages badly ordered", "GET", f"{base}?{of}&order_by=nope")
+    ask("messages sessions", "GET", f"{base}/sessions?{of}")
+    message = ask.http.get(f"{base}?{of}&session_id=first").json()[0]["id"]
+    ask("messages change", "PUT", f"{base}/{message}", json={"text": "edited"})
+    ask("messages change nobody's", "PUT", f"{base}/{NOBODYS}", json={"text": "edited"})
+    ask("messages rename session", "PATCH", f"{base}/session/first?new_session_id=renamed")
+    ask("messages rename no session", "PATCH", f"{base}/session/first?new_session_id=renamed")
+    ask("messages delete", "DELETE", base, json=[message])
+    ask("messages delete session", "DELETE", f"{base}/session/renamed")
+    ask("messages delete no session", "DELETE", f"{base}/session/renamed")
+    ask("messages delete sessions", "DELETE", f"{base}/sessions", json=["second"])
+    ask("messages none left", "GET", f"{base}?{of}")
+
+
+def keys(ask: Side) -> None:
+    path = "/api/v1/api_key/"
+    made = ask("key create", "POST", path, json={"name": "conformance"}).json()
+    ask("key list", "GET", path)
+    ask("key delete", "DELETE", f"{path}{made['id']}")
+    ask("key delete nobody's", "DELETE", f"{path}{NOBODYS}")
+
+
+def variables(ask: Side) -> None:
+    path = "/api/v1/variables/"
+    fields = {"name": "RIVER", "value": "Elbe", "type": "Generic", "default_fields": []}
+    made = ask("variable create", "POST", path, json=fields).json()
+    ask("variable create again", "POST", path, json=fields)
+    ask("variable create secret", "POST", path, json={**fields, "name": "SECRET", "type": "Credential"})
+    ask("variable create without value", "POST", path, json={"name": "EMPTY"})
+    ask("variable change", "PATCH", f"{path}{made['id']}", json={"id": made["id"], "value": "Oder"})
+    ask("variable change nobody's", "PATCH", f"{path}{NOBODYS}", json={"id": NOBODYS, "value": "Oder"})
+    ask("variable delete", "DELETE", f"{path}{made['id']}")
+    ask("variable delete again", "DELETE", f"{path}{made['id']}")
+
+
+def webhooks(ask: Side) -> None:
+    ask.made("/api/v1/flows/", json=echo("Hooked", endpoint_name="hooked"))
+    ask("webhook", "POST", "/api/v1/webhook/hooked", json={"a": 1})
+    ask("webhook nothing", "POST", "/api/v1/webhook/hooked")
+    ask("webhook unknown name", "POST", "/api/v1/webhook/nope", json={"a": 1})
+
+
+def jobs(ask: Side) -> None:
+    flow = ask.made("/api/v1/flows/", json=echo("Queued"))["id"]
+    path = "/api/v2/workflows"
+    body = {"flow_id": flow, "input_value": "hi", "mode": "background"}
+    job = ask("job", "POST", path, json=body).json()["job_id"]
+    ask.until(lambda: ask.http.get(f"{path}?job_id={job}").json()["status"] == "completed")
+    ask("job status", "GET", f"{path}?job_id={job}")
+    ask("job events", "GET", f"{path}/{job}/events")
+    ask("job status of nobody's", "GET", f"{path}?job_id={NOBODYS}")
+    ask("job events of nobody's", "GET", f"{path}/{NOBODYS}/events")
+    ask("job stop when over", "POST", f"{path}/stop", json={"job_id": job})
+    ask("job stop nobody's", "POST", f"{path}/stop", json={"job_id": NOBODYS})
+    ask("job pending", "GET", f"{path}/pending?flow_id={flow}")
+
+
+def responses(ask: Side) -> None:
+    flow = ask.made("/api/v1/flows/", json=echo("Responding", endpoint_name="responding"))["id"]
+    path = "/api/v1/responses"
+    ask("response", "POST", path, json={"model": flow, "input": "hi"})
+    ask("response unknown model", "POST", path, json={"model": NOBODYS, "input": "hi"})
+    ask("response without input", "POST", path, json={"model": flow})
+    ask("response stream", "POST", path, json={"model": flow, "input": "hi", "stream": True})
+
+
 def builds(ask: Side) -> None:
     flow = ask.made("/api/v1/flows/", json=echo("Built"))["id"]
     inputs = {"inputs": {"input_value": "hi", "session": "built"}}
@@ -340,6 +417,12 @@ STORIES: tuple[Any, ...] = (
     editing,
     catalogue,
     monitor,
+    messages,
     builds,
     workflows,
+    jobs,
+    responses,
+    webhooks,
+    keys,
+    variables,
 )

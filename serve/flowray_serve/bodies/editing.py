@@ -74,3 +74,16 @@ class BuildBody(_Sent):
     inputs: RunInput | None = None
     data: Mapping[str, Any] | None = None
     files: Sequence[str] | None = Field(None, max_length=1_000)
+
+
+class MessageChange(_Sent):
+    """The fields of a chat message to change."""
+
+    text: str | None = Field(None, max_length=CODE_LIMIT)
+    sender: _Name | None = None
+    sender_name: _Name | None = None
+    files: Sequence[str] | None = Field(None, max_length=1_000)
+    error: bool | None = None
+    category: _Name | None = None
+    properties: Mapping[str, Any] | None = None
+    content_blocks: Sequence[Mapping[str, Any]] | None = Field(None, max_length=1_000)

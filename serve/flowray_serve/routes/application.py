@@ -26,6 +26,7 @@ from flowray_serve.routes.flows import FlowRoutes
 from flowray_serve.routes.jobs import JobRoutes
 from flowray_serve.routes.keys import KeyRoutes
 from flowray_serve.routes.mcp import McpRoutes
+from flowray_serve.routes.messages import MessageRoutes
 from flowray_serve.routes.monitor import MonitorRoutes
 from flowray_serve.routes.openapi import describe
 from flowray_serve.routes.own_files import OwnFileRoutes
@@ -74,6 +75,7 @@ _ROUTES = (
     EditingRoutes,
     CatalogueRoutes,
     MonitorRoutes,
+    MessageRoutes,
     AboutRoutes,
 )
 _OPERATOR_ROUTES = (

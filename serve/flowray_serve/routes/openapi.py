@@ -17,6 +17,7 @@ from flowray_serve.bodies.editing import (
     CodeBody,
     ComponentBody,
     ComponentChange,
+    MessageChange,
     PromptBody,
 )
 from flowray_serve.bodies.flow import FlowBody, FlowChange, FlowsBody, ProjectBody, ProjectChange
@@ -32,6 +33,7 @@ _BODIES: tuple[type[BaseModel], ...] = (
     CodeBody,
     ComponentBody,
     ComponentChange,
+    MessageChange,
     PromptBody,
     ChatCompletionBody,
     ResponsesBody,
@@ -90,6 +92,12 @@ def takes_form(*names: str) -> dict[str, Any]:
 def takes_ids() -> dict[str, Any]:
     """What to give a route whose body is a list of ids."""
     schema = {"type": "array", "maxItems": 10_000, "items": {"type": "string", "format": "uuid"}}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+def takes_names() -> dict[str, Any]:
+    """What to give a route whose body is a list of names."""
+    schema = {"type": "array", "maxItems": 10_000, "items": {"type": "string", "maxLength": 1_000}}
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
