@@ -72,7 +72,8 @@ class Dialogue:
         self._told_at = 0.0
         self._lease: Lease | None = None
         self._woken: asyncio.Future[None] | None = None
-        self._flush: asyncio.TimerHandle | None = None
+        self._flush: asyncio.Handle | None = None
+        self._flush_at = 0.0
         self._deadline: asyncio.TimerHandle | None = None
         self._said: Frame | None = None
         self._cpu_s = self._peak_mib = 0.0
@@ -198,9 +199,11 @@ class Dialogue:
         now = self._loop.time()
         when = max(now, self._told_at + _SPOKEN_EVERY_S) if self._spoken else now + FLUSH_S
         if self._flush is not None:
-            if self._flush.when() <= when:
+            # Kept here: what is due at once is a handle without a time in uvloop.
+            if self._flush_at <= when:
                 return
             self._flush.cancel()
+        self._flush_at = when
         self._flush = self._loop.call_at(when, self._wake)
 
     def _wake(self) -> None:
