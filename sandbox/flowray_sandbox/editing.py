@@ -32,7 +32,7 @@ _EMPTY_NODE: Mapping[str, Any] = {
     "full_path": None,
     "priority": None,
     "replacement": None,
-    "add_tool_output": False,
+    "add_tool_output": None,
 }
 Facts = Mapping[str, Any]
 _Work = Callable[[Facts], Coroutine[Any, Any, dict[str, Any]]]

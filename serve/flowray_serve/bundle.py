@@ -50,8 +50,7 @@ def zipped(documents: Iterable[Mapping[str, Any]]) -> bytes:
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for document in documents:
             name = plain(str(document.get("name") or "flow"))
-            if name in taken:
-                name = f"{name}_{document.get('id')}"
+            name = name if name not in taken else f"{name}_{len(taken)}"
             taken.add(name)
             archive.writestr(f"{name}.json", orjson.dumps(export(document), option=_NEAT))
     return packed.getvalue()

@@ -128,7 +128,7 @@ def _vertex_build(run: RunSummary, node: NodeRun) -> dict[str, Any]:
     event = node.event
     data = response_of(event) if isinstance(event, ev.NodeFinished) else error_of(event)
     return {
-        "data": {**data, **_result(event)},
+        "data": _result(event) or data,
         "valid": isinstance(event, ev.NodeFinished),
         "job_id": run.run,
         "artifacts": data["artifacts"],

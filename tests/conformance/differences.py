@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ def differing(
 def _heads(theirs: httpx.Response, ours: httpx.Response) -> Iterator[str]:
     if theirs.status_code != ours.status_code:
         yield f"status {theirs.status_code} here {ours.status_code}"
-    if ours.is_error or theirs.is_error:
+    if ours.is_error or theirs.is_error or ours.status_code == HTTPStatus.NO_CONTENT:
         return
     for name in ("content-type", "location"):
         said = [one.headers.get(name, "").partition(";")[0] for one in (theirs, ours)]

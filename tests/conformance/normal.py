@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 import httpx
@@ -13,7 +14,9 @@ _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?( ?UTC|Z|\+00:00)?")
 _STAMP = re.compile(r"\d{8}_\d{6}|\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d(_[0-9a-f]{6})?")
 _DURATION = re.compile(r"\d+(\.\d+)? (ms|s|seconds)")
-_MEASURED = frozenset({"timedelta", "duration", "build_duration", "totalLatencyMs", "latencyMs"})
+_MEASURED = frozenset(
+    {"timedelta", "duration", "build_duration", "totalLatencyMs", "latencyMs", "created", "created_at"}
+)
 _UNORDERED = frozenset({"to_run"})
 _NAMING = frozenset({"username", "owner_username", "last_modified_by_username", "package"})
 _COMMENT = ("id:", "event:", ":")
@@ -23,6 +26,8 @@ _FRAMES = ("text/event-stream", "application/x-ndjson")
 def body_of(response: httpx.Response, names: Mapping[str, str]) -> Any:
     """The answer's body as JSON; a stream as the list of its events, bytes as their number."""
     kind = media_type(response)
+    if response.status_code == HTTPStatus.NO_CONTENT:
+        return None
     if kind in _FRAMES:
         return [normal(frame, names) for frame in frames(response.text)]
     if "json" in kind:

@@ -349,7 +349,6 @@ def jobs(ask: Side) -> None:
     ask("job events of nobody's", "GET", f"{path}/{NOBODYS}/events")
     ask("job stop when over", "POST", f"{path}/stop", json={"job_id": job})
     ask("job stop nobody's", "POST", f"{path}/stop", json={"job_id": NOBODYS})
-    ask("job pending", "GET", f"{path}/pending?flow_id={flow}")
 
 
 def responses(ask: Side) -> None:

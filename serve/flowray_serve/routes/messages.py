@@ -139,7 +139,8 @@ class MessageRoutes:
         caller = await self._services.authenticator(request)
         names = dict.fromkeys(await self._sent(request, _NAMES))
         gone = [name for name in names if await self._chats.remove_session(caller.tenant, name)]
-        told = f"{len(gone)} sessions deleted successfully" if gone else "No sessions to delete"
+        told = f"Messages deleted successfully for {len(gone)} session{'s' * (len(gone) > 1)}"
+        told = told if gone else "No sessions to delete"
         return reply({"message": told, "deleted_count": len(gone)})
 
     async def _sent(self, request: Request, model: TypeAdapter[Any]) -> Any:

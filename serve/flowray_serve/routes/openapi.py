@@ -55,6 +55,7 @@ _BODIES: tuple[type[BaseModel], ...] = (
     ProjectChange,
     WorkflowBody,
 )
+_OPENAI = "/v1/"
 _REFERENCE = "#/components/schemas/{model}"
 _PROBLEM: Mapping[str, Any] = {
     "type": "object",
@@ -121,8 +122,14 @@ def _description(app: FastAPI) -> dict[str, Any]:
     problem = {"content": {"application/problem+json": {"schema": {"$ref": _REFERENCE.format(model="Problem")}}}}
     components["responses"] = {"Problem": {"description": "A problem document (RFC 9457).", **problem}}
     document["security"] = [{"key": []}]
-    for operations in document["paths"].values():
+    components["responses"]["OpenAIError"] = {
+        "description": "An error as OpenAI's clients read it.",
+        # Who has no key is told before the route is, and told as everywhere.
+        "content": {"application/json": {"schema": {"type": "object", "required": ["error"]}}, **problem["content"]},
+    }
+    for path, operations in document["paths"].items():
+        kind = "OpenAIError" if path.startswith(_OPENAI) else "Problem"
         for operation in operations.values():
-            operation["responses"]["default"] = {"$ref": "#/components/responses/Problem"}
+            operation["responses"]["default"] = {"$ref": f"#/components/responses/{kind}"}
             operation["responses"].pop("422", None)
     return document

@@ -109,7 +109,7 @@ class WorkflowRoutes:
             output_type="any",
             tweaks=body.tweaks,
             session=body.session_id,
-            stream=body.mode == "stream",
+            stream=body.mode != "sync",  # whoever follows a run in the background hears it speak, too
             variables={**variables, **body.globals},
             files=tuple(body.files or ()),
             start=body.start_component_id,

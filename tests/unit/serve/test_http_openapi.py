@@ -40,7 +40,8 @@ async def test_every_operation_says_what_it_does_and_how_it_fails() -> None:
     for path, operations in (await described())["paths"].items():
         for method, operation in operations.items():
             assert operation.get("description"), (method, path)
-            assert operation["responses"]["default"] == {"$ref": "#/components/responses/Problem"}
+            kind = "OpenAIError" if path.startswith("/v1/") else "Problem"
+            assert operation["responses"]["default"] == {"$ref": f"#/components/responses/{kind}"}
 
 
 async def test_the_path_and_the_query_of_a_run_are_described_though_read_by_hand() -> None:
