@@ -85,6 +85,9 @@ class Queue(Protocol):
         `QueueFullError` when `most` of the tenant's wait already.
         """
 
+    async def recover(self, tenant: str, run: RunId, *, at: float) -> bool:
+        """Let an open run wait that the queue does not know; one that it knows stays where it is, and stays known."""
+
     async def take(self, holder: str, *, limit: int, for_s: float) -> Sequence[Lease]:
         """Lease what is next, first what another engine let run out. May be empty."""
 

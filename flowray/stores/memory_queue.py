@@ -53,6 +53,11 @@ class MemoryQueue:
         self._wait((tenant, run), replace(entry, at=at) if entry else _Entry("waiting", at))
         return True
 
+    async def recover(self, tenant: str, run: RunId, *, at: float) -> bool:
+        """See `Queue`."""
+        entry = self._runs.get((tenant, run))
+        return (entry is None or entry.where == "done") and await self.offer(tenant, run, at=at)
+
     async def take(self, holder: str, *, limit: int, for_s: float) -> Sequence[Lease]:
         """See `Queue`."""
         self._wake()

@@ -54,6 +54,21 @@ wait(tenant, run, at)
 return 1
 """
 
+# ARGV: tenant, run, at. What is known of an open run is kept for as long again: a run may be parked for a year.
+_RECOVER = """
+local tenant, run, at = ARGV[2], ARGV[3], ARGV[4]
+local key = hash(tenant, run)
+local queue, finished = unpack(redis.call('HMGET', key, 'queue', 'finished'))
+if finished then return 0 end
+if queue then
+  redis.call('EXPIRE', key, 2592000)
+  redis.call('EXPIRE', P..tenant..':journal:'..run, 2592000)
+  return 0
+end
+wait(tenant, run, at)
+return 1
+"""
+
 # ARGV: holder, most, seconds, `turns` or `chosen`, and the chosen tenants.
 # What is parked and due wakes first; then what was let run out is taken, then what waits.
 _TAKE = """
@@ -201,6 +216,7 @@ ALL = {
     name: _COMMON + text
     for name, text in {
         "offer": _OFFER,
+        "recover": _RECOVER,
         "take": _TAKE,
         "claim": _CLAIM,
         "renew": _RENEW,

@@ -50,6 +50,11 @@ class RedisQueue:
             raise QueueFullError.of(tenant, most or 0)
         return bool(offered)
 
+    async def recover(self, tenant: str, run: RunId, *, at: float) -> bool:
+        """See `Queue`."""
+        self._keys.run(tenant, run)
+        return bool(await self._do("recover", tenant, run, at))
+
     async def take(self, holder: str, *, limit: int, for_s: float) -> Sequence[Lease]:
         """See `Queue`."""
         order: Sequence[str] = ()

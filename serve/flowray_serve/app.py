@@ -92,6 +92,7 @@ from flowray_serve.services import BodyLimits, Services
 from flowray_serve.settings import PoolSettings, Settings
 
 _MIB = 1024 * 1024
+_DRAIN_MARGIN_S = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,6 +161,7 @@ def deploy_plant(plant: Plant) -> None:
         replicas=settings.gateway.replicas,
         max_ongoing=settings.gateway.max_ongoing,
         max_queued=settings.gateway.max_queued,
+        drain_s=settings.gateway.sync_s + _DRAIN_MARGIN_S,  # a rolling update fails no synchronous run
     )
     engine = engines(_engine_shape(settings), partial(build_works, plant))
     deploy(gateway(shape, partial(build_front, plant), runners, engine), host=settings.host, port=settings.port)

@@ -97,6 +97,10 @@ class Load:
         """None while it is not over and there is time."""
         told: list[Event] = []
         try:
+            # Asked first: a journal that is still open would be followed, and many are.
+            story = http.get(f"/api/v1/runs/{run}", timeout=10)
+            if time.monotonic() < until and (not story.is_success or "finished_at" not in story.json()):
+                return None
             with http.stream("GET", f"/api/v1/runs/{run}/events", timeout=5) as response:
                 if response.status_code == httpx.codes.OK:
                     lines = (line for line in response.iter_lines() if line.startswith("data: "))

@@ -189,6 +189,16 @@ async def test_a_parked_run_is_woken_by_an_offer(queue: Queue) -> None:
     assert runs(await queue.take("e", limit=1, for_s=LONG_S)) == ["run-1"]
 
 
+async def test_a_parked_run_sleeps_on_when_it_is_only_looked_after(queue: Queue) -> None:
+    await queue.offer(ACME, run(1), at=1.0)
+    (lease,) = await queue.take("e", limit=1, for_s=LONG_S)
+    await queue.park(lease)
+    assert not await queue.recover(ACME, run(1), at=5.0)
+    assert await queue.take("e", limit=1, for_s=LONG_S) == []
+    assert await queue.recover(ACME, run(2), at=5.0)
+    assert runs(await queue.take("e", limit=1, for_s=LONG_S)) == ["run-2"]
+
+
 async def test_one_run_can_be_claimed_unless_an_engine_has_it(queue: Queue) -> None:
     for number in (1, 2):
         await queue.offer(ACME, run(number), at=float(number))

@@ -149,7 +149,7 @@ class Recovery:
                 continue
             if everything:
                 await self._acceptance.reopen(tenant, run)
-            if await self._queue.offer(tenant, run, at=at):
+            if await self._queue.recover(tenant, run, at=at):
                 log.warning("Run found again", extra={"action": "run_recovered", "tenant": tenant, "run": run})
                 queued += 1
         return queued, closed
