@@ -27,6 +27,13 @@ IN_A_DECORATOR = (
 IN_A_DEFAULT_ARGUMENT = PRELUDE + ANSWER + f"\ndef unused(x=open('{CANARY}', 'w').close()):\n    pass\n" + RUNS
 IN_A_CLASS_BODY = PRELUDE + ANSWER + RUNS + f"    open('{CANARY}', 'w').close()\n"
 IN_AN_ANNOTATION = PRELUDE + ANSWER + f"\ndef unused(x: open('{CANARY}', 'w').close()):\n    pass\n" + RUNS
+# As published against Langflow's validation route: CVE-2025-3248.
+IN_A_CALLED_DECORATOR = (
+    PRELUDE + ANSWER + f'\n@exec(\'open(\\"{CANARY}\\", \\"w\\")\')\ndef unused():\n    pass\n' + RUNS
+)
+IN_AN_EXECUTED_DEFAULT = (
+    PRELUDE + ANSWER + f'\ndef unused(x=exec(\'open(\\"{CANARY}\\", \\"w\\")\')):\n    pass\n' + RUNS
+)
 LOADING = {
     name.lower(): source
     for name, source in dict(globals()).items()
