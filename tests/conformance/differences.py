@@ -30,6 +30,7 @@ class Row:
 
     request: str
     what: str
+    sometimes: bool = False
     used: bool = field(default=False)
 
     def covers(self, found: Difference) -> bool:
@@ -40,7 +41,8 @@ class Row:
 
 def listed() -> list[Row]:
     """The table in the documentation."""
-    return [Row(row["request"], row["what"]) for row in _ROW.finditer(PAGE.read_text())]
+    found = _ROW.finditer(PAGE.read_text())
+    return [Row(row["request"], row["what"], sometimes=row["why"].startswith("Sometimes")) for row in found]
 
 
 def differing(

@@ -13,4 +13,4 @@ def test_whatever_is_documented_really_differs(table: list[Row], request: pytest
     if only_some or not {"test_conformance.py", "test_starters.py"} <= modules:
         pytest.skip("only the whole suite sees every difference")
 
-    assert [(row.request, row.what) for row in table if not row.used] == []
+    assert [(row.request, row.what) for row in table if not (row.used or row.sometimes)] == []
