@@ -16,6 +16,7 @@ from flowray.engine.events import (
     Event,
     Log,
     MessageAdded,
+    ModelUsed,
     NodeDecided,
     NodeFailed,
     NodeFinished,
@@ -67,7 +68,7 @@ def advance(state: State, event: Event) -> Next:
             | RunFinished()
         ):
             return _after_run_event(state, event)
-        case ConnectionEnded():
+        case ConnectionEnded() | ModelUsed():
             return state, ()
         case _:
             return _after_node_event(state, event), ()

@@ -148,6 +148,16 @@ class NodeFailed:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ModelUsed:
+    """A node called a model once. The counts are what the provider told; 0 when it told nothing."""
+
+    node: NodeId
+    model: str = ""
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class NodePaused:
     """A node waits: for a decision that its `request` asks for, or for the time `until` (seconds since the epoch).
 
@@ -244,6 +254,8 @@ class StepFailed:
     cause: str = ""
     orphaned: bool = False
     attempt: int = 0
+    took_s: float = 0.0
+    usage: Mapping[str, float] = _field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -303,7 +315,16 @@ class RunFinished:
 
 
 NodeEvent = (
-    NodeStarted | Token | MessageAdded | Log | NodeFinished | NodeFailed | NodePaused | BranchStopped | ContextChanged
+    NodeStarted
+    | Token
+    | MessageAdded
+    | Log
+    | ModelUsed
+    | NodeFinished
+    | NodeFailed
+    | NodePaused
+    | BranchStopped
+    | ContextChanged
 )
 StepEnd = StepFinished | StepFailed | StepPaused
 StepEvent = StepStarted | NodeEvent | ConnectionEnded | StepEnd

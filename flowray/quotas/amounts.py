@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 # More than any cluster has, and still exact where numbers are doubles (Lua's are).
 UNLIMITED = 2**53 - 1
+_EXTRA = 4
 
 
 class Amounts(NamedTuple):
@@ -46,6 +47,11 @@ class Amounts(NamedTuple):
 
 NOTHING = Amounts()
 NO_LIMIT = Amounts(UNLIMITED, UNLIMITED, UNLIMITED, UNLIMITED)
+
+
+def stretched(steps: int) -> int:
+    """How many steps a pool of so many runs at the very most: the rest is for tenants that have few there."""
+    return steps + steps // _EXTRA
 
 
 def dominant(need: Amounts, capacity: Amounts) -> float:

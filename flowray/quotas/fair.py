@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from flowray.quotas.amounts import NOTHING, UNLIMITED, Amounts, dominant
+from flowray.quotas.amounts import NOTHING, UNLIMITED, Amounts, dominant, stretched
 from flowray.quotas.line import Line, Running, Waiting
 from flowray.quotas.queue import Queue
 from flowray.quotas.quota import Terms
@@ -20,6 +20,8 @@ from flowray.quotas.ticket import Grant, Ticket
 
 # How many tenants whose next step does not fit into the pool are passed over in one decision.
 _LOOKED_AT = 32
+# A tenant with less than one in sixteen of a pool's steps finds it stretched.
+_FEW = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,7 +219,7 @@ class FairShare:
         return ticket.need.fits(tenant.held, tenant.ceiling)
 
     def _in_pool(self, ticket: Ticket, pool: _Pool) -> bool:
-        return ticket.need.fits(pool.used, _counted(pool.capacity))
+        return ticket.need.fits(pool.used, _counted(_open_to(pool.lines[ticket.tenant], pool.capacity)))
 
     def _insists(self, head: Waiting, pool: _Pool, now: float) -> bool:
         waited_s = now - head.asked_at
@@ -232,6 +234,17 @@ class FairShare:
 
     def _tenant(self, tenant: str) -> _Tenant:
         return self._tenants.setdefault(tenant, _Tenant())
+
+
+def _open_to(line: Line, capacity: Amounts) -> Amounts:
+    """A pool's steps for a tenant that has few there: some more, so that it need not wait for another's to end.
+
+    Steps cannot be taken back once they run, and who floods a pool may run long ones. Memory, and what else is
+    counted, stays as it is.
+    """
+    if line.held.steps * _FEW >= capacity.steps:
+        return capacity
+    return capacity._replace(steps=stretched(capacity.steps))
 
 
 def _counted(capacity: Amounts) -> Amounts:

@@ -15,6 +15,7 @@ from flowray.engine.events import (
     ContextChanged,
     Log,
     MessageAdded,
+    ModelUsed,
     NodeEvent,
     NodeFailed,
     NodeFinished,
@@ -243,10 +244,20 @@ def _counts(usage: Json) -> Mapping[str, int]:
     return usage
 
 
+def _count(said: _Said, key: str) -> int:
+    return _counts({key: said.get(key, 0)})[key]
+
+
 _PLAIN: Mapping[str, Callable[[_Said], NodeEvent]] = {
     "node_started": lambda said: NodeStarted(node=said["node"], after_s=_seconds(said, "after_s")),
     "token": lambda said: Token(node=said["node"], text=_text(said, "text"), message=_text(said, "message", "")),
     "message": lambda said: MessageAdded(node=said["node"], message=_object(said, "message")),
     "context": lambda said: ContextChanged(node=said["node"], values=_object(said, "values")),
     "node_failed": _failed,
+    "model_used": lambda said: ModelUsed(
+        node=said["node"],
+        model=_text(said, "model", "")[:_NAME_LENGTH],
+        input_tokens=_count(said, "input_tokens"),
+        output_tokens=_count(said, "output_tokens"),
+    ),
 }

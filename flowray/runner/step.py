@@ -204,6 +204,8 @@ def _ended(
         traceback=verdict.traceback,
         cause=verdict.cause,
         attempt=start.attempt,
+        took_s=took_s,
+        usage=usage,
     )
 
 

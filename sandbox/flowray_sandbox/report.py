@@ -53,6 +53,11 @@ class Report:
         number = None if state is None else self.keep(state)
         self._event({"kind": "node_paused", "node": node, "request": request, "state": number})
 
+    def model_used(self, node: str, model: str, *, input_tokens: int, output_tokens: int) -> None:
+        """A node has called a model."""
+        counts = {"input_tokens": input_tokens, "output_tokens": output_tokens}
+        self._channel.event({"kind": "model_used", "node": node, "model": model, **counts})
+
     def failed(self, node: str, failure: JobFailedError) -> None:
         """The node's code raised."""
         told = {"kind": "node_failed", **failure.answer(), "node": node}

@@ -10,7 +10,7 @@ from typing import Any
 from lfx.graph.graph.base import Graph
 from lfx.graph.vertex.base import Vertex
 
-from flowray_sandbox import capture, checkpoints, classes, files, outside, results, surroundings, tags
+from flowray_sandbox import capture, checkpoints, classes, files, outside, results, surroundings, tags, tokens
 from flowray_sandbox.building import build
 from flowray_sandbox.channel import Channel
 from flowray_sandbox.failures import JobFailedError, component_failed
@@ -25,6 +25,7 @@ async def run(spec: Mapping[str, Any], blobs: list[bytes], channel: Channel) -> 
     begun = time.perf_counter()
     report = Report(channel)
     capture.capture(report)
+    tokens.EAR.report = report
     outside.connect(channel)
     files.write(spec.get("files") or {}, blobs)
     wanted = run_spec(spec, blobs)

@@ -25,6 +25,7 @@ from flowray.plan.packages import missing_packages
 from flowray.plan.place import open_to
 from flowray.plan.planner import plan
 from flowray.plan.types import Plan, Pool
+from flowray.quotas.amounts import stretched
 from flowray.runner.pool import PoolSize
 from flowray.runner.runner import Rules, Runner
 from flowray.sandbox.image import find_image
@@ -274,6 +275,7 @@ async def build_front(plant: Plant, name: str, runners: Mapping[str, Any]) -> Fr
         uploads=Drawer(objects, "uploads", UploadRecord),
         examine=any_pool.examine.remote,
         chats=chats_in(redis, objects),
+        shares=sharing.shares,
         limiter=sharing.limiter,
         may_run=sharing.runs.check,
         preloading=preloading_of(plant.pool_images, redis),
@@ -281,9 +283,11 @@ async def build_front(plant: Plant, name: str, runners: Mapping[str, Any]) -> Fr
         head_limits=head_limits(plant.settings.bodies),
         version=importlib.metadata.version("flowray"),
     )
+    archiver = Archiver(redis, sharing.archive(objects), after=queueing.upkeep.endings)
     archiving = [
-        asyncio.create_task(Archiver(redis, archive, after=queueing.upkeep.endings).work(), name="archive journals"),
+        asyncio.create_task(archiver.work(), name="archive journals"),
         saving_chats(redis, objects),
+        asyncio.create_task(sharing.keep_usage(objects), name="keep usage"),
     ]
     closing = (queue.close, runs.close, steps.close, sharing.close, identity.close)
     app = build_app(services, for_operators=plant.settings.gateway.operator_port is None)
@@ -324,7 +328,9 @@ async def build_post(plant: Plant, pool_name: str, name: str) -> Post:
     await require(image, pool.lowered_walls)
     learning, passing_on = learning_of(image, redis)
     rules = Rules(
-        size=PoolSize(spares=pool.spares, at_work=pool.max_running, zygote_s=pool.zygote_s, forks=pool.zygote_forks),
+        size=PoolSize(
+            spares=pool.spares, at_work=stretched(pool.max_running), zygote_s=pool.zygote_s, forks=pool.zygote_forks
+        ),
         limits=step_limits(pool, plant.settings),
         egress=pool.egress,
         private=pool.private_hosts,

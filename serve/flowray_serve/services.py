@@ -13,6 +13,7 @@ from flowray.tenancy.audit import Audit
 from flowray.tenancy.tenants import Tenants
 from flowray.tenancy.variables import Variables
 from flowray_serve.admission.rates import RateLimiter
+from flowray_serve.admission.shares import Shares
 from flowray_serve.auth import Authenticator, Gate
 from flowray_serve.bounds import HeadLimits
 from flowray_serve.key_service import KeyService
@@ -63,6 +64,7 @@ class Services:
     examine: Examiner
     chats: Chats
     preloading: Preloading
+    shares: Shares
     limiter: RateLimiter | None = None
     # Asked before a stream begins, while there is a status to refuse a run with.
     may_run: Callable[[str], Awaitable[None]] = free

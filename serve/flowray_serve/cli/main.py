@@ -23,6 +23,7 @@ from flowray_serve.cli import (
     node,
     plan,
     publish,
+    quota,
     reindex,
     run,
     runner,
@@ -31,6 +32,7 @@ from flowray_serve.cli import (
     submit,
     tenant,
     up,
+    usage,
     watch,
 )
 from flowray_serve.cli.ending import report
@@ -43,17 +45,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (up, down, run, check, plan, publish, runs, watch, submit, deadletters, reindex, doctor, demo, apply):
+_VERBS = (up, down, run, check, plan, publish, runs, watch, submit, deadletters, reindex, doctor, demo, apply, usage)
+for verb in _VERBS:
     app.command(verb.__name__.rpartition(".")[2])(verb.command)
-for group in (
-    image,
-    node,
-    tenant,
-    key,
-    secrets,
-    audit,
-    runner,
-):
+for group in (image, node, tenant, key, secrets, audit, runner, quota):
     app.add_typer(group.app, name=group.__name__.rpartition(".")[2])
 
 app.command("rerun")(rerun)

@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 
 from flowray.errors import RunnerUnavailableError
+from flowray.quotas.amounts import stretched
 from flowray_serve.lanes.lane import Lane
 
 Turn = asyncio.Future[Lane]
@@ -72,5 +73,5 @@ class Berths:
                 turn.set_result(lane)
 
     def _least_busy(self, pool: str) -> Lane | None:
-        with_room = (lane for lane in self._lanes.get(pool, ()) if lane.busy < lane.place.capacity)
+        with_room = (lane for lane in self._lanes.get(pool, ()) if lane.busy < stretched(lane.place.capacity))
         return min(with_room, key=lambda lane: lane.busy / lane.place.capacity, default=None)

@@ -16,23 +16,33 @@ from flowray.quotas.buckets import MemoryBuckets, SteadyBuckets
 from flowray.quotas.fair import FairRules
 from flowray.quotas.ledger import Ledger, LedgerRules
 from flowray.quotas.needs import StepSize
+from flowray.quotas.prices import Price, Prices
 from flowray.quotas.quota import Quota
 from flowray.quotas.rate import rate_of
 from flowray.quotas.turnstile import Turnstile
 from flowray.sandbox.limits import Limits
+from flowray.stores.archive import Archive
+from flowray.stores.objects import ObjectStore
 from flowray.stores.places import Place, Places, RedisPlaces
 from flowray.stores.redis import connect
 from flowray.stores.redis_buckets import RedisBuckets
 from flowray.stores.redis_ledger import RedisLedger
+from flowray.stores.redis_usage import CountedArchive, RedisUsageBook, UsageRecord
+from flowray.tenancy.tenants import Tenants
 from flowray_serve.admission.queued import FairTurns
 from flowray_serve.admission.rates import RateLimiter
 from flowray_serve.admission.runs import RunAdmission
+from flowray_serve.admission.shares import Shares
+from flowray_serve.admission.spending import BudgetKeeper
 from flowray_serve.admission.steps import AdmittedSteps
-from flowray_serve.admission.terms import Settled, TenantFinder
+from flowray_serve.admission.terms import Settled
+from flowray_serve.parts.notices import Notices
+from flowray_serve.queueing.posting import VettedPost
 from flowray_serve.settings import PoolSettings, Settings
 
 log = logging.getLogger(__name__)
 _COUNT_EVERY_S = 1.0
+_KEEP_USAGE_EVERY_S = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +54,10 @@ class Sharing:
     settled: Settled
     runs: RunAdmission
     limiter: RateLimiter
+    shares: Shares
+    book: RedisUsageBook
+    prices: Prices
+    tenants: Tenants
     counting: asyncio.Task[None]
     settings: Settings
 
@@ -63,6 +77,23 @@ class Sharing:
             wait_s=self.settings.sharing.wait_s,
         )
 
+    def archive(self, objects: ObjectStore) -> Archive:
+        """Where finished journals go, each counted on its way."""
+        return CountedArchive(objects, self.book, self.prices)
+
+    async def keep_usage(self, objects: ObjectStore) -> None:
+        """Keep what was used on days that are over, and count again what Redis has lost; until cancelled."""
+        record = UsageRecord(self.book, objects, Archive(objects), self.prices)
+        while True:
+            try:
+                if await self.book.claim_rebuild():
+                    runs = await record.rebuild()
+                    log.info("Usage counted again", extra={"action": "usage_rebuilt", "runs": runs})
+                await record.keep_old_days([one.id for one in await self.tenants.list()])
+            except FlowRayError as error:
+                log.warning("Usage not kept", extra={"action": "usage_failed", "reason": error.message})
+            await asyncio.sleep(_KEEP_USAGE_EVERY_S)
+
     async def close(self) -> None:
         """Give back what is held."""
         self.counting.cancel()
@@ -70,7 +101,7 @@ class Sharing:
         await self.turnstile.close()
 
 
-def build_sharing(redis: Any, settings: Settings, tenants: TenantFinder, *, name: str) -> Sharing:
+def build_sharing(redis: Any, settings: Settings, tenants: Tenants, *, name: str) -> Sharing:
     """Build it, in a process of its own; `name` is the process's as a holder."""
     ledger = RedisLedger(redis, name, rules=ledger_rules(settings))
     settled = Settled(
@@ -84,12 +115,22 @@ def build_sharing(redis: Any, settings: Settings, tenants: TenantFinder, *, name
     async def running(tenant: str) -> int:
         return (await ledger.standing(tenant)).runs
 
+    book, prices = RedisUsageBook(redis), prices_of(settings)
+    notices = Notices(redis, VettedPost(settings.callbacks.private_hosts))
+    budgets = BudgetKeeper(book, settled.budgets, notices.tell)
+    shares = Shares(
+        standing=ledger.standing, terms=settled.terms, budgets=settled.budgets, used=budgets.used, book=book
+    )
     buckets = SteadyBuckets(RedisBuckets(redis), replicas=settings.gateway.replicas, local=MemoryBuckets())
     return Sharing(
         ledger=ledger,
         turnstile=turnstile,
         settled=settled,
-        runs=RunAdmission(turnstile, settled.terms, running=running),
+        runs=RunAdmission(turnstile, settled.terms, running=running, spending=budgets),
+        shares=shares,
+        book=book,
+        prices=prices,
+        tenants=tenants,
         limiter=RateLimiter(buckets, settled.rates),
         counting=asyncio.create_task(_count(RedisPlaces(redis), ledger, settings.pools), name="count the pools"),
         settings=settings,
@@ -111,6 +152,13 @@ def step_limits(pool: PoolSettings, settings: Settings) -> Limits:
 def ledger_rules(settings: Settings) -> LedgerRules:
     """How the ledger decides."""
     return LedgerRules(fair=FairRules(fair=settings.sharing.fair, patience_s=settings.sharing.patience_s))
+
+
+def prices_of(settings: Settings) -> Prices:
+    """The operator's table."""
+    said = settings.prices
+    models = {name: Price(price.input, price.output) for name, price in said.models.items()}
+    return Prices(models=models, cpu_hour=said.cpu_hour, memory_gib_hour=said.memory_gib_hour)
 
 
 def step_size(pool: PoolSettings, settings: Settings) -> StepSize:

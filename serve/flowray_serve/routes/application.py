@@ -42,6 +42,7 @@ from flowray_serve.routes.secrets import SecretRoutes
 from flowray_serve.routes.session import SessionRoutes
 from flowray_serve.routes.stored_variables import StoredVariableRoutes
 from flowray_serve.routes.upkeep import UpkeepRoutes
+from flowray_serve.routes.usage import UsageRoutes
 from flowray_serve.routes.webhook import WebhookRoutes
 from flowray_serve.routes.workflows import WorkflowRoutes
 from flowray_serve.services import Services
@@ -68,6 +69,7 @@ _ROUTES = (
     OwnFileRoutes,
     KeyRoutes,
     AuditRoutes,
+    UsageRoutes,
     StoredVariableRoutes,
     SessionRoutes,
     AdvancedRunRoutes,

@@ -6,7 +6,7 @@ import pytest
 
 from tests.integration.inside.flows import Builder, component, edge, flow_of, spec_of
 from tests.integration.inside.host import CANCEL, Heard, Inside, frames, listen, note, send
-from tests.kit.llm import Llm
+from tests.kit.llm import MODEL, Llm
 from tests.kit.starters import model_tweaks, nodes_of, starters, with_values
 
 ECHO = """
@@ -134,6 +134,26 @@ def test_the_use_of_tokens_is_told(inside: Inside, llm: Llm) -> None:
     used = [event["usage"] for event in heard.of("node_finished") if event["usage"]]
     assert used
     assert used[0]["total_tokens"] == used[0]["input_tokens"] + used[0]["output_tokens"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("name", ["Basic Prompting", "Simple Agent", "Sequential Tasks Agents"])
+def test_each_call_of_a_model_is_told_once_with_its_node_and_its_tokens(
+    inside: Inside, llm: Llm, name: str, *, stream: bool
+) -> None:
+    starter = starters()[name]
+    before = len(llm.requests)
+
+    heard = inside.do(spec_of(with_values(starter, model_tweaks(starter)), variables=llm.variables, stream=stream))
+
+    asked = [request for request in llm.requests[before:] if "messages" in request]
+    calls = heard.of("model_used")
+    assert heard.error is None
+    assert len(calls) == len(asked)
+    assert {call["model"] for call in calls} == {MODEL}
+    assert all(call["input_tokens"] > 0 and call["output_tokens"] > 0 for call in calls)
+    nodes = {*nodes_of(starter, "Agent"), *nodes_of(starter, "LanguageModelComponent")}
+    assert {call["node"] for call in calls} <= nodes
 
 
 def test_a_field_that_names_a_variable_gets_its_value_and_results_do_not_show_it(

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from flowray.quotas.amounts import NOTHING, Amounts, dominant
+from flowray.quotas.amounts import NOTHING, Amounts, dominant, stretched
 from flowray.quotas.fair import FairRules, FairShare
 from flowray.quotas.quota import Quota, Terms
 from flowray.quotas.ticket import Ticket
@@ -149,7 +149,7 @@ class World:
         self.story.longest_wait_s = max(self.story.longest_wait_s, waited_s)
         quota = self._quotas[ticket.tenant]
         assert ticket.need.fits(self._held[ticket.tenant], quota.ceiling), f"{ticket} passes {quota}"
-        assert ticket.need.fits(self._used[ticket.pool], _endless(CAPACITY[ticket.pool])), f"{ticket} has no room"
+        assert ticket.need.fits(self._used[ticket.pool], _most(CAPACITY[ticket.pool])), f"{ticket} has no room"
         self._held[ticket.tenant] = self._held[ticket.tenant].plus(ticket.need)
         self._used[ticket.pool] = self._used[ticket.pool].plus(ticket.need)
         assert self.share.held(ticket.tenant) == self._held[ticket.tenant]
@@ -157,8 +157,9 @@ class World:
         heapq.heappush(self._ends, (self._now + self._dice.expovariate(1.0) + 0.01, ticket.id))
 
 
-def _endless(capacity: Amounts) -> Amounts:
-    return Amounts(capacity.steps, capacity.cpu_m, capacity.memory_mib, capacity.gpu_m or 2**50)
+def _most(capacity: Amounts) -> Amounts:
+    """What a pool may hold at most: some steps more for those who have few, of all else what it has."""
+    return Amounts(stretched(capacity.steps), capacity.cpu_m, capacity.memory_mib, capacity.gpu_m or 2**50)
 
 
 def shares_under_saturation(

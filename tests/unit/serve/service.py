@@ -28,6 +28,9 @@ from flowray.plan.packages import missing_packages
 from flowray.plan.place import open_to
 from flowray.plan.planner import plan
 from flowray.plan.types import Pool
+from flowray.quotas.memory_ledger import MemoryLedgers
+from flowray.quotas.quota import Quota
+from flowray.quotas.usage import MemoryUsageBook, UsageBook
 from flowray.runner.runner import EditorJob
 from flowray.stores.archive import Archive
 from flowray.stores.chats import MemoryChats
@@ -56,6 +59,9 @@ from flowray.tenancy.sealing import MasterKeys, Sealer, new_master_key
 from flowray.tenancy.tenant import Tenant
 from flowray.tenancy.tenants import MemoryTenantRecords, Tenants
 from flowray.tenancy.variables import MemoryVariableRecords, Variables
+from flowray_serve.admission.shares import Shares
+from flowray_serve.admission.spending import BudgetKeeper
+from flowray_serve.admission.terms import Settled
 from flowray_serve.auth import Auditor, Authenticator, Gate
 from flowray_serve.auth.tokens import Tokens
 from flowray_serve.key_service import KeyService
@@ -399,6 +405,7 @@ def service(
         examine=examiner,
         chats=MemoryChats(),
         preloading=Preloading((), MemoryImportCounts()),
+        shares=shares_of(tenants),
         limits=limits or BodyLimits(),
         version="0.1.0",
     )
@@ -407,6 +414,18 @@ def service(
     transport = httpx.ASGITransport(app=made.app, raise_app_exceptions=False)
     made.http = httpx.AsyncClient(transport=transport, base_url="http://flowray.test", headers={"x-api-key": KEY})
     return made
+
+
+def shares_of(tenants: Tenants, book: UsageBook | None = None) -> Shares:
+    """The shares of tenants that run nothing."""
+    settled, book = Settled(tenants, quota=Quota(), rates={}), book or MemoryUsageBook()
+    keeper = BudgetKeeper(book, settled.budgets, _unheard)
+    ledger = MemoryLedgers().holder("test")
+    return Shares(standing=ledger.standing, terms=settled.terms, budgets=settled.budgets, used=keeper.used, book=book)
+
+
+async def _unheard(*_: object) -> None:
+    """Tell nobody."""
 
 
 def plan_of(pools: Sequence[Pool], flow: Flow, specs: Mapping[str, ComponentSpec], tenant: str) -> Any:

@@ -1,0 +1,176 @@
+"""A noisy neighbour: tenant A keeps 500 runs going, tenant B runs a small flow now and then; how much slower B gets.
+
+    python benchmarks/noisy_neighbour.py                 # minutes; starts FlowRay twice, on ports of its own
+    python benchmarks/noisy_neighbour.py --seconds 5     # a taste
+
+For each kind of flood (cpu-hungry, memory-hungry, sleepy) and for fair turns on and off: B alone, then B beside A, in
+the same service. A's clients are a process of their own. Prints one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from flowray_serve.cluster.ports import free_port
+
+_AT_ONCE = 500
+_CODE = """
+import asyncio
+import time
+
+from lfx.custom import Component
+from lfx.io import MessageTextInput, Output
+from lfx.schema.message import Message
+
+
+class Work(Component):
+    display_name = "Work"
+    name = "Work"
+    inputs = [MessageTextInput(name="input_value", display_name="Input", value="")]
+    outputs = [Output(name="output", display_name="Output", method="build_output")]
+
+    async def build_output(self) -> Message:
+        {body}
+        return Message(text="done")
+"""
+_BODIES = {
+    "small": "pass",
+    "cpu": "end = time.process_time() + 0.5\n        while time.process_time() < end: pass",
+    "memory": "held = bytearray(96 << 20)\n        await asyncio.sleep(0.5)",
+    "sleepy": "await asyncio.sleep(1.0)",
+}
+
+
+def flow(name: str) -> dict[str, Any]:
+    """A flow of one node that does what its name says."""
+    template = {
+        "_type": "Component",
+        "code": {"type": "code", "name": "code", "value": _CODE.format(body=_BODIES[name]), "show": True},
+        "input_value": {"type": "str", "name": "input_value", "value": "", "_input_type": "MessageTextInput"},
+    }
+    output = {"name": "output", "display_name": "Output", "method": "build_output", "types": ["Message"]}
+    outputs = [{**output, "selected": "Message", "value": "__UNDEFINED__", "cache": True}]
+    node = {"display_name": "Work", "template": template, "base_classes": ["Message"], "outputs": outputs}
+    data = {"id": "Work-1", "type": "Work", "node": node}
+    drawn = {"id": "Work-1", "type": "genericNode", "position": {"x": 0, "y": 0}, "data": data}
+    return {"name": name, "endpoint_name": name, "data": {"nodes": [drawn], "edges": []}}
+
+
+@contextmanager
+def service(*, fair: bool) -> Iterator[tuple[str, str]]:
+    """A FlowRay of its own: its URL, and an operator's key."""
+    flowray = str(Path(sys.executable).with_name("flowray"))
+    with tempfile.TemporaryDirectory(prefix="noisy-") as home:
+        said = {
+            "FLOWRAY_HOME": home,
+            "FLOWRAY_PORT": str(free_port()),
+            "FLOWRAY_SHARING__FAIR": str(fair).lower(),
+            "FLOWRAY_GATEWAY__SYNC_S": "600",
+            "FLOWRAY_GATEWAY__MAX_ONGOING": "2000",
+            "FLOWRAY_POOLS": json.dumps({"default": {"max_running": 32, "spares": 16}}),
+        }
+        environment = {**{name: value for name, value in os.environ.items() if not name.startswith("FLOWRAY_")}, **said}
+        started = subprocess.run(
+            [flowray, "up", "--detach", "--json"], env=environment, check=True, capture_output=True, text=True
+        )
+        told = json.loads(started.stdout)
+        try:
+            yield told["url"], told["key"]
+        finally:
+            subprocess.run([flowray, "down"], env=environment, check=False, capture_output=True)
+
+
+def tenant(url: str, operator: str, name: str) -> str:
+    """Make a tenant with all flows; its key."""
+    with httpx.Client(base_url=url, headers={"x-api-key": operator}, timeout=60) as http:
+        http.post("/api/v1/admin/tenants", json={"id": name, "settings": {}}).raise_for_status()
+        made = http.post(f"/api/v1/admin/tenants/{name}/keys", json={"name": "bench", "roles": ["editor"]})
+        key: str = made.raise_for_status().json()["api_key"]
+        for one in _BODIES:
+            http.post("/api/v1/flows/", json=flow(one), headers={"x-api-key": key}).raise_for_status()
+    return key
+
+
+def quiet(url: str, key: str, *, seconds: float) -> Mapping[str, float]:
+    """B: a small run, a short rest, again."""
+    took: list[float] = []
+    with httpx.Client(base_url=url, headers={"x-api-key": key}, timeout=120) as http:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until or len(took) < 20:
+            began = time.perf_counter()
+            http.post("/api/v1/run/small", json={}).raise_for_status()
+            took.append(time.perf_counter() - began)
+            time.sleep(0.05)
+    took.sort()
+    ms = {"p50_ms": statistics.median(took), "p99_ms": took[min(len(took) - 1, int(len(took) * 0.99))]}
+    return {"runs": len(took), **{name: round(value * 1000, 1) for name, value in ms.items()}}
+
+
+async def flood(url: str, key: str, kind: str) -> None:
+    """A: as many runs at once as may be, until killed."""
+    limits = httpx.Limits(max_connections=_AT_ONCE, max_keepalive_connections=_AT_ONCE)
+    async with httpx.AsyncClient(base_url=url, headers={"x-api-key": key}, timeout=600, limits=limits) as http:
+
+        async def again() -> None:
+            while True:
+                await http.post(f"/api/v1/run/{kind}", json={})
+
+        await asyncio.gather(*(again() for _ in range(_AT_ONCE)))
+
+
+def beside(url: str, a: str, b: str, kind: str, *, seconds: float) -> Mapping[str, Any]:
+    """B beside A."""
+    told: Mapping[str, Any] = {}
+    with subprocess.Popen([sys.executable, __file__, "--flood", url, a, kind]) as neighbour:
+        try:
+            time.sleep(5.0)
+            told = quiet(url, b, seconds=seconds)
+        finally:
+            neighbour.kill()
+    with httpx.Client(base_url=url, headers={"x-api-key": a}) as http:
+        now = http.get("/api/v1/quota").json()["now"]
+        while http.get("/api/v1/quota").json()["now"]["runs"]:
+            time.sleep(0.5)
+    return {**told, "of_a_in_the_end": {name: now[name] for name in ("runs", "steps", "steps_waiting")}}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--fair", choices=["on", "off", "both"], default="both")
+    parser.add_argument("--flood", nargs=3, metavar=("URL", "KEY", "KIND"))
+    asked = parser.parse_args()
+    if asked.flood:
+        asyncio.run(flood(*asked.flood))
+        return
+    told: dict[str, Any] = {}
+    for turns in ("on", "off") if asked.fair == "both" else (asked.fair,):
+        with service(fair=turns == "on") as (url, operator):
+            a, b = (tenant(url, operator, name) for name in ("a", "b"))
+            quiet(url, b, seconds=2)
+            found = told[f"fair_turns_{turns}"] = {}
+            for kind in ("sleepy", "memory", "cpu"):
+                alone = quiet(url, b, seconds=asked.seconds)
+                crowded = beside(url, a, b, kind, seconds=asked.seconds)
+                times = {name: round(crowded[name] / alone[name], 2) for name in ("p50_ms", "p99_ms")}
+                found[kind] = {"alone": alone, "beside": crowded, "times": times}
+                print(turns, kind, json.dumps(found[kind]), file=sys.stderr, flush=True)
+    print(json.dumps(told, indent=1))
+
+
+if __name__ == "__main__":
+    main()

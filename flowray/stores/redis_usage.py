@@ -1,0 +1,190 @@
+"""What tenants have used, added up in Redis by day; the archived journals are the record, and can be counted again.
+
+A run is counted when its journal is archived, under a mark that only one count can set. Days that are long over are
+kept in the object store as well, since journals go when their time is up.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, cast
+
+import redis.asyncio
+
+from flowray.engine.codec import EventFormatError, dumps, from_json, loads
+from flowray.engine.events import RunId
+from flowray.errors import NotFoundError
+from flowray.quotas.prices import Prices
+from flowray.quotas.usage import Row, Uses, day_of, fold, total
+from flowray.stores.archive import Archive
+from flowray.stores.objects import ObjectStore
+from flowray.stores.paths import path
+from flowray.stores.redis import answered
+
+log = logging.getLogger(__name__)
+_DAY_S = 86_400
+_KEPT_S = 400 * _DAY_S
+_MOST_FIELDS = 50_000
+_LOCK_S = 600
+
+# KEYS: the run's mark, the tenant's days, then a hash for each use. ARGV: seconds to keep, most fields, and for each
+# use the day, the field, where it goes when there are too many fields, and the amount.
+_ADD = """
+if not redis.call('SET', KEYS[1], 1, 'NX', 'EX', ARGV[1]) then return 0 end
+for i = 3, #KEYS do
+  local at = 3 + (i - 3) * 4
+  local field = ARGV[at + 1]
+  if redis.call('HEXISTS', KEYS[i], field) == 0 and redis.call('HLEN', KEYS[i]) >= tonumber(ARGV[2]) then
+    field = ARGV[at + 2]
+  end
+  redis.call('HINCRBYFLOAT', KEYS[i], field, ARGV[at + 3])
+  redis.call('EXPIRE', KEYS[i], ARGV[1])
+  redis.call('SADD', KEYS[2], ARGV[at])
+end
+return 1
+"""
+
+
+class RedisUsageBook:
+    """See `flowray.quotas.usage.UsageBook`."""
+
+    def __init__(self, client: redis.asyncio.Redis, *, prefix: str = "flowray:") -> None:
+        self._redis = client
+        self._prefix = prefix
+        self._script = client.register_script(_ADD)
+
+    async def add(self, tenant: str, run: str, uses: Uses) -> bool:
+        """See `UsageBook`."""
+        names, amounts = [self._key(tenant, "run", run), self._key(tenant, "days", "all")], []
+        for row, measures in uses.items():
+            for measure, amount in measures.items():
+                if amount:
+                    names.append(self._key(tenant, "day", row.day))
+                    amounts += [row.day, _field(row, measure), _field(Row(row.day, "other"), measure), repr(amount)]
+        async with answered():
+            return bool(await self._script(names, [_KEPT_S, _MOST_FIELDS, *amounts]))
+
+    async def uses(self, tenant: str, days: Sequence[str]) -> Uses:
+        """See `UsageBook`."""
+        async with answered(), self._redis.pipeline(transaction=False) as pipe:
+            for day in days:
+                pipe.hgetall(self._key(tenant, "day", day))
+            found = await pipe.execute()
+        uses: defaultdict[Row, dict[str, float]] = defaultdict(dict)
+        for day, fields in zip(days, found, strict=True):
+            for field, amount in fields.items():
+                flow, node, model, measure = loads(field)
+                uses[Row(day, flow, node, model)][measure] = float(amount)
+        return uses
+
+    async def totals(self, tenant: str, days: Sequence[str]) -> Mapping[str, float]:
+        """See `UsageBook`."""
+        return total(await self.uses(tenant, days))
+
+    async def days(self, tenant: str) -> Sequence[str]:
+        """The days on which a tenant has used something."""
+        async with answered():
+            found = await cast("Any", self._redis.smembers(self._key(tenant, "days", "all")))
+        return sorted(day.decode() for day in found)
+
+    async def claim_rebuild(self) -> bool:
+        """Whether the book is gone, and it is the caller who has to write it again."""
+        async with answered():
+            if await self._redis.exists(f"{self._prefix}{{usage}}:whole"):
+                return False
+            return bool(await self._redis.set(f"{self._prefix}{{usage}}:rebuilding", 1, nx=True, ex=_LOCK_S))
+
+    async def is_whole(self) -> None:
+        """Say that the book has all that the record has."""
+        async with answered():
+            await self._redis.set(f"{self._prefix}{{usage}}:whole", 1)
+
+    def _key(self, tenant: str, kind: str, name: str) -> str:
+        return f"{self._prefix}{{usage}}:{tenant}:{kind}:{name}"
+
+
+class CountedArchive(Archive):
+    """An archive that has each journal counted before it keeps it. Counting twice adds nothing."""
+
+    def __init__(self, objects: ObjectStore, book: RedisUsageBook, prices: Prices) -> None:
+        super().__init__(objects)
+        self._book = book
+        self._prices = prices
+
+    async def keep(self, tenant: str, run: RunId, lines: Iterable[bytes]) -> None:
+        """See `Archive`."""
+        lines = list(lines)
+        try:
+            uses = fold((from_json(plain) for line in lines for plain in loads(line)), self._prices)
+            await self._book.add(tenant, run, uses)
+        except EventFormatError as error:
+            # A journal that a later version wrote has to be archived all the same.
+            log.warning("Run not counted", extra={"action": "count_failed", "run": run, "reason": error.message})
+        await super().keep(tenant, run, lines)
+
+
+class UsageRecord:
+    """What of the book is kept in the object store, and how the book is written again from the record."""
+
+    def __init__(
+        self,
+        book: RedisUsageBook,
+        objects: ObjectStore,
+        archive: Archive,
+        prices: Prices,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._book = book
+        self._objects = objects
+        self._archive = archive
+        self._prices = prices
+        self._clock = clock
+
+    async def keep_old_days(self, tenants: Iterable[str]) -> int:
+        """Keep days that are over for more than a day, once each; how many."""
+        before = day_of(self._clock() - _DAY_S)
+        kept = 0
+        for tenant in tenants:
+            for day in await self._book.days(tenant):
+                if day < before and await self._keep(tenant, day):
+                    kept += 1
+        return kept
+
+    async def rebuild(self) -> int:
+        """Count everything again, for a Redis that has lost it; how many runs."""
+        kept: dict[str, set[str]] = defaultdict(set)
+        async for one in self._objects.list("tenants"):
+            match one.key.split("/"):
+                case ["tenants", tenant, "usage", file]:
+                    day = file.removesuffix(".json")
+                    kept[tenant].add(day)
+                    await self._book.add(tenant, f"day-{day}", await self._kept(tenant, day))
+                case _:
+                    continue
+        runs = 0
+        async for tenant, run in self._archive.all():
+            recorded = await self._archive.find(tenant, run) or ()
+            uses = {row: used for row, used in fold(recorded, self._prices).items() if row.day not in kept[tenant]}
+            runs += await self._book.add(tenant, run, uses)
+        await self._book.is_whole()
+        return runs
+
+    async def _keep(self, tenant: str, day: str) -> bool:
+        key = path(tenant, "usage", f"{day}.json")
+        uses = await self._book.uses(tenant, [day])
+        return await self._objects.create(key, dumps([[*row, dict(measures)] for row, measures in uses.items()]))
+
+    async def _kept(self, tenant: str, day: str) -> Uses:
+        try:
+            plain = loads(await self._objects.get(path(tenant, "usage", f"{day}.json")))
+        except NotFoundError:
+            return {}
+        return {Row(*names): measures for *names, measures in plain}
+
+
+def _field(row: Row, measure: str) -> str:
+    return dumps([row.flow, row.node, row.model, measure]).decode()
