@@ -2,8 +2,8 @@
 
     python benchmarks/admission.py                 # seconds; starts a Valkey of its own
 
-One run at a time, as a gateway does it: a token from each bucket, the look whether a run is allowed, the run counted, its
-step's turn taken, and both given back. Prints one JSON object; times are milliseconds.
+One run at a time, as a gateway does it: a token from each bucket, the look whether a run is allowed, the run counted,
+its step's turn taken, and both given back. Prints one JSON object; times are milliseconds.
 """
 
 from __future__ import annotations
