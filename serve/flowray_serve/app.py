@@ -32,7 +32,6 @@ from flowray.sandbox.image import find_image
 from flowray.sandbox.probe import require
 from flowray.stores.archive import Archive
 from flowray.stores.archiver import Archiver
-from flowray.stores.documents import Documents
 from flowray.stores.drawer import Drawer
 from flowray.stores.generations import RedisGenerations
 from flowray.stores.objects import ObjectStore, open_objects
@@ -47,6 +46,7 @@ from flowray.tenancy.tenant import DEFAULT_TENANT
 from flowray_registry.actor import start_registry, stop_registry
 from flowray_registry.reader import Reader, RegistryOnRay
 from flowray_registry.snapshot import Snapshot
+from flowray_serve.admission.bounded import BoundedDocuments
 from flowray_serve.admission.runs import AdmittedEngine
 from flowray_serve.cluster.head import leave
 from flowray_serve.deployments.deploy import (
@@ -228,7 +228,7 @@ async def build_front(plant: Plant, name: str, runners: Mapping[str, Any]) -> Fr
     await steps.start()
     identity = build_identity(redis, objects, Sealer(plant.master_keys), plant.settings)
     sharing = build_sharing(redis, plant.settings, identity.tenants, name=f"gateway-{name}")
-    flows = Documents(objects, RedisGenerations(redis))
+    flows = BoundedDocuments(objects, RedisGenerations(redis), sharing.settled.terms)
     shared = _for_all(plant.settings, runners)
     any_pool = next(iter(shared.values()))
     pools = pools_of(plant.settings, plant.stocks)

@@ -1,0 +1,61 @@
+"""The flows and files of tenants, within what each may keep."""
+
+from __future__ import annotations
+
+from flowray.errors import FlowRayError
+from flowray.quotas.refusals import QuotaExceededError
+from flowray.quotas.turnstile import TermsOf
+from flowray.stores.documents import Documents
+from flowray.stores.generations import Generations
+from flowray.stores.objects import ObjectStore
+from flowray.stores.paths import path
+from flowray.stores.records import FlowRecord
+
+_MIB = 1024 * 1024
+
+
+class BoundedDocuments(Documents):
+    """Documents that refuse a flow or a file too many.
+
+    What is new is counted before it is written and once more after: of two that come at the same moment for the last
+    place, both may be refused, and never are both kept.
+    """
+
+    def __init__(self, objects: ObjectStore, generations: Generations, terms_of: TermsOf) -> None:
+        super().__init__(objects, generations)
+        self._kept = objects
+        self._terms_of = terms_of
+
+    async def save(self, tenant: str, record: FlowRecord) -> None:
+        """See `Documents`."""
+        most = (await self._terms_of(tenant)).quota.flows
+        is_new = most is not None and await self.find(tenant, record.id) is None
+        if is_new and len(await self.list(tenant)) >= (most or 0):
+            raise _too_many(tenant, most or 0)
+        await super().save(tenant, record)
+        if is_new and len(await self.list(tenant)) > (most or 0):
+            await self.delete(tenant, record.id)
+            raise _too_many(tenant, most or 0)
+
+    async def save_file(self, tenant: str, file_path: str, content: bytes) -> None:
+        """See `Documents`."""
+        most = (await self._terms_of(tenant)).quota.stored_mib
+        if most is not None and await self._stored(tenant) + len(content) > most * _MIB:
+            raise _too_large(tenant, most)
+        await super().save_file(tenant, file_path, content)
+
+    async def _stored(self, tenant: str) -> int:
+        return sum([one.size async for one in self._kept.list(path(tenant, "files"))])
+
+
+def _too_many(tenant: str, most: int) -> FlowRayError:
+    return QuotaExceededError(
+        f"Tenant `{tenant}` has {most} flows, as many as its quota allows. Delete one, or have the quota raised."
+    )
+
+
+def _too_large(tenant: str, most: int) -> FlowRayError:
+    return QuotaExceededError(
+        f"The files of tenant `{tenant}` would have more than the {most} MiB that its quota allows. Delete some, or "
+        "have the quota raised."
+    )

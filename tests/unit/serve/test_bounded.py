@@ -1,0 +1,55 @@
+"""A tenant keeps as many flows and as much in files as its quota allows."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from flowray.quotas.quota import Quota, Terms
+from flowray.quotas.refusals import QuotaExceededError
+from flowray.stores.generations import MemoryGenerations
+from flowray.stores.objects import open_objects
+from flowray.stores.records import FlowRecord
+from flowray_serve.admission.bounded import BoundedDocuments
+
+
+def documents(**quota: int) -> BoundedDocuments:
+    async def terms(_: str) -> Terms:
+        return Terms(quota=Quota(**quota))
+
+    return BoundedDocuments(open_objects("memory:"), MemoryGenerations(), terms)
+
+
+def record(name: str) -> FlowRecord:
+    return FlowRecord(id=name, version="v1", revision="r1", document={"name": name})
+
+
+async def test_a_flow_too_many_is_refused_and_an_old_one_may_change() -> None:
+    kept = documents(flows=1)
+    await kept.save("t", record("f1"))
+
+    await kept.save("t", record("f1"))
+    with pytest.raises(QuotaExceededError, match="1 flows"):
+        await kept.save("t", record("f2"))
+
+    assert [flow.id for flow in await kept.list("t")] == ["f1"]
+
+
+async def test_of_many_at_once_no_more_are_kept_than_may_be() -> None:
+    kept = documents(flows=3)
+
+    await asyncio.gather(*(kept.save("t", record(f"f{number}")) for number in range(8)), return_exceptions=True)
+
+    assert len(await kept.list("t")) <= 3
+
+
+async def test_files_beyond_the_quota_are_refused_and_other_tenants_are_not() -> None:
+    kept = documents(stored_mib=1)
+    await kept.save_file("t", "f1/a.bin", bytes(700_000))
+
+    with pytest.raises(QuotaExceededError, match="1 MiB"):
+        await kept.save_file("t", "f1/b.bin", bytes(700_000))
+
+    await kept.save_file("u", "f1/b.bin", bytes(700_000))
+    assert await kept.find_file("t", "f1/b.bin") is None
