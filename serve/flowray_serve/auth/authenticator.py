@@ -105,7 +105,7 @@ class Authenticator:
             else:
                 caller = await self._key_holder(key or bearer, digest)
         except UnauthorizedError:
-            self._failed(connection)
+            self._failed(connection, digest)
             raise
         self._remember(digest)
         return caller
@@ -122,9 +122,11 @@ class Authenticator:
         if wait_s > 0:
             raise TooManyGuessesError("Too many wrong keys came from there; wait before the next.", math.ceil(wait_s))
 
-    def _failed(self, connection: HTTPConnection) -> None:
+    def _failed(self, connection: HTTPConnection, digest: str) -> None:
+        if digest in self._good:
+            return  # a key that was good and is revoked is no guess
         source = self.source(connection)
-        wait_s = self._guesses.failed(source)
+        wait_s = self._guesses.failed(source, digest)
         if wait_s > 0:
             log.warning("Keys are guessed", extra={"action": "keys_guessed", "source": source, "wait_s": wait_s})
 

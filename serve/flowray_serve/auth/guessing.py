@@ -18,6 +18,7 @@ class _Failures:
     count: int
     last_at: float
     until: float
+    last: str
 
 
 class Guesses:
@@ -38,14 +39,17 @@ class Guesses:
         known = self._failures.get(_block(source))
         return max(0.0, known.until - self._clock()) if known is not None else 0.0
 
-    def failed(self, source: str) -> float:
-        """Note a failed attempt; how long the source is not answered now."""
+    def failed(self, source: str, attempt: str) -> float:
+        """Note a failed attempt; how long the source is not answered now. The same attempt again is no new guess."""
         block, now = _block(source), self._clock()
-        known = self._failures.pop(block, None)
+        known = self._failures.get(block)
+        if known is not None and known.last == attempt:
+            return self.wait_s(source)
+        self._failures.pop(block, None)
         count = 1 if known is None or now - known.last_at > _FORGOTTEN_AFTER_S else known.count + 1
         doublings = min(count - _FREE, 20)
         wait_s = 0.0 if doublings <= 0 else min(_FIRST_WAIT_S * 2 ** (doublings - 1), _LONGEST_WAIT_S)
-        self._failures[block] = _Failures(count, now, now + wait_s)
+        self._failures[block] = _Failures(count, now, now + wait_s, attempt)
         if len(self._failures) > self._capacity:
             self._failures.popitem(last=False)
         return wait_s

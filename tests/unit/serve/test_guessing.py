@@ -19,7 +19,7 @@ class Clock:
 
 def test_some_failures_are_free_and_then_each_wait_is_twice_as_long_up_to_a_limit() -> None:
     guesses = Guesses(clock=Clock())
-    waits = [guesses.failed("192.0.2.1") for _ in range(25)]
+    waits = [guesses.failed("192.0.2.1", str(guess)) for guess in range(25)]
     assert waits[:14] == [0.0] * 10 + [1.0, 2.0, 4.0, 8.0]
     assert max(waits) == waits[-1] == 300.0
     assert guesses.wait_s("192.0.2.2") == 0.0
@@ -28,19 +28,19 @@ def test_some_failures_are_free_and_then_each_wait_is_twice_as_long_up_to_a_limi
 def test_a_wait_ends_and_failures_are_forgotten() -> None:
     clock = Clock()
     guesses = Guesses(clock=clock)
-    for _ in range(11):
-        guesses.failed("192.0.2.1")
+    for guess in range(11):
+        guesses.failed("192.0.2.1", str(guess))
     assert guesses.wait_s("192.0.2.1") == 1.0
     clock.now = 1.0
     assert guesses.wait_s("192.0.2.1") == 0.0
     clock.now = 1_000.0
-    assert guesses.failed("192.0.2.1") == 0.0
+    assert guesses.failed("192.0.2.1", "another") == 0.0
 
 
 def test_who_has_a_whole_network_of_addresses_is_one_source() -> None:
     guesses = Guesses(clock=Clock())
     for number in range(11):
-        guesses.failed(f"2001:db8::{number:x}")
+        guesses.failed(f"2001:db8::{number:x}", str(number))
     assert guesses.wait_s("2001:db8::ffff") > 0
     assert guesses.wait_s("2001:db8:0:1::1") == 0.0
 
@@ -48,8 +48,8 @@ def test_who_has_a_whole_network_of_addresses_is_one_source() -> None:
 def test_only_so_many_sources_are_kept() -> None:
     guesses = Guesses(capacity=1, clock=Clock())
     for source in ("a", "b"):
-        for _ in range(11):
-            guesses.failed(source)
+        for guess in range(11):
+            guesses.failed(source, str(guess))
     assert (guesses.wait_s("a"), guesses.wait_s("b")) == (0.0, 1.0)
 
 
@@ -61,6 +61,17 @@ async def test_a_source_that_guesses_is_told_to_wait_and_who_is_known_there_is_n
     assert (answers[11].status_code, answers[11].json()["code"]) == (429, "too_many_guesses")
     assert answers[11].headers["retry-after"] == "1"
     assert (await made.http.get("/api/v1/runs", headers={"x-api-key": KEY})).status_code == 200
+
+
+async def test_who_goes_on_with_a_key_that_is_wrong_or_was_revoked_does_not_guess() -> None:
+    made = service()
+    issued = (await made.http.post("/api/v1/api_key/", json={})).json()
+    was_good = {"x-api-key": issued["api_key"]}
+    assert (await made.http.get("/api/v1/runs", headers=was_good)).status_code == 200
+    await made.http.delete(f"/api/v1/api_key/{issued['id']}")
+    for headers in (was_good, {"x-api-key": "fr-misspelt"}):
+        answers = [await made.http.get("/api/v1/runs", headers=headers) for _ in range(20)]
+        assert {answer.status_code for answer in answers} == {403}
 
 
 @pytest.mark.parametrize(
