@@ -2,6 +2,7 @@
 
     python benchmarks/node_figures.py                  # starts a service of its own, and stops it
     python benchmarks/node_figures.py --runs 20
+    python benchmarks/node_figures.py --here           # engine, journal and sandboxes without Ray and HTTP
 
 Each run is one synchronous call of `/api/v2/workflows`, from the request to the answer, with every event journaled in
 Redis before anything follows from it (`strict`) and every step in a sandbox. `fused` lets the planner put the nodes
@@ -11,21 +12,38 @@ into one step; `unfused` cuts between all of them, so each has a sandbox of its 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import itertools
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from flowray.component.known import known_components
+from flowray.engine.events import RunFinished, RunId
+from flowray.engine.loop import Engine
+from flowray.engine.ports import RunRequest
+from flowray.flow.langflow import read
+from flowray.plan.planner import plan
+from flowray.runner.pool import PoolSize
+from flowray.runner.runner import Rules, Runner
+from flowray.sandbox.image import find_image
+from flowray.stores.archive import Archive
+from flowray.stores.objects import open_objects
+from flowray.stores.redis import connect
+from flowray.stores.redis_journal import RedisJournal
 from flowray_serve.cluster.ports import free_port
+from tests.contract.servers import running_valkey
 
 _CODE = """
 from lfx.custom import Component
@@ -100,20 +118,68 @@ def measure(client: httpx.Client, drawn: dict[str, Any], *, runs: int) -> dict[s
         if number == 0:
             took.clear()
     told = client.get(f"/api/v1/runs/{answer.headers['x-flowray-run']}").json()
+    return _figures(took, steps=len(told["steps"]))
+
+
+async def measure_here(runs: int, durability: Any) -> dict[str, Any]:
+    """Time runs of an engine in this process, with its journal in a Valkey and its sandboxes in a Runner beside it."""
+    with tempfile.TemporaryDirectory() as folder, running_valkey(Path(folder)) as url:
+        objects = open_objects(f"{folder}/objects")
+        runner = Runner.on(find_image(), objects=objects, rules=Rules(size=PoolSize(spares=8)))
+        await runner.start()
+        engine = Engine(RedisJournal(connect(url), Archive(objects)), runner, name="here", durability=durability)
+        try:
+            return {drawn["name"]: await _timed(engine, drawn, _runs(drawn, runs)) for drawn in _flows()}
+        finally:
+            await runner.close()
+
+
+async def _timed(engine: Engine, drawn: dict[str, Any], runs: int) -> dict[str, Any]:
+    flow_read = read(drawn)
+    planned = plan(flow_read, specs=known_components())
+    took: list[float] = []
+    for number in range(runs + 1):
+        known: dict[str, Any] = {"tenant": "t", "flow_id": "f", "session": "s", "flow": flow_read, "plan": planned}
+        request = RunRequest(run=RunId(str(uuid.uuid4())), **known)
+        begun = time.perf_counter()
+        told = await engine.execute(request)
+        took.append(time.perf_counter() - begun)
+        assert isinstance(told[-1].event, RunFinished)
+        assert told[-1].event.status == "succeeded", told[-1].event.error
+        if number == 0:
+            took.clear()
+    return _figures(took, steps=len(planned.steps))
+
+
+def _figures(took: list[float], *, steps: int) -> dict[str, Any]:
     return {
         "median_s": round(statistics.median(took), 4),
         "best_s": round(min(took), 4),
         "worst_s": round(max(took), 4),
         "runs": len(took),
-        "steps": len(told["steps"]),
+        "steps": steps,
     }
+
+
+def _runs(drawn: dict[str, Any], runs: int) -> int:
+    return runs if "fib(10)" in drawn["name"] else max(runs // 3, 1)
+
+
+def _flows() -> list[dict[str, Any]]:
+    return [flow(nodes, n, alone=alone) for nodes, n in ((40, 10), (10, 33)) for alone in (False, True)]
 
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--runs", type=int, default=10)
+    arguments.add_argument("--here", action="store_true")
     arguments.add_argument("--durability", default="strict", choices=["strict", "pipelined", "relaxed"])
     wanted = arguments.parse_args()
+    machine = {"cores": os.cpu_count(), "load": os.getloadavg(), "durability": wanted.durability}
+    published = {"published by others, fib(10) x 40, s": _PUBLISHED_S, "machine": machine}
+    if wanted.here:
+        print(json.dumps({**asyncio.run(measure_here(wanted.runs, wanted.durability)), **published}, indent=2))
+        return
     flowray = str(Path(sys.executable).parent / "flowray")
     with tempfile.TemporaryDirectory() as home:
         settings = {
@@ -128,16 +194,10 @@ def main() -> None:
             service = json.loads(up.stdout)
             headers = {"x-api-key": service["key"]}
             with httpx.Client(base_url=service["url"], headers=headers, timeout=300) as client:
-                told = {
-                    "fib(10) x 40, fused": measure(client, flow(40, 10, alone=False), runs=wanted.runs),
-                    "fib(10) x 40, unfused": measure(client, flow(40, 10, alone=True), runs=wanted.runs),
-                    "fib(33) x 10, fused": measure(client, flow(10, 33, alone=False), runs=max(wanted.runs // 3, 1)),
-                    "fib(33) x 10, unfused": measure(client, flow(10, 33, alone=True), runs=max(wanted.runs // 3, 1)),
-                }
+                told = {drawn["name"]: measure(client, drawn, runs=_runs(drawn, wanted.runs)) for drawn in _flows()}
         finally:
             subprocess.run([flowray, "down"], env=environment, capture_output=True, check=False)
-    machine = {"cores": os.cpu_count(), "python": platform.python_version(), "durability": wanted.durability}
-    print(json.dumps({**told, "published by others, fib(10) x 40, s": _PUBLISHED_S, "machine": machine}, indent=2))
+    print(json.dumps({**told, **published}, indent=2))
 
 
 if __name__ == "__main__":

@@ -115,6 +115,22 @@ def rerun(run_id: str, start: str, values: Mapping[str, Any]) -> Call[Mapping[st
     return Call(method="POST", path=f"/api/v1/runs/{run_id}/rerun", json=body, read=lambda response: response.json())
 
 
+def replay(run_id: str, flow_name: str | None) -> Call[Mapping[str, Any]]:
+    """Run again with recorded answers."""
+    body = {} if flow_name is None else {"flow": flow_name}
+    return Call(method="POST", path=f"/api/v1/runs/{run_id}/replay", json=body, read=lambda response: response.json())
+
+
+def differences(run_id: str, other: str) -> Call[Sequence[Mapping[str, Any]]]:
+    """What differs between two runs."""
+    return Call(
+        method="GET",
+        path=f"/api/v1/runs/{run_id}/differences",
+        params={"other": other},
+        read=lambda response: response.json()["differences"],
+    )
+
+
 def upload(flow_name: str, path: Path) -> Call[str]:
     """Store a file for a flow's runs; the answer is the path to give to its file fields."""
     files = {"file": (path.name, path.read_bytes())}

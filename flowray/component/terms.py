@@ -25,7 +25,7 @@ the sandbox was lost with its runner, ran into its wall limit, crashed, ran out 
 """
 PROVIDER_TROUBLES: Final[tuple[Trouble, ...]] = ("rate_limit", "server_error", "timeout")
 # What else a flow may say of itself, read elsewhere.
-_OTHERS = frozenset({"egress"})
+_OTHERS = frozenset({"egress", "record"})
 _MOST_ATTEMPTS = 20
 _LONGEST_S = 366 * 86_400.0
 
@@ -67,6 +67,12 @@ def said_of_flow(flow: Flow) -> tuple[Said, float | None]:
         raise FlowFormatError(f"The flow, `{KEY}`: there is no term called `{clipped(unknown)}`.{hint}")
     limit = None if run_wall_s is None else _duration(run_wall_s, "The flow", KEY, "run_wall_s")
     return _read(own, "The flow", KEY), limit
+
+
+def is_recorded(flow: Flow) -> bool:
+    """Whether the flow wants what its runs hear over HTTP kept, to replay them."""
+    claims = own_words(flow)
+    return isinstance(claims, dict) and claims.get("record") is True
 
 
 def said_of_node(metadata: Json, owner: str) -> Said:

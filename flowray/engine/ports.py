@@ -51,6 +51,7 @@ class RunRequest:
     `egress` are allowed hosts ("api.openai.com", "*.x.org", "host:port").
     `packages` are the distributions that its code may import beside what its zygote has preloaded, closed over their
     dependencies and named as Python's packaging tools normalise them (`my-package`); None: all of its image.
+    With `record`, what its HTTP clients hear is kept; `tape` is the run whose recordings answer instead of the network.
     `outputs` narrows the nodes that answer; empty means the plan's.
     `priority` counts among the runs of the same tenant only; the higher comes first.
     """
@@ -72,6 +73,8 @@ class RunRequest:
     packages: tuple[str, ...] | None = None
     context: Mapping[str, Json] = _field(default_factory=dict)
     only_nodes: frozenset[NodeId] | None = None
+    record: bool = False
+    tape: str = ""
     priority: int = 0
 
 

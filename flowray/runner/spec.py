@@ -62,6 +62,7 @@ def run_frames(
         "files": inputs.files,
         "context": start.context,
         "answers": start.answers,
+        "tape": "play" if request.tape else "record" if request.record else "",
         "states": inputs.states,
         "cautious": [node for node in body.nodes if node in request.plan.cautious],
         "timed": [node for node in body.nodes if request.plan.terms_of(node).wall_s is not None],

@@ -37,6 +37,16 @@ def ask_now(what: str, **details: Any) -> Any:
     return answer
 
 
+async def find(what: str, **details: Any) -> tuple[Any, bytes]:
+    """Ask for something that has both a description and bytes."""
+    return await _line().ask(what, details)
+
+
+def find_now(what: str, **details: Any) -> tuple[Any, bytes]:
+    """Ask for it and block this thread until the answer is there."""
+    return _line().ask_now(what, details)
+
+
 def tell(what: str, *, blob: bytes | None = None, **details: Any) -> None:
     """Tell something, and go on."""
     _line().tell(what, details, blob)

@@ -29,6 +29,11 @@ async def run(spec: Mapping[str, Any], blobs: list[bytes], channel: Channel) -> 
     outside.connect(channel)
     files.write(spec.get("files") or {}, blobs)
     wanted = run_spec(spec, blobs)
+    if spec.get("tape"):
+        # Imported here: hardly any run is recorded, and each would pay for it.
+        from flowray_sandbox import tape
+
+        tape.install(str(spec["tape"]))
     doors = spec.get("doors") or {}
     surroundings.use_variables(wanted.variables, proxied=bool(spec.get("egress")), direct=doors.get("direct") or ())
     try:

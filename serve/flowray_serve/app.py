@@ -335,7 +335,7 @@ async def build_post(plant: Plant, pool_name: str, name: str) -> Post:
         egress=pool.egress,
         private=pool.private_hosts,
         connections=connection_caps(plant.settings.egress),
-        desk=runner_desk(redis, objects),
+        desk=runner_desk(redis, objects, secret=plant.secret),
         lowered=pool.lowered_walls,
         tenant=pool.tenants[0] if pool.lowered_walls else None,
         learn=learning.note,

@@ -9,6 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
+from flowray.component.terms import is_recorded
 from flowray.engine.events import Recorded, RunFinished, RunId, RunPaused
 from flowray.engine.failures import RunCancelledError, RunFailedError
 from flowray.engine.outcome import Outcome, fold
@@ -147,6 +148,7 @@ class RunService:
             packages=loaded.plan.packages,
             egress=common(defaults.egress, await self._egress_of(tenant), loaded.hosts),
             context=order.context,
+            record=is_recorded(flow),
             only_nodes=_wanted(flow, order),
             priority=order.priority,
         )

@@ -36,6 +36,14 @@ class RerunBody(BaseModel):
     values: Mapping[str, Any] = Field(default_factory=dict, alias="set")
 
 
+class ReplayBody(BaseModel):
+    """With which flow to replay: another version published under this id or name; else the one that ran."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    flow: str | None = Field(None, max_length=NAME_LIMIT)
+
+
 class RunBody(BaseModel):
     """What to run the flow with. Without `input_value`, the inputs keep the values saved in the flow."""
 

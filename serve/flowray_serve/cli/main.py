@@ -36,6 +36,7 @@ from flowray_serve.cli import (
     watch,
 )
 from flowray_serve.cli.ending import report
+from flowray_serve.cli.replay import command as replay
 from flowray_serve.cli.rerun import command as rerun
 
 app = typer.Typer(
@@ -52,6 +53,7 @@ for group in (image, node, tenant, key, secrets, audit, runner, quota):
     app.add_typer(group.app, name=group.__name__.rpartition(".")[2])
 
 app.command("rerun")(rerun)
+app.command("replay")(replay)
 
 
 def main() -> None:

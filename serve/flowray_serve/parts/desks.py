@@ -7,17 +7,21 @@ from typing import Any
 
 from flowray.runner.asking import Desk
 from flowray.runner.chat_desk import ChatDesk
+from flowray.runner.tape_desk import TapeDesk
 from flowray.stores.chat_archiver import ChatArchiver
 from flowray.stores.chat_segments import ChatSegments
 from flowray.stores.chats import Chats
 from flowray.stores.objects import ObjectStore
 from flowray.stores.redis_chats import RedisChats
+from flowray.stores.sealing import SecretSeal
+from flowray.stores.tapes import Tapes
 
 
-def runner_desk(client: Any, objects: ObjectStore) -> Desk:
+def runner_desk(client: Any, objects: ObjectStore, *, secret: bytes) -> Desk:
     """The desk of a Runner."""
     chat = ChatDesk(chats_in(client, objects))
-    return Desk({"messages.find": chat.find}, {"messages": chat.note})
+    tape = TapeDesk(Tapes(objects, SecretSeal(secret)))
+    return Desk({"messages.find": chat.find, "tape.find": tape.find}, {"messages": chat.note, "tape": tape.note})
 
 
 def chats_in(client: Any, objects: ObjectStore) -> Chats:

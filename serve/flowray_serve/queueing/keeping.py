@@ -19,7 +19,7 @@ KeepRule = Literal["failed", "all", "none"]
 
 
 class Keeping:
-    """Keeps requests by a rule; background runs have theirs kept anyway."""
+    """Keeps requests by a rule, and those of recorded runs; background runs have theirs kept anyway."""
 
     def __init__(self, requests: Requests, *, rule: KeepRule, clock: Callable[[], float] = time.time) -> None:
         self._requests = requests
@@ -28,7 +28,8 @@ class Keeping:
 
     async def over(self, request: RunRequest, finished: RunFinished) -> None:
         """A run is over; what cannot be kept is lost to reruns, and to nobody else."""
-        if self._rule == "none" or (self._rule == "failed" and finished.status != "failed"):
+        wanted = self._rule == "all" or (self._rule == "failed" and finished.status == "failed") or request.record
+        if not wanted:
             return
         try:
             await self._requests.keep(Accepted(request=request, at=self._clock(), facts={"mode": "sync"}))

@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from flowray.engine.accepted import Accepted, accepted_event
 from flowray.engine.again import rerun_set, taken_over
-from flowray.engine.events import Recorded, RunFinished, RunId
+from flowray.engine.events import Event, Recorded, RunFinished, RunId
 from flowray.engine.leasing import Queue
 from flowray.engine.ports import Journal, RunRequest
 from flowray.errors import ConflictError, InvalidRequestError, NotFoundError
 from flowray.flow.tweaks import tweak
 from flowray.flow.types import Flow, Json, NodeId
 from flowray.stores.requests import Requests
+from flowray_serve.library import LoadedFlow
 
 
 class RequestNotKeptError(NotFoundError):
     """The run is known, but what it was asked for was not kept."""
 
     code = "request_not_kept"
+
+
+class NotRecordedRunError(ConflictError):
+    """The run cannot be replayed: what it heard was not kept."""
+
+    code = "run_not_recorded"
 
 
 class RunNotOverError(ConflictError):
@@ -43,6 +50,30 @@ class Reruns:
 
     async def rerun(self, tenant: str, run: RunId, *, start: NodeId, values: Mapping[str, Json]) -> RunRequest:
         """The new run, accepted: from `start` on, with other values for fields of nodes that run again."""
+        accepted = await self._kept(tenant, run)
+        old = accepted.request
+        again = rerun_set(old.plan, start)
+        flow = _changed(old.flow, values, again)
+        request = replace(old, run=RunId(str(uuid.uuid4())), flow=flow)
+        recorded = [one async for one in self._journal.read(tenant, run)]
+        first = replace(accepted_event(request), parent=run, from_node=start)
+        await self._begin(accepted, request, [first, *taken_over(old.plan, recorded, again)])
+        return request
+
+    async def replay(self, tenant: str, run: RunId, *, loaded: LoadedFlow | None = None) -> RunRequest:
+        """A new run of all of it, answered by what the old one heard: with its own flow, or with another version."""
+        accepted = await self._kept(tenant, run)
+        old = accepted.request
+        if not old.record:
+            raise NotRecordedRunError(
+                f"Run `{run[:80]}` was not recorded. Set `record` to true in the flow's `data.flowray` and run it."
+            )
+        other = {} if loaded is None else {"flow": loaded.flow, "plan": loaded.plan, "flow_id": loaded.id}
+        request = replace(old, run=RunId(str(uuid.uuid4())), record=False, tape=run, egress=(), **other)  # type: ignore[arg-type] # they are what they are called
+        await self._begin(accepted, request, [replace(accepted_event(request), parent=run)])
+        return request
+
+    async def _kept(self, tenant: str, run: RunId) -> Accepted:
         recorded = [one async for one in self._journal.read(tenant, run)]
         if not recorded or not isinstance(recorded[-1].event, RunFinished):
             raise RunNotOverError(f"Run `{run}` is not over; stop it, or wait for its end.")
@@ -52,19 +83,15 @@ class Reruns:
                 f"What run `{run[:80]}` was asked for was not kept. Background runs and failed runs keep it; for all "
                 "others the operator sets FLOWRAY_GATEWAY__KEEP=all."
             )
-        old = accepted.request
-        again = rerun_set(old.plan, start)
-        flow = _changed(old.flow, values, again)
-        request = replace(old, run=RunId(str(uuid.uuid4())), flow=flow)
+        return accepted
+
+    async def _begin(self, accepted: Accepted, request: RunRequest, history: Sequence[Event]) -> None:
         now = self._clock()
-        first = replace(accepted_event(request), parent=run, from_node=start)
-        history = [first, *taken_over(old.plan, recorded, again)]
         events = [Recorded(seq=seq, at=now, run=request.run, event=event) for seq, event in enumerate(history, 1)]
         facts = {**accepted.facts, "mode": "background", "callback": None}
         await self._requests.keep(Accepted(request=request, at=now, facts=facts))
-        await self._journal.append(tenant, events)
-        await self._queue.offer(tenant, request.run, at=now)
-        return request
+        await self._journal.append(request.tenant, events)
+        await self._queue.offer(request.tenant, request.run, at=now)
 
 
 def _changed(flow: Flow, values: Mapping[str, Json], again: frozenset[NodeId]) -> Flow:

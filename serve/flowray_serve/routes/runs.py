@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from flowray.engine.codec import encode, kind_of
+from flowray.engine.differences import differences
 from flowray.engine.events import Recorded, RunId
 from flowray.errors import ConflictError, FlowRayError
 from flowray.flow.types import NodeId
@@ -18,7 +19,7 @@ from flowray.plan.types import StepId
 from flowray.tenancy.permissions import Permission
 from flowray_serve.auth import needs
 from flowray_serve.bodies.reading import fit, parse_object, read_body
-from flowray_serve.bodies.run import RerunBody
+from flowray_serve.bodies.run import ReplayBody, RerunBody
 from flowray_serve.queueing.jobs import job_answer
 from flowray_serve.replies import reply
 from flowray_serve.routes.openapi import takes
@@ -45,6 +46,8 @@ class RunsRoutes:
         router.add_api_route("/{run}/events", self.events, methods=["GET"])
         router.add_api_route("/{run}/cancel", self.cancel, methods=["POST"])
         router.add_api_route("/{run}/rerun", self.rerun, methods=["POST"], openapi_extra=takes(RerunBody))
+        router.add_api_route("/{run}/replay", self.replay, methods=["POST"], openapi_extra=takes(ReplayBody))
+        router.add_api_route("/{run}/differences", self.differences, methods=["GET"])
         return router
 
     @needs(Permission.RUNS_READ)
@@ -102,6 +105,29 @@ class RunsRoutes:
         made = await reruns.rerun(caller.tenant, RunId(run), start=NodeId(body.start), values=body.values)
         job = job_answer(made.run, made.flow_id, "queued", parent={"run": run, "from_node": body.start})
         return reply(job, status=202, headers={RUN_HEADER: made.run})
+
+    @needs(Permission.RUNS_START)
+    async def replay(self, request: Request, run: str) -> Response:
+        """Run again, in the background, with the HTTP answers that were recorded: a new run that reaches nobody."""
+        caller = await self._services.authenticator(request)
+        content = await read_body(request, limit_bytes=self._services.limits.run_bytes)
+        body = fit(ReplayBody, parse_object(content) if content else {})
+        loaded = None if body.flow is None else await self._services.library.load(caller.tenant, body.flow)
+        made = await self._services.jobs.reruns.replay(caller.tenant, RunId(run), loaded=loaded)
+        job = job_answer(made.run, made.flow_id, "queued", parent={"run": run})
+        return reply(job, status=202, headers={RUN_HEADER: made.run})
+
+    @needs(Permission.RUNS_READ)
+    async def differences(
+        self, request: Request, run: str, other: Annotated[str, Query(max_length=64, description="The other run.")]
+    ) -> Response:
+        """The nodes that came to something else in this run than in the other one, in this run's order."""
+        caller = await self._services.authenticator(request)
+        read = self._services.journal.read
+        before = [one async for one in read(caller.tenant, RunId(other))]
+        now = [one async for one in read(caller.tenant, RunId(run))]
+        found = [{"node": one.node, "before": one.before, "now": one.now} for one in differences(before, now)]
+        return reply({"run": run, "other": other, "differences": found})
 
     async def _step_of(self, tenant: str, flow: Mapping[str, Any]) -> Mapping[NodeId, StepId]:
         """Which step ran which node, when the flow is still the one that ran."""

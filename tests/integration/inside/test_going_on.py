@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
 
-from tests.integration.inside.flows import Builder, component, flow_of, spec_of
+from tests.integration.inside.flows import Builder, Flow, component, flow_of, spec_of
 from tests.integration.inside.host import Heard, Inside
 from tests.integration.inside.test_loops import looped
+from tests.integration.inside.test_starters_inside import ready
+from tests.kit.llm import Llm
+from tests.kit.starters import nodes_of
 
 
 def outputs_of(heard: Heard, *nodes: str) -> dict[str, Any]:
@@ -109,6 +113,56 @@ def test_a_loop_cannot_wait_for_a_person(inside: Inside, build: Builder) -> None
 
     assert heard.error is not None
     assert "inside a loop cannot wait" in heard.error["error"]
+
+
+def approved(flow: Flow) -> Flow:
+    """The flow with every action of its tools up for approval."""
+    flow = copy.deepcopy(flow)
+    for node in flow["data"]["nodes"]:
+        rows = ((node["data"].get("node") or {}).get("template") or {}).get("tools_metadata") or {}
+        for row in rows.get("value") or []:
+            row["approval_actions"] = ["approve", "reject"]
+    return flow
+
+
+@pytest.mark.parametrize(("action", "said"), [("approve", "The tool said"), ("reject", "You said")])
+def test_an_agent_waits_with_its_thread_until_its_tool_is_approved(
+    inside: Inside, llm: Llm, action: str, said: str
+) -> None:
+    flow = approved(ready("Simple Agent"))
+    inputs = {"input_value": "What is 6 * 7?", "input_type": "chat"}
+    (agent,) = nodes_of(flow, "Agent")
+    (out,) = nodes_of(flow, "ChatOutput")
+
+    asked = inside.do(spec_of(flow, variables=llm.variables, inputs=inputs))
+
+    assert asked.error is None, asked.error
+    [paused] = asked.of("node_paused")
+    assert (paused["node"], paused["request"]["kind"]) == (agent, "tool_approval")
+    assert not asked.of("node_started", out)
+    calls = len(llm.requests)
+
+    done = set(nodes_of(flow, "ChatInput"))
+    left = [node["id"] for node in flow["data"]["nodes"] if node.get("type") != "noteNode" and node["id"] not in done]
+    state = asked.blobs[paused["state"]]
+    answered = inside.do(
+        spec_of(
+            flow,
+            build=left,
+            upstream=outputs_of(asked, *done),
+            variables=llm.variables,
+            inputs=inputs,
+            answers={paused["request"]["request_id"]: {"action_id": action}},
+            states={agent: 0},
+        ),
+        [state],
+    )
+
+    assert answered.error is None, answered.error
+    assert not answered.of("node_paused")
+    assert len(llm.requests) == calls + 1, "the thread goes on where it was, and asks the model once more"
+    if action == "approve":
+        assert said in answered.text(out)
 
 
 @pytest.mark.parametrize(
