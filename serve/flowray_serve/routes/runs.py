@@ -12,8 +12,8 @@ from starlette.responses import Response
 
 from flowray.engine.codec import encode, kind_of
 from flowray.engine.differences import differences
-from flowray.engine.events import Recorded, RunId
-from flowray.errors import ConflictError, FlowRayError
+from flowray.engine.events import Recorded, RunAccepted, RunId
+from flowray.errors import ConflictError, FlowRayError, InvalidRequestError
 from flowray.flow.types import NodeId
 from flowray.plan.types import StepId
 from flowray.tenancy.permissions import Permission
@@ -119,13 +119,22 @@ class RunsRoutes:
 
     @needs(Permission.RUNS_READ)
     async def differences(
-        self, request: Request, run: str, other: Annotated[str, Query(max_length=64, description="The other run.")]
+        self,
+        request: Request,
+        run: str,
+        other: Annotated[
+            str, Query(max_length=64, description="The other run; without it, the one this repeats.")
+        ] = "",
     ) -> Response:
         """The nodes that came to something else in this run than in the other one, in this run's order."""
         caller = await self._services.authenticator(request)
         read = self._services.journal.read
-        before = [one async for one in read(caller.tenant, RunId(other))]
         now = [one async for one in read(caller.tenant, RunId(run))]
+        accepted = now[0].event if now else None
+        other = other or (accepted.parent if isinstance(accepted, RunAccepted) else "")
+        if not other:
+            raise InvalidRequestError("`other`: name the run to compare with; this one repeats none.")
+        before = [one async for one in read(caller.tenant, RunId(other))]
         found = [{"node": one.node, "before": one.before, "now": one.now} for one in differences(before, now)]
         return reply({"run": run, "other": other, "differences": found})
 
