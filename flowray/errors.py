@@ -60,6 +60,16 @@ class PlanError(FlowRayError):
     status = 422
 
 
+class MissingPackageError(PlanError):
+    """A node imports what no pool's image has. `node` is its id."""
+
+    code = "missing_package"
+
+    def __init__(self, message: str, node: str = "") -> None:
+        super().__init__(message)
+        self.node = node
+
+
 class InvalidRequestError(FlowRayError):
     """The request does not fit the flow or the API: the message names field and remedy."""
 

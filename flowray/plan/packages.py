@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from flowray.component.frontend import imports_of
 from flowray.component.imports import Imports, imported_by
 from flowray.component.spec import ComponentSpec
-from flowray.errors import PlanError
+from flowray.errors import MissingPackageError
 from flowray.flow.check import Finding
 from flowray.flow.shape import clipped
 from flowray.flow.types import Flow, Node, NodeId
@@ -29,16 +29,6 @@ _DISTRIBUTIONS = {
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
 }
-
-
-class MissingPackageError(PlanError):
-    """A node imports what no pool's image has. `node` is its id."""
-
-    code = "missing_package"
-
-    def __init__(self, message: str, node: NodeId) -> None:
-        super().__init__(message)
-        self.node = node
 
 
 def imports_of_node(node: Node, specs: Mapping[str, ComponentSpec]) -> Imports:

@@ -11,11 +11,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flowray.component.spec import ComponentSpec
-from flowray.errors import ConflictError, FlowRayError, PlanError
+from flowray.errors import ConflictError, FlowRayError, MissingPackageError, PlanError
 from flowray.flow.check import Finding
 from flowray.flow.digest import digest
-from flowray.flow.types import Flow, Json, Node
-from flowray.plan.packages import MissingPackageError
+from flowray.flow.types import Flow, Json, Node, NodeId
 from flowray.stores.records import FlowRecord
 from flowray_serve.bodies.flow import FlowBody, FlowChange
 from flowray_serve.flow_answer import version_token
@@ -141,7 +140,7 @@ class Publisher:
         try:
             self._planner(flow, specs, tenant)
         except PlanError as error:
-            node = error.node if isinstance(error, MissingPackageError) else None
+            node = NodeId(error.node) if isinstance(error, MissingPackageError) else None
             return [Finding(severity="error", code=error.code, message=error.message, node=node)]
         return []
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from flowray.component.stock import Stock
+from flowray.errors import MissingPackageError
 from flowray.flow.types import NodeId
-from flowray.plan.packages import MissingPackageError, missing_packages
+from flowray.plan.packages import missing_packages
 from flowray.plan.planner import plan
 from flowray.plan.types import Pool
 from tests.unit.build import field, flow_of, node, output
