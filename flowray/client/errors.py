@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import httpx
 
 from flowray import errors
@@ -41,7 +43,12 @@ def error_of(response: httpx.Response) -> FlowRayError:
     if document is None:
         text = response.text[:_BODY_SHOWN]
         return FlowRayError(f"{response.url} answered {response.status_code} without a problem document: {text}")
-    detail = str(document.get("detail") or response.reason_phrase)
+    return error_in(document, otherwise=response.reason_phrase)
+
+
+def error_in(document: Mapping[str, object], *, otherwise: str = "Something went wrong.") -> FlowRayError:
+    """The error that a problem document stands for."""
+    detail = str(document.get("detail") or otherwise)
     error_class = _ERRORS.get(str(document.get("code")), FlowRayError)
     if issubclass(error_class, RunFailedError):
         facts = {name: fact for name, fact in document.items() if name not in _STANDARD_MEMBERS}

@@ -36,6 +36,7 @@ def accepted_event(request: RunRequest) -> RunAccepted:
         flow_name=request.flow.name,
         version=request.plan.flow_digest,
         session=request.session,
+        asked_by=request.asked_by,
     )
 
 

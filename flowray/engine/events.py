@@ -36,6 +36,7 @@ class RunAccepted:
     """The first event: who asked for what. `flow` is the flow's id, `version` its digest.
 
     A run that repeats another one names it as its `parent`, and the node that it begins at.
+    A run that a step of another one asked for names that as `asked_by`.
     """
 
     tenant: str
@@ -46,6 +47,7 @@ class RunAccepted:
     request: Ref | None = None
     parent: str = ""
     from_node: str = ""
+    asked_by: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -19,9 +19,16 @@ def warm() -> None:
     """Make the calling process ready to be forked: afterwards a run imports and compiles next to nothing."""
     os.environ.update(LFX_ENVIRONMENT)
     warnings.simplefilter("ignore")
-    from flowray_sandbox import classes, lean, rehearsal, surroundings  # after the environment is set: lfx reads it
+    from flowray_sandbox import (  # after the environment is set: lfx reads it
+        classes,
+        flows,
+        lean,
+        rehearsal,
+        surroundings,
+    )
 
     surroundings.settle()
+    flows.install()
     for name in _THREADED:
         _defer(name)
     for name in _LAZY:

@@ -19,8 +19,8 @@ from flowray.component.check import check
 from flowray.component.known import known_components
 from flowray.component.spec import ComponentSpec
 from flowray.component.stock import Stock
-from flowray.errors import SettingsError
-from flowray.flow.types import Flow
+from flowray.errors import RunnerUnavailableError, SettingsError
+from flowray.flow.types import Flow, Json
 from flowray.plan.packages import missing_packages
 from flowray.plan.place import open_to
 from flowray.plan.planner import plan
@@ -32,6 +32,7 @@ from flowray.sandbox.image import find_image
 from flowray.sandbox.probe import require
 from flowray.stores.archive import Archive
 from flowray.stores.archiver import Archiver
+from flowray.stores.documents import Documents
 from flowray.stores.drawer import Drawer
 from flowray.stores.generations import RedisGenerations
 from flowray.stores.objects import ObjectStore, open_objects
@@ -48,6 +49,7 @@ from flowray_registry.reader import Reader, RegistryOnRay
 from flowray_registry.snapshot import Snapshot
 from flowray_serve.admission.bounded import BoundedDocuments
 from flowray_serve.admission.runs import AdmittedEngine
+from flowray_serve.child_runs import ChildRuns
 from flowray_serve.cluster.head import leave
 from flowray_serve.deployments.deploy import (
     APPLICATION,
@@ -224,7 +226,8 @@ async def build_front(plant: Plant, name: str, runners: Mapping[str, Any]) -> Fr
     redis, objects = connect(plant.redis_url), _objects(plant)
     archive = Archive(objects)
     journal = RedisJournal(redis, archive)
-    steps = LaneSteps(RedisPlaces(redis), secret=plant.secret)
+    children = ChildRuns(Documents(objects, RedisGenerations(redis)), deepest=plant.settings.subflows.depth)
+    steps = LaneSteps(RedisPlaces(redis), secret=plant.secret, answers=children)
     await steps.start()
     identity = build_identity(redis, objects, Sealer(plant.master_keys), plant.settings)
     sharing = build_sharing(redis, plant.settings, identity.tenants, name=f"gateway-{name}")
@@ -249,6 +252,7 @@ async def build_front(plant: Plant, name: str, runners: Mapping[str, Any]) -> Fr
         on_pause=queueing.answering.pause,
         on_end=Keeping(queueing.requests, rule=plant.settings.gateway.keep).over,
     )
+    children.open(runs)
     queue = build_gateway_queue(queueing, runs, engine, journal, objects, sharing=sharing)
     services = Services(
         authenticator=identity.authenticator,
@@ -298,12 +302,26 @@ async def build_front(plant: Plant, name: str, runners: Mapping[str, Any]) -> Fr
 async def build_works(plant: Plant, name: str) -> EngineWorks:
     """Build an engine that drives queued runs, in its own process."""
     redis, objects = connect(plant.redis_url), _objects(plant)
-    steps = LaneSteps(RedisPlaces(redis), secret=plant.secret)
+    flows = Documents(objects, RedisGenerations(redis))
+    children = ChildRuns(flows, deepest=plant.settings.subflows.depth)
+    steps = LaneSteps(RedisPlaces(redis), secret=plant.secret, answers=children)
     await steps.start()
     identity = build_identity(redis, objects, Sealer(plant.master_keys), plant.settings)
     sharing = build_sharing(redis, plant.settings, identity.tenants, name=f"engine-{name}")
     journal = RedisJournal(redis, Archive(objects))
     queueing = build_queueing(redis, objects, journal, secret=plant.secret, turns=sharing.turns)
+    engine = gateway_engine(journal, sharing.admitted(steps), plant.settings, name=name)
+    runs = RunService(
+        library=_library(plant, flows, objects),
+        engine=AdmittedEngine(engine, sharing.runs),
+        objects=objects,
+        defaults=partial(_defaults, plant.settings),
+        egress_of=egress_of(identity.tenants),
+        variables=identity.variables,
+        on_pause=queueing.answering.pause,
+        on_end=Keeping(queueing.requests, rule=plant.settings.gateway.keep).over,
+    )
+    children.open(runs)
     acceptance = Acceptance(queueing.requests, queueing.queue, journal, objects)
     recovery = build_recovery(queueing.upkeep, queueing.queue, acceptance, queueing.requests, plant.settings, name=name)
     upkeep = begin_upkeep(
@@ -318,7 +336,18 @@ async def build_works(plant: Plant, name: str) -> EngineWorks:
     )
     remembered = remembering(steps, redis, objects, secret=plant.secret)
     driver = build_driver(queueing, remembered, journal, sharing, name=name)
-    return EngineWorks(driver, steps, upkeep, closing=(sharing.close, identity.close))
+    return EngineWorks(driver, steps, upkeep, closing=(runs.close, sharing.close, identity.close))
+
+
+def _library(plant: Plant, flows: Documents, objects: ObjectStore) -> Library:
+    """Flows to run where nothing is published: components that are not known stay so."""
+    registry = Reader(RegistryOnRay(), Snapshot(objects), known=known_components(), extract=_extract_nothing)
+    planner = partial(_planned, pools_of(plant.settings, plant.stocks))
+    return Library(store=flows, registry=registry, planner=planner, checker=check)
+
+
+async def _extract_nothing(_code: str, _name: str) -> Mapping[str, Json]:
+    raise RunnerUnavailableError("Components are examined where flows are published.")
 
 
 async def build_post(plant: Plant, pool_name: str, name: str) -> Post:

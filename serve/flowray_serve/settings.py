@@ -180,6 +180,12 @@ class TokenSettings(_Group):
         return self
 
 
+class SubflowSettings(_Group):
+    """Flows that run flows."""
+
+    depth: int = Field(5, ge=0, le=32, description="How many levels deep flows may run one another.")
+
+
 class PoolSettings(_Group):
     """Runners of one kind."""
 
@@ -250,6 +256,7 @@ class Settings(BaseSettings):
     limits: LimitSettings = Field(LimitSettings(), description="What one step may take.")
     egress: EgressSettings = Field(EgressSettings(), description="What the connections of one step may use.")
     bodies: BodySettings = Field(BodySettings(), description="How much of a request is read.")
+    subflows: SubflowSettings = Field(SubflowSettings(), description="Flows that run flows.")
     gateway: GatewaySettings = Field(GatewaySettings(), description="The deployment that answers HTTP.")
     callbacks: CallbackSettings = Field(CallbackSettings(), description="Who is told of the end of background runs.")
     retention: RetentionSettings = Field(RetentionSettings(), description="How long what is over is kept.")

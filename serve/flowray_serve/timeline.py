@@ -59,6 +59,8 @@ class Timeline:
                 run |= {"id": recorded.run, "flow": flow, "session": event.session, "accepted_at": at}
                 if event.parent:
                     run["parent"] = {"run": event.parent, "from_node": event.from_node}
+                if event.asked_by:
+                    run["asked_by"] = event.asked_by
             case ev.RunStarted():
                 run |= {"status": "running", "engine": event.engine, "started_at": at}
             case ev.RunPaused():

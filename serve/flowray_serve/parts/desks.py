@@ -7,10 +7,13 @@ from typing import Any
 
 from flowray.runner.asking import Desk
 from flowray.runner.chat_desk import ChatDesk
+from flowray.runner.flow_desk import FlowDesk
 from flowray.runner.tape_desk import TapeDesk
 from flowray.stores.chat_archiver import ChatArchiver
 from flowray.stores.chat_segments import ChatSegments
 from flowray.stores.chats import Chats
+from flowray.stores.documents import Documents
+from flowray.stores.generations import RedisGenerations
 from flowray.stores.objects import ObjectStore
 from flowray.stores.redis_chats import RedisChats
 from flowray.stores.sealing import SecretSeal
@@ -22,6 +25,9 @@ def runner_desk(client: Any, objects: ObjectStore, *, secret: bytes) -> Desk:
     chat = ChatDesk(chats_in(client, objects))
     tape = TapeDesk(Tapes(objects, SecretSeal(secret)))
     return Desk({"messages.find": chat.find, "tape.find": tape.find}, {"messages": chat.note, "tape": tape.note})
+    flows = FlowDesk(Documents(objects, RedisGenerations(client)))
+    clerks = {"messages.find": chat.find, "flows.list": flows.list, "flows.find": flows.find}
+    return Desk(clerks, {"messages": chat.note})
 
 
 def chats_in(client: Any, objects: ObjectStore) -> Chats:

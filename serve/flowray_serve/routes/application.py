@@ -36,7 +36,6 @@ from flowray_serve.routes.projects import FolderRoutes, ProjectRoutes
 from flowray_serve.routes.responses import ResponsesRoutes
 from flowray_serve.routes.run import RunRoutes
 from flowray_serve.routes.run_advanced import AdvancedRunRoutes
-from flowray_serve.routes.run_socket import RunSocketRoutes
 from flowray_serve.routes.runs import RunsRoutes
 from flowray_serve.routes.secrets import SecretRoutes
 from flowray_serve.routes.session import SessionRoutes
@@ -57,7 +56,6 @@ _ROUTES = (
     WebhookRoutes,
     DeadLetterRoutes,
     RunsRoutes,
-    RunSocketRoutes,
     ResponsesRoutes,
     CompletionRoutes,
     McpRoutes,

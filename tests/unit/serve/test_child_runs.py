@@ -1,0 +1,94 @@
+"""Runs that steps start: whose they are, how deep they go, what they are given."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from flowray.engine.events import RunAccepted, RunId
+from flowray.engine.ports import RunRequest
+from flowray.errors import NotFoundError
+from flowray.runner.asking import Ask, NotAnsweredError
+from flowray.runner.flow_desk import FlowDesk
+from flowray_serve.child_runs import ChildRuns, TooDeepError
+from flowray_serve.run_service import RunOrder
+from tests.unit.serve.service import ECHO, Service, service
+
+
+async def opened(deepest: int = 2) -> tuple[Service, ChildRuns, RunRequest, str]:
+    made = service()
+    flow = await made.publish(ECHO)
+    children = ChildRuns(made.services.store, deepest=deepest)
+    children.open(made.services.runs)
+    order = RunOrder(input_value="above", variables={"KEY": "secret-1"})
+    return made, children, await made.services.runs.prepare("default", flow, order), flow
+
+
+def run(flow: str, **details: object) -> Ask:
+    return Ask(what="flows.run", details={"flow_id": flow, "inputs": [{"input_value": "hi"}], **details})
+
+
+async def test_a_child_is_a_run_of_its_own_below_its_parent() -> None:
+    made, children, parent, flow = await opened()
+
+    answer = await children.answer(parent, run(flow, session_id="s1"))
+
+    child = made.steps.requests[-1]
+    journal = [one async for one in made.journal.read("default", RunId(answer.value["run"]))]
+    first = journal[0].event
+    assert isinstance(first, RunAccepted)
+    assert (first.asked_by, child.asked_by, child.depth) == (parent.run, parent.run, 1)
+    assert (child.input_value, child.session, child.tenant) == ("hi", "s1", "default")
+    assert child.variables["KEY"] == "secret-1"
+    assert answer.value["results"][0]["results"]["message"]["text"] == "hi"
+
+
+async def test_a_flow_may_be_named_and_its_inputs_tweaked() -> None:
+    made, children, parent, flow = await opened()
+    name = (await made.http.get(f"/api/v1/flows/{flow}")).json()["name"]
+    tweaks = {"ChatInput-1": {"input_value": "tweaked"}}
+
+    await children.answer(
+        parent, Ask(what="flows.run", details={"flow_name": name, "tweaks": tweaks, "inputs": [{"input_value": "hi"}]})
+    )
+
+    request = made.steps.requests[-1]
+    assert request.input_value is None
+    assert request.flow.nodes[0].fields["input_value"].value == "tweaked"
+
+
+async def test_no_flow_of_another_tenant_is_run_or_found() -> None:
+    made, children, parent, flow = await opened()
+    stranger = replace(parent, tenant="other")
+
+    with pytest.raises(NotFoundError):
+        await children.answer(stranger, run(flow))
+    desk = FlowDesk(made.services.store)
+    assert (await desk.find(stranger, Ask(what="flows.find", details={"flow_id": flow}))).value is None
+    assert (await desk.list(stranger, Ask(what="flows.list"))).value == []
+
+
+async def test_flows_are_found_with_their_canvas_and_listed_without() -> None:
+    made, _, parent, flow = await opened()
+    desk = FlowDesk(made.services.store)
+
+    found = (await desk.find(parent, Ask(what="flows.find", details={"flow_id": flow}))).value
+    listed = (await desk.list(parent, Ask(what="flows.list", details={"beside": True}))).value
+
+    assert found["data"]["nodes"][0]["id"] == "ChatInput-1"
+    assert [(one["id"], "data" in one) for one in listed] == [(flow, False)]
+
+
+async def test_flows_run_one_another_only_so_deep() -> None:
+    _, children, parent, flow = await opened(deepest=2)
+
+    with pytest.raises(TooDeepError, match="2 levels"):
+        await children.answer(replace(parent, depth=2), run(flow))
+
+
+async def test_what_is_not_a_run_is_not_answered() -> None:
+    _, children, parent, _ = await opened()
+
+    with pytest.raises(NotAnsweredError):
+        await children.answer(parent, Ask(what="other"))
