@@ -24,10 +24,9 @@ def runner_desk(client: Any, objects: ObjectStore, *, secret: bytes) -> Desk:
     """The desk of a Runner."""
     chat = ChatDesk(chats_in(client, objects))
     tape = TapeDesk(Tapes(objects, SecretSeal(secret)))
-    return Desk({"messages.find": chat.find, "tape.find": tape.find}, {"messages": chat.note, "tape": tape.note})
     flows = FlowDesk(Documents(objects, RedisGenerations(client)))
-    clerks = {"messages.find": chat.find, "flows.list": flows.list, "flows.find": flows.find}
-    return Desk(clerks, {"messages": chat.note})
+    clerks = {"messages.find": chat.find, "tape.find": tape.find, "flows.list": flows.list, "flows.find": flows.find}
+    return Desk(clerks, {"messages": chat.note, "tape": tape.note})
 
 
 def chats_in(client: Any, objects: ObjectStore) -> Chats:
