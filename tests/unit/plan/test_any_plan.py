@@ -108,7 +108,7 @@ def large(count: int, **needs: Any) -> Flow:
 def test_as_many_nodes_as_a_flow_may_have_are_planned_in_seconds() -> None:
     flow = large(2_000, heavy=True)
 
-    began = time.perf_counter()
+    began = time.process_time()
     plan(flow)
 
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
