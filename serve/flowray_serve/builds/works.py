@@ -1,0 +1,92 @@
+"""An engine that drives queued runs, built in its own process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+from flowray.component.check import check
+from flowray.component.known import known_components
+from flowray.errors import RunnerUnavailableError
+from flowray.flow.types import Json
+from flowray.stores.archive import Archive
+from flowray.stores.documents import Documents
+from flowray.stores.generations import RedisGenerations
+from flowray.stores.objects import ObjectStore
+from flowray.stores.places import RedisPlaces
+from flowray.stores.redis import connect
+from flowray.stores.redis_journal import RedisJournal
+from flowray.tenancy.sealing import Sealer
+from flowray_registry.reader import Reader, RegistryOnRay
+from flowray_registry.snapshot import Snapshot
+from flowray_serve.admission.runs import AdmittedEngine
+from flowray_serve.builds.plant import Plant, defaults_of, objects_of, planned
+from flowray_serve.child_runs import ChildRuns
+from flowray_serve.lanes.steps import LaneSteps
+from flowray_serve.library import Library
+from flowray_serve.parts.egress import egress_of
+from flowray_serve.parts.identity import build_identity
+from flowray_serve.parts.packages import pools_of
+from flowray_serve.parts.queueing import (
+    EngineWorks,
+    build_driver,
+    build_queueing,
+    gateway_engine,
+)
+from flowray_serve.parts.remembering import remembering
+from flowray_serve.parts.sharing import build_sharing
+from flowray_serve.parts.upkeep import begin_upkeep, build_recovery
+from flowray_serve.queueing.acceptance import Acceptance
+from flowray_serve.queueing.keeping import Keeping
+from flowray_serve.run_service import RunService
+
+
+async def build_works(plant: Plant, name: str) -> EngineWorks:
+    """Build an engine that drives queued runs, in its own process."""
+    redis, objects = connect(plant.redis_url), objects_of(plant)
+    flows = Documents(objects, RedisGenerations(redis))
+    children = ChildRuns(flows, deepest=plant.settings.subflows.depth)
+    steps = LaneSteps(RedisPlaces(redis), secret=plant.secret, answers=children)
+    await steps.start()
+    identity = build_identity(redis, objects, Sealer(plant.master_keys), plant.settings)
+    sharing = build_sharing(redis, plant.settings, identity.tenants, name=f"engine-{name}")
+    journal = RedisJournal(redis, Archive(objects))
+    queueing = build_queueing(redis, objects, journal, secret=plant.secret, turns=sharing.turns)
+    engine = gateway_engine(journal, sharing.admitted(steps), plant.settings, name=name)
+    runs = RunService(
+        library=_library(plant, flows, objects),
+        engine=AdmittedEngine(engine, sharing.runs),
+        objects=objects,
+        defaults=partial(defaults_of, plant.settings),
+        egress_of=egress_of(identity.tenants),
+        variables=identity.variables,
+        on_pause=queueing.answering.pause,
+        on_end=Keeping(queueing.requests, rule=plant.settings.gateway.keep).over,
+    )
+    children.open(runs)
+    acceptance = Acceptance(queueing.requests, queueing.queue, journal, objects)
+    recovery = build_recovery(queueing.upkeep, queueing.queue, acceptance, queueing.requests, plant.settings, name=name)
+    upkeep = begin_upkeep(
+        queueing.upkeep,
+        recovery,
+        queueing.requests,
+        journal,
+        objects,
+        plant.settings,
+        secret=plant.secret,
+        name=name,
+    )
+    remembered = remembering(steps, redis, objects, secret=plant.secret)
+    driver = build_driver(queueing, remembered, journal, sharing, name=name)
+    return EngineWorks(driver, steps, upkeep, closing=(runs.close, sharing.close, identity.close))
+
+
+def _library(plant: Plant, flows: Documents, objects: ObjectStore) -> Library:
+    """Flows to run where nothing is published: components that are not known stay so."""
+    registry = Reader(RegistryOnRay(), Snapshot(objects), known=known_components(), extract=_extract_nothing)
+    planner = partial(planned, pools_of(plant.settings, plant.stocks))
+    return Library(store=flows, registry=registry, planner=planner, checker=check)
+
+
+async def _extract_nothing(_code: str, _name: str) -> Mapping[str, Json]:
+    raise RunnerUnavailableError("Components are examined where flows are published.")
