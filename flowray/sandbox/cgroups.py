@@ -20,8 +20,9 @@ _PERIOD_US = 100_000
 # A sandbox's private folders (80 MiB) and its copies of the zygote's pages are charged to its group as well. With room
 # for them, a bomb of ordinary memory meets the rlimit first, which Python answers with a MemoryError.
 _BESIDE_MIB = 80 + 48
-# All sandboxes together are one group among the machine's: it must not get the share of one process.
-_SHARE = {1: ("cpu.shares", "16384"), 2: ("cpu.weight", "1600")}
+# All sandboxes together are one group among the machine's: more than the share of one process, and less than what would
+# keep the gateway, the Runner and the stores waiting when sandboxes want all there is.
+_SHARE = {1: ("cpu.shares", "2048"), 2: ("cpu.weight", "200")}
 _EVENTS = {1: "memory.oom_control", 2: "memory.events"}
 _PEAK = {1: "memory.max_usage_in_bytes", 2: "memory.peak"}
 _PREFIX = "flowray-"

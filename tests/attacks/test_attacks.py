@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,26 +13,49 @@ import pytest
 from tests.attacks.attack import ATTACKS, Attack
 from tests.attacks.cases import channel, files, kernel, loading, memory, network, processes
 from tests.kit.door import Door, run_body
+from tests.kit.footprint import Footprint, footprint, settled
 from tests.kit.probes import probe
 from tests.kit.reference import Reference
+from tests.kit.service import Service
 
 _CASES = (channel, files, kernel, memory, network, processes)  # importing them registers their attacks
+_WARM_UP = 20
 ECHO = "name: Echo\nnodes:\n  A: ChatInput\n  B: ChatOutput\nedges:\n  A.message -> B.input_value\n"
 
 
+@dataclass(frozen=True)
+class Scene:
+    """Where attacks happen: the way in, what makes flows, a neighbour's flow, and what the service holds at rest."""
+
+    door: Door
+    reference: Reference
+    neighbour: str
+    supervisor: int
+    before: Footprint
+
+
 @pytest.fixture(scope="module")
-def neighbour(door: Door, reference: Reference) -> str:
-    return door.publish(reference.expand(ECHO))
+def scene(door: Door, reference: Reference, service: Service) -> Scene:
+    neighbour = door.publish(reference.expand(ECHO))
+    for _ in range(_WARM_UP):
+        door.run(neighbour, "go")
+    return Scene(door, reference, neighbour, service.supervisor, footprint(service.supervisor))
 
 
+@pytest.mark.parametrize("egress", ["on", "off"])
 @pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS.keys())
-def test_an_attack_is_held_and_the_service_goes_on(
-    attack: Attack, door: Door, reference: Reference, neighbour: str
+def test_an_attack_is_held_and_leaves_nothing_and_the_service_goes_on(
+    attack: Attack, egress: str, scene: Scene
 ) -> None:
-    answer = _run(door, probe(reference, attack.source))
+    flow = probe(scene.reference, attack.source)
+    if egress == "off":
+        flow["data"]["flowray"] = {"egress": []}
+
+    answer = _run(scene.door, flow)
 
     _held(attack, answer)
-    assert door.run(neighbour, "still there?").text == "still there?"
+    assert scene.door.run(scene.neighbour, "still there?").text == "still there?"
+    assert settled(scene.supervisor, scene.before) == []
 
 
 @pytest.mark.parametrize("source", loading.LOADING.values(), ids=loading.LOADING.keys())

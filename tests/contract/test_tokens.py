@@ -113,7 +113,7 @@ async def test_a_key_that_was_withdrawn_opens_nothing_after_the_keys_were_asked_
 
 
 async def test_tokens_of_unknown_keys_do_not_make_us_a_nuisance_to_the_issuer(issuer: Issuer, made: Service) -> None:
-    for number in range(20):
+    for number in range(5):  # more of them from one source are answered 429
         assert (await ask(made, issuer.sign(header={"kid": f"unknown-{number}"}))).status_code == 401
     assert issuer.asked["keys"] == 1
 

@@ -14,9 +14,11 @@ from flowray.tenancy.act import SERVICE
 from flowray.tenancy.permissions import Permission
 from flowray_serve.auth import needs
 from flowray_serve.replies import reply
+from flowray_serve.routes.openapi import gives
 from flowray_serve.services import Services
 
 _LISTED_LIMIT = 1_000
+_LINES = "application/x-ndjson"
 _NUMBER_LIMIT = 2**53
 After = Annotated[int, Query(ge=0, le=_NUMBER_LIMIT, description="Skip the records up to this number.")]
 Limit = Annotated[int, Query(ge=1, le=_LISTED_LIMIT)]
@@ -33,7 +35,7 @@ class AuditRoutes:
         """The routes."""
         router = APIRouter(prefix="/api/v1/audit", tags=["audit"])
         router.add_api_route("", self.list, methods=["GET"])
-        router.add_api_route("/export", self.export, methods=["GET"])
+        router.add_api_route("/export", self.export, methods=["GET"], responses=gives(_LINES))
         router.add_api_route("/verify", self.verify, methods=["GET"])
         return router
 
@@ -68,7 +70,7 @@ class AuditRoutes:
             async for line in self._audit.read(chain, after=after):
                 yield line + b"\n"
 
-        return StreamingResponse(lines(), media_type="application/x-ndjson")
+        return StreamingResponse(lines(), media_type=_LINES)
 
     async def _verified(self, chain: str) -> dict[str, Any]:
         faults = await self._audit.verify(chain)
@@ -82,7 +84,7 @@ class AllAuditRoutes(AuditRoutes):
         """The routes."""
         router = APIRouter(prefix="/api/v1/admin/audit/{tenant}", tags=["admin"])
         router.add_api_route("", self.list_of, methods=["GET"])
-        router.add_api_route("/export", self.export_of, methods=["GET"])
+        router.add_api_route("/export", self.export_of, methods=["GET"], responses=gives(_LINES))
         router.add_api_route("/verify", self.verify_of, methods=["GET"])
         return router
 

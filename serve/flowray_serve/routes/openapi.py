@@ -103,6 +103,11 @@ def takes_names() -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
+def gives(media_type: str) -> dict[int | str, dict[str, Any]]:
+    """What to give a route as `responses` when it answers with something else than JSON, or with that too."""
+    return {200: {"content": {media_type: {}}}}
+
+
 def describe(app: FastAPI) -> None:
     """Make `app` serve a description with the bodies, the key and the problem documents in it."""
 

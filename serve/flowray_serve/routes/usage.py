@@ -18,6 +18,7 @@ from flowray.tenancy.permissions import Permission, allows
 from flowray.tenancy.principal import Principal
 from flowray_serve.auth import needs
 from flowray_serve.replies import reply
+from flowray_serve.routes.openapi import gives
 from flowray_serve.services import Services
 
 _ALL = "*"
@@ -32,7 +33,7 @@ class UsageRoutes:
     def router(self) -> APIRouter:
         """The routes."""
         router = APIRouter(prefix="/api/v1", tags=["usage"])
-        router.add_api_route("/usage", self.usage, methods=["GET"])
+        router.add_api_route("/usage", self.usage, methods=["GET"], responses=gives("text/csv"))
         router.add_api_route("/quota", self.quota, methods=["GET"])
         return router
 

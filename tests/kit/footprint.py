@@ -1,0 +1,86 @@
+"""What the sandboxes of a service hold of the machine: enough to see what a run left behind."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from tests.kit.processes import descendants
+
+_PROC, _GROUPS = Path("/proc"), Path("/sys/fs/cgroup")
+_ESTABLISHED = "01"
+_SETTLES_WITHIN_S = 15.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Footprint:
+    """Counts over a Runner and all below it: parked spares are among them."""
+
+    processes: int
+    descriptors: int
+    mount_spaces: int
+    network_spaces: int
+    in_groups: int
+    connections: int
+
+
+def footprint(supervisor: int) -> Footprint:
+    """What the service's first Runner holds now."""
+    runner = next(pid for pid, command in descendants(supervisor).items() if "ServeReplica:flowray:runner" in command)
+    below = set(descendants(runner))
+    return Footprint(
+        processes=len(below),
+        descriptors=len(list((_PROC / str(runner) / "fd").iterdir())),
+        mount_spaces=_spaces(below, "mnt"),
+        network_spaces=_spaces(below, "net"),
+        in_groups=_in_groups(runner),
+        connections=_connections(runner),
+    )
+
+
+def settled(supervisor: int, before: Footprint) -> list[str]:
+    """What stays above `before` once things had time to settle; empty when nothing does."""
+    deadline = time.monotonic() + _SETTLES_WITHIN_S
+    while True:
+        left = _above(footprint(supervisor), before)
+        if not left or time.monotonic() > deadline:
+            return left
+        time.sleep(0.1)
+
+
+def _above(now: Footprint, before: Footprint) -> list[str]:
+    counts = [(field.name, getattr(before, field.name), getattr(now, field.name)) for field in fields(Footprint)]
+    return [f"{name}: {was} before, {is_now} now" for name, was, is_now in counts if is_now > was]
+
+
+def _spaces(pids: set[int], kind: str) -> int:
+    found = set()
+    for pid in pids:
+        try:
+            found.add((_PROC / str(pid) / "ns" / kind).readlink())
+        except OSError:  # it ended
+            continue
+    return len(found)
+
+
+def _in_groups(runner: int) -> int:
+    """Processes in the control groups of this Runner's sandboxes, in one of the trees that it has them in."""
+    trees = [list(tree.glob(f"flowray-{runner}-*/*/cgroup.procs")) for tree in (_GROUPS, *_GROUPS.iterdir())]
+    counts = [sum(len(_read(procs).split()) for procs in tree) for tree in trees]
+    return max(counts, default=0)
+
+
+def _connections(runner: int) -> int:
+    """Connections over TCP, all of whose ends are on this machine when a test runs."""
+    lines = _read(_PROC / str(runner) / "net" / "tcp").splitlines()[1:]
+    sockets = {str(link.readlink()) for link in (_PROC / str(runner) / "fd").iterdir() if link.is_symlink()}
+    words = (line.split() for line in lines)
+    return sum(one[3] == _ESTABLISHED and f"socket:[{one[9]}]" in sockets for one in words)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
