@@ -12,8 +12,11 @@ import redis.asyncio
 from flowray.stores.objects import ObjectStore, open_objects
 from flowray.stores.redis import connect
 from flowray.tenancy.news import MemoryNews, News
+from flowray_serve.routes.application import build_app
 from tests.contract.replicas import followed
 from tests.contract.servers import KEY, SECRET, running_s3, running_valkey
+from tests.kit.server import serving
+from tests.unit.serve.service import Service
 
 
 @pytest.fixture(scope="session")
@@ -57,3 +60,10 @@ async def replicas(request: pytest.FixtureRequest, valkey: redis.asyncio.Redis) 
         return
     async with followed(valkey) as here, followed(valkey) as there:
         yield here, there
+
+
+@pytest.fixture(scope="module")
+def url(made: Service) -> Iterator[str]:
+    """Where the service that a module has made is reached by real clients."""
+    with serving(build_app(made.services)) as url:
+        yield url

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
@@ -27,12 +27,6 @@ def made() -> Service:
     made = service()
     made.steps.script = talking
     return made
-
-
-@pytest.fixture(scope="module")
-def url(made: Service) -> Iterator[str]:
-    with serving(build_app(made.services)) as url:
-        yield url
 
 
 @pytest.fixture

@@ -29,8 +29,6 @@ from langflow_sdk.models import RunRequest as Asked  # type: ignore[import-untyp
 from flowray.engine import events as ev
 from flowray.engine.commands import StartStep
 from flowray.engine.ports import RunRequest
-from flowray_serve.routes.application import build_app
-from tests.kit.server import serving
 from tests.unit.serve.flows import message_result
 from tests.unit.serve.service import ECHO, KEY, Service, service
 
@@ -50,12 +48,6 @@ def made() -> Service:
     made = service()
     made.steps.script = talking
     return made
-
-
-@pytest.fixture(scope="module")
-def url(made: Service) -> Iterator[str]:
-    with serving(build_app(made.services)) as url:
-        yield url
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -16,8 +16,6 @@ from flowray.engine.commands import StartStep
 from flowray.engine.ports import RunRequest
 from flowray.flow.types import NodeId
 from flowray_serve.langflow_ids import tenant_uuid
-from flowray_serve.routes.application import build_app
-from tests.kit.server import serving
 from tests.unit.serve.flows import message_result
 from tests.unit.serve.service import ECHO, KEY, OTHER_KEY, Service, canvas, drawn, service
 
@@ -46,12 +44,6 @@ def made() -> Service:
     made = service()
     made.steps.script = saying
     return made
-
-
-@pytest.fixture(scope="module")
-def url(made: Service) -> Iterator[str]:
-    with serving(build_app(made.services)) as url:
-        yield url
 
 
 @pytest.fixture

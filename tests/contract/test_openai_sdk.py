@@ -13,8 +13,6 @@ from flowray.engine.commands import StartStep
 from flowray.engine.ports import RunRequest
 from flowray.flow.types import NodeId
 from flowray.stores.chats import Wanted
-from flowray_serve.routes.application import build_app
-from tests.kit.server import serving
 from tests.unit.serve.flows import message_result
 from tests.unit.serve.service import ECHO, KEY, Service, service
 
@@ -46,12 +44,6 @@ def made() -> Service:
     made = service()
     made.steps.script = talking
     return made
-
-
-@pytest.fixture(scope="module")
-def url(made: Service) -> Iterator[str]:
-    with serving(build_app(made.services)) as url:
-        yield url
 
 
 @pytest.fixture

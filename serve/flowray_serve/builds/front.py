@@ -28,13 +28,12 @@ from flowray.tenancy.sealing import Sealer
 from flowray_registry.reader import Reader, RegistryOnRay
 from flowray_registry.snapshot import Snapshot
 from flowray_serve.admission.bounded import BoundedDocuments
-from flowray_serve.admission.runs import AdmittedEngine
-from flowray_serve.builds.plant import Plant, defaults_of, objects_of, planned
+from flowray_serve.builds.plant import Plant, objects_of, planned
+from flowray_serve.builds.runs import run_service
 from flowray_serve.child_runs import ChildRuns
 from flowray_serve.lanes.steps import LaneSteps
 from flowray_serve.library import Library
 from flowray_serve.parts.desks import chats_in, saving_chats
-from flowray_serve.parts.egress import egress_of
 from flowray_serve.parts.identity import build_identity
 from flowray_serve.parts.learning import preloading_of
 from flowray_serve.parts.operator_door import head_limits, operator_door
@@ -48,9 +47,7 @@ from flowray_serve.parts.remembering import remembering
 from flowray_serve.parts.sharing import build_sharing
 from flowray_serve.projects import Projects
 from flowray_serve.publishing import Publisher
-from flowray_serve.queueing.keeping import Keeping
 from flowray_serve.routes.application import build_app
-from flowray_serve.run_service import RunService
 from flowray_serve.services import BodyLimits, Services
 from flowray_serve.settings import Settings
 
@@ -100,16 +97,7 @@ async def build_front(plant: Plant, name: str, runners: Mapping[str, Any]) -> Fr
     remembered = remembering(steps, redis, objects, secret=plant.secret)
     engine = gateway_engine(journal, sharing.admitted(remembered), plant.settings, name=name)
     queueing = build_queueing(redis, objects, journal, secret=plant.secret)
-    runs = RunService(
-        library=library,
-        engine=AdmittedEngine(engine, sharing.runs),
-        objects=objects,
-        defaults=partial(defaults_of, plant.settings),
-        egress_of=egress_of(identity.tenants),
-        variables=identity.variables,
-        on_pause=queueing.answering.pause,
-        on_end=Keeping(queueing.requests, rule=plant.settings.gateway.keep).over,
-    )
+    runs = run_service(plant, identity, sharing, queueing, engine=engine, library=library)
     children.open(runs)
     queue = build_gateway_queue(queueing, runs, engine, journal, objects, sharing=sharing)
     services = Services(

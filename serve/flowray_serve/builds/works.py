@@ -19,12 +19,11 @@ from flowray.stores.redis_journal import RedisJournal
 from flowray.tenancy.sealing import Sealer
 from flowray_registry.reader import Reader, RegistryOnRay
 from flowray_registry.snapshot import Snapshot
-from flowray_serve.admission.runs import AdmittedEngine
-from flowray_serve.builds.plant import Plant, defaults_of, objects_of, planned
+from flowray_serve.builds.plant import Plant, objects_of, planned
+from flowray_serve.builds.runs import run_service
 from flowray_serve.child_runs import ChildRuns
 from flowray_serve.lanes.steps import LaneSteps
 from flowray_serve.library import Library
-from flowray_serve.parts.egress import egress_of
 from flowray_serve.parts.identity import build_identity
 from flowray_serve.parts.packages import pools_of
 from flowray_serve.parts.queueing import (
@@ -37,8 +36,6 @@ from flowray_serve.parts.remembering import remembering
 from flowray_serve.parts.sharing import build_sharing
 from flowray_serve.parts.upkeep import begin_upkeep, build_recovery
 from flowray_serve.queueing.acceptance import Acceptance
-from flowray_serve.queueing.keeping import Keeping
-from flowray_serve.run_service import RunService
 
 
 async def build_works(plant: Plant, name: str) -> EngineWorks:
@@ -53,16 +50,7 @@ async def build_works(plant: Plant, name: str) -> EngineWorks:
     journal = RedisJournal(redis, Archive(objects))
     queueing = build_queueing(redis, objects, journal, secret=plant.secret, turns=sharing.turns)
     engine = gateway_engine(journal, sharing.admitted(steps), plant.settings, name=name)
-    runs = RunService(
-        library=_library(plant, flows, objects),
-        engine=AdmittedEngine(engine, sharing.runs),
-        objects=objects,
-        defaults=partial(defaults_of, plant.settings),
-        egress_of=egress_of(identity.tenants),
-        variables=identity.variables,
-        on_pause=queueing.answering.pause,
-        on_end=Keeping(queueing.requests, rule=plant.settings.gateway.keep).over,
-    )
+    runs = run_service(plant, identity, sharing, queueing, engine=engine, library=_library(plant, flows, objects))
     children.open(runs)
     acceptance = Acceptance(queueing.requests, queueing.queue, journal, objects)
     recovery = build_recovery(queueing.upkeep, queueing.queue, acceptance, queueing.requests, plant.settings, name=name)
