@@ -46,6 +46,14 @@ class Memory:
         self.kept.pop(str(id_), None)
 
 
+MEMORY = Memory()
+FORGETFUL = lfx.memory._impl
+
+
+def remembering() -> Memory:
+    return MEMORY
+
+
 async def run(job: dict[str, Any]) -> dict[str, Any]:
     """Run one flow the way Langflow's `/run` does; the texts of its outputs, or what went wrong."""
     payload = process_tweaks(json.loads(json.dumps(job["flow"]["data"])), job["tweaks"])
@@ -82,6 +90,7 @@ def answer(line: str) -> dict[str, Any]:
         return build_flow_from_spec(job["spec"])
     before = dict(os.environ)
     os.environ.update(job["variables"])
+    lfx.memory._impl = remembering if job["remembers"] else FORGETFUL
     try:
         return asyncio.run(run(job))
     except BaseException as error:  # noqa: BLE001  # components raise anything, SystemExit too
@@ -93,8 +102,6 @@ def answer(line: str) -> dict[str, Any]:
 
 def main() -> None:
     """Answer lines until they end. Components print, so the real stdout is kept for replies alone."""
-    memory = Memory()
-    lfx.memory._impl = lambda: memory
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     for line in sys.stdin:

@@ -55,8 +55,12 @@ class Reference:
         tweaks: Mapping[str, Any] | None = None,
         variables: Mapping[str, str] | None = None,
         files: Mapping[str, bytes] | None = None,
+        remembers: bool = True,
     ) -> Answer:
-        """Run `flow`, as Langflow's `/run` does. `files` are in its storage, under paths like `{flow id}/{name}`."""
+        """Run `flow`, as Langflow's `/run` does. `files` are in its storage, under paths like `{flow id}/{name}`.
+
+        Unless it `remembers`, agents hear nothing of what was said before, as where there is no table of messages.
+        """
         for path, content in (files or {}).items():
             place = self._home / path
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -68,6 +72,7 @@ class Reference:
                 "tweaks": tweaks or {},
                 "variables": variables or {},
                 "session_id": uuid.uuid4().hex,
+                "remembers": remembers,
             }
         )
         if "error" in reply:
