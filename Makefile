@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help install image demo test install-dev lint types layers unit contract integration chaos conformance lock clean
+.PHONY: help install image demo test install-dev lint types layers unit contract integration chaos conformance nodes lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -46,6 +46,9 @@ chaos: ## a long round of chaos: make chaos MINUTES=30 SEED=1
 
 conformance: install-dev ## a real Langflow beside FlowRay, asked the same; minutes
 	@$(BIN)/python -m pytest -q tests/conformance
+
+nodes: ## a service on two Ray nodes that others look after
+	@$(BIN)/python -m pytest -q tests/nodes
 
 lock: ## resolve the dependencies anew
 	uv pip compile -q --no-header --generate-hashes --universal --python-version 3.11 --extra local --extra langchain pyproject.toml -o deploy/locks/service.txt

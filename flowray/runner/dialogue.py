@@ -162,7 +162,10 @@ class Dialogue:
         if self._lease is not None:
             await self._lease.end()
         if self._said is not None and not self._broken:
-            return Ending(said=self._said, stopped=self._stopped, cpu_s=self._cpu_s, peak_mib=self._peak_mib)
+            # Gone before its clock was read: the kernel has told its parent what it used.
+            gone = None if self._cpu_s else await self._exit()
+            cpu_s = gone.cpu_s if gone else self._cpu_s
+            return Ending(said=self._said, stopped=self._stopped, cpu_s=cpu_s, peak_mib=self._peak_mib)
         end = await self._exit()
         cpu_s = end.cpu_s if end else self._cpu_s
         return Ending(

@@ -136,7 +136,7 @@ def keys(place: Any) -> list[Any]:
 
 BROKEN = {
     "does not parse": ("def broken(:\n", "flow_invalid", "syntax"),
-    "imports what is not there": (source(head="import not_there_at_all"), "flow_invalid", "not_there_at_all"),
+    "imports what is not there": (source(head="import not_there_at_all"), "missing_package", "not_there_at_all"),
     "raises at import": (source(head="BOOM = 1 / 0"), "flow_invalid", "zero"),
     "raises when run": (source(body="raise RuntimeError('out of tea')"), "component_failed", "out of tea"),
     "loops when run": (source(body="while True: pass"), "step_timeout", ""),

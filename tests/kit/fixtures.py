@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import resources
+from typing import Any
 
 import httpx
 import pytest
 
+import flowray
 from tests.kit.door import Door
 from tests.kit.llm import Llm, running_llm
 from tests.kit.reference import Reference, running_reference
@@ -42,3 +45,10 @@ def service(llm: Llm, web: Web) -> Iterator[Service]:
 def door(service: Service) -> Iterator[Door]:
     with httpx.Client(base_url=service.url, headers={"x-api-key": service.key}, timeout=120) as http:
         yield Door(http)
+
+
+@pytest.fixture(scope="session")
+def report() -> dict[str, Any]:
+    """The example flow that needs nothing from outside."""
+    text = (resources.files("flowray_serve") / "examples" / "report.flow").read_text()
+    return dict(flowray.expand({"report": text})["report"])

@@ -91,9 +91,11 @@ class FakeSandbox:
     def alive(self) -> bool:
         return not self._exit.done()
 
+    clock_s = 0.25
+
     @property
     def cpu_s(self) -> float:
-        return 0.25
+        return self.clock_s
 
     @property
     def peak_mib(self) -> float:

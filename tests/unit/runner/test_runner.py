@@ -35,7 +35,7 @@ from flowray.sandbox.child import Exit
 from flowray.sandbox.limits import Limits
 from tests.unit.build import dag_of, plan_of
 from tests.unit.runner.conftest import Started
-from tests.unit.runner.kit import FakeNursery, FakeObjects, Peer, died_of, exited
+from tests.unit.runner.kit import FakeNursery, FakeObjects, FakeSandbox, Peer, died_of, exited
 
 A, B, STEP = NodeId("a"), NodeId("b"), StepId("a")
 
@@ -77,6 +77,16 @@ async def test_a_step_tells_its_start_its_nodes_and_its_end_in_one_batch_when_it
     assert finished == NodeFinished(node=A, outputs={"out": Value(type="text", json="hello")}, result={"r": 1})
     assert isinstance(ended, StepFinished)
     assert ended.usage == {"cpu_s": 0.25, "memory_mib": 12.5}
+
+
+async def test_of_a_sandbox_that_is_gone_already_the_kernel_says_what_it_used(
+    runner_with: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeSandbox, "clock_s", 0.0)
+    runner = await runner_with(one_node)
+    (*_, ended) = [event async for batch in runner.run(request_of(), StartStep(step=STEP)) for event in batch]
+    assert isinstance(ended, StepFinished)
+    assert ended.usage["cpu_s"] == 0.01
 
 
 async def test_what_a_long_step_says_does_not_wait_for_its_end(runner_with: Started) -> None:
