@@ -13,6 +13,8 @@ class Ports:
 
     proxy_statistics: int
     proxy_metrics: int
+    fallback_http: int
+    fallback_grpc: int
     dashboard_metrics: int
     autoscaler_metrics: int
     replicas: int
@@ -86,6 +88,10 @@ def ray_environment(*, token: Path, run: Path, launcher: Path, ports: Ports) -> 
         "RAY_SERVE_HAPROXY_STATS_PORT": str(ports.proxy_statistics),
         "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(ports.replicas),
         "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(ports.replicas + _REPLICA_PORTS - 1),
+        # Where HAProxy turns while it takes no replica for well. By default one port for all services of a machine: a
+        # request, with its key, would reach another service.
+        "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(ports.fallback_http),
+        "RAY_SERVE_FALLBACK_PROXY_GRPC_PORT": str(ports.fallback_grpc),
         "DASHBOARD_METRIC_PORT": str(ports.dashboard_metrics),
         "AUTOSCALER_METRIC_PORT": str(ports.autoscaler_metrics),
     }

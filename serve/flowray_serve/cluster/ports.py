@@ -25,10 +25,12 @@ class PortTakenError(FlowRayError):
 def free_ports() -> Ports:
     """Return ports that are free now."""
     with ExitStack() as held:
-        statistics, metrics, dashboard, autoscaler = (_bound(held, 0) for _ in range(4))
+        statistics, metrics, http, grpc, dashboard, autoscaler = (_bound(held, 0) for _ in range(6))
         return Ports(
             proxy_statistics=statistics,
             proxy_metrics=metrics,
+            fallback_http=http,
+            fallback_grpc=grpc,
             dashboard_metrics=dashboard,
             autoscaler_metrics=autoscaler,
             replicas=_free_range(),

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,15 @@ from flowray_serve.cluster.haproxy import amended, kept_to_loopback, write_launc
 from flowray_serve.cluster.leftovers import end_leftovers
 from flowray_serve.cluster.ports import PortTakenError, check_free, free_ports
 
-PORTS = Ports(proxy_statistics=1, proxy_metrics=2, dashboard_metrics=3, autoscaler_metrics=4, replicas=20_000)
+PORTS = Ports(
+    proxy_statistics=1,
+    proxy_metrics=2,
+    fallback_http=5,
+    fallback_grpc=6,
+    dashboard_metrics=3,
+    autoscaler_metrics=4,
+    replicas=20_000,
+)
 SLEEP = [sys.executable, "-c", "import signal; print(flush=True); signal.pause()"]
 
 
@@ -69,9 +78,9 @@ def test_ray_asks_for_its_token_and_stays_on_loopback(tmp_path: Path) -> None:
 def test_ports_are_free_and_differ() -> None:
     ports = free_ports()
 
-    single = {ports.proxy_statistics, ports.proxy_metrics, ports.dashboard_metrics, ports.autoscaler_metrics}
-    assert len(single) == 4
-    for port in (*single, ports.replicas):
+    single = set(asdict(ports).values())
+    assert len(single) == len(fields(ports))
+    for port in single:
         check_free("127.0.0.1", port)
 
 
