@@ -2,9 +2,9 @@
 
 from hypothesis import settings
 
-from tests.kit.fixtures import door, llm, reference, service, web
+from tests.kit.fixtures import door, llm, reference, report, service, web
 
-__all__ = ["door", "llm", "reference", "service", "web"]
+__all__ = ["door", "llm", "reference", "report", "service", "web"]
 
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("no clock", deadline=None)
