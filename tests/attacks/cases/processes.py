@@ -262,7 +262,7 @@ def ignoring_signals_is_ended():
             time.sleep(1)
 
 
-@attack("timeout", "crashed", "component")
+@attack("timeout", "crashed", "component", "memory")
 def recursion_in_c_is_ended():
     import sys
 
