@@ -22,6 +22,7 @@ from joserfc.jwk import ECKey, KeySet, RSAKey
 from starlette.types import ASGIApp, Message
 
 from flowray.tenancy.act import Act
+from flowray.tenancy.claims import ClaimRules
 from flowray.tenancy.key_record import MemoryKeyRecords
 from flowray.tenancy.keyring import Keyring
 from flowray.tenancy.news import MemoryNews
@@ -30,6 +31,7 @@ from flowray.tenancy.tenants import MemoryTenantRecords, Tenants
 from flowray_serve.auth import Auditor, Authenticator, Gate
 from flowray_serve.auth.guard import Guard
 from flowray_serve.auth.issuer_keys import IssuerKeys
+from flowray_serve.auth.issuers import Issuer, Issuers
 from flowray_serve.auth.tokens import Tokens
 
 RESULT = Path(__file__).parent / "results" / "who_calls.json"
@@ -95,7 +97,8 @@ async def measure(rounds: int, each: int) -> dict[str, dict[str, float]]:
         return public
 
     tokens = Tokens(IssuerKeys(ISSUER, fetch=fetch, jwks_url="x"), issuer=ISSUER, audience=AUDIENCE)
-    gate = Gate(identifies=Authenticator(keyring, tenants, tokens=tokens), auditor=Auditor(Notes()))
+    issuers = Issuers([Issuer(tokens=tokens, rules=ClaimRules())])
+    gate = Gate(identifies=Authenticator(keyring, tenants, issuers=issuers), auditor=Auditor(Notes()))
     runs, changes = Guard(answer, Permission.RUNS_START, gate), Guard(answer, Permission.FLOWS_WRITE, gate)
     now = int(time.time())
 

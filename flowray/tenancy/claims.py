@@ -17,17 +17,25 @@ _SUBJECT_LIMIT_CHARS = 100
 
 @dataclass(frozen=True, kw_only=True)
 class ClaimRules:
-    """Where claims say what: a path of names, apart by dots. `operator` is the role value that makes an operator."""
+    """Where an issuer's claims say what: a path of names, apart by dots.
+
+    `operator` is the role value that makes an operator. `tenants` are the only ones that the issuer speaks for; empty,
+    it speaks for all. `issuer` is its name here: two issuers may give the same subject to different people.
+    """
 
     tenant: str = "tenant"
     roles: str = "roles"
     operator: str | None = None
+    tenants: frozenset[str] = frozenset()
+    issuer: str = ""
 
 
 def tenant_in(claims: Mapping[str, Any], rules: ClaimRules) -> str | None:
-    """The id of the tenant that the claims name."""
+    """The id of the tenant that the claims name, if their issuer may speak for it."""
     named = _at(claims, rules.tenant)
-    return named if isinstance(named, str) else None
+    if not isinstance(named, str) or (rules.tenants and named not in rules.tenants):
+        return None
+    return named
 
 
 def is_operator(claims: Mapping[str, Any], rules: ClaimRules) -> bool:
@@ -47,7 +55,11 @@ def principal_of(claims: Mapping[str, Any], tenant: Tenant, rules: ClaimRules) -
     if not roles:
         raise ForbiddenError(f"The token gives no role in the tenant `{tenant.id}`.")
     subject = str(claims.get("sub", ""))[:_SUBJECT_LIMIT_CHARS]
-    return Principal(tenant=tenant.id, roles=frozenset(roles), key=subject, key_id=f"sub:{subject}")
+    return Principal(tenant=tenant.id, roles=frozenset(roles), key=subject, key_id=f"sub{_at_issuer(rules)}:{subject}")
+
+
+def _at_issuer(rules: ClaimRules) -> str:
+    return f"@{rules.issuer}" if rules.issuer else ""
 
 
 def _values(claims: Mapping[str, Any], rules: ClaimRules) -> frozenset[str]:

@@ -18,12 +18,14 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from flowray.errors import SettingsError
 from flowray.sandbox.walls import LowerableWall
 from flowray_serve.sharing_settings import PriceSettings, QuotaSettings, SharingSettings
+from flowray_serve.token_settings import IssuerSettings, TokenSettings
 
 PREFIX = "FLOWRAY_"
 # Read by the command line, not by the service.
 CLIENT_VARIABLES = frozenset({"FLOWRAY_URL", "FLOWRAY_KEY"})
 
 Host = Annotated[str, Field(min_length=1, max_length=300)]
+IssuerName = Annotated[str, Field(pattern="^[a-z0-9-]{1,40}$")]
 
 
 class _Group(BaseModel):
@@ -162,24 +164,6 @@ class RetentionSettings(_Group):
     idempotency_h: float = Field(24.0, gt=0, le=8_760, description="Hours for which an idempotency key holds.")
 
 
-class TokenSettings(_Group):
-    """Bearer tokens of an OpenID Connect issuer, beside API keys."""
-
-    issuer: str | None = Field(None, description="The issuer's URL; unset: no tokens are taken.")
-    audience: str | None = Field(None, description="What tokens must be meant for; needed with an issuer.")
-    jwks_url: str | None = Field(None, description="Where the issuer's keys are; unset: found by discovery.")
-    leeway_s: int = Field(60, ge=0, le=600, description="Seconds that clocks may differ.")
-    tenant_claim: str = Field("tenant", description="The claim that names the tenant; dots lead inward.")
-    roles_claim: str = Field("roles", description="The claim that gives roles, a list or words.")
-    operator_role: str | None = Field(None, description="The value of that claim that makes an operator; unset: none.")
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        if self.issuer is not None and not self.audience:
-            raise ValueError("an issuer needs an audience: a token that is meant for somebody else must not open this")
-        return self
-
-
 class SubflowSettings(_Group):
     """Flows that run flows."""
 
@@ -253,6 +237,9 @@ class Settings(BaseSettings):
     audit: AuditSettings = Field(AuditSettings(), description="What is put on record.")
     secrets: SecretSettings = Field(SecretSettings(), description="What secrets are encrypted with.")
     tokens: TokenSettings = Field(TokenSettings(), description="Bearer tokens of an OpenID Connect issuer.")
+    issuers: dict[IssuerName, IssuerSettings] = Field(
+        {}, description="Further issuers, by a name each; see the page on tenants."
+    )
     limits: LimitSettings = Field(LimitSettings(), description="What one step may take.")
     egress: EgressSettings = Field(EgressSettings(), description="What the connections of one step may use.")
     bodies: BodySettings = Field(BodySettings(), description="How much of a request is read.")

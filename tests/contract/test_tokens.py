@@ -14,6 +14,8 @@ from joserfc.jwk import OctKey
 
 from flowray.tenancy.claims import ClaimRules
 from flowray_serve.auth.issuer_keys import Freshness, IssuerKeys, fetched
+from flowray_serve.auth.issuers import Issuer as KnownIssuer
+from flowray_serve.auth.issuers import Issuers
 from flowray_serve.auth.tokens import Tokens
 from tests.kit.issuer import AUDIENCE, Issuer, running_issuer
 from tests.unit.serve.service import Service, service
@@ -47,7 +49,27 @@ def clock() -> Clock:
 def made(issuer: Issuer, clock: Clock) -> Service:
     keys = IssuerKeys(issuer.url, fetch=fetched, freshness=Freshness(), clock=clock)
     tokens = Tokens(keys, issuer=issuer.url, audience=AUDIENCE, leeway_s=30, clock=lambda: NOW)
-    return service(bearers=(tokens, RULES))
+    return service(issuers=Issuers([KnownIssuer(tokens=tokens, rules=RULES)]))
+
+
+def known(issuer: Issuer, rules: ClaimRules, audience: str = AUDIENCE) -> KnownIssuer:
+    keys = IssuerKeys(issuer.url, fetch=fetched)
+    return KnownIssuer(tokens=Tokens(keys, issuer=issuer.url, audience=audience, clock=lambda: NOW), rules=rules)
+
+
+@pytest.fixture
+def partner() -> Iterator[Issuer]:
+    """A second issuer, with claims of its own, that speaks for the tenant `other` only."""
+    with running_issuer() as issuer:
+        issuer.clock = lambda: NOW
+        issuer.claims = {"org": "other", "groups": ["viewer"]}
+        yield issuer
+
+
+@pytest.fixture
+def two(issuer: Issuer, partner: Issuer) -> Service:
+    rules = ClaimRules(tenant="org", roles="groups", tenants=frozenset({"other"}), issuer="partner")
+    return service(issuers=Issuers([known(issuer, RULES), known(partner, rules, "flowray-partners")]))
 
 
 async def ask(made: Service, token: str, path: str = FLOWS, method: str = "GET") -> httpx.Response:
@@ -215,9 +237,42 @@ async def test_where_no_issuer_is_named_a_token_is_no_key(issuer: Issuer) -> Non
 
 
 async def test_a_claim_may_lie_deep_or_have_dots_in_its_name(issuer: Issuer) -> None:
-    keys = IssuerKeys(issuer.url, fetch=fetched)
     rules = ClaimRules(tenant="https://flowray.example/tenant", roles="realm_access.roles")
-    tokens = Tokens(keys, issuer=issuer.url, audience=AUDIENCE, clock=lambda: NOW)
-    deep = service(bearers=(tokens, rules))
+    deep = service(issuers=Issuers([known(issuer, rules)]))
     issuer.claims = {"https://flowray.example/tenant": "default", "realm_access": {"roles": ["viewer"]}}
     assert (await ask(deep, issuer.sign(), RUNS)).status_code == 200
+
+
+async def test_of_several_issuers_each_is_judged_by_its_own_keys_audience_and_claims(
+    issuer: Issuer, partner: Issuer, two: Service
+) -> None:
+    assert (await ask(two, issuer.sign())).status_code == 200
+    assert (await ask(two, partner.sign(aud="flowray-partners"))).status_code == 200
+    assert (await ask(two, partner.sign(aud="flowray-partners"), method="POST")).status_code == 403  # a viewer there
+    assert (issuer.asked["keys"], partner.asked["keys"]) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [{"aud": AUDIENCE}, {"org": "default"}, {"org": None, "tenant": "other"}, {"iss": "https://a-third.example"}],
+    ids=str,
+)
+async def test_what_holds_for_one_issuer_does_not_hold_for_another(
+    partner: Issuer, two: Service, claims: dict[str, Any]
+) -> None:
+    refused = await ask(two, partner.sign(**{"aud": "flowray-partners", **claims}))
+    assert (refused.status_code, refused.json()["code"]) == (401, "invalid_token")
+
+
+async def test_an_issuer_cannot_sign_in_the_name_of_another(issuer: Issuer, partner: Issuer, two: Service) -> None:
+    forged = partner.sign(iss=issuer.url, tenant="default", roles=["admin"])
+    assert (await ask(two, forged)).json()["code"] == "invalid_token"
+    await partner_is_away(partner, two)
+    assert (await ask(two, issuer.sign())).status_code == 200
+
+
+async def partner_is_away(partner: Issuer, two: Service) -> None:
+    """One issuer's trouble is not another's."""
+    partner.is_down = True
+    refused = await ask(two, partner.sign(aud="flowray-partners"))
+    assert (refused.status_code, refused.json()["code"]) == (503, "issuer_unavailable")

@@ -15,13 +15,14 @@ from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
 from flowray.errors import ForbiddenError, UnauthorizedError
-from flowray.tenancy.claims import ClaimRules, is_operator, principal_of, tenant_in
+from flowray.tenancy.claims import is_operator, principal_of, tenant_in
 from flowray.tenancy.keys import digest_of
 from flowray.tenancy.principal import Principal
 from flowray.tenancy.tenant import Tenant
 from flowray_serve.auth.guessing import Guesses
+from flowray_serve.auth.issuers import Issuers
 from flowray_serve.auth.source import source_of
-from flowray_serve.auth.tokens import Claims, InvalidTokenError, Tokens
+from flowray_serve.auth.tokens import InvalidTokenError, Tokens
 
 log = logging.getLogger(__name__)
 
@@ -74,15 +75,13 @@ class Authenticator:
         callers: Callers,
         tenants: TenantFinder,
         *,
-        tokens: Tokens | None = None,
-        rules: ClaimRules | None = None,
+        issuers: Issuers | None = None,
         used: Callable[[str, str], None] = lambda *_: None,
         proxies: int = 0,
     ) -> None:
         self._callers = callers
         self._tenants = tenants
-        self._tokens = tokens
-        self._rules = rules or ClaimRules()
+        self._issuers = issuers
         self._used = used
         self._proxies = proxies
         self._guesses = Guesses()
@@ -100,8 +99,8 @@ class Authenticator:
         digest = digest_of(key or bearer)
         self._require_patience(connection, digest)
         try:
-            if bearer and self._tokens is not None and self._tokens.is_one(bearer) and not key:
-                caller = await self._bearer(await self._tokens.claims(bearer))
+            if bearer and self._issuers is not None and Tokens.is_one(bearer) and not key:
+                caller = await self._bearer(self._issuers, bearer)
             else:
                 caller = await self._key_holder(key or bearer, digest)
         except UnauthorizedError:
@@ -146,13 +145,15 @@ class Authenticator:
         self._used(caller.tenant, caller.key_id)
         return caller
 
-    async def _bearer(self, claims: Claims) -> Principal:
-        tenant = await self._tenants.find(tenant_in(claims, self._rules) or "")
+    async def _bearer(self, issuers: Issuers, token: str) -> Principal:
+        issuer = issuers.of(token)
+        claims, rules = await issuer.tokens.claims(token), issuer.rules
+        tenant = await self._tenants.find(tenant_in(claims, rules) or "")
         if tenant is None:
-            raise InvalidTokenError(f"The token's claim `{self._rules.tenant}` names no tenant of this service.")
-        if not is_operator(claims, self._rules):
+            raise InvalidTokenError(f"The token's claim `{rules.tenant}` names no tenant that its issuer speaks for.")
+        if not is_operator(claims, rules):
             _require_active(tenant)
-        return principal_of(claims, tenant, self._rules)
+        return principal_of(claims, tenant, rules)
 
 
 def _require_active(tenant: Tenant | None) -> None:

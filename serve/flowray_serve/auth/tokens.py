@@ -1,4 +1,4 @@
-"""Bearer tokens (JWT) of one OpenID Connect issuer: signature, issuer, audience and times, or no entry."""
+"""Bearer tokens (JWT) of an OpenID Connect issuer: signature, issuer, audience and times, or no entry."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class InvalidTokenError(UnauthorizedError):
 
 
 class Tokens:
-    """Verifies tokens. One that was is known again for some seconds, since a signature takes a while to check."""
+    """Verifies tokens of `issuer`. One that was is known for some seconds, since a signature takes a while to check."""
 
     def __init__(
         self,
@@ -43,6 +43,7 @@ class Tokens:
         leeway_s: int = 60,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        self.issuer = issuer
         self._keys = keys
         self._clock = clock
         self._leeway_s = leeway_s

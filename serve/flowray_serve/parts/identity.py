@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from flowray.errors import ConflictError, SettingsError, StoreUnavailableError
+from flowray.errors import ConflictError, StoreUnavailableError
 from flowray.stores.audit_records import ObjectAuditRecords
 from flowray.stores.key_records import ObjectKeyRecords
 from flowray.stores.objects import ObjectStore
@@ -18,7 +18,6 @@ from flowray.stores.redis_news import RedisNews
 from flowray.stores.tenant_records import ObjectTenantRecords
 from flowray.stores.variable_records import ObjectVariableRecords
 from flowray.tenancy.audit import Audit
-from flowray.tenancy.claims import ClaimRules
 from flowray.tenancy.key_uses import KeyUses
 from flowray.tenancy.keyring import Keyring
 from flowray.tenancy.news import MemoryNews
@@ -27,10 +26,9 @@ from flowray.tenancy.tenant import DEFAULT_TENANT
 from flowray.tenancy.tenants import Tenants
 from flowray.tenancy.variables import Variables
 from flowray_serve.auth import Auditor, Authenticator, Gate, OpenRequests
-from flowray_serve.auth.issuer_keys import IssuerKeys, fetched
-from flowray_serve.auth.tokens import Tokens
 from flowray_serve.key_service import KeyService
-from flowray_serve.settings import Settings, TokenSettings
+from flowray_serve.parts.issuers import issuers_of
+from flowray_serve.settings import Settings
 
 log = logging.getLogger(__name__)
 _WRITE_EVERY_S = 5.0
@@ -69,8 +67,7 @@ def build_identity(redis: Any, objects: ObjectStore, sealer: Sealer, settings: S
     authenticator = Authenticator(
         keyring,
         tenants,
-        tokens=_tokens(settings),
-        rules=_rules(settings.tokens),
+        issuers=issuers_of(settings),
         used=uses.note,
         proxies=settings.gateway.proxies,
     )
@@ -92,21 +89,6 @@ def build_identity(redis: Any, objects: ObjectStore, sealer: Sealer, settings: S
             asyncio.create_task(audit.work(), name="write down the audit log"),
         ),
     )
-
-
-def _tokens(settings: Settings) -> Tokens | None:
-    told = settings.tokens
-    if told.issuer is None or told.audience is None:
-        return None
-    for url in (told.issuer, told.jwks_url or told.issuer):
-        if settings.mode == "production" and not url.startswith("https://"):
-            raise SettingsError(f"In production tokens are trusted only of an issuer behind https, not of {url}.")
-    keys = IssuerKeys(told.issuer, fetch=fetched, jwks_url=told.jwks_url)
-    return Tokens(keys, issuer=told.issuer, audience=told.audience, leeway_s=told.leeway_s)
-
-
-def _rules(told: TokenSettings) -> ClaimRules:
-    return ClaimRules(tenant=told.tenant_claim, roles=told.roles_claim, operator=told.operator_role)
 
 
 async def _write_down(uses: KeyUses) -> None:

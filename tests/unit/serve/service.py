@@ -47,7 +47,6 @@ from flowray.stores.requests import Requests
 from flowray.stores.sealing import SecretSeal
 from flowray.stores.tenant_data import TenantData
 from flowray.tenancy.audit import Audit, MemoryAuditRecords
-from flowray.tenancy.claims import ClaimRules
 from flowray.tenancy.key_record import MemoryKeyRecords
 from flowray.tenancy.key_uses import KeyUses, MemoryKeyUseRecords
 from flowray.tenancy.keyring import Keyring
@@ -63,7 +62,7 @@ from flowray_serve.admission.shares import Shares
 from flowray_serve.admission.spending import BudgetKeeper
 from flowray_serve.admission.terms import Settled
 from flowray_serve.auth import Auditor, Authenticator, Gate
-from flowray_serve.auth.tokens import Tokens
+from flowray_serve.auth.issuers import Issuers
 from flowray_serve.key_service import KeyService
 from flowray_serve.library import Library
 from flowray_serve.parts.egress import egress_of
@@ -332,7 +331,7 @@ def service(
     patience_s: float = 30.0,
     sync_s: float = 30.0,
     pools: Sequence[Pool] = (),
-    bearers: tuple[Tokens | None, ClaimRules | None] = (None, None),
+    issuers: Issuers | None = None,
 ) -> Service:
     flows, registry, journal = MemoryFlows(), MemoryRegistry(), MemoryJournal()
     keyring, uses = Keyring(MemoryKeyRecords(), MemoryNews()), KeyUses(MemoryKeyUseRecords())
@@ -384,7 +383,7 @@ def service(
         objects=objects,
         sync_s=sync_s,
     )
-    authenticator = Authenticator(callers, tenants, tokens=bearers[0], rules=bearers[1], used=uses.note)
+    authenticator = Authenticator(callers, tenants, issuers=issuers, used=uses.note)
     services = Services(
         authenticator=authenticator,
         gate=Gate(identifies=authenticator, auditor=Auditor(audit)),

@@ -12,7 +12,8 @@ from flowray.errors import SettingsError
 from flowray.tenancy.sealing import new_master_key
 from flowray_serve.home import Home
 from flowray_serve.parts.secrets import master_keys
-from flowray_serve.settings import SecretSettings, Settings, TokenSettings
+from flowray_serve.settings import SecretSettings, Settings
+from flowray_serve.token_settings import TokenSettings
 
 OLD, NEW = new_master_key("old"), new_master_key("new")
 
