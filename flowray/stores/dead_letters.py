@@ -15,9 +15,10 @@ _FOLDER = "dead"
 
 @dataclass(frozen=True, kw_only=True)
 class DeadLetter:
-    """A background run that failed for good, or a callback that nobody took (`what`).
+    """A background run that failed for good, or a callback or notice that nobody took (`what`).
 
-    `kind` is the failure's, `reason` what went wrong; `at` is seconds since the epoch.
+    `run` is the run's id, or the notice's name. `kind` is the failure's, `reason` what went wrong; `at` is seconds
+    since the epoch.
     """
 
     run: str

@@ -85,7 +85,7 @@ async def build_front(plant: Plant, name: str, runners: Mapping[str, Any]) -> Fr
     steps = LaneSteps(RedisPlaces(redis), secret=plant.secret, answers=children)
     await steps.start()
     identity = build_identity(redis, objects, Sealer(plant.master_keys), plant.settings)
-    sharing = build_sharing(redis, plant.settings, identity.tenants, name=f"gateway-{name}")
+    sharing = build_sharing(redis, objects, plant.settings, identity.tenants, name=f"gateway-{name}")
     flows = BoundedDocuments(objects, RedisGenerations(redis), sharing.settled.terms)
     shared = _for_all(plant.settings, runners)
     any_pool = next(iter(shared.values()))

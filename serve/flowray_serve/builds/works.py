@@ -46,7 +46,7 @@ async def build_works(plant: Plant, name: str) -> EngineWorks:
     steps = LaneSteps(RedisPlaces(redis), secret=plant.secret, answers=children)
     await steps.start()
     identity = build_identity(redis, objects, Sealer(plant.master_keys), plant.settings)
-    sharing = build_sharing(redis, plant.settings, identity.tenants, name=f"engine-{name}")
+    sharing = build_sharing(redis, objects, plant.settings, identity.tenants, name=f"engine-{name}")
     journal = RedisJournal(redis, Archive(objects))
     queueing = build_queueing(redis, objects, journal, secret=plant.secret, turns=sharing.turns)
     engine = gateway_engine(journal, sharing.admitted(steps), plant.settings, name=name)

@@ -22,6 +22,7 @@ from flowray.quotas.rate import rate_of
 from flowray.quotas.turnstile import Turnstile
 from flowray.sandbox.limits import Limits
 from flowray.stores.archive import Archive
+from flowray.stores.notices import NoticeRecords
 from flowray.stores.objects import ObjectStore
 from flowray.stores.places import Place, Places, RedisPlaces
 from flowray.stores.redis import connect
@@ -37,7 +38,7 @@ from flowray_serve.admission.spending import BudgetKeeper
 from flowray_serve.admission.steps import AdmittedSteps
 from flowray_serve.admission.terms import Settled
 from flowray_serve.parts.notices import Notices
-from flowray_serve.queueing.posting import VettedPost
+from flowray_serve.parts.upkeep import owing_of
 from flowray_serve.settings import PoolSettings, Settings
 
 log = logging.getLogger(__name__)
@@ -101,7 +102,7 @@ class Sharing:
         await self.turnstile.close()
 
 
-def build_sharing(redis: Any, settings: Settings, tenants: Tenants, *, name: str) -> Sharing:
+def build_sharing(redis: Any, objects: ObjectStore, settings: Settings, tenants: Tenants, *, name: str) -> Sharing:
     """Build it, in a process of its own; `name` is the process's as a holder."""
     ledger = RedisLedger(redis, name, rules=ledger_rules(settings))
     settled = Settled(
@@ -116,7 +117,7 @@ def build_sharing(redis: Any, settings: Settings, tenants: Tenants, *, name: str
         return (await ledger.standing(tenant)).runs
 
     book, prices = RedisUsageBook(redis), prices_of(settings)
-    notices = Notices(redis, VettedPost(settings.callbacks.private_hosts))
+    notices = Notices(redis, NoticeRecords(objects), owing_of(redis, objects))
     budgets = BudgetKeeper(book, settled.budgets, notices.tell)
     shares = Shares(
         standing=ledger.standing, terms=settled.terms, budgets=settled.budgets, used=budgets.used, book=book

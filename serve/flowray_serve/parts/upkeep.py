@@ -17,6 +17,7 @@ from flowray.engine.whole import whole
 from flowray.stores.archive import Archive
 from flowray.stores.dead_letters import DeadLetters
 from flowray.stores.due import RedisDueList
+from flowray.stores.notices import NoticeRecords
 from flowray.stores.objects import ObjectStore
 from flowray.stores.owed import Owed
 from flowray.stores.redis_runs import RedisRuns
@@ -27,6 +28,7 @@ from flowray_serve.bodies.workflow import blank_body
 from flowray_serve.queueing.acceptance import Acceptance
 from flowray_serve.queueing.callbacks import Callbacks, Persistence
 from flowray_serve.queueing.endings import Endings
+from flowray_serve.queueing.outbox import Outbox
 from flowray_serve.queueing.owing import Owing
 from flowray_serve.queueing.posting import VettedPost
 from flowray_serve.queueing.recovery import Record, Recovery, Watch
@@ -49,11 +51,7 @@ class UpkeepParts:
 
 def upkeep_parts(redis: Any, objects: ObjectStore, requests: Requests) -> UpkeepParts:
     """Build them, in a process of its own."""
-    letters, owing, archive = (
-        DeadLetters(objects),
-        Owing(Owed(objects), RedisDueList(redis, "callbacks")),
-        Archive(objects),
-    )
+    letters, owing, archive = DeadLetters(objects), owing_of(redis, objects), Archive(objects)
     return UpkeepParts(
         letters=letters,
         owing=owing,
@@ -62,6 +60,11 @@ def upkeep_parts(redis: Any, objects: ObjectStore, requests: Requests) -> Upkeep
         runs=RedisRuns(redis, archive),
         marks=RedisUpkeep(redis),
     )
+
+
+def owing_of(redis: Any, objects: ObjectStore) -> Owing:
+    """What has to be posted; the same list for gateways, who note, and engines, who deliver."""
+    return Owing(Owed(objects), RedisDueList(redis, "callbacks"))
 
 
 def build_recovery(
@@ -92,10 +95,9 @@ def begin_upkeep(  # noqa: PLR0913 - each is used on its own
     said = settings.callbacks
     callbacks = Callbacks(
         parts.owing,
-        requests,
+        Outbox(requests, NoticeRecords(objects), tell=tell),
         parts.letters,
         VettedPost(said.private_hosts),
-        tell=tell,
         secret=secret,
         persistence=Persistence(tries=said.tries, first_pause_s=said.first_pause_s),
     )

@@ -1,4 +1,4 @@
-"""Tells those who asked for it that their run is over: a signed POST, tried again with growing pauses, then given up.
+"""Tells those who asked for it, of a run's end or a budget: a signed POST, tried again with pauses, then given up.
 
 Signatures are those of Standard Webhooks (standardwebhooks.com): `webhook-id`, `webhook-timestamp` and
 `webhook-signature`, an HMAC-SHA256 over `id.timestamp.body`, so that its libraries check them.
@@ -13,15 +13,14 @@ import hmac
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from flowray.engine.accepted import Accepted
 from flowray.errors import FlowRayError
 from flowray.stores.dead_letters import DeadLetter, DeadLetters
 from flowray.stores.due import Due
-from flowray.stores.requests import Requests
+from flowray_serve.queueing.outbox import Outbox, Outgoing
 from flowray_serve.queueing.owing import Owing
 
 log = logging.getLogger(__name__)
@@ -61,25 +60,23 @@ class Persistence:
 
 
 class Callbacks:
-    """Delivers what is due. `tell` makes the body that says how a run ended."""
+    """Delivers what is due."""
 
     def __init__(  # noqa: PLR0913 - each is used on its own
         self,
         owing: Owing,
-        requests: Requests,
+        outbox: Outbox,
         letters: DeadLetters,
         post: Post,
         *,
-        tell: Callable[[Accepted], Awaitable[bytes]],
         secret: bytes,
         persistence: Persistence | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._owing = owing
-        self._requests = requests
+        self._outbox = outbox
         self._letters = letters
         self._post = post
-        self._tell = tell
         self._secret = secret
         self._persistence = persistence or Persistence()
         self._clock = clock
@@ -98,43 +95,40 @@ class Callbacks:
 
     async def deliver(self, due: Due) -> None:
         """Try one callback."""
-        accepted = await self._requests.find(due.tenant, due.run)
-        url = str(accepted.facts.get("callback") or "") if accepted is not None else ""
-        if accepted is None or not url:
+        outgoing = await self._outbox.find(due.tenant, due.run)
+        if outgoing is None:
             await self._owing.settle(due)
             return
         try:
-            await self._try(accepted, url)
+            await self._try(due.tenant, outgoing)
         except FlowRayError as error:
-            await self._again(due, accepted, error)
+            await self._again(due, outgoing, error)
             return
         await self._owing.settle(due)
 
-    async def _try(self, accepted: Accepted, url: str) -> None:
-        request = accepted.request
-        body = await self._tell(accepted)
-        headers = signed(request.run, body, at=int(self._clock()), key=callback_key(self._secret, request.tenant))
+    async def _try(self, tenant: str, outgoing: Outgoing) -> None:
+        body = await outgoing.body()
+        headers = signed(outgoing.name, body, at=int(self._clock()), key=callback_key(self._secret, tenant))
         try:
             async with asyncio.timeout(self._persistence.attempt_s):
-                status = await self._post(url, body, headers)
+                status = await self._post(outgoing.url, body, headers)
         except TimeoutError as cause:
             raise CallbackRefusedError(f"No answer within {self._persistence.attempt_s:g} s.") from cause
         if not _OK <= status < _MULTIPLE:
             raise CallbackRefusedError(f"It was answered with {status}.")
 
-    async def _again(self, due: Due, accepted: Accepted, error: FlowRayError) -> None:
+    async def _again(self, due: Due, outgoing: Outgoing, error: FlowRayError) -> None:
         facts = {"tenant": due.tenant, "run": due.run, "tries": due.tries, "reason": error.message}
         log.info("Callback not taken", extra={"action": "callback_not_taken", **facts})
         if due.tries < self._persistence.tries:
             await self._owing.later(due, in_s=self._persistence.pause_s(due.tries))
             return
-        request = accepted.request
         letter = DeadLetter(
-            run=request.run,
-            what="callback",
-            flow=request.flow_id,
-            flow_name=request.flow.name,
-            kind="callback",
+            run=outgoing.name,
+            what=outgoing.what,
+            flow=outgoing.flow,
+            flow_name=outgoing.flow_name,
+            kind=outgoing.what,
             reason=f"{due.tries} tries: {error.message}",
             at=self._clock(),
         )

@@ -1,4 +1,4 @@
-"""Driving dead letters again: the same request as a new run, or the same callback once more."""
+"""Driving dead letters again: the same request as a new run, or the same callback or notice once more."""
 
 from __future__ import annotations
 
@@ -61,6 +61,10 @@ class Redriving:
         await self._letters.remove(tenant, name)
 
     async def _redrive(self, tenant: str, letter: DeadLetter) -> Mapping[str, str]:
+        if letter.what == "notice":
+            await self._owing.add(tenant, RunId(letter.run))
+            await self._letters.remove(tenant, letter.id)
+            return {"id": letter.id, "run": letter.run}
         accepted = await self._requests.find(tenant, RunId(letter.run))
         if accepted is None:
             return {"id": letter.id, "error": "Its request is no longer kept."}

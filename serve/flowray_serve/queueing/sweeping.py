@@ -17,7 +17,7 @@ from flowray.stores.requests import Requests
 log = logging.getLogger(__name__)
 
 _DAY_S, _HOUR_S = 86_400.0, 3_600.0
-_OF_RUNS = ("journals", "requests", "dead", "callbacks")
+_OF_RUNS = ("journals", "requests", "dead", "callbacks", "notices")
 
 
 @dataclass(frozen=True, kw_only=True)

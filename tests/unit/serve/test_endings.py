@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import json
 import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -17,13 +18,16 @@ from flowray.errors import StoreUnavailableError
 from flowray.stores.archive import Archive
 from flowray.stores.dead_letters import DeadLetters
 from flowray.stores.due import MemoryDueList
+from flowray.stores.notices import Notice, NoticeRecords
 from flowray.stores.objects import ObjectStore
 from flowray.stores.owed import Owed
 from flowray_serve.queueing.callbacks import Callbacks, Persistence, spoken_key
 from flowray_serve.queueing.endings import Endings
+from flowray_serve.queueing.outbox import Outbox
 from flowray_serve.queueing.owing import Owing
 from flowray_serve.queueing.posting import checked_url
 from flowray_serve.queueing.recovery import Record, Recovery
+from flowray_serve.queueing.redriving import Redriving, Wanted
 from flowray_serve.queueing.sweeping import Retention, Sweeper
 from tests.unit.serve.service import ECHO, KEYS_BY_ROLE, OTHER_KEY, Service, service
 from tests.unit.serve.test_http_background import ended, submitted
@@ -45,6 +49,7 @@ class Ends:
         self.owed = Owed(made.objects)
         self.owing = Owing(self.owed, self.due)
         self.letters = DeadLetters(made.objects)
+        self.notices = NoticeRecords(made.objects)
         self.requests = made.services.jobs.requests
         self.endings = Endings(self.requests, self.letters, self.owing, clock=lambda: self.now)
         self.archive = Archive(made.objects)
@@ -62,10 +67,9 @@ class Ends:
 
         return Callbacks(
             self.owing,
-            self.requests,
+            Outbox(self.requests, self.notices, tell=tell),
             self.letters,
             self.post,
-            tell=tell,
             secret=SECRET,
             persistence=Persistence(tries=tries, first_pause_s=10),
             clock=lambda: self.now,
@@ -88,6 +92,9 @@ class Ends:
 
     async def mine(self, work: str, *, by: str, for_s: int) -> bool:
         return True
+
+    def redriving(self) -> Redriving:
+        return Redriving(self.letters, self.requests, self.made.services.jobs.acceptance, self.owing)
 
     def recovery(self) -> Recovery:
         record = Record(requests=self.requests, archive=self.archive, owing=self.owing)
@@ -179,6 +186,29 @@ async def test_a_callback_that_nobody_takes_is_tried_again_then_given_up() -> No
     (letter,) = await ends.letters.list("default")
     assert (letter.what, letter.reason) == ("callback", "2 tries: It was answered with 500.")
     assert [one async for one in ends.owed.all()] == []
+
+
+async def test_a_notice_is_signed_tried_again_and_driven_again_like_a_callback() -> None:
+    made = service()
+    ends, name = Ends(made), RunId("budget-day-2026-11-25-tokens-spent-100")
+    said = {"type": "budget.spent", "data": {"tenant": "default"}}
+    await ends.notices.keep("default", Notice(name=name, url=URL, said=said))
+    ends.status = 503
+    await ends.owing.add("default", name)
+    await ends.deliver(tries=1)
+
+    (letter,) = (await made.http.get("/api/v1/dead-letters", params={"what": "notice"})).json()["dead_letters"]
+    assert (letter["id"], letter["reason"]) == (f"notice-{name}", "1 tries: It was answered with 503.")
+    ends.status = 204
+    driven = await ends.redriving().redrive("default", Wanted(ids=[letter["id"]]))
+    await ends.deliver(tries=1)
+
+    assert list(driven) == [{"id": letter["id"], "run": name}]
+    (_, first, _), (url, body, headers) = ends.posts
+    assert (url, body, headers["webhook-id"]) == (URL, first, name)
+    assert json.loads(body) == said
+    assert headers["webhook-signature"].startswith("v1,")
+    assert await ends.letters.list("default") == []
 
 
 async def test_a_callback_goes_where_it_may_only() -> None:
