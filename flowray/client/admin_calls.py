@@ -53,6 +53,11 @@ def create_key(tenant: str, body: Record) -> Call[Record]:
     return Call(method="POST", path=_keys(tenant), json=body, read=lambda response: response.json())
 
 
+def settle_key(tenant: str, key_id: str, body: Record) -> Call[Record]:
+    """Change what a tenant's key may, or when it ends."""
+    return Call(method="PATCH", path=_key(tenant, key_id), json=body, read=lambda response: response.json())
+
+
 def rotate_key(tenant: str, key_id: str, *, grace_s: float) -> Call[Record]:
     """Replace a key."""
     path = f"{_key(tenant, key_id)}/rotate"

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 
 from flowray.errors import InvalidRequestError
+from flowray.tenancy.declared_keys import KeyChange, KeyTerms, declared_keys, key_changes, shown_key
 from flowray.tenancy.tenant import Tenant, tenant_id
 from flowray.tenancy.tenant_settings import settled, tenant_of
 
 Settings = Mapping[str, Any]
 _TENANTS_LIMIT = 10_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Declared:
+    """What a file says of one tenant."""
+
+    settings: Settings = field(default_factory=dict)
+    keys: Mapping[str, KeyTerms | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,12 +32,13 @@ class TenantChange:
     tenant: str
     settings: Settings
     before: Settings
+    keys: Sequence[KeyChange] = ()
     is_new: bool = False
     revision: str = ""
 
 
-def declared(text: str) -> Mapping[str, Settings]:
-    """The settings by tenant that a YAML text declares, below `tenants`; every one is checked."""
+def declared(text: str) -> Mapping[str, Declared]:
+    """What a YAML text declares below `tenants`, by tenant; all of it is checked."""
     try:
         document = yaml.safe_load(text)
     except yaml.YAMLError as cause:
@@ -38,13 +48,18 @@ def declared(text: str) -> Mapping[str, Settings]:
     tenants = {} if document["tenants"] is None else document["tenants"]
     if not isinstance(tenants, Mapping) or len(tenants) > _TENANTS_LIMIT:
         raise InvalidRequestError(f"`tenants` must be a mapping by id, of at most {_TENANTS_LIMIT:,}.")
-    return {tenant_id(str(name)): _checked(str(name), settings) for name, settings in tenants.items()}
+    return {tenant_id(str(name)): _checked(str(name), said) for name, said in tenants.items()}
 
 
-def changes(wanted: Mapping[str, Settings], current: Sequence[Settings]) -> Sequence[TenantChange]:
-    """What has to change. What the file does not name, a tenant or a setting, stays as it is."""
+def changes(
+    wanted: Mapping[str, Declared], current: Sequence[Settings], keys: Mapping[str, Sequence[Settings]] | None = None
+) -> Sequence[TenantChange]:
+    """What has to change. What the file does not name, a tenant, a setting or a key, stays as it is.
+
+    `keys` are those that tenants have now, for each whose keys the file names.
+    """
     known = {str(record["id"]): tenant_of(record) for record in current}
-    found = [_change(name, settings, known.get(name)) for name, settings in wanted.items()]
+    found = [_change(name, one, known.get(name), (keys or {}).get(name, ())) for name, one in wanted.items()]
     return [change for change in found if change is not None]
 
 
@@ -55,27 +70,32 @@ def shown(change: TenantChange) -> str:
         if not change.is_new:
             lines.append(f"  - {name}: {_flow(change.before[name])}")
         lines.append(f"  + {name}: {_flow(value)}")
+    for key in change.keys:
+        lines += shown_key(key)
     return "\n".join(lines)
 
 
-def _change(name: str, settings: Settings, now: Tenant | None) -> TenantChange | None:
+def _change(name: str, wanted: Declared, now: Tenant | None, current: Sequence[Settings]) -> TenantChange | None:
+    keys = key_changes(wanted.keys, current)
     if now is None:
-        return TenantChange(tenant=name, settings=settings, before={}, is_new=True)
-    different = settled(now, settings)
-    if not different:
+        return TenantChange(tenant=name, settings=wanted.settings, before={}, keys=keys, is_new=True)
+    different = settled(now, wanted.settings)
+    if not different and not keys:
         return None
-    before = {field: getattr(now, field) for field in different}
-    return TenantChange(tenant=name, settings=different, before=before, revision=now.revision)
+    before = {setting: getattr(now, setting) for setting in different}
+    return TenantChange(tenant=name, settings=different, before=before, keys=keys, revision=now.revision)
 
 
-def _checked(name: str, settings: Any) -> Settings:
-    if settings is not None and not isinstance(settings, Mapping):
+def _checked(name: str, said: Any) -> Declared:
+    if said is not None and not isinstance(said, Mapping):
         raise InvalidRequestError(f"`tenants.{name[:80]}` must be a mapping of settings.")
+    settings = {setting: value for setting, value in (said or {}).items() if setting != "keys"}
     try:
-        settled(Tenant(id=tenant_id(name)), settings or {})
+        settled(Tenant(id=tenant_id(name)), settings)
+        keys = declared_keys("`keys`", (said or {}).get("keys") or {})
     except InvalidRequestError as error:
         raise InvalidRequestError(f"`tenants.{name[:80]}`: {error.message}") from error
-    return dict(settings or {})
+    return Declared(settings=settings, keys=keys)
 
 
 def _flow(value: Any) -> str:

@@ -47,10 +47,7 @@ class Keyring:
         by: str = "",
     ) -> IssuedKey:
         """A new key of this tenant."""
-        if not roles or set(roles) - set(ROLES):
-            raise InvalidRequestError(f"`roles`: {sorted(roles)} is no role; there are {', '.join(ROLES)}.")
-        if expires_at is not None and expires_at <= self._clock():
-            raise InvalidRequestError("`expires_at` lies in the past.")
+        self._check(roles, expires_at)
         key = mint()
         record = KeyRecord(
             id=str(uuid.uuid4()),
@@ -85,6 +82,15 @@ class Keyring:
             raise NotFoundError(f"There is no key with the id `{key_id[:80]}`.")
         return found
 
+    async def settle(self, tenant: str, key_id: str, *, roles: Collection[Role], expires_at: float | None) -> KeyRecord:
+        """Have a key open something else from now on, everywhere, or end at another time."""
+        old = await self.find(tenant, key_id)
+        self._check(roles, expires_at)
+        new = replace(old, roles=tuple(sorted(roles)), expires_at=expires_at)
+        await self._records.add(tenant, old.digest, new.as_json())
+        await self._news.tell(_KIND, old.digest)
+        return new
+
     async def rotate(self, tenant: str, key_id: str, *, grace_s: float = 0.0, by: str = "") -> IssuedKey:
         """A new key that may what the old one may; the old one works for `grace_s` more."""
         old = await self.find(tenant, key_id)
@@ -110,6 +116,12 @@ class Keyring:
         for record in records:
             await self._forget(record)
         return len(records)
+
+    def _check(self, roles: Collection[Role], expires_at: float | None) -> None:
+        if not roles or set(roles) - set(ROLES):
+            raise InvalidRequestError(f"`roles`: {sorted(roles)} is no role; there are {', '.join(ROLES)}.")
+        if expires_at is not None and expires_at <= self._clock():
+            raise InvalidRequestError("`expires_at` lies in the past.")
 
     async def _forget(self, record: KeyRecord) -> None:
         await self._records.remove(record.tenant, record.digest)

@@ -9,7 +9,7 @@ from flowray.tenancy.key_uses import KeyUses
 from flowray.tenancy.keyring import Keyring
 from flowray.tenancy.permissions import exceeds
 from flowray.tenancy.principal import Principal, Role
-from flowray_serve.bodies.tenancy import KeyBody, RotationBody
+from flowray_serve.bodies.tenancy import KeyBody, KeyChangeBody, RotationBody
 from flowray_serve.key_answer import key_read
 
 
@@ -40,6 +40,16 @@ class KeyService:
         await self._require_power_over(tenant, key_id, caller)
         issued = await self._keyring.rotate(tenant, key_id, grace_s=body.grace_s, by=_said(caller))
         return key_read(issued.record, key=issued.key)
+
+    async def settle(self, tenant: str, key_id: str, body: KeyChangeBody, caller: Principal) -> dict[str, Any]:
+        """The same key, from now on with these roles and this end; what the body does not name stays."""
+        await self._require_power_over(tenant, key_id, caller)
+        old = await self._keyring.find(tenant, key_id)
+        roles = tuple(body.roles) if body.roles is not None else old.roles
+        if exceeds(roles, caller.roles):
+            raise ForbiddenError("`roles`: nobody gives a key that may do more than they may themselves.")
+        ends_at = body.ends_at if "expires_at" in body.model_fields_set else old.expires_at
+        return key_read(await self._keyring.settle(tenant, key_id, roles=roles, expires_at=ends_at))
 
     async def revoke(self, tenant: str, key_id: str, caller: Principal) -> None:
         """Have a key work no longer."""

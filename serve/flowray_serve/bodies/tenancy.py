@@ -25,9 +25,21 @@ class KeyBody(BaseModel):
     @property
     def ends_at(self) -> float | None:
         """When the key ends, in seconds."""
-        if self.expires_at is None:
-            return None
-        return (self.expires_at if self.expires_at.tzinfo else self.expires_at.replace(tzinfo=UTC)).timestamp()
+        return _seconds(self.expires_at)
+
+
+class KeyChangeBody(BaseModel):
+    """What a key may from now on, or when it ends; what is not named stays as it is."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    roles: Annotated[Sequence[Role], Field(min_length=1, max_length=8)] | None = None
+    expires_at: datetime | None = Field(None, description="When it ends; null: never.")
+
+    @property
+    def ends_at(self) -> float | None:
+        """When the key ends, in seconds."""
+        return _seconds(self.expires_at)
 
 
 class RotationBody(BaseModel):
@@ -54,3 +66,9 @@ class TenantChange(BaseModel):
 
     settings: Mapping[str, Any]
     revision: str = Field("", max_length=64, description="The revision that was seen; another one is a conflict.")
+
+
+def _seconds(at: datetime | None) -> float | None:
+    if at is None:
+        return None
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from flowray.client import Client
 from flowray.client import admin_calls as calls
 from flowray.errors import InvalidRequestError
-from flowray.tenancy.declared import TenantChange, changes, declared, shown
+from flowray.tenancy.declared import Declared, TenantChange, changes, declared, shown
 from flowray_serve.cli.connection import Key, Url, connect
 from flowray_serve.cli.ending import FAILED
-from flowray_serve.cli.terminal import AsJson, say, say_json
+from flowray_serve.cli.terminal import AsJson, say, say_json, table
 
 
 def command(
@@ -30,24 +30,44 @@ def command(
     """Show how the service's tenants differ from a file, and make them alike. Twice is as good as once."""
     wanted = declared(_text(file))
     with connect(url, key) as client:
-        found = changes(wanted, client.ask(calls.tenants()))
-        if as_json:
-            say_json([asdict(change) for change in found])
-        else:
+        found = _found(client, wanted)
+        if not as_json:
             say("\n".join(shown(change) for change in found) or "Nothing to change.")
-        if dry_run or not found:
-            return
-        if not yes and not typer.confirm(f"Change {len(found)} tenants?", err=True):
-            raise typer.Exit(FAILED)
-        _apply(client, found)
+        made: list[Mapping[str, Any]] = []
+        if found and not dry_run:
+            if not yes and not typer.confirm(f"Change {len(found)} tenants?", err=True):
+                raise typer.Exit(FAILED)
+            for change in found:
+                made += _apply(client, change)
+    if as_json:
+        say_json({"changes": [asdict(change) for change in found], "keys": made})
+    elif made:
+        say("New keys, said once:")
+        say(table(("tenant", "name", "key"), [(one["tenant"], one["name"], one["api_key"]) for one in made]))
 
 
-def _apply(client: Client, found: Sequence[TenantChange]) -> None:
-    for change in found:
-        if change.is_new:
-            client.ask(calls.create_tenant(change.tenant, change.settings))
+def _found(client: Client, wanted: Mapping[str, Declared]) -> Sequence[TenantChange]:
+    current = client.ask(calls.tenants())
+    there = {str(one["id"]) for one in current}
+    keys = {name: client.ask(calls.keys(name)) for name, one in wanted.items() if one.keys and name in there}
+    return changes(wanted, current, keys)
+
+
+def _apply(client: Client, change: TenantChange) -> Sequence[Mapping[str, Any]]:
+    """Have one tenant be as declared; the keys that were made for it."""
+    if change.is_new:
+        client.ask(calls.create_tenant(change.tenant, change.settings))
+    elif change.settings:
+        client.ask(calls.settle_tenant(change.tenant, change.settings, revision=change.revision))
+    made: list[Mapping[str, Any]] = []
+    for key in change.keys:
+        if key.after is None:
+            client.ask(calls.revoke_key(change.tenant, key.id))
+        elif key.id:
+            client.ask(calls.settle_key(change.tenant, key.id, asdict(key.after)))
         else:
-            client.ask(calls.settle_tenant(change.tenant, change.settings, revision=change.revision))
+            made.append(client.ask(calls.create_key(change.tenant, {"name": key.name, **asdict(key.after)})))
+    return made
 
 
 def _text(file: Path) -> str:

@@ -15,7 +15,7 @@ from flowray.tenancy.permissions import Permission
 from flowray.tenancy.tenant import tenant_id
 from flowray_serve.auth import needs, on_record
 from flowray_serve.bodies.reading import fit, parse_object, read_body
-from flowray_serve.bodies.tenancy import KeyBody, RotationBody, TenantBody, TenantChange
+from flowray_serve.bodies.tenancy import KeyBody, KeyChangeBody, RotationBody, TenantBody, TenantChange
 from flowray_serve.key_answer import keys_read
 from flowray_serve.replies import reply
 from flowray_serve.routes.openapi import takes
@@ -45,6 +45,9 @@ class AdminRoutes:
             "/{tenant}/keys", self.create_key, methods=["POST"], status_code=201, openapi_extra=takes(KeyBody)
         )
         router.add_api_route("/{tenant}/keys/{key}", self.revoke_key, methods=["DELETE"])
+        router.add_api_route(
+            "/{tenant}/keys/{key}", self.settle_key, methods=["PATCH"], openapi_extra=takes(KeyChangeBody)
+        )
         router.add_api_route(
             "/{tenant}/keys/{key}/rotate", self.rotate_key, methods=["POST"], openapi_extra=takes(RotationBody)
         )
@@ -116,6 +119,14 @@ class AdminRoutes:
         """Revoke a tenant's key."""
         await self._services.keys.revoke(tenant, key, await self._services.authenticator(request))
         return reply({"revoked": key})
+
+    @needs(Permission.OPERATE)
+    async def settle_key(self, request: Request, tenant: str, key: str) -> Response:
+        """Change a key's roles, or when it ends; every gateway goes by it within a second."""
+        caller = await self._services.authenticator(request)
+        settled = await self._services.keys.settle(tenant, key, await _read(request, KeyChangeBody), caller)
+        on_record(request, roles=", ".join(settled["roles"]))
+        return reply(settled)
 
     @needs(Permission.OPERATE)
     async def rotate_key(self, request: Request, tenant: str, key: str) -> Response:

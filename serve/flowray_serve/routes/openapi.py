@@ -23,7 +23,7 @@ from flowray_serve.bodies.editing import (
 from flowray_serve.bodies.flow import FlowBody, FlowChange, FlowsBody, ProjectBody, ProjectChange
 from flowray_serve.bodies.openai import ChatCompletionBody, ResponsesBody
 from flowray_serve.bodies.run import ReplayBody, RerunBody, RunBody
-from flowray_serve.bodies.tenancy import KeyBody, RotationBody, TenantBody, TenantChange
+from flowray_serve.bodies.tenancy import KeyBody, KeyChangeBody, RotationBody, TenantBody, TenantChange
 from flowray_serve.bodies.variable import VariableBody, VariableChange
 from flowray_serve.bodies.workflow import ResumeBody, StopBody, WorkflowBody
 
@@ -44,6 +44,7 @@ _BODIES: tuple[type[BaseModel], ...] = (
     ReplayBody,
     RerunBody,
     ResumeBody,
+    KeyChangeBody,
     RotationBody,
     RunBody,
     StopBody,

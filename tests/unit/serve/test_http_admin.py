@@ -49,6 +49,11 @@ async def test_an_operators_key_for_a_tenant_opens_that_tenant_only(operator: ht
     (shown,) = (await operator.get(f"{TENANTS}/acme/keys")).json()["api_keys"]
     assert shown["name"] == "first"
 
+    settled = await operator.patch(f"{TENANTS}/acme/keys/{shown['id']}", json={"roles": ["runner"]})
+    assert (settled.status_code, settled.json()["roles"]) == (200, ["runner"])
+    assert (await operator.post("/api/v1/flows/", json={}, headers=theirs)).status_code == 403
+    assert (await operator.patch(f"{TENANTS}/acme/keys/{shown['id']}", json={"roles": []})).status_code == 422
+
     rotated = await operator.post(f"{TENANTS}/acme/keys/{shown['id']}/rotate", json={})
     await operator.delete(f"{TENANTS}/acme/keys/{rotated.json()['id']}")
 

@@ -54,9 +54,50 @@ def test_a_diff_shows_what_was_and_what_will_be() -> None:
     assert shown(new) == "+ plain"
 
 
+KEYS = """
+tenants:
+  acme:
+    keys:
+      ci: {roles: [runner, viewer], expires_at: 2027-01-31}
+      dev: {roles: [editor]}
+      old: null
+"""
+
+
+def key(name: str, *roles: str, expires_at: str | None = None) -> dict[str, object]:
+    return {"id": f"id-of-{name}", "name": name, "roles": list(roles), "expires_at": expires_at}
+
+
+def test_keys_are_made_settled_and_revoked_by_name_and_others_stay() -> None:
+    acme, theirs = Tenant(id="acme").as_json(), [key("dev", "viewer"), key("old", "admin"), key("not named", "admin")]
+
+    (found,) = changes(declared(KEYS), [acme], {"acme": theirs})
+
+    assert shown(found).splitlines() == [
+        "~ acme",
+        "  + keys.ci: {roles: [runner, viewer], expires_at: 2027-01-31T00:00:00+00:00}",
+        "  - keys.dev: {roles: [viewer]}",
+        "  + keys.dev: {roles: [editor]}",
+        "  - keys.old: {roles: [admin]}",
+    ]
+    assert [(one.name, one.id) for one in found.keys] == [("ci", ""), ("dev", "id-of-dev"), ("old", "id-of-old")]
+
+
+def test_keys_that_are_as_declared_are_left_alone() -> None:
+    theirs = [key("ci", "viewer", "runner", expires_at="2027-01-31T00:00:00+00:00"), key("dev", "editor")]
+
+    assert changes(declared(KEYS), [Tenant(id="acme").as_json()], {"acme": theirs}) == []
+
+
 @pytest.mark.parametrize(
     ("text", "place"),
     [
+        ("tenants: {acme: {keys: [ci]}}", "`tenants.acme`: `keys` must be a mapping"),
+        ("tenants: {acme: {keys: {ci: {}}}}", "must have `roles`"),
+        ("tenants: {acme: {keys: {ci: {roles: [operator]}}}}", "`keys`.ci.roles"),
+        ("tenants: {acme: {keys: {ci: {roles: [viewer], days: 3}}}}", "nothing else"),
+        ("tenants: {acme: {keys: {ci: {roles: [viewer], expires_at: soon}}}}", "expires_at"),
+        ("tenants: {acme: {keys: {1: {roles: [viewer]}}}}", "a key's name"),
         ("", "tenants"),
         ("[]", "tenants"),
         ("tenants: []", "`tenants` must be a mapping"),
