@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
+# Container images like to set it; without bytecode, each process compiles all that it imports anew.
+unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help install image demo test install-dev lint types layers unit contract integration chaos conformance nodes lock clean
 
 help: ## list the targets
@@ -33,10 +35,10 @@ layers: ## import-linter: imports go down only
 	@$(BIN)/lint-imports --no-cache
 
 unit: ## without Ray, sandboxes or servers; seconds
-	@$(BIN)/python -m pytest -q tests/unit tests/upkeep
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal tests/unit tests/upkeep
 
 contract: ## ports and clients against real servers
-	@$(BIN)/python -m pytest -q tests/contract
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal tests/contract
 
 integration: ## real sandboxes, a Ray cluster, real flows, real attacks
 	@$(BIN)/python -m pytest -q tests/integration tests/acceptance tests/attacks tests/chaos

@@ -30,8 +30,6 @@ from flowray.sandbox.policy import Policy
 FLUSH_S = 0.05
 # Somebody may be reading along: what is spoken goes on at once, and then as often as the eye can follow.
 _SPOKEN_EVERY_S = 0.005
-_GRACE_S = 2.0
-_LINGER_S = 0.5
 _WAITING_BYTES = 1024 * 1024
 _BEGIN = "begin"
 _UNREAD_REPLIES_BYTES = 1024 * 1024
@@ -112,7 +110,7 @@ class Dialogue:
             return
         self._stopped = "cancelled"
         self._channel.send(frame(CANCEL))
-        self._set_deadline(_GRACE_S)
+        self._set_deadline(self._job.caps.grace_s)
 
     def add(self, claim: Claim | ConnectionEnded, size: int = 0) -> None:
         """Put an event among those of the sandbox."""
@@ -194,7 +192,7 @@ class Dialogue:
                 # Its end of the channel has to close now: until then it could still break the rules.
                 self._said = Frame(kind, payload)
                 self._cpu_s, self._peak_mib = self._sandbox.cpu_s, self._sandbox.peak_mib
-                self._set_deadline(_LINGER_S)
+                self._set_deadline(self._job.caps.linger_s)
 
     def _schedule(self) -> None:
         if not (self._events or self._due) or self._woken is None:
@@ -277,7 +275,7 @@ class Dialogue:
     async def _exit(self) -> Exit | None:
         """Return how the sandbox exited; None when it did not of itself."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LINGER_S):
+            async with asyncio.timeout(self._job.caps.linger_s):
                 return await self._sandbox.wait()
         self._sandbox.kill()
         return None

@@ -46,11 +46,11 @@ _DEPTH_OF_ORJSON = 254
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Caps:
-    """How much a sandbox may say.
+    """How much a sandbox may say, and how long it may take to stop.
 
     `payload_bytes` bounds what comes in parts. `values` bounds the JSON values of one frame (a megabyte of `[],[],[]`
     parses into 25). `depth` leaves room for what is wrapped around a value later: the writer of the journal refuses 254
-    levels.
+    levels. `grace_s` is given to who was told to stop, `linger_s` to who has said its last word.
     """
 
     frame_bytes: int = FRAME_BYTES
@@ -60,6 +60,8 @@ class Caps:
     events: int = 100_000
     values: int = 500_000
     depth: int = 200
+    grace_s: float = 2.0
+    linger_s: float = 0.5
 
 
 class Frame(NamedTuple):

@@ -15,18 +15,25 @@ from typing import Any
 
 from flowray_serve.cluster.leash import on_leash
 
-_LOOK_S = 0.5
 _MOST_STARTS, _WITHIN_S = 5, 600.0
 _PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Guard:
-    """Runs a command, again while it dies after it was ready; `is_ready` gets its process id."""
+    """Runs a command, again while it dies after it was ready; `is_ready` gets its process id, every `look_s`."""
 
-    def __init__(self, command: Sequence[str], *, is_ready: Callable[[int], bool], say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        is_ready: Callable[[int], bool],
+        say: Callable[[str], None],
+        look_s: float = 0.5,
+    ) -> None:
         self._command = command
         self._is_ready = is_ready
         self._say = say
+        self._look_s = look_s
         self._child: subprocess.Popen[bytes] | None = None
         self._asked = False
 
@@ -46,7 +53,7 @@ class Guard:
         was_ready = False
         while True:
             try:
-                return self._child.wait(_LOOK_S), was_ready
+                return self._child.wait(self._look_s), was_ready
             except subprocess.TimeoutExpired:
                 was_ready = was_ready or self._is_ready(self._child.pid)
 

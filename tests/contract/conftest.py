@@ -19,6 +19,11 @@ from tests.kit.server import serving
 from tests.unit.serve.service import Service
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Requests made from the description; named here alone, since its import costs every other test run seconds."""
+    config.pluginmanager.import_plugin("schemathesis.pytest.plugin")
+
+
 @pytest.fixture(scope="session")
 def valkey_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with running_valkey(tmp_path_factory.mktemp("valkey")) as url:

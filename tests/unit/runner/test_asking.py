@@ -13,7 +13,7 @@ from flowray.engine.ports import RunRequest
 from flowray.errors import NotFoundError, StoreUnavailableError
 from flowray.runner import frames
 from flowray.runner.asking import Answer, Ask, Desk
-from flowray.runner.frames import frame
+from flowray.runner.frames import Caps, frame
 from tests.unit.runner.conftest import Started
 from tests.unit.runner.kit import Peer
 from tests.unit.runner.test_runner import STEP, events_of, last_of, request_of
@@ -205,7 +205,7 @@ async def test_the_answer_to_a_step_that_is_gone_is_given_up(runner_with: Starte
         await peer.send(ask(1, "slow"))
         await peer.forever()
 
-    runner = await runner_with(script, desk=Desk({"slow": slow}))
+    runner = await runner_with(script, desk=Desk({"slow": slow}), caps=Caps(grace_s=0.05))
     batches = runner.run(request_of(), StartStep(step=STEP))
     await anext(batches)
     await begun.wait()

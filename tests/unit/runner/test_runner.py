@@ -216,7 +216,7 @@ async def test_a_sandbox_that_closes_its_channel_and_lives_on_has_crashed(runner
         peer.hang_up()
         await peer.forever()
 
-    failed = await last_of(await runner_with(script))
+    failed = await last_of(await runner_with(script, caps=Caps(linger_s=0.05)))
     assert (failed.kind, failed.error) == ("crashed", "The sandbox closed its channel and did not end.")
 
 
@@ -293,7 +293,7 @@ async def test_a_sandbox_that_ends_slowly_after_its_result_has_finished(runner_w
         await peer.result()
         await peer.forever()
 
-    assert isinstance((await events_of(await runner_with(script)))[-1], StepFinished)
+    assert isinstance((await events_of(await runner_with(script, caps=Caps(linger_s=0.05))))[-1], StepFinished)
 
 
 async def test_asking_for_what_is_not_given_is_answered(runner_with: Started) -> None:

@@ -324,12 +324,13 @@ def drawn(node_id: str, *, code: str | None = None, **fields: Mapping[str, Any])
 ECHO = canvas(drawn("ChatInput-1"), drawn("ChatOutput-1"), wires=[("ChatInput-1", "ChatOutput-1")])
 
 
-def service(
+def service(  # noqa: PLR0913 - what tests vary
     *,
     limits: BodyLimits | None = None,
     defaults: TenantDefaults | None = None,
     patience_s: float = 30.0,
     sync_s: float = 30.0,
+    stopped_s: float = 2.0,
     pools: Sequence[Pool] = (),
     issuers: Issuers | None = None,
 ) -> Service:
@@ -375,7 +376,7 @@ def service(
         queue=queue,
         secret=b"secret",
         private_hosts=("127.0.0.2",),
-        stopping=Stopping(runs, queue, queue, requests, journal, engine, name="test", within_s=2.0),
+        stopping=Stopping(runs, queue, queue, requests, journal, engine, name="test", within_s=stopped_s),
         requests=requests,
         answering=answering,
         reruns=Reruns(requests, queue, journal),

@@ -111,7 +111,7 @@ async def test_cancelling_a_run_that_is_over_is_a_conflict() -> None:
 
 
 async def test_a_run_that_nobody_stops_is_told_so_in_bounded_time() -> None:
-    made = service()
+    made = service(stopped_s=0.05)
     run = ev.RunId("44444444-4444-4444-8444-444444444444")
     accepted = ev.RunAccepted(tenant="default", flow="f", flow_name="Echo", version="v", session="s")
     await made.journal.append("default", [ev.Recorded(seq=1, at=1.0, run=run, event=accepted)])

@@ -61,7 +61,11 @@ def test_a_new_master_key_opens_what_it_has_wrapped_anew_without_the_old_one() -
         sealer(NEW).open(sealed, place=HERE)
 
 
-@pytest.mark.parametrize("text", ["", "a", "a:", "a:AAAA", f"{OLD},{OLD}", "bad id:" + OLD.partition(":")[2], ","])
+@pytest.mark.parametrize(
+    "text",
+    ["", "a", "a:", "a:AAAA", f"{OLD},{OLD}", "bad id:" + OLD.partition(":")[2], ","],
+    ids=["nothing", "a name", "no key", "a short key", "one twice", "a bad name", "a comma"],
+)
 def test_what_is_no_ring_of_keys_is_refused_without_saying_a_key(text: str) -> None:
     with pytest.raises(SettingsError) as refused:
         MasterKeys.of(text)
