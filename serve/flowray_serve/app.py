@@ -33,7 +33,8 @@ from flowray_serve.parts.learning import pool_images
 from flowray_serve.parts.packages import stocks_of
 from flowray_serve.parts.secrets import master_keys
 from flowray_serve.parts.sharing import open_ledger
-from flowray_serve.settings import PoolSettings, Settings
+from flowray_serve.running_settings import PoolSettings
+from flowray_serve.settings import Settings
 
 _DRAIN_MARGIN_S = 5.0
 

@@ -10,13 +10,21 @@ import difflib
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from flowray.errors import SettingsError
-from flowray.sandbox.walls import LowerableWall
+from flowray_serve.running_settings import (
+    EgressSettings,
+    EngineSettings,
+    Host,
+    LimitSettings,
+    PoolSettings,
+    SubflowSettings,
+)
+from flowray_serve.settings_group import SettingsGroup
 from flowray_serve.sharing_settings import PriceSettings, QuotaSettings, SharingSettings
 from flowray_serve.token_settings import IssuerSettings, TokenSettings
 
@@ -24,15 +32,10 @@ PREFIX = "FLOWRAY_"
 # Read by the command line, not by the service.
 CLIENT_VARIABLES = frozenset({"FLOWRAY_URL", "FLOWRAY_KEY"})
 
-Host = Annotated[str, Field(min_length=1, max_length=300)]
 IssuerName = Annotated[str, Field(pattern="^[a-z0-9-]{1,40}$")]
 
 
-class _Group(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class RaySettings(_Group):
+class RaySettings(SettingsGroup):
     """The Ray cluster that all of it runs on."""
 
     address: str | None = Field(
@@ -44,13 +47,13 @@ class RaySettings(_Group):
     )
 
 
-class RedisSettings(_Group):
+class RedisSettings(SettingsGroup):
     """Where what is hot is kept."""
 
     url: SecretStr | None = Field(None, description="A Redis or Valkey URL; unset: an embedded Valkey below the home.")
 
 
-class ObjectSettings(_Group):
+class ObjectSettings(SettingsGroup):
     """Where the record is kept."""
 
     url: str | None = Field(
@@ -62,30 +65,7 @@ class ObjectSettings(_Group):
     )
 
 
-class LimitSettings(_Group):
-    """What one step may take."""
-
-    wall_s: float = Field(300, gt=0, le=86_400, description="Seconds from its start to its end.")
-    memory_mib: int = Field(512, ge=64, le=1_048_576, description="MiB of memory of its own.")
-    cpu_s: int = Field(300, ge=1, le=86_400, description="Seconds of CPU time.")
-    open_files: int = Field(256, ge=32, le=65_536, description="Open file descriptors.")
-    processes: int = Field(64, ge=8, le=4_096, description="Threads.")
-    file_mib: int = Field(64, ge=1, le=65_536, description="MiB of one file.")
-    cores: float = Field(0, ge=0, le=1_024, description="Cores at any moment; 0: an equal share of what there is.")
-
-
-class EgressSettings(_Group):
-    """What the connections of one step may use."""
-
-    open: int = Field(32, ge=1, le=1_000, description="Connections at a time.")
-    connections: int = Field(1_000, ge=1, le=1_000_000, description="Connections in all.")
-    up_mib: int = Field(256, ge=1, le=1_048_576, description="MiB sent by all together.")
-    down_mib: int = Field(1_024, ge=1, le=1_048_576, description="MiB received by all together.")
-    idle_s: float = Field(120, gt=0, le=86_400, description="Seconds without a byte after which one is cut.")
-    connect_s: float = Field(10, gt=0, le=600, description="Seconds that looking up and reaching a host may take.")
-
-
-class BodySettings(_Group):
+class BodySettings(SettingsGroup):
     """How much of a request is read."""
 
     run_mib: int = Field(8, ge=1, le=256, description="MiB of a run's body.")
@@ -95,7 +75,7 @@ class BodySettings(_Group):
     slowest_kib_s: int = Field(64, ge=1, le=1_048_576, description="KiB that buy another second.")
 
 
-class GatewaySettings(_Group):
+class GatewaySettings(SettingsGroup):
     """The deployment that answers HTTP."""
 
     replicas: int = Field(1, ge=1, le=1_000, description="How many gateways.")
@@ -118,25 +98,13 @@ class GatewaySettings(_Group):
     )
 
 
-class EngineSettings(_Group):
-    """The deployment that drives queued runs."""
-
-    replicas: int = Field(1, ge=1, le=1_000, description="How many engines there are at least.")
-    most_replicas: int = Field(2, ge=1, le=1_000, description="How many engines there are at most.")
-    runs: int = Field(64, ge=1, le=10_000, description="Runs that one engine drives at a time.")
-    lease_s: float = Field(5.0, ge=1, le=600, description="Seconds after which a silent engine's runs are taken over.")
-    takes: int = Field(5, ge=1, le=1_000, description="Engines that may be lost on a run before it is given up.")
-    drain_s: float = Field(60.0, gt=0, le=86_400, description="Seconds a leaving engine gives its steps to end.")
-    oldest_s: float = Field(1.0, gt=0, le=3_600, description="Seconds a run may wait before another engine is started.")
-
-
-class AuditSettings(_Group):
+class AuditSettings(SettingsGroup):
     """What is put on record."""
 
     runs: bool = Field(default=False, description="Starts of runs too; each has a journal of its own anyway.")
 
 
-class SecretSettings(_Group):
+class SecretSettings(SettingsGroup):
     """What secrets are encrypted with where they are kept."""
 
     keys: SecretStr | None = Field(
@@ -145,7 +113,7 @@ class SecretSettings(_Group):
     key_file: Path | None = Field(None, description="A file with them instead, one a line.")
 
 
-class CallbackSettings(_Group):
+class CallbackSettings(SettingsGroup):
     """Who is told of the end of background runs."""
 
     tries: int = Field(8, ge=1, le=100, description="Tries before a callback becomes a dead letter.")
@@ -157,62 +125,11 @@ class CallbackSettings(_Group):
     )
 
 
-class RetentionSettings(_Group):
+class RetentionSettings(SettingsGroup):
     """How long what is over is kept, unless a tenant has settled something else."""
 
     runs_days: float = Field(30.0, gt=0, le=36_500, description="Days that finished runs and their results are kept.")
     idempotency_h: float = Field(24.0, gt=0, le=8_760, description="Hours for which an idempotency key holds.")
-
-
-class SubflowSettings(_Group):
-    """Flows that run flows."""
-
-    depth: int = Field(5, ge=0, le=32, description="How many levels deep flows may run one another.")
-
-
-class PoolSettings(_Group):
-    """Runners of one kind."""
-
-    cpu: float = Field(0.0, ge=0, le=1_024, description="Cores that Ray reserves per Runner.")
-    memory_mib: int = Field(0, ge=0, le=16_777_216, description="MiB that Ray reserves per Runner.")
-    gpu: float = Field(0.0, ge=0, le=64, description="GPUs that Ray reserves per Runner.")
-    labels: dict[str, str] = Field({}, description="Labels a node of the cluster must have.")
-    replicas: int = Field(1, ge=1, le=1_000, description="How many Runners, at the least.")
-    most_replicas: int | None = Field(
-        None, ge=1, le=1_000, description="How many Runners when steps fill those there are; unset: never more."
-    )
-    spares: int = Field(8, ge=1, le=512, description="Parked sandboxes per Runner; each costs a few MiB.")
-    max_running: int = Field(32, ge=1, le=1_024, description="Steps that one Runner runs at a time.")
-    step_cpu: float = Field(1.0, ge=0.01, le=1_024, description="Cores of a step whose components ask for none.")
-    step_memory_mib: int | None = Field(
-        None,
-        ge=64,
-        le=1_048_576,
-        description="MiB of a step whose components ask for none; unset: `LIMITS__MEMORY_MIB`.",
-    )
-    tenants: tuple[str, ...] = Field((), description="The tenants whose steps run here, and no others'; empty: all.")
-    zygote_s: int = Field(86_400, ge=60, le=31_536_000, description="Seconds after which its zygote is replaced.")
-    zygote_forks: int = Field(
-        100_000, ge=1_000, le=1_000_000_000, description="Sandboxes after which its zygote is replaced."
-    )
-    image: Path | None = Field(None, description="The lock of its environment image; unset: FlowRay's own.")
-    preload: tuple[str, ...] = Field((), description="Modules that its zygote imports in advance.")
-    egress: tuple[Host, ...] = Field((), description="Hosts that runs may reach: `HOST`, `*.HOST`, `HOST:PORT`.")
-    private_hosts: tuple[Host, ...] = Field((), description="Hosts among them that may have a private address.")
-    lowered_walls: tuple[LowerableWall, ...] = Field(
-        (), description="Walls that its sandboxes go without: `landlock`, `seccomp`. Takes exactly one of `tenants`."
-    )
-
-    @property
-    def owners(self) -> tuple[str, ...]:
-        """Whose steps run here, and no others'; empty: all."""
-        return self.tenants
-
-    @model_validator(mode="after")
-    def _for_one_tenant(self) -> Self:
-        if self.lowered_walls and len(self.tenants) != 1:
-            raise ValueError("walls are lowered for one tenant, whom `tenants` has to name")
-        return self
 
 
 class Settings(BaseSettings):

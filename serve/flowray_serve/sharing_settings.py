@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from flowray_serve.settings_group import SettingsGroup
 
 
-class _Group(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class QuotaSettings(_Group):
+class QuotaSettings(SettingsGroup):
     """What a tenant may have at one time when nothing else is settled for it; unset is no limit."""
 
     runs: int | None = Field(None, ge=0, description="Runs at a time.")
@@ -23,7 +21,7 @@ class QuotaSettings(_Group):
     wall_s: float | None = Field(None, gt=0, description="Seconds that one run may take.")
 
 
-class SharingSettings(_Group):
+class SharingSettings(SettingsGroup):
     """How tenants share the pools."""
 
     fair: bool = Field(default=True, description="Weighted fair turns; off: first come, first served, whosever it is.")
@@ -33,14 +31,14 @@ class SharingSettings(_Group):
     wait_s: float = Field(600, gt=0, le=86_400, description="Seconds that a step may wait for its turn.")
 
 
-class ModelPrice(_Group):
+class ModelPrice(SettingsGroup):
     """A model's price for a million tokens."""
 
     input: float = Field(0.0, ge=0, description="Per million tokens read.")
     output: float = Field(0.0, ge=0, description="Per million tokens written.")
 
 
-class PriceSettings(_Group):
+class PriceSettings(SettingsGroup):
     """What things cost, in whatever money the operator reckons."""
 
     models: dict[str, ModelPrice] = Field(

@@ -9,7 +9,8 @@ import pytest
 import typer
 
 from flowray_serve.cli.main import app
-from flowray_serve.settings import PoolSettings, variable_names
+from flowray_serve.running_settings import PoolSettings
+from flowray_serve.settings import variable_names
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = (ROOT / "docs" / "reference.md").read_text()

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from flowray.sandbox.relay import Caps
 from flowray.tenancy.tenants import Tenants
-from flowray_serve.settings import EgressSettings
+from flowray_serve.running_settings import EgressSettings
 
 _MIB = 1024 * 1024
 

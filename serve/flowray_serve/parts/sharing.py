@@ -39,7 +39,8 @@ from flowray_serve.admission.steps import AdmittedSteps
 from flowray_serve.admission.terms import Settled
 from flowray_serve.parts.notices import Notices
 from flowray_serve.parts.upkeep import owing_of
-from flowray_serve.settings import PoolSettings, Settings
+from flowray_serve.running_settings import PoolSettings
+from flowray_serve.settings import Settings
 
 log = logging.getLogger(__name__)
 _COUNT_EVERY_S = 1.0
