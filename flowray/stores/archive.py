@@ -22,20 +22,16 @@ class Archive:
 
     async def keep(self, tenant: str, run: RunId, lines: Iterable[bytes]) -> None:
         """Keep a finished journal."""
-        packer = zlib.compressobj(level=3, wbits=_GZIP)
-        packed = packer.compress(b"\n".join(lines)) + packer.flush()
-        await self._objects.put(_path(tenant, run), packed)
+        await self._objects.put(_path(tenant, run), packed(lines))
 
     async def find(self, tenant: str, run: RunId) -> Sequence[Recorded] | None:
         """A journal that was kept."""
         if not is_segment(run):
             return None
         try:
-            packed = await self._objects.get(_path(tenant, run))
+            return unpacked(await self._objects.get(_path(tenant, run)))
         except NotFoundError:
             return None
-        lines = zlib.decompress(packed, wbits=_GZIP).splitlines()
-        return [from_json(plain) for line in lines for plain in loads(line)]
 
     async def has(self, tenant: str, run: RunId) -> bool:
         """Whether a journal was kept."""
@@ -50,6 +46,18 @@ class Archive:
                     yield tenant, RunId(file.removesuffix(".jsonl.gz"))
                 case _:
                     continue
+
+
+def packed(lines: Iterable[bytes]) -> bytes:
+    """A journal as it is kept; each line is a JSON list of events."""
+    packer = zlib.compressobj(level=3, wbits=_GZIP)
+    return packer.compress(b"\n".join(lines)) + packer.flush()
+
+
+def unpacked(content: bytes) -> Sequence[Recorded]:
+    """What `packed` made."""
+    lines = zlib.decompress(content, wbits=_GZIP).splitlines()
+    return [from_json(plain) for line in lines for plain in loads(line)]
 
 
 def _path(tenant: str, run: RunId) -> str:

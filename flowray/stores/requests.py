@@ -1,7 +1,8 @@
 """Accepted runs in the object store: there before anybody is told that they were accepted, sealed, never in the clear.
 
 `accepted/` holds those that are not over, so that they can be found again when Redis has forgotten them; `requests/`
-those that are over and archived. A drawing (a flow with its plan) is kept once for all runs that share it.
+those that are over and archived. A drawing (a flow with its plan) is kept once for all runs that share it. `paused/`
+holds the journals of runs that wait: no engine has them in hand, so nobody else could write them anew.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import TypeVar
 
 from flowray.engine.accepted import (
@@ -20,18 +21,20 @@ from flowray.engine.accepted import (
     run_from_json,
     run_to_json,
 )
-from flowray.engine.events import RunId
+from flowray.engine.codec import encode
+from flowray.engine.events import Recorded, RunId
 from flowray.engine.ports import RunRequest
 from flowray.errors import NotFoundError
 from flowray.flow.types import Flow
 from flowray.plan.types import Plan
+from flowray.stores.archive import packed, unpacked
 from flowray.stores.objects import ObjectStore
 from flowray.stores.paths import is_segment, path
 from flowray.stores.sealing import Seal
 
 # Drawings are written again while they are in use, so that age tells the ones that nobody needs.
 _FRESH_S = 3_600.0
-_ACCEPTED, _OVER, _DRAWINGS = "accepted", "requests", "drawings"
+_ACCEPTED, _OVER, _DRAWINGS, _PAUSED = "accepted", "requests", "drawings", "paused"
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 
@@ -76,6 +79,20 @@ class Requests:
             await self._objects.move(path(tenant, _ACCEPTED, run), path(tenant, _OVER, run))
         except NotFoundError:
             return
+
+    async def keep_journal(self, tenant: str, run: RunId, recorded: Sequence[Recorded]) -> None:
+        """Keep the journal of a run that waits, as it stands."""
+        place = path(tenant, _PAUSED, run)
+        lines = (b"[" + encode(one) + b"]" for one in recorded)
+        await self._objects.put(place, self._seal.seal(packed(lines), place=place))
+
+    async def journal(self, tenant: str, run: RunId) -> Sequence[Recorded]:
+        """The journal of a run as it stood when it last waited; nothing when it never did."""
+        place = path(tenant, _PAUSED, run)
+        try:
+            return unpacked(self._seal.open(await self._objects.get(place), place=place))
+        except NotFoundError:
+            return ()
 
     async def drop(self, tenant: str, run: RunId) -> None:
         """Forget a run that was not accepted after all."""

@@ -114,6 +114,7 @@ def _pool(plant: Plant, name: str, pool: PoolSettings) -> Application:
     shape = RunnerShape(
         replicas=pool.replicas,
         most_replicas=pool.most_replicas or pool.replicas,
+        standby=pool.kept_warm,
         capacity=pool.max_running,
         cpu=pool.cpu,
         memory_mib=pool.memory_mib,

@@ -65,6 +65,12 @@ class PoolSettings(SettingsGroup):
     most_replicas: int | None = Field(
         None, ge=1, le=1_000, description="How many Runners when steps fill those there are; unset: never more."
     )
+    standby: int | None = Field(
+        None,
+        ge=0,
+        le=100,
+        description="Warm Runners beyond those, for when one dies; unset: 1 for a lone one that reserves nothing.",
+    )
     spares: int = Field(8, ge=1, le=512, description="Parked sandboxes per Runner; each costs a few MiB.")
     max_running: int = Field(32, ge=1, le=1_024, description="Steps that one Runner runs at a time.")
     step_cpu: float = Field(1.0, ge=0.01, le=1_024, description="Cores of a step whose components ask for none.")
@@ -86,6 +92,13 @@ class PoolSettings(SettingsGroup):
     lowered_walls: tuple[LowerableWall, ...] = Field(
         (), description="Walls that its sandboxes go without: `landlock`, `seccomp`. Takes exactly one of `tenants`."
     )
+
+    @property
+    def kept_warm(self) -> int:
+        """How many Runners there are beyond those that the steps need."""
+        if self.standby is not None:
+            return self.standby
+        return int(self.replicas == 1 and not (self.cpu or self.memory_mib or self.gpu))
 
     @property
     def owners(self) -> tuple[str, ...]:

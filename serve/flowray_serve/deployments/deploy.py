@@ -30,10 +30,14 @@ class DeployError(FlowRayError):
 
 @dataclass(frozen=True, kw_only=True)
 class RunnerShape:
-    """How many Runners a pool has, at least and at most, how many steps each runs, and what it takes of its node."""
+    """How many Runners a pool has, at least and at most, how many steps each runs, and what it takes of its node.
+
+    `standby` are kept warm beyond them.
+    """
 
     replicas: int = 1
     most_replicas: int = 1
+    standby: int = 0
     capacity: int = 1
     cpu: float = 0.0
     memory_mib: int = 0
@@ -104,10 +108,12 @@ def runner_pool(name: str, shape: RunnerShape, build: Callable[[str], Awaitable[
 
 
 def _replicas(shape: RunnerShape) -> dict[str, Any]:
-    if shape.most_replicas <= shape.replicas:
+    if shape.most_replicas <= shape.replicas and not shape.standby:
         return {"num_replicas": shape.replicas}
-    policy = {"policy_function": RunnersForSteps, "policy_kwargs": {"capacity": shape.capacity}}
-    return {"autoscaling_config": _growing(shape.replicas, shape.most_replicas, policy)}
+    most = max(shape.replicas, shape.most_replicas)
+    wishes = {"capacity": shape.capacity, "most": most, "standby": shape.standby}
+    policy = {"policy_function": RunnersForSteps, "policy_kwargs": wishes}
+    return {"autoscaling_config": _growing(shape.replicas, most + shape.standby, policy)}
 
 
 def _growing(least: int, most: int, policy: Mapping[str, Any]) -> dict[str, Any]:

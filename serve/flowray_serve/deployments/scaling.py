@@ -6,7 +6,7 @@ Of engines, one more while runs wait too long.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 WAITING, OLDEST_S, RUNNING = "waiting", "oldest_s", "running"
@@ -22,6 +22,15 @@ def wanted_engines(
     if waiting and oldest_s > patience_s:
         return max(by_load, current + 1)
     return by_load
+
+
+def wanted_runners(*, running: Sequence[float], capacity: int, least: int, most: int, standby: int) -> int:
+    """The number of Runners for the steps that run on each warm one.
+
+    The standby is begun once all others are warm, so that it holds up none of them.
+    """
+    by_load = max(least, min(most, math.ceil(sum(running) / (capacity * _FULL_AT))))
+    return by_load + standby if len(running) >= by_load else by_load
 
 
 class QueuePolicy:
@@ -43,20 +52,32 @@ class QueuePolicy:
             runs_each=self._runs_each,
             patience_s=self._patience_s,
         )
-        least, most = context.capacity_adjusted_min_replicas, context.capacity_adjusted_max_replicas
-        return max(least, min(most, wanted)), {}
+        return _bounded(context, wanted)
 
 
 class RunnersForSteps:
     """Ray Serve's autoscaling policy over the steps that a pool's Runners record."""
 
-    def __init__(self, *, capacity: int) -> None:
-        """`capacity` is how many steps one Runner runs."""
+    def __init__(self, *, capacity: int, most: int, standby: int = 0) -> None:
+        """`capacity` is how many steps one Runner runs; there are `most` of them, and `standby` beyond."""
         self._capacity = capacity
+        self._most = most
+        self._standby = standby
 
     def __call__(self, context: Any) -> tuple[int, dict[str, Any]]:
         """Return how many Runners the running steps ask for; full ones say nothing of the steps that wait."""
         seen: Mapping[str, Mapping[Any, float]] = context.aggregated_metrics or {}
-        wanted = math.ceil(sum(seen.get(RUNNING, {}).values()) / (self._capacity * _FULL_AT))
-        least, most = context.capacity_adjusted_min_replicas, context.capacity_adjusted_max_replicas
-        return max(least, min(most, wanted)), {}
+        wanted = wanted_runners(
+            running=list(seen.get(RUNNING, {}).values()),
+            capacity=self._capacity,
+            least=context.capacity_adjusted_min_replicas,
+            most=self._most,
+            standby=self._standby,
+        )
+        return _bounded(context, wanted)
+
+
+def _bounded(context: Any, wanted: int) -> tuple[int, dict[str, Any]]:
+    """Return what Serve takes: the number within its bounds, and its own state, which is not needed."""
+    least, most = context.capacity_adjusted_min_replicas, context.capacity_adjusted_max_replicas
+    return max(least, min(most, wanted)), {}

@@ -92,10 +92,17 @@ class Acceptance:
         return request.run
 
     async def reopen(self, tenant: str, run: RunId) -> None:
-        """Begin the journal of an accepted run again, if the store has forgotten it and nobody drives the run."""
+        """Bring back the journal of an accepted run, if the store has forgotten it and nobody drives the run.
+
+        Of a run that waited, all of it; of another, its beginning.
+        """
         accepted = await self._requests.find(tenant, run)
-        if accepted is not None:
-            with suppress(ConflictError):
+        if accepted is None:
+            return
+        with suppress(ConflictError):
+            if waited := await self._requests.journal(tenant, run):
+                await self._journal.append(tenant, waited)
+            else:
                 await self._open(accepted.request, accepted.at)
 
     async def _open(self, request: RunRequest, at: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -74,6 +74,7 @@ class Answering:
         if lease is not None:  # else an engine has taken it, finds it paused, and lets it wait
             recorded = await read_all(self._journal, request.tenant, request.run)
             last = recorded[-1].event if recorded else None
+            await self._requests.keep_journal(request.tenant, request.run, recorded)
             await self._queue.park(lease, until=last.until if isinstance(last, RunPaused) else None)
 
     async def pending(self, tenant: str, flow: str | None = None) -> AsyncGenerator[Asked, None]:
@@ -101,15 +102,16 @@ class Answering:
             lease = await self._queue.claim(tenant, run, holder=self._name, for_s=_CLAIM_S)
             if lease is not None:
                 said = RunResumed(node=node, request_id=request_id, decision=in_time(request, decision, self._clock()))
-                await self._write(lease, recorded[-1].seq + 1, said)
+                await self._write(lease, recorded, said)
                 return
             await asyncio.sleep(_TRY_AGAIN_S)  # an engine has just found it paused, and is about to let it wait
         raise _not_resumable(run)
 
-    async def _write(self, lease: Lease, seq: int, said: RunResumed) -> None:
-        one = Recorded(seq=seq, at=self._clock(), run=lease.run, event=said)
+    async def _write(self, lease: Lease, recorded: Sequence[Recorded], said: RunResumed) -> None:
+        one = Recorded(seq=recorded[-1].seq + 1, at=self._clock(), run=lease.run, event=said)
         try:
             await self._journal.append(lease.tenant, [one], lease=lease.number)
+            await self._requests.keep_journal(lease.tenant, lease.run, [*recorded, one])
         except ConflictError as cause:
             raise _not_resumable(lease.run) from cause
         finally:

@@ -61,6 +61,9 @@ class Carrier:
             await self._queue.give_back(lease)
             return
         if isinstance(last, RunPaused):
+            # From here on nobody has the journal in hand: when Redis is lost, it is found again in the record.
+            waits = await read_all(self._journal, lease.tenant, lease.run)
+            await self._requests.keep_journal(lease.tenant, lease.run, waits)
             await self._queue.park(lease, until=last.until)
         else:
             await self._queue.done(lease)

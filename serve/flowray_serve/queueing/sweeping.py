@@ -99,19 +99,19 @@ class Sweeper:
         removed = await self._remove(path(tenant, "idempotency"), before=now - kept.idempotency_h * _HOUR_S)
         for folder in _OF_RUNS:
             removed += await self._remove(path(tenant, folder), before=old)
-        removed += await self._remove_values(tenant, before=old)
+        removed += await self._remove_of_ended(tenant, before=old)
         # A drawing in use is written again now and then; a day more than its runs covers what lies between.
         in_use = await self._requests.drawings_in_use(tenant)
         removed += await self._remove(path(tenant, "drawings"), before=old - _DAY_S, but=in_use)
         await self._runs.forget(tenant, before=old)
         return removed
 
-    async def _remove_values(self, tenant: str, *, before: float) -> int:
-        """A run that is still open, since it was paused for long, keeps its values."""
+    async def _remove_of_ended(self, tenant: str, *, before: float) -> int:
+        """A run that is still open, since it was paused for long, keeps its values, and its journal."""
         still = {run async for owner, run, _ in self._requests.open() if owner == tenant}
-        folder = path(tenant, "values")
         gone = [
             one.key
+            for folder in (path(tenant, "values"), path(tenant, "paused"))
             async for one in self._objects.list(folder)
             if one.modified.timestamp() < before and one.key.removeprefix(f"{folder}/").partition("/")[0] not in still
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -13,7 +14,7 @@ from flowray.engine.commands import StartStep
 from flowray.engine.ports import RunRequest
 from flowray_serve.queueing.answering import in_time
 from tests.unit.serve.flows import message_result
-from tests.unit.serve.service import ECHO, OTHER_KEY, Service, service
+from tests.unit.serve.service import ECHO, OTHER_KEY, Service, canvas, drawn, service
 from tests.unit.serve.test_http_background import ended, submitted, told
 
 
@@ -112,6 +113,91 @@ async def test_only_one_answer_counts() -> None:
     first = await answer(made, job, asked["request_id"], "approve")
     second = await answer(made, job, asked["request_id"], "reject")
     assert (first.status_code, second.status_code) == (200, 409)
+
+
+async def second_asks(request: RunRequest, step: StartStep) -> AsyncIterator[ev.StepEvent]:
+    """The first node finishes; the second one asks, and says the answer."""
+    first, second = request.plan.by_id[step.step].nodes
+    if first not in step.done:
+        yield ev.NodeStarted(node=first)
+        yield ev.NodeFinished(node=first, outputs={}, result=message_result(first, "done"))
+    if not step.answers:
+        yield ev.NodePaused(node=second, request={"request_id": f"{second}:{request.run}", "prompt": "Send it?"})
+        yield ev.StepPaused(step=step.step)
+        return
+    [answered] = step.answers.values()
+    yield ev.NodeFinished(node=second, outputs={}, result=message_result(second, answered["action_id"]))
+
+
+async def lose_redis(made: Service) -> None:
+    """Forget all that is hot, and find again what the record has."""
+    made.queue.empty()
+    await made.services.jobs.recovery.recover()
+
+
+@pytest.mark.parametrize("lost", ["before the answer", "after the answer"])
+async def test_a_paused_run_outlives_the_loss_of_redis_with_what_it_had_finished_and_its_answer(lost: str) -> None:
+    made = service()
+    made.steps.script = second_asks
+    async with made.engine():
+        job = await paused(made)
+    request_id = (await pending(made))[0]["request_id"]
+    if lost == "before the answer":
+        await lose_redis(made)
+        async with made.engine():
+            await parked(made)
+    assert (await answer(made, job, request_id, "approve")).status_code == 200
+    if lost == "after the answer":
+        await lose_redis(made)
+
+    async with made.engine():
+        body = (await ended(made, job)).json()
+
+    assert (body["status"], body["output"]["text"]) == ("completed", "approve")
+    happened = [one.event async for one in made.journal.read("default", job["job_id"])]
+    assert [one.node for one in happened if isinstance(one, ev.NodeStarted)] == ["ChatInput-1"]
+
+
+async def parked(made: Service) -> None:
+    """Wait until an engine has looked at the run and lets it wait."""
+    async with asyncio.timeout(20):
+        while not await made.queue.parked("default"):  # noqa: ASYNC110 - the queue tells nobody of this
+            await asyncio.sleep(0.001)
+
+
+async def test_a_run_that_sleeps_outlives_the_loss_of_redis_and_wakes_when_it_is_due() -> None:
+    made = service()
+    made.steps.script = all_but_later
+    sleeper = drawn("ChatOutput-1")
+    sleeper["data"]["node"]["metadata"] = {"flowray": {"wait_s": 86_400}}
+    flow = canvas(drawn("ChatInput-1"), sleeper, wires=[("ChatInput-1", "ChatOutput-1")])
+    async with made.engine():
+        job = await submitted(made, await made.publish(flow))
+        await parked(made)
+        due = await due_times(made, job)
+    await lose_redis(made)
+
+    async with made.engine():
+        await parked(made)
+
+    again = await due_times(made, job)
+    assert again == [due[0], due[0]]
+    assert (await made.queue.stats()).parked == 1
+
+
+async def all_but_later(request: RunRequest, step: StartStep) -> AsyncIterator[ev.StepEvent]:
+    """Whatever waits for a time does not run yet."""
+    for node in request.plan.by_id[step.step].nodes:
+        if node not in step.later | step.done:
+            yield ev.NodeStarted(node=node)
+            yield ev.NodeFinished(node=node, outputs={}, result=message_result(node, "done"))
+    if step.later:
+        yield ev.StepPaused(step=step.step)
+
+
+async def due_times(made: Service, job: Mapping[str, Any]) -> list[float | None]:
+    told = [one.event async for one in made.journal.read("default", job["job_id"])]
+    return [event.until for event in told if isinstance(event, ev.RunPaused)]
 
 
 async def test_another_tenant_neither_sees_nor_answers() -> None:

@@ -7,12 +7,12 @@ import pytest
 from flowray_serve.deployments.scaling import RUNNING, RunnersForSteps
 
 
-def wanted(running: list[float]) -> int:
+def wanted(running: list[float], *, standby: int = 0) -> int:
     told = {RUNNING: dict(enumerate(running))} if running else None
     context = SimpleNamespace(
-        aggregated_metrics=told, capacity_adjusted_min_replicas=1, capacity_adjusted_max_replicas=3
+        aggregated_metrics=told, capacity_adjusted_min_replicas=1, capacity_adjusted_max_replicas=3 + standby
     )
-    return RunnersForSteps(capacity=8)(context)[0]
+    return RunnersForSteps(capacity=8, most=3, standby=standby)(context)[0]
 
 
 @pytest.mark.parametrize(("running", "runners"), [([], 1), ([0], 1), ([6], 1), ([7], 2), ([8, 1], 2), ([8, 8], 3)])
@@ -22,3 +22,10 @@ def test_a_pool_has_runners_for_its_steps_and_a_quarter_of_room(running: list[fl
 
 def test_a_pool_stays_within_its_bounds() -> None:
     assert wanted([8] * 50) == 3
+
+
+@pytest.mark.parametrize(
+    ("running", "runners"), [([], 1), ([0], 2), ([0, 0], 2), ([6, 6], 3), ([6, 6, 0], 3), ([8, 8, 8], 4)]
+)
+def test_a_standby_is_begun_once_the_others_are_warm(running: list[float], runners: int) -> None:
+    assert wanted(running, standby=1) == runners
