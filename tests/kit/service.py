@@ -40,10 +40,13 @@ class Service:
 
 
 @contextmanager
-def running_service(*reachable: str, settings: Mapping[str, str] | None = None) -> Iterator[Service]:
-    """`flowray up` in a home and on a port of its own, with these variables; its runs may reach these hosts."""
+def running_service(*reachable: str, settings: Mapping[str, str] | None = None, standby: int = 0) -> Iterator[Service]:
+    """`flowray up` in a home and on a port of its own, with these variables; its runs may reach these hosts.
+
+    A standby Runner costs ten seconds of CPU time once the service answers: it is there for who asks.
+    """
     with tempfile.TemporaryDirectory(prefix="flowray-") as home:
-        environment = _environment(home, reachable) | dict(settings or {})
+        environment = _environment(home, reachable, standby) | dict(settings or {})
         try:
             up = _flowray("up", "--detach", "--json", environment=environment, within_s=_START_S)
             answer = json.loads(up.splitlines()[-1])
@@ -52,12 +55,12 @@ def running_service(*reachable: str, settings: Mapping[str, str] | None = None) 
             _flowray("down", environment=environment, within_s=_STOP_S)
 
 
-def _environment(home: str, reachable: Sequence[str]) -> dict[str, str]:
+def _environment(home: str, reachable: Sequence[str], standby: int) -> dict[str, str]:
     """Settings of this service alone; a wall limit that a test can wait for."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("FLOWRAY_")}
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    pool = {"spares": 4, "egress": reachable, "private_hosts": reachable}
+    pool = {"spares": 4, "standby": standby, "egress": reachable, "private_hosts": reachable}
     return kept | {
         "FLOWRAY_HOME": home,
         "FLOWRAY_PORT": str(port),
