@@ -78,6 +78,11 @@ class Group:
                 _write(folder / name, value)
         self._limits = limits
 
+    @property
+    def weighs(self) -> bool:
+        """Whether it decides what its processes get of a core that others want as well."""
+        return "cpu" in self._folders
+
     def peak_mib(self) -> float:
         """The most memory that it had at once."""
         return int((self._folders["memory"] / _PEAK[self._version]).read_text()) / _MIB

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from flowray.sandbox.cgroups import Group
-from flowray.sandbox.limits import Limits
+from flowray.sandbox.limits import Limits, niceness
 
 Listen = Callable[[Sequence[tuple[str, int]]], Awaitable[Sequence[socket.socket]]]
 
@@ -92,14 +92,17 @@ class Child:
     def hold(self, limits: Limits) -> None:
         """Change what its control group allows, before it is sent a spec that says the same.
 
+        Where no group weighs it against others on a core, its niceness does.
+
         `ConnectionError`: it cannot be held any more, and must not be sent anything.
         """
-        if self.group is None:
-            return
         try:
-            self.group.limit(limits)
+            if self.group is None or not self.group.weighs:
+                os.setpriority(os.PRIO_PROCESS, self.pid, niceness(limits.cpu_weight))
+            if self.group is not None:
+                self.group.limit(limits)
         except OSError as cause:
-            raise ConnectionError(f"the control group is gone: {cause}") from cause
+            raise ConnectionError(f"it is gone, or its control group: {cause}") from cause
 
     def kill(self) -> None:
         """End the child and all that it started: it is pid 1 of its namespace. Safe to call at any time."""

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+
+# To the kernel, a level of niceness is worth a quarter more or less of a core.
+_LEVEL, _NICEST = 1.25, 19
+# Without control groups nothing else keeps sandboxes from weighing as much as whoever looks after them.
+_BELOW_SERVICE = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,3 +27,9 @@ class Limits:
     cores: float = 0.0
     cpu_weight: int = 100
     file_mib: int = 64
+
+
+def niceness(cpu_weight: int) -> int:
+    """The niceness that makes a process weigh so much against others; 100 is a step that runs alone."""
+    levels = math.log(100 / max(cpu_weight, 1)) / math.log(_LEVEL)
+    return min(_NICEST, max(0, round(levels) + _BELOW_SERVICE))

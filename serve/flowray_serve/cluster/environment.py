@@ -33,6 +33,11 @@ _FAST = {
     # A datagram per request, counted by a Python actor: the gateway counts its requests itself.
     "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",
 }
+_AWAKE = {
+    # Ray starts its workers at niceness 15. The gateways and Runners are among them: at a thirtieth of everybody else's
+    # weight they would wait for the very sandboxes that they look after.
+    "RAY_worker_niceness": "0",
+}
 _WATCHFUL = {
     "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",
     "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "2",
@@ -72,6 +77,7 @@ def ray_environment(*, token: Path, run: Path, launcher: Path, ports: Ports) -> 
     proxy = run / "p"
     return {
         **_FAST,
+        **_AWAKE,
         **_WATCHFUL,
         **_CLOSED,
         **_STOPS_SOON,

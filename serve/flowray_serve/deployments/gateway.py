@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from ray import serve
 from starlette.types import ASGIApp
 
+from flowray_serve.cluster.niceness import be_no_lighter
 from flowray_serve.cluster.side_door import shut_side_door
 
 
@@ -30,6 +31,7 @@ class GatewayReplica:
     async def __init__(  # type: ignore[misc] # Serve awaits it
         self, build: Callable[[str, Mapping[str, Any]], Awaitable[Front]], runners: Mapping[str, Any], _engines: Any
     ) -> None:
+        be_no_lighter()
         shut_side_door()
         self._front = await build(serve.get_replica_context().replica_id.unique_id, runners)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from flowray.errors import SandboxUnavailableError
+from flowray.sandbox.limits import Limits, niceness
 from tests.integration.sandbox.conftest import Inside, start
 
 
@@ -33,6 +34,16 @@ async def test_processor_time_is_limited(inside: Inside) -> None:
 
     assert answer.exit.signal == signal.SIGKILL
     assert 0.9 < answer.exit.cpu_s < 5.0
+
+
+async def test_without_a_control_group_a_light_step_is_a_nice_process_and_cannot_change_that(inside: Inside) -> None:
+    child = await inside.zygote.spawn()
+    child.hold(Limits(cpu_weight=10))
+    assert os.getpriority(os.PRIO_PROCESS, child.pid) == niceness(10)
+
+    answer = await inside.use(child, "import os; os.setpriority(os.PRIO_PROCESS, 0, 0)")
+
+    assert answer.error_type == "PermissionError"
 
 
 async def test_threads_are_limited_for_each_child_alone(inside: Inside) -> None:
