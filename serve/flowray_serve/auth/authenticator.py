@@ -15,11 +15,11 @@ from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
 from flowray.errors import ForbiddenError, UnauthorizedError
+from flowray.quotas.guesses import Guesses, MemoryGuesses
 from flowray.tenancy.claims import is_operator, principal_of, tenant_in
 from flowray.tenancy.keys import digest_of
 from flowray.tenancy.principal import Principal
 from flowray.tenancy.tenant import Tenant
-from flowray_serve.auth.guessing import Guesses
 from flowray_serve.auth.issuers import Issuers
 from flowray_serve.auth.source import source_of
 from flowray_serve.auth.tokens import InvalidTokenError, Tokens
@@ -78,13 +78,14 @@ class Authenticator:
         issuers: Issuers | None = None,
         used: Callable[[str, str], None] = lambda *_: None,
         proxies: int = 0,
+        guesses: Guesses | None = None,
     ) -> None:
         self._callers = callers
         self._tenants = tenants
         self._issuers = issuers
         self._used = used
         self._proxies = proxies
-        self._guesses = Guesses()
+        self._guesses = guesses or MemoryGuesses()
         self._good: OrderedDict[str, None] = OrderedDict()
 
     async def __call__(self, connection: HTTPConnection) -> Principal:
@@ -97,14 +98,14 @@ class Authenticator:
         if not (key or bearer):
             raise UnauthorizedError(_MISSING)
         digest = digest_of(key or bearer)
-        self._require_patience(connection, digest)
+        await self._require_patience(connection, digest)
         try:
             if bearer and self._issuers is not None and Tokens.is_one(bearer) and not key:
                 caller = await self._bearer(self._issuers, bearer)
             else:
                 caller = await self._key_holder(key or bearer, digest)
         except UnauthorizedError:
-            self._failed(connection, digest)
+            await self._failed(connection, digest)
             raise
         self._remember(digest)
         return caller
@@ -113,19 +114,19 @@ class Authenticator:
         """Where the request comes from."""
         return source_of(connection, proxies=self._proxies)
 
-    def _require_patience(self, connection: HTTPConnection, digest: str) -> None:
+    async def _require_patience(self, connection: HTTPConnection, digest: str) -> None:
         # Who has shown a good key before is not shut out by a neighbour at the same address who guesses.
-        if self._guesses.is_quiet or digest in self._good:
+        if digest in self._good:
             return
-        wait_s = self._guesses.wait_s(self.source(connection))
+        wait_s = await self._guesses.wait_s(self.source(connection))
         if wait_s > 0:
             raise TooManyGuessesError("Too many wrong keys came from there; wait before the next.", math.ceil(wait_s))
 
-    def _failed(self, connection: HTTPConnection, digest: str) -> None:
+    async def _failed(self, connection: HTTPConnection, digest: str) -> None:
         if digest in self._good:
             return  # a key that was good and is revoked is no guess
         source = self.source(connection)
-        wait_s = self._guesses.failed(source, digest)
+        wait_s = await self._guesses.failed(source, digest)
         if wait_s > 0:
             log.warning("Keys are guessed", extra={"action": "keys_guessed", "source": source, "wait_s": wait_s})
 

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from flowray.errors import ConflictError, StoreUnavailableError
+from flowray.quotas.guesses import MemoryGuesses, SteadyGuesses
 from flowray.stores.audit_records import ObjectAuditRecords
 from flowray.stores.key_records import ObjectKeyRecords
 from flowray.stores.objects import ObjectStore
+from flowray.stores.redis_guesses import RedisGuesses
 from flowray.stores.redis_key_uses import RedisKeyUseRecords
 from flowray.stores.redis_news import RedisNews
 from flowray.stores.tenant_records import ObjectTenantRecords
@@ -70,6 +72,7 @@ def build_identity(redis: Any, objects: ObjectStore, sealer: Sealer, settings: S
         issuers=issuers_of(settings),
         used=uses.note,
         proxies=settings.gateway.proxies,
+        guesses=SteadyGuesses(RedisGuesses(redis), MemoryGuesses()),
     )
     return Identity(
         tenants=tenants,

@@ -5,52 +5,8 @@ from __future__ import annotations
 import pytest
 from starlette.requests import HTTPConnection
 
-from flowray_serve.auth.guessing import Guesses
 from flowray_serve.auth.source import source_of
 from tests.unit.serve.service import KEY, service
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def test_some_failures_are_free_and_then_each_wait_is_twice_as_long_up_to_a_limit() -> None:
-    guesses = Guesses(clock=Clock())
-    waits = [guesses.failed("192.0.2.1", str(guess)) for guess in range(25)]
-    assert waits[:14] == [0.0] * 10 + [1.0, 2.0, 4.0, 8.0]
-    assert max(waits) == waits[-1] == 300.0
-    assert guesses.wait_s("192.0.2.2") == 0.0
-
-
-def test_a_wait_ends_and_failures_are_forgotten() -> None:
-    clock = Clock()
-    guesses = Guesses(clock=clock)
-    for guess in range(11):
-        guesses.failed("192.0.2.1", str(guess))
-    assert guesses.wait_s("192.0.2.1") == 1.0
-    clock.now = 1.0
-    assert guesses.wait_s("192.0.2.1") == 0.0
-    clock.now = 1_000.0
-    assert guesses.failed("192.0.2.1", "another") == 0.0
-
-
-def test_who_has_a_whole_network_of_addresses_is_one_source() -> None:
-    guesses = Guesses(clock=Clock())
-    for number in range(11):
-        guesses.failed(f"2001:db8::{number:x}", str(number))
-    assert guesses.wait_s("2001:db8::ffff") > 0
-    assert guesses.wait_s("2001:db8:0:1::1") == 0.0
-
-
-def test_only_so_many_sources_are_kept() -> None:
-    guesses = Guesses(capacity=1, clock=Clock())
-    for source in ("a", "b"):
-        for guess in range(11):
-            guesses.failed(source, str(guess))
-    assert (guesses.wait_s("a"), guesses.wait_s("b")) == (0.0, 1.0)
 
 
 async def test_a_source_that_guesses_is_told_to_wait_and_who_is_known_there_is_not() -> None:
