@@ -11,6 +11,7 @@ from flowray.engine.commands import Command, FinishRun, PauseNode, PauseRun, Sta
 from flowray.engine.events import (
     BranchStopped,
     CancelRequested,
+    ChildStarted,
     ConnectionEnded,
     ContextChanged,
     Event,
@@ -68,7 +69,7 @@ def advance(state: State, event: Event) -> Next:
             | RunFinished()
         ):
             return _after_run_event(state, event)
-        case ConnectionEnded() | ModelUsed():
+        case ConnectionEnded() | ChildStarted() | ModelUsed():
             return state, ()
         case _:
             return _after_node_event(state, event), ()

@@ -20,6 +20,7 @@ class StartStep:
     already; `skip` are its nodes on closed branches, `later` those that wait for something. It starts `after_s` seconds
     from now. `answers` are decisions of people by the request they answer, `states` what paused nodes get back.
     `cpu_weight` is what its processes weigh against other steps' on the same machine; 100 is a step that runs alone.
+    A step in a `lent` turn runs in place of the one that waits for its run, also where all room is taken.
     """
 
     step: StepId
@@ -33,6 +34,7 @@ class StartStep:
     skip: frozenset[NodeId] = frozenset()
     context: Mapping[str, Json] = _field(default_factory=dict)
     cpu_weight: int = 100
+    lent: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -152,6 +152,16 @@ class ConnectionEnded:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ChildStarted:
+    """A step asked for a run of another flow, which has begun: `child`, with a journal of its own."""
+
+    step: StepId
+    child: RunId
+    flow: str
+    flow_name: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class StepFinished:
     """All nodes of the step that should run have run. `usage` holds cpu_s, max_rss_mib and the like.
 
@@ -242,7 +252,7 @@ class RunFinished:
 
 
 StepEnd = StepFinished | StepFailed | StepPaused
-StepEvent = StepStarted | NodeEvent | ConnectionEnded | StepEnd
+StepEvent = StepStarted | NodeEvent | ConnectionEnded | ChildStarted | StepEnd
 RunEvent = RunAccepted | RunStarted | RunPaused | RunResumed | RunTimedOut | CancelRequested | RunFinished
 Event = RunEvent | StepQueued | NodeDecided | StepEvent
 

@@ -54,7 +54,7 @@ class RunRequest:
     With `record`, what its HTTP clients hear is kept; `tape` is the run whose recordings answer instead of the network.
     `outputs` narrows the nodes that answer; empty means the plan's.
     `priority` counts among the runs of the same tenant only; the higher comes first.
-    `asked_by` is the run one of whose steps asked for this one, `depth` how many there are above it.
+    `asked_by` is the run one of whose steps, `asking_step`, asked for this one; `depth` how many runs are above it.
     """
 
     run: RunId
@@ -78,6 +78,7 @@ class RunRequest:
     tape: str = ""
     priority: int = 0
     asked_by: str = ""
+    asking_step: str = ""
     depth: int = 0
 
 

@@ -22,6 +22,7 @@ class RunSummary:
     status: RunStatus | Literal["running"] = "running"
     finished_at: float | None = None
     error: str = ""
+    asked_by: str = ""
 
 
 def summary(recorded: Iterable[Recorded]) -> RunSummary | None:
@@ -37,6 +38,7 @@ def summary(recorded: Iterable[Recorded]) -> RunSummary | None:
                     version=accepted.version,
                     session=accepted.session,
                     accepted_at=one.at,
+                    asked_by=accepted.asked_by,
                 )
             case RunFinished(status=status, error=error) if found is not None:
                 found = replace(found, status=status, error=error, finished_at=one.at)

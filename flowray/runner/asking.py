@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from flowray.engine.events import StepEvent
 from flowray.engine.ports import RunRequest
 from flowray.errors import FlowRayError
 from flowray.flow.types import Json
@@ -15,12 +16,15 @@ from flowray.flow.types import Json
 class Ask:
     """One question, or one thing told. The channel it came on says whose it is; nothing in it does.
 
-    `blob` are the bytes that came with it.
+    `blob` are the bytes that came with it. `step` is the one that asks, as its Runner knows it; `tell` puts an event of
+    what is being done for it into its run's journal.
     """
 
     what: str
     details: Mapping[str, Json] = field(default_factory=dict)
     blob: bytes | None = None
+    step: str = ""
+    tell: Callable[[StepEvent], None] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -67,6 +67,7 @@ class Dialogue:
         # Due from the start: that a job began is told even when the sandbox says nothing for long.
         self._due = True
         self._spoken = False
+        self._streams = False
         self._told_at = 0.0
         self._lease: Lease | None = None
         self._woken: asyncio.Future[None] | None = None
@@ -116,7 +117,11 @@ class Dialogue:
         """Put an event among those of the sandbox."""
         self._events.append(claim)
         self._waiting_bytes += size
-        self._spoken = self._spoken or isinstance(claim, Token | MessageAdded)
+        if isinstance(claim, Token | MessageAdded):
+            self._spoken = True
+            if isinstance(claim, Token) and not self._streams:
+                # The message that it begins went out a moment ago; a reader of tokens alone has heard nothing yet.
+                self._streams, self._told_at = True, 0.0
         if self._waiting_bytes > _WAITING_BYTES:
             self._channel.pause()
             self._wake()

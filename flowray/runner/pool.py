@@ -50,6 +50,9 @@ class Pool:
         self._start_nursery = start
         self._spares: deque[Taken] = deque()
         self._waiting: deque[asyncio.Future[Taken]] = deque()
+        # What runs in place of a job that waits for it, and who waits to: both beyond what may be at work.
+        self._lent: set[Taken] = set()
+        self._urgent: set[asyncio.Future[Taken]] = set()
         self._changed = asyncio.Event()
         self._idle = asyncio.Event()
         self._closing = False
@@ -78,19 +81,23 @@ class Pool:
         self._spares.extend(spares)
         self._keeper = asyncio.create_task(self._keep(brood), name="pool of spares")
 
-    async def take(self) -> Taken:
-        """Return a spare, at once when there is one. `RunnerUnavailableError` when none becomes free in time."""
+    async def take(self, *, lent: bool = False) -> Taken:
+        """Return a spare, at once when there is one. `RunnerUnavailableError` when none becomes free in time.
+
+        A `lent` turn is that of a job which waits for this one: it waits behind nobody, however many are at work.
+        """
         if self._closing:
             raise RunnerUnavailableError("The runner is shutting down.")
-        taken = None if self._waiting else self._fresh()
+        taken = None if self._waiting and not lent else self._fresh(lent=lent)
         if taken is None:
-            taken = await self._wait()
+            taken = await self._wait(lent=lent)
         self._changed.set()
         return taken
 
     def done(self, taken: Taken) -> None:
         """End the sandbox of a job that is over."""
         taken.sandbox.close()
+        self._lent.discard(taken)
         self.at_work -= 1
         taken.brood.at_work -= 1
         self.served += 1
@@ -118,9 +125,13 @@ class Pool:
             await asyncio.wait([self._keeper])
         await self._retired.close()
 
-    async def _wait(self) -> Taken:
+    async def _wait(self, *, lent: bool) -> Taken:
         waiting: asyncio.Future[Taken] = asyncio.get_running_loop().create_future()
-        self._waiting.append(waiting)
+        if lent:
+            self._urgent.add(waiting)
+            self._waiting.appendleft(waiting)
+        else:
+            self._waiting.append(waiting)
         self._changed.set()
         try:
             async with asyncio.timeout(self.size.wait_s):
@@ -130,6 +141,8 @@ class Pool:
             if isinstance(cause, TimeoutError):
                 raise RunnerUnavailableError(self._why_none()) from cause
             raise
+        finally:
+            self._urgent.discard(waiting)
 
     def _forget(self, waiting: asyncio.Future[Taken]) -> None:
         if waiting in self._waiting:
@@ -142,11 +155,17 @@ class Pool:
         why = f"No sandbox became free within {self.size.wait_s:g} s: {self.at_work} are at work"
         return f"{why}. {self._trouble}" if self._trouble else f"{why}, {self.queued} jobs wait. Try again later."
 
-    def _fresh(self) -> Taken | None:
+    @property
+    def _free(self) -> int:
+        return self.size.at_work - (self.at_work - len(self._lent))
+
+    def _fresh(self, *, lent: bool = False) -> Taken | None:
         """Take the oldest spare that is alive, unless too many are at work."""
-        while self._spares and self.at_work < self.size.at_work:
+        while self._spares and (lent or self._free > 0):
             taken = self._spares.popleft()
             if taken.sandbox.alive and not taken.lost.is_set():
+                if lent:
+                    self._lent.add(taken)
                 self.at_work += 1
                 taken.brood.at_work += 1
                 return taken
@@ -159,7 +178,7 @@ class Pool:
             if self._waiting[0].done():
                 self._waiting.popleft()
                 continue
-            taken = self._fresh()
+            taken = self._fresh(lent=self._waiting[0] in self._urgent)
             if taken is None:
                 return
             self._waiting.popleft().set_result(taken)
@@ -225,8 +244,7 @@ class Pool:
 
     def _missing(self) -> int:
         if self._waiting:
-            free = self.size.at_work - self.at_work
-            return min(len(self._waiting), free) - self.parked
+            return min(len(self._waiting), max(self._free, 0) + len(self._urgent)) - self.parked
         # Forking takes the processor from running jobs; half of the spares is enough for the next ones.
         return (self.size.spares if not self.at_work else (self.size.spares + 1) // 2) - self.parked
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 
 from flowray.engine.commands import StartStep
@@ -27,6 +27,7 @@ from flowray.errors import (
     SandboxUnavailableError,
 )
 from flowray.flow.types import Json
+from flowray.plan.types import StepId
 from flowray.runner.asking import Answers
 from flowray.runner.blame import Busy
 from flowray.runner.body import StepBody
@@ -78,7 +79,7 @@ async def run_step(
     """Yield the step's events in batches. Closing the generator cancels the step."""
     asked = time.monotonic()
     job = _job(means, request, start, body)
-    handed = await _hand_over(means, job, request, start, body, ear_of(answers, request))
+    handed = await _hand_over(means, job, request, start, body, ear_of(answers, request, start.step))
     if isinstance(handed, StepFailed):
         yield (handed,)
         return
@@ -151,7 +152,7 @@ async def _hand_over(
         way_out = _way_out(means, request, start)
         inputs = await fetch(request, start, body, means.objects)
         frames = list(run_frames(request, start, body, inputs, job.limits, way_out.doors if way_out else None))
-        return await begin(means.pool, job, frames, ear, way_out)
+        return await begin(means.pool, job, frames, ear, way_out, lent=start.lent)
     except (SpecTooLargeError, InputsTooLargeError, NotFoundError, InvalidRequestError) as cause:
         return StepFailed(step=start.step, kind="value", error=str(cause))
     except FlowRayError as cause:
@@ -159,11 +160,11 @@ async def _hand_over(
 
 
 async def begin(
-    pool: Pool, job: Job, frames: Sequence[bytes], ear: Ear, way_out: WayOut | None = None
+    pool: Pool, job: Job, frames: Sequence[bytes], ear: Ear, way_out: WayOut | None = None, *, lent: bool = False
 ) -> tuple[Taken, Dialogue]:
     """Hand a job to a spare; one that died while it was parked has run nothing, so the next one may have it."""
     for _ in range(_TRIES):
-        taken = await pool.take()
+        taken = await pool.take(lent=lent)
         dialogue = Dialogue(taken.sandbox, job, ear)
         try:
             if way_out is not None:
@@ -179,9 +180,12 @@ async def begin(
     raise RunnerUnavailableError("The spares die before they are given anything to do; see the zygote's log.")
 
 
-def ear_of(answers: Answers, request: RunRequest) -> Ear:
+def ear_of(answers: Answers, request: RunRequest, step: StepId) -> Ear:
     """Hear a sandbox for this run: whatever it asks is asked in the name of the run's tenant."""
-    return Ear(answer=lambda ask: answers.answer(request, ask), note=lambda told: answers.note(request, told))
+    return Ear(
+        answer=lambda ask: answers.answer(request, replace(ask, step=step)),
+        note=lambda told: answers.note(request, told),
+    )
 
 
 def _usage(ending: Ending) -> Mapping[str, float]:

@@ -173,7 +173,7 @@ def _result(result: Mapping[str, Any]) -> ResultData:
     return ResultData(
         results=results,
         artifacts=result.get("artifacts") or {},
-        messages=None,
+        messages=result.get("messages"),
         component_id=result.get("component_id"),
         component_display_name=result.get("component_display_name"),
     )

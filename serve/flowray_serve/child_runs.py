@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
+from flowray.engine.events import ChildStarted
 from flowray.engine.outcome import Outcome, answering
 from flowray.engine.ports import RunRequest
 from flowray.errors import InvalidRequestError, NotFoundError, RunnerUnavailableError
 from flowray.flow.types import Flow, Json
+from flowray.plan.types import StepId
 from flowray.runner.asking import Answer, Ask, NotAnsweredError
 from flowray.runner.flow_desk import Flows, named
 from flowray_serve.run_service import RunOrder
@@ -58,7 +60,9 @@ class ChildRuns:
             name = ask.details.get("flow_id") or ask.details.get("flow_name")
             raise NotFoundError(f"There is no flow `{str(name)[:80]}` to run.")
         prepared = await self._runs.prepare(request.tenant, flow.id, _order(request, ask.details))
-        child = replace(prepared, asked_by=request.run, depth=request.depth + 1)
+        child = replace(prepared, asked_by=request.run, asking_step=ask.step, depth=request.depth + 1)
+        if ask.tell is not None:
+            ask.tell(ChildStarted(step=StepId(ask.step), child=child.run, flow=flow.id, flow_name=flow.name or ""))
         outcome = await self._runs.execute(child)
         outcome.require_success(child)
         return Answer(value={"run": child.run, "results": _results(child.flow, outcome, child.output_type)})

@@ -22,6 +22,7 @@ class Timeline:
         self._steps: dict[StepId, dict[str, Any]] = {}
         self._nodes: dict[NodeId, dict[str, Any]] = {}
         self._connections: list[dict[str, Any]] = []
+        self._children: list[dict[str, Any]] = []
 
     def add(self, recorded: ev.Recorded) -> None:
         """Take one more event."""
@@ -36,6 +37,9 @@ class Timeline:
                 self._add_to_node(event, at)
             case ev.ConnectionEnded():
                 self._connections.append({**asdict(event), "at": at})
+            case ev.ChildStarted():
+                flow = {"id": event.flow, "name": event.flow_name}
+                self._children.append({"run": event.child, "flow": flow, "step": event.step, "at": at})
             case ev.BranchStopped(nodes=nodes):
                 for node in nodes:
                     self._nodes.setdefault(node, {"node": node})["status"] = "stopped"
@@ -45,7 +49,7 @@ class Timeline:
     def as_json(self) -> dict[str, Any]:
         """The whole story."""
         parts = {"steps": list(self._steps.values()), "nodes": list(self._nodes.values())}
-        return {**self._run, **parts, "connections": self._connections}
+        return {**self._run, **parts, "connections": self._connections, "children": self._children}
 
     def _add_to_run(
         self,
@@ -122,6 +126,8 @@ def in_short(run: RunSummary) -> dict[str, Any]:
         "accepted_at": run.accepted_at,
         "error": {"message": run.error} if run.error else None,
     }
+    if run.asked_by:
+        told["asked_by"] = run.asked_by
     if run.finished_at is None:
         return told
     return {**told, "finished_at": run.finished_at, "took_s": run.finished_at - run.accepted_at}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from flowray.engine import events as ev
 from flowray.engine.failures import RunCancelledError
@@ -32,7 +32,19 @@ class UnknownProtocolError(InvalidRequestError):
     code = "unknown_stream_protocol"
 
 
-def adapter_for(body: WorkflowBody, request: RunRequest) -> StreamAdapter:
+class Speaking(Protocol):
+    """The run that a stream speaks of."""
+
+    @property
+    def run(self) -> str:
+        """Its id."""
+
+    @property
+    def session(self) -> str:
+        """The chat that it is part of."""
+
+
+def adapter_for(body: WorkflowBody, request: Speaking) -> StreamAdapter:
     """The adapter of the protocol the caller asked for."""
     # lfx costs a fifth of a second and 15 MB to import: only those pay who stream.
     from lfx.workflow.adapters import (
@@ -54,20 +66,20 @@ async def frames(
     events: AsyncGenerator[ev.Recorded, None], adapter: StreamAdapter, request: RunRequest
 ) -> AsyncGenerator[bytes, None]:
     """The run's frames, from the adapter's opening to its end, error or cancellation."""
-    async with aclosing(events), aclosing(frames_after(events, adapter, request, after=None)) as told:
+    async with aclosing(events), aclosing(frames_after(events, adapter, request.flow, after=None)) as told:
         async for frame in told:
             yield frame
 
 
 async def frames_after(
-    events: AsyncIterator[ev.Recorded], adapter: StreamAdapter, request: RunRequest, *, after: int | None
+    events: AsyncIterator[ev.Recorded], adapter: StreamAdapter, flow: Flow, *, after: int | None
 ) -> AsyncGenerator[bytes, None]:
     """The frames of a run that is followed from its start, without those up to the id `after`.
 
     Which frames there are follows from the journal alone, so an id means the same frame each time.
     """
     seq = 0
-    async with aclosing(_said(events, adapter, request.flow)) as said:
+    async with aclosing(_said(events, adapter, flow)) as said:
         async for event in said:
             if after is None or seq > after:
                 yield sse(event.data_json.encode(), seq=seq)

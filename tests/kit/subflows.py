@@ -10,7 +10,7 @@ from typing import Any
 
 import flowray
 
-_ECHO = """name: {name}
+_ECHO = """name: echo
 
 nodes:
   In: ChatInput
@@ -21,15 +21,29 @@ edges:
 """
 
 
-@cache
+_AGENT = """name: agent
+
+nodes:
+  In: ChatInput
+  Agent: Agent
+  Tool: FlowTool
+  Out: ChatOutput
+
+edges:
+  In.message -> Agent.input_value
+  Tool.api_build_tool -> Agent.tools
+  Agent.response -> Out.input_value
+"""
+
+
 def echo(name: str) -> dict[str, Any]:
     """A flow that says what it is told."""
-    return dict(flowray.expand({name: _ECHO.format(name=name)})[name])
+    return copy.deepcopy(_drawn()["echo"]) | {"name": name}
 
 
 def calling(child_id: str, child_name: str, *, name: str) -> dict[str, Any]:
     """A flow that gives its input to another one, and answers what that answers; as drawn in Langflow's editor."""
-    flow = copy.deepcopy(echo(name))
+    flow = echo(name)
     nodes, edges = flow["data"]["nodes"], flow["data"]["edges"]
     given, said = "ChatInput-In~input_value", "ChatOutput-Out~message"
     node: dict[str, Any] = copy.deepcopy(_run_flow())
@@ -51,7 +65,50 @@ def calling(child_id: str, child_name: str, *, name: str) -> dict[str, Any]:
     return flow
 
 
+def holding(child_name: str, *, name: str) -> dict[str, Any]:
+    """A flow that has another one as a part: lfx's older Sub Flow, with all inputs of that as its own fields."""
+    flow = echo(name)
+    nodes, edges = flow["data"]["nodes"], flow["data"]["edges"]
+    node = _shipped("SubFlow")
+    template, given = node["template"], "ChatInput-In|input_value"
+    template["flow_name"]["value"] = child_name
+    inputs = next(one for one in nodes if one["id"] == "ChatInput-In")["data"]["node"]["template"]
+    for field in inputs.keys() - {"code", "_type"}:
+        template[f"ChatInput-In|{field}"] = copy.deepcopy(inputs[field]) | {"name": f"ChatInput-In|{field}"}
+    template[given] |= {"input_types": ["Message"], "value": ""}
+    nodes.append(
+        {"id": "SubFlow-S", "type": "genericNode", "data": {"id": "SubFlow-S", "type": "SubFlow", "node": node}}
+    )
+    wire = edges.pop()["data"]
+    into = {**wire["targetHandle"], "id": "SubFlow-S", "fieldName": given, "inputTypes": ["Message"], "type": "str"}
+    out = {"dataType": "SubFlow", "id": "SubFlow-S", "name": "flow_outputs", "output_types": ["JSON"]}
+    edges.append({"source": "ChatInput-In", "target": "SubFlow-S", "data": {**wire, "targetHandle": into}})
+    edges.append({"source": "SubFlow-S", "target": "ChatOutput-Out", "data": {**wire, "sourceHandle": out}})
+    return flow
+
+
+def wielding(child_name: str, *, name: str, tool: str) -> dict[str, Any]:
+    """A flow whose agent has another flow as a tool: lfx's older Flow as Tool."""
+    flow = copy.deepcopy(_drawn()["agent"]) | {"name": name}
+    node = next(one for one in flow["data"]["nodes"] if one["data"]["type"] == "FlowTool")["data"]["node"]
+    values = {"flow_name": child_name, "tool_name": tool, "tool_description": "Says what it is told."}
+    for field, value in values.items():
+        node["template"][field]["value"] = value
+    return flow
+
+
+@cache
+def _drawn() -> dict[str, dict[str, Any]]:
+    """The two flows that all others are made of; drawing takes a sandbox, and so a while."""
+    drawn = flowray.expand({"echo": _ECHO, "agent": _AGENT})
+    return {name: dict(flow) for name, flow in drawn.items()}
+
+
+def _shipped(component: str) -> dict[str, Any]:
+    index = json.loads(files("lfx").joinpath("_assets", "component_index.json").read_bytes())
+    return next(copy.deepcopy(found[component]) for _, found in index["entries"] if component in found)
+
+
 @cache
 def _run_flow() -> dict[str, Any]:
-    index = json.loads(files("lfx").joinpath("_assets", "component_index.json").read_bytes())
-    return next(dict(found["RunFlow"]) for _, found in index["entries"] if "RunFlow" in found)
+    return _shipped("RunFlow")

@@ -71,10 +71,16 @@ class RunAdmission:
         return (await self._terms_of(tenant)).quota.queued
 
     @asynccontextmanager
-    async def held(self, tenant: str, run: str) -> AsyncGenerator[Terms, None]:
-        """Count a run for as long as the block lasts; gives the tenant's terms."""
+    async def held(self, tenant: str, run: str, *, below: str = "") -> AsyncGenerator[Terms, None]:
+        """Count a run for as long as the block lasts; gives the tenant's terms.
+
+        A run `below` another one, which waits for it, has its place among the runs, and could not wait for one.
+        """
         await self._spending.require_budget(tenant)
         terms = await self._terms_of(tenant)
+        if below:
+            yield terms
+            return
         if await self._turnstile.open_run(run, tenant) == "full":
             raise _full(tenant, terms)
         try:
@@ -102,12 +108,12 @@ class AdmittedEngine:
 
     async def execute(self, request: RunRequest) -> Any:
         """See `DrivesRuns`."""
-        async with self._admission.held(request.tenant, request.run) as terms:
+        async with self._admission.held(request.tenant, request.run, below=request.asked_by) as terms:
             return await within(request, terms, lambda: self._engine.execute(request))
 
     async def run(self, request: RunRequest) -> AsyncGenerator[Recorded, None]:
         """See `DrivesRuns`."""
-        async with self._admission.held(request.tenant, request.run) as terms:
+        async with self._admission.held(request.tenant, request.run, below=request.asked_by) as terms:
             events: asyncio.Queue[Recorded | None] = asyncio.Queue(1)
 
             async def drive() -> None:

@@ -49,7 +49,9 @@ async def build_works(plant: Plant, name: str) -> EngineWorks:
     sharing = build_sharing(redis, objects, plant.settings, identity.tenants, name=f"engine-{name}")
     journal = RedisJournal(redis, Archive(objects))
     queueing = build_queueing(redis, objects, journal, secret=plant.secret, turns=sharing.turns)
-    engine = gateway_engine(journal, sharing.admitted(steps), plant.settings, name=name)
+    # What queued runs do, the runs that they start do as well.
+    remembered = remembering(steps, redis, objects, secret=plant.secret)
+    engine = gateway_engine(journal, sharing.admitted(remembered), plant.settings, name=name)
     runs = run_service(plant, identity, sharing, queueing, engine=engine, library=_library(plant, flows, objects))
     children.open(runs)
     acceptance = Acceptance(queueing.requests, queueing.queue, journal, objects)
@@ -64,7 +66,6 @@ async def build_works(plant: Plant, name: str) -> EngineWorks:
         secret=plant.secret,
         name=name,
     )
-    remembered = remembering(steps, redis, objects, secret=plant.secret)
     driver = build_driver(queueing, remembered, journal, sharing, name=name)
     return EngineWorks(driver, steps, upkeep, closing=(runs.close, sharing.close, identity.close))
 

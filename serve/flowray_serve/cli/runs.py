@@ -25,7 +25,7 @@ def command(
     if as_json:
         say_json(latest)
         return
-    say(table(("run", "flow", "status", "accepted", "took"), [_row(run) for run in latest]))
+    say(table(("run", "flow", "status", "accepted", "took", "asked by"), [_row(run) for run in latest]))
 
 
 def _row(run: Mapping[str, Any]) -> tuple[str, ...]:
@@ -33,4 +33,4 @@ def _row(run: Mapping[str, Any]) -> tuple[str, ...]:
         datetime.fromtimestamp(run["accepted_at"], UTC).strftime("%Y-%m-%d %H:%M:%S") if "accepted_at" in run else "-"
     )
     took = f"{run['took_s']:.3f} s" if "took_s" in run else "-"
-    return (run["id"], run["flow"]["name"], run["status"], accepted, took)
+    return (run["id"], run["flow"]["name"], run["status"], accepted, took, run.get("asked_by", "-"))

@@ -44,10 +44,14 @@ def _line(event: ev.Event) -> str:
         case ev.RunFinished(status=status, error=error):
             return f"{status}{': ' if error else ''}{error}"
         case _:
-            return _connection(event) if isinstance(event, ev.ConnectionEnded) else _in_short(event)
+            return _in_short(event)
 
 
 def _in_short(event: ev.Event) -> str:
+    if isinstance(event, ev.ConnectionEnded):
+        return _connection(event)
+    if isinstance(event, ev.ChildStarted):
+        return f"{event.step} runs {event.flow_name or event.flow} as {event.child}"
     facts = [str(getattr(event, name)) for name in ("node", "step", "flow_name", "engine") if hasattr(event, name)]
     return " ".join([type(event).__name__, *facts])
 

@@ -30,8 +30,14 @@ class Berths:
         if lane in lanes:
             lanes.remove(lane)
 
-    async def take(self, pool: str, *, patience_s: float) -> Lane:
-        """Return the least busy lane with room, once there is one and those who came before have theirs."""
+    async def take(self, pool: str, *, patience_s: float, lent: bool = False) -> Lane:
+        """Return the least busy lane with room, once there is one and those who came before have theirs.
+
+        Who comes in a `lent` turn takes the room of somebody who waits for it: no lane is too busy, and nobody before.
+        """
+        if lent and (lane := min(self._lanes.get(pool, ()), key=_load, default=None)) is not None:
+            lane.busy += 1
+            return lane
         if not self._waiting.get(pool) and (lane := self._least_busy(pool)) is not None:
             lane.busy += 1
             return lane
@@ -74,4 +80,8 @@ class Berths:
 
     def _least_busy(self, pool: str) -> Lane | None:
         with_room = (lane for lane in self._lanes.get(pool, ()) if lane.busy < stretched(lane.place.capacity))
-        return min(with_room, key=lambda lane: lane.busy / lane.place.capacity, default=None)
+        return min(with_room, key=_load, default=None)
+
+
+def _load(lane: Lane) -> float:
+    return lane.busy / lane.place.capacity

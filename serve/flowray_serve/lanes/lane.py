@@ -6,6 +6,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, cast
 
 from flowray.engine.caution import awaits_record
@@ -67,6 +68,8 @@ class Lane(asyncio.Protocol):
         self._unframer = Unframer(HANDSHAKE_LIMIT_BYTES)
         self._calls: dict[int, asyncio.Queue[Happened]] = {}
         self._requests: dict[int, RunRequest] = {}
+        # What was told of steps before their Runner has said that they began.
+        self._unheard: dict[int, list[StepEvent]] = {}
         self._replies = Replies(answers, self._send)
         self._numbers = itertools.count(1)
         self._drawings: Shelf[tuple[int, int], tuple[int, Flow, Plan]] = Shelf()
@@ -89,7 +92,7 @@ class Lane(asyncio.Protocol):
             yield (_not_sent(step, self.place),)
             return
         number, happened = next(self._numbers), asyncio.Queue[Happened]()
-        self._calls[number], self._requests[number] = happened, request
+        self._calls[number], self._requests[number], self._unheard[number] = happened, request, []
         self._send(Start(number, self._draw(request), replace(request, flow=_NO_FLOW, plan=_NO_FLOW), step))
         last = False
         try:
@@ -100,6 +103,7 @@ class Lane(asyncio.Protocol):
                     self._send(Recorded(number))
         finally:
             del self._calls[number], self._requests[number]
+            self._unheard.pop(number, None)
             self._replies.drop(number)
             if not last:
                 self._send(Cancel(number))
@@ -140,13 +144,26 @@ class Lane(asyncio.Protocol):
             return
         match decode(payload):
             case Happened(call=number) as happened if number in self._calls:
-                self._calls[number].put_nowait(happened)
+                self._hear(number, happened)
             case Asked(call=number) as asked if number in self._requests:
-                self._replies.begin(self._requests[number], asked)
+                self._replies.begin(self._requests[number], asked, partial(self._tell, number))
             case Dropped(call=call, number=number):
                 self._replies.drop(call, number)
             case Leaving():
                 self._on_leaving(self)
+
+    def _tell(self, number: int, event: StepEvent) -> None:
+        """Put an event of what is done for a step among those that its Runner tells, after its start."""
+        if number in self._unheard:
+            self._unheard[number].append(event)
+        elif number in self._calls:
+            self._calls[number].put_nowait(Happened(number, (event,), last=False))
+
+    def _hear(self, number: int, happened: Happened) -> None:
+        if early := self._unheard.pop(number, None):
+            first, *rest = happened.events
+            happened = happened._replace(events=(first, *early, *rest))
+        self._calls[number].put_nowait(happened)
 
     def _require_runner(self, transport: asyncio.BaseTransport) -> None:
         try:

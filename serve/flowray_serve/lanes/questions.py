@@ -6,8 +6,9 @@ import asyncio
 import itertools
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from flowray.engine.events import StepEvent
 from flowray.engine.ports import RunRequest
 from flowray.errors import FlowRayError, RunnerUnavailableError
 from flowray.runner.asking import Answer, Answers, Ask
@@ -84,8 +85,9 @@ class Replies:
         self._send = send
         self._under_way: dict[tuple[int, int], asyncio.Task[None]] = {}
 
-    def begin(self, request: RunRequest, asked: Asked) -> None:
+    def begin(self, request: RunRequest, asked: Asked, tell: Callable[[StepEvent], None]) -> None:
         """Answer a question in the name of the request that its call is about."""
+        asked = asked._replace(ask=replace(asked.ask, tell=tell))
         task = asyncio.create_task(self._answer(request, asked), name=f"answer `{asked.ask.what[:40]}`")
         key = (asked.call, asked.number)
         self._under_way[key] = task

@@ -59,7 +59,7 @@ class LaneSteps:
         """See `flowray.engine.ports.Steps`."""
         pool = request.plan.by_id[step.step].pool
         try:
-            lane = await self._berths.take(pool, patience_s=self._patience_s)
+            lane = await self._berths.take(pool, patience_s=self._patience_s, lent=step.lent)
         except RunnerUnavailableError as error:
             yield (StepFailed(step=step.step, kind="unavailable", error=str(error), retryable=True),)
             return

@@ -30,6 +30,7 @@ from flowray.stores.redis_buckets import RedisBuckets
 from flowray.stores.redis_ledger import RedisLedger
 from flowray.stores.redis_usage import CountedArchive, RedisUsageBook, UsageRecord
 from flowray.tenancy.tenants import Tenants
+from flowray_serve.admission.lending import Lending
 from flowray_serve.admission.queued import FairTurns
 from flowray_serve.admission.rates import RateLimiter
 from flowray_serve.admission.runs import RunAdmission
@@ -62,6 +63,7 @@ class Sharing:
     tenants: Tenants
     counting: asyncio.Task[None]
     settings: Settings
+    lending: Lending
 
     @property
     def turns(self) -> FairTurns:
@@ -77,6 +79,7 @@ class Sharing:
             sizes={name: step_size(pool, self.settings) for name, pool in pools.items()},
             owners={name: frozenset(pool.owners) for name, pool in pools.items() if pool.owners},
             wait_s=self.settings.sharing.wait_s,
+            lending=self.lending,
         )
 
     def archive(self, objects: ObjectStore) -> Archive:
@@ -136,6 +139,7 @@ def build_sharing(redis: Any, objects: ObjectStore, settings: Settings, tenants:
         limiter=RateLimiter(buckets, settled.rates),
         counting=asyncio.create_task(_count(RedisPlaces(redis), ledger, settings.pools), name="count the pools"),
         settings=settings,
+        lending=Lending(),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, WebSocket
@@ -22,6 +22,7 @@ from flowray.tenancy.permissions import Permission
 from flowray_serve.auth import needs
 from flowray_serve.bodies.reading import fit, parse_object, read_body
 from flowray_serve.bodies.workflow import StopBody, blank_body
+from flowray_serve.following import Followed, Framing, followed
 from flowray_serve.problems import document
 from flowray_serve.queueing.jobs import job_answer
 from flowray_serve.replies import reply
@@ -31,6 +32,9 @@ from flowray_serve.streams import KEEP_ALIVE, EventStream, kept_alive
 from flowray_serve.timeline import Timeline
 from flowray_serve.workflow_answer import asked, succeeded
 from flowray_serve.workflow_stream import adapter_for, frames_after
+
+if TYPE_CHECKING:
+    from lfx.workflow.adapters import StreamAdapter
 
 _SEQ_LIMIT = 2**53
 _STOP_LIMIT_BYTES = 4_096
@@ -100,11 +104,16 @@ class JobRoutes:
         request: Request,
         job_id: UUID,
         last_event_id: Annotated[int | None, Header(ge=0, le=_SEQ_LIMIT)] = None,
+        stream_protocol: Annotated[
+            str | None, Query(max_length=80, description="Unset: the one that a background run was started with.")
+        ] = None,
+        expose_graph_state: Annotated[bool | None, Query(description="As when it was started.")] = None,
     ) -> Response:
-        """What a background run says, in the protocol it was started with, from the event after `Last-Event-ID` on."""
+        """What a run says, in the background or as a stream that broke, from the event after `Last-Event-ID` on."""
         caller = await self._services.authenticator(request)
-        accepted = await self._services.jobs.find(caller.tenant, str(job_id))
-        return EventStream(self._frames(accepted, last_event_id))
+        asked = Framing(protocol=stream_protocol, expose_graph_state=expose_graph_state)
+        run = await followed(self._services, caller.tenant, str(job_id), asked)
+        return EventStream(self._frames(run, adapter_for(run.wanted, run), last_event_id))
 
     @needs(Permission.RUNS_READ)
     async def journal(self, websocket: WebSocket, run: str) -> None:
@@ -124,13 +133,9 @@ class JobRoutes:
         except WebSocketDisconnect:
             return
 
-    async def _frames(self, accepted: Accepted, last: int | None) -> AsyncGenerator[bytes, None]:
-        request, facts = accepted.request, accepted.facts
-        wanted = blank_body(
-            protocol=facts.get("protocol") or "langflow", expose_graph_state=facts.get("expose_graph_state")
-        )
-        events = self._services.jobs.told(request.tenant, request.run, follow=True)
-        said = frames_after(events, adapter_for(wanted, request), request, after=last)
+    async def _frames(self, run: Followed, adapter: StreamAdapter, last: int | None) -> AsyncGenerator[bytes, None]:
+        events = self._services.jobs.told(run.tenant, run.run, follow=True)
+        said = frames_after(events, adapter, run.flow, after=last)
         async with aclosing(kept_alive(said)) as alive:
             async for frame in alive:
                 yield KEEP_ALIVE if frame is None else frame

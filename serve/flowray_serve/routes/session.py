@@ -9,9 +9,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from flowray.errors import FlowRayError, InvalidRequestError, UnauthorizedError
+from flowray.errors import ForbiddenError, InvalidRequestError, UnauthorizedError
 from flowray.tenancy.permissions import Permission
 from flowray_serve.auth import needs, open_to_all
+from flowray_serve.auth.authenticator import TooManyGuessesError
 from flowray_serve.bodies.reading import limited
 from flowray_serve.langflow_ids import tenant_uuid
 from flowray_serve.replies import reply
@@ -59,9 +60,9 @@ class SessionRoutes:
         name, password = await _sent(request)
         try:
             caller = await self._services.authenticator.identify(_with_key(request, password))
-        except FlowRayError as error:
-            if error.fault == "service":
-                raise
+        except TooManyGuessesError:
+            raise  # whoever has to wait is told so, and for how long
+        except (UnauthorizedError, ForbiddenError) as error:
             raise WrongPasswordError(_WRONG) from error
         if caller.tenant != name:
             raise WrongPasswordError(_WRONG)

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import json
+import secrets
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.kit.door import Door, Refused
-from tests.kit.subflows import calling, echo
+from tests.kit.llm import Llm
+from tests.kit.service import Service
+from tests.kit.starters import model_tweaks
+from tests.kit.subflows import calling, echo, holding, wielding
 
 
 def journal(door: Door, run: str) -> list[dict[str, Any]]:
     text = door.http.get(f"/api/v1/runs/{run}/events").text
     return [json.loads(line.removeprefix("data: ")) for line in text.splitlines() if line.startswith("data: ")]
+
+
+def children_of(door: Door, run: str) -> list[dict[str, Any]]:
+    return list(door.http.get(f"/api/v1/runs/{run}").json()["children"])
 
 
 def test_a_flow_runs_another_one_and_answers_what_that_answers(door: Door) -> None:
@@ -27,6 +36,9 @@ def test_a_flow_runs_another_one_and_answers_what_that_answers(door: Door) -> No
     assert len(children) == 1
     assert door.http.get(f"/api/v1/runs/{children[0]['id']}").json()["asked_by"] == answer.run
     assert journal(door, children[0]["id"])[0]["asked_by"] == answer.run
+    assert children[0]["asked_by"] == answer.run
+    (told,) = door.http.get(f"/api/v1/runs/{answer.run}").json()["children"]
+    assert (told["run"], told["flow"]) == (children[0]["id"], {"id": child, "name": "Child"})
 
 
 def test_a_flow_that_runs_itself_ends_with_an_error(door: Door) -> None:
@@ -40,6 +52,46 @@ def test_a_flow_that_runs_itself_ends_with_an_error(door: Door) -> None:
     assert refused.value.problem["code"] == "component_failed"
     runs = [one for one in door.http.get("/api/v1/runs").json()["runs"] if one["flow"]["id"] == flow]
     assert len(runs) == 6
+
+
+def test_a_flow_is_part_of_another_one(door: Door) -> None:
+    door.publish(echo("Held"))
+    parent = door.publish(holding("Held", name="Holder"))
+
+    answer = door.run(parent, "hello from outside")
+
+    assert "hello from outside" in answer.text
+    assert [one["flow"]["name"] for one in children_of(door, answer.run)] == ["Held"]
+
+
+def test_an_agent_calls_a_flow_as_its_tool(door: Door, llm: Llm) -> None:
+    door.publish(echo("Wielded"))
+    flow = wielding("Wielded", name="Wielder", tool="ask_the_flow")
+    parent = door.publish(flow)
+
+    answer = door.run(parent, "hello agent", tweaks=model_tweaks(flow), variables=llm.variables)
+
+    assert "The tool said" in answer.text
+    (child,) = children_of(door, answer.run)
+    assert child["flow"]["name"] == "Wielded"
+    assert door.http.get(f"/api/v1/runs/{child['run']}").json()["status"] == "succeeded"
+
+
+def test_a_tenant_that_may_run_one_thing_at_a_time_runs_flows_that_run_flows(service: Service) -> None:
+    name = f"t{secrets.token_hex(6)}"
+    for words in (f"tenant create {name}", f"quota set {name} runs=1 steps=1"):
+        done = service.flowray(*words.split())
+        assert done.returncode == 0, done.stderr
+    key = json.loads(service.flowray("key", "create", "--tenant", name, "--json").stdout)["api_key"]
+    with httpx.Client(base_url=service.url, headers={"x-api-key": key}, timeout=60) as http:
+        narrow = Door(http)
+        inner = narrow.publish(echo("Inner"))
+        middle = narrow.publish(calling(inner, "Inner", name="Middle"))
+        outer = narrow.publish(calling(middle, "Middle", name="Outer"))
+
+        answer = narrow.run(outer, "through the eye of a needle")
+
+    assert answer.text == "through the eye of a needle"
 
 
 def test_a_flow_that_is_not_there_is_named(door: Door) -> None:

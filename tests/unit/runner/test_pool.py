@@ -93,6 +93,24 @@ async def test_who_comes_when_too_many_are_at_work_waits_and_is_told_why(house: 
     assert (await waiting).sandbox.alive
 
 
+async def test_a_lent_turn_waits_behind_nobody_and_makes_no_room_for_others(house: Any) -> None:
+    built = await house(at_work=1, spares=1, wait_s=5)
+    first = await built.pool.take()
+    waiting = asyncio.create_task(built.pool.take())
+    await built.settle()
+
+    lent = [await built.pool.take(lent=True) for _ in range(2)]
+
+    assert (built.pool.at_work, waiting.done()) == (3, False)
+    built.pool.done(lent[0])
+    await built.settle()
+    assert not waiting.done()
+    built.pool.done(first)
+    built.pool.done(await waiting)
+    built.pool.done(lent[1])
+    assert built.pool.at_work == 0
+
+
 async def test_those_who_wait_are_served_in_order(house: Any) -> None:
     built = await house(at_work=1, wait_s=5)
     order: list[int] = []

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from flowray.engine.commands import FinishRun, StartStep
-from flowray.engine.events import StepFailed
+from flowray.engine.events import RunId, StepFailed, StepFinished
 from flowray.engine.fake import FakeSteps
 from flowray.engine.hold import Hold, RunLeftError
 from flowray.engine.leasing import Waiting
@@ -26,6 +26,7 @@ from flowray.quotas.rate import rate_of
 from flowray.quotas.refusals import QuotaExceededError
 from flowray.quotas.turnstile import Turnstile
 from flowray.stores.memory_journal import MemoryJournal
+from flowray_serve.admission.lending import Lending
 from flowray_serve.admission.queued import AdmittedLeasedEngine, FairTurns
 from flowray_serve.admission.rates import RateLimiter
 from flowray_serve.admission.runs import AdmittedEngine, RunAdmission, RunOvertimeError
@@ -45,6 +46,7 @@ class Cluster:
         self.settled = Terms(quota=Quota(**quota), version=1)  # type: ignore[arg-type]
         self.turnstile = Turnstile(self.ledger, self.terms)
         self.inner = FakeSteps()
+        self.lending = Lending()
         self.admission = RunAdmission(self.turnstile, self.terms, running=self.running)
 
     async def terms(self, _: str) -> Terms:
@@ -55,7 +57,9 @@ class Cluster:
 
     def steps(self, *, owners: dict[str, frozenset[str]] | None = None) -> AdmittedSteps:
         sizes = {"default": StepSize(cpu=1.0, memory_mib=100)}
-        return AdmittedSteps(self.inner, self.turnstile, sizes=sizes, owners=owners or {}, wait_s=0.05)
+        return AdmittedSteps(
+            self.inner, self.turnstile, sizes=sizes, owners=owners or {}, wait_s=0.05, lending=self.lending
+        )
 
 
 @pytest.fixture
@@ -114,6 +118,62 @@ async def test_a_step_larger_than_its_tenants_quota_says_so(opened: list[Cluster
 
     assert isinstance(failed, StepFailed)
     assert "more than the quota" in failed.error
+
+
+async def test_a_run_that_a_step_waits_for_runs_in_that_steps_turn_when_there_is_no_other(
+    opened: list[Cluster],
+) -> None:
+    made = await cluster(opened, runs=1, steps=1)
+    made.inner = FakeSteps(held=["s1"])
+    parent = request_of(plan_of(s1=""))
+    child = replace(request_of(plan_of(s2="")), run=RunId("child"), asked_by=parent.run, asking_step="s1", depth=1)
+    waiting = asyncio.create_task(told(made.steps(), parent))
+    await made.inner.running("s1")
+
+    async with made.admission.held("t", parent.run), made.admission.held("t", child.run, below=parent.run):
+        ran = await told(made.steps(), child, step="s2")
+
+    assert isinstance(ran[-1], StepFinished)
+    assert [(one.step, one.lent) for one in made.inner.commands] == [("s1", False), ("s2", True)]
+    assert (await made.ledger.standing(parent.tenant)).held.steps == 1
+    made.inner.release("s1")
+    await waiting
+
+
+async def test_a_run_that_a_step_waits_for_has_turns_of_its_own_where_there_are_any(opened: list[Cluster]) -> None:
+    made = await cluster(opened, steps=2)
+    made.inner = FakeSteps(held=["s1"])
+    parent = request_of(plan_of(s1=""))
+    child = replace(request_of(plan_of(s2="")), run=RunId("child"), asked_by=parent.run, asking_step="s1", depth=1)
+    waiting = asyncio.create_task(told(made.steps(), parent))
+    await made.inner.running("s1")
+
+    await told(made.steps(), child, step="s2")
+
+    assert [one.lent for one in made.inner.commands] == [False, False]
+    made.inner.release("s1")
+    await waiting
+
+
+async def test_a_turn_is_lent_to_one_step_at_a_time_and_to_no_stranger(opened: list[Cluster]) -> None:
+    made = await cluster(opened, steps=1)
+    made.inner = FakeSteps(held=["s1", "s2"])
+    parent = request_of(plan_of(s1=""))
+    child = replace(
+        request_of(plan_of(s2="", s3="")), run=RunId("child"), asked_by=parent.run, asking_step="s1", depth=1
+    )
+    running = [asyncio.create_task(told(made.steps(), parent))]
+    await made.inner.running("s1")
+    running.append(asyncio.create_task(told(made.steps(), child, step="s2")))
+    await made.inner.running("s2")
+
+    sibling = await told(made.steps(), child, step="s3")
+    stranger = await told(made.steps(), replace(child, asked_by="other"), step="s3")
+
+    assert [type(one) for one in (*sibling, *stranger)] == [StepFailed, StepFailed]
+    for step in ("s2", "s1"):
+        made.inner.release(step)
+    await asyncio.gather(*running)
 
 
 async def test_nobody_gets_into_another_tenants_pool_whatever_the_plan_says(opened: list[Cluster]) -> None:

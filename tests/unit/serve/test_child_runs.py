@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from flowray.engine.events import RunAccepted, RunId
+from flowray.engine.events import ChildStarted, RunAccepted, RunId
 from flowray.engine.ports import RunRequest
 from flowray.errors import NotFoundError
+from flowray.plan.types import StepId
 from flowray.runner.asking import Ask, NotAnsweredError
 from flowray.runner.flow_desk import FlowDesk
 from flowray_serve.child_runs import ChildRuns, TooDeepError
@@ -32,8 +33,11 @@ def run(flow: str, **details: object) -> Ask:
 async def test_a_child_is_a_run_of_its_own_below_its_parent() -> None:
     made, children, parent, flow = await opened()
 
-    answer = await children.answer(parent, run(flow, session_id="s1"))
+    told: list[object] = []
+    ask = replace(run(flow, session_id="s1"), step="s1", tell=told.append)
+    answer = await children.answer(parent, ask)
 
+    assert told == [ChildStarted(step=StepId("s1"), child=RunId(answer.value["run"]), flow=flow, flow_name="Echo")]
     child = made.steps.requests[-1]
     journal = [one async for one in made.journal.read("default", RunId(answer.value["run"]))]
     first = journal[0].event

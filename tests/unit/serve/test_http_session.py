@@ -39,3 +39,11 @@ async def test_a_session_says_who_asks_and_that_nobody_does() -> None:
 
 async def test_nobody_is_signed_in_unasked() -> None:
     assert (await service().http.get("/api/v1/auto_login")).status_code == 400
+
+
+async def test_who_tries_too_many_passwords_is_told_to_wait() -> None:
+    made = service()
+    tried = [{"username": "default", "password": f"guess {number}"} for number in range(12)]
+    answers = [await made.http.post("/api/v1/login", data=form, headers=SIGNED_OUT) for form in tried]
+    assert [answers[0].status_code, answers[-1].status_code] == [401, 429]
+    assert answers[-1].headers["retry-after"] == "1"

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from flowray.flow.types import NodeId
-from tests.unit.serve.service import ECHO, canvas, drawn, service
+from tests.unit.serve.service import ECHO, OTHER_KEY, canvas, drawn, service
 from tests.unit.serve.test_http_run import failing, talking
 
 CHAIN = canvas(
@@ -140,3 +140,35 @@ async def test_a_failing_stream_says_its_error_and_ends_as_langflows_do() -> Non
     (error,) = [event["data"] for event in told if event["event"] == "error"]
     assert error["error"] == "no key"
     assert told[-1]["event"] == "end"
+
+
+@pytest.mark.parametrize("protocol", ["langflow", "agui"])
+async def test_a_stream_that_broke_is_taken_up_in_its_own_framing(protocol: str) -> None:
+    made = service()
+    made.steps.script = talking
+    flow_id = await made.publish(ECHO)
+    asked = {"flow_id": flow_id, "mode": "stream", "stream_protocol": protocol}
+    whole = await made.http.post("/api/v2/workflows", json=asked)
+    run = whole.headers["x-flowray-run"]
+
+    again = await made.http.get(
+        f"/api/v2/workflows/{run}/events?stream_protocol={protocol}", headers={"last-event-id": "2"}
+    )
+
+    assert again.status_code == 200
+    assert again.text == whole.text[whole.text.index("id: 3\n") :]
+
+
+async def test_a_stream_of_a_flow_that_has_changed_is_read_in_the_runs_own_words() -> None:
+    made = service()
+    flow_id = await made.publish(ECHO)
+    told = await made.http.post("/api/v2/workflows", json={"flow_id": flow_id, "mode": "stream"})
+    path = f"/api/v2/workflows/{told.headers['x-flowray-run']}/events"
+    assert (await made.http.get(path, headers={"x-api-key": OTHER_KEY})).status_code == 404
+
+    changed = await made.http.patch(f"/api/v1/flows/{flow_id}", json={"data": {"nodes": [], "edges": []}})
+
+    assert changed.status_code == 200
+    refused = await made.http.get(path)
+    assert (refused.status_code, refused.json()["code"]) == (409, "conflict")
+    assert f"/api/v1/runs/{told.headers['x-flowray-run']}/events" in refused.json()["detail"]

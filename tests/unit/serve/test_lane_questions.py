@@ -7,7 +7,7 @@ from contextlib import aclosing
 import pytest
 
 from flowray.engine.commands import StartStep
-from flowray.engine.events import Log, StepEvent, StepFinished, StepStarted
+from flowray.engine.events import ChildStarted, Log, RunId, StepEvent, StepFinished, StepStarted
 from flowray.engine.ports import RunRequest
 from flowray.errors import FlowRayError, NotFoundError
 from flowray.flow.types import NodeId
@@ -71,6 +71,38 @@ async def text_of(cluster: Cluster, engine: Engine) -> str:
     finally:
         await steps.close()
     return next(event.text for event in events if isinstance(event, Log))
+
+
+class Hasty(FakeRunner):
+    """A Runner whose step asks before anybody was told that it began."""
+
+    async def run(
+        self, request: RunRequest, step: StartStep, *, otherwise: Answers | None = None
+    ) -> AsyncGenerator[Sequence[StepEvent], None]:
+        assert otherwise is not None
+        await otherwise.answer(request, Ask(what="child"))
+        yield (StepStarted(step=step.step, attempt=1, runner=self.name), StepFinished(step=step.step))
+
+
+class Telling(Engine):
+    """An engine that tells what it does for who asks."""
+
+    async def answer(self, request: RunRequest, ask: Ask) -> Answer:
+        assert ask.tell is not None
+        ask.tell(ChildStarted(step=STEP, child=RunId("c"), flow="f2"))
+        return await super().answer(request, ask)
+
+
+@pytest.mark.parametrize("runner", [Asking, Hasty])
+async def test_what_is_done_for_a_step_is_told_after_its_beginning(cluster: Cluster, runner: type[FakeRunner]) -> None:
+    await cluster.join(runner())
+    steps = LaneSteps(cluster.places, secret=SECRET, answers=Telling(), patience_s=5, look_every_s=0.01)
+    await steps.start()
+
+    events = [event async for batch in steps.run(a_request(), StartStep(step=STEP)) for event in batch]
+
+    await steps.close()
+    assert [type(event) for event in events[:2]] == [StepStarted, ChildStarted]
 
 
 async def test_the_engine_answers_for_the_run_that_it_started(cluster: Cluster) -> None:

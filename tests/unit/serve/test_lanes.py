@@ -187,6 +187,23 @@ async def test_a_step_waits_for_room_and_then_runs(cluster: Cluster) -> None:
     assert all(isinstance(run.result()[-1], StepFinished) for run in runs)
 
 
+async def test_a_step_in_a_lent_turn_finds_room_where_there_is_none(cluster: Cluster) -> None:
+    runner = FakeRunner()
+    runner.go.clear()
+    await cluster.join(runner, capacity=1)
+
+    async with engine_of(cluster) as steps, asyncio.TaskGroup() as tasks:
+        run = tasks.create_task(events_of(steps.run(a_request(), StartStep(step=STEP))))
+        await runner.begun.wait()
+        runner.begun.clear()
+        lent = tasks.create_task(events_of(steps.run(a_request(), StartStep(step=STEP, lent=True))))
+        await runner.begun.wait()
+        assert len(runner.seen) == 2
+        runner.go.set()
+
+    assert all(isinstance(one.result()[-1], StepFinished) for one in (run, lent))
+
+
 async def test_without_a_runner_the_step_is_unavailable_and_may_be_tried_again(cluster: Cluster) -> None:
     async with engine_of(cluster, patience_s=0.01) as steps:
         (failure,) = await events_of(steps.run(a_request(), StartStep(step=STEP)))

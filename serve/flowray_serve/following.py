@@ -1,0 +1,68 @@
+"""Runs to follow in Langflow's words: those in the background, and streams whose reader comes back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flowray.engine.events import RunAccepted, RunId
+from flowray.errors import ConflictError, FlowInvalidError, NotFoundError
+from flowray.flow.types import Flow
+from flowray_serve.bodies.workflow import WorkflowBody, blank_body
+from flowray_serve.services import Services
+
+
+@dataclass(frozen=True, kw_only=True)
+class Followed:
+    """A run, and the flow whose nodes its events speak of. `wanted` says how they are framed."""
+
+    tenant: str
+    run: RunId
+    session: str
+    flow: Flow
+    wanted: WorkflowBody
+
+
+@dataclass(frozen=True, kw_only=True)
+class Framing:
+    """What the reader asks for; a run in the background has kept what was asked for at its start."""
+
+    protocol: str | None = None
+    expose_graph_state: bool | None = None
+
+
+async def followed(services: Services, tenant: str, run: str, asked: Framing) -> Followed:
+    """The run to follow. `ConflictError` when nobody knows any more what its flow looked like."""
+    try:
+        accepted = await services.jobs.find(tenant, run)
+    except NotFoundError:
+        return await _streamed(services, tenant, RunId(run), asked)
+    request, facts = accepted.request, accepted.facts
+    exposed = asked.expose_graph_state
+    wanted = blank_body(
+        protocol=asked.protocol or facts.get("protocol") or "langflow",
+        expose_graph_state=facts.get("expose_graph_state") if exposed is None else exposed,
+    )
+    return Followed(tenant=tenant, run=request.run, session=request.session, flow=request.flow, wanted=wanted)
+
+
+async def _streamed(services: Services, tenant: str, run: RunId, asked: Framing) -> Followed:
+    """Nothing was kept of it but its journal, which names the flow and its version."""
+    first = await anext(aiter(services.journal.read(tenant, run)), None)
+    accepted = None if first is None else first.event
+    if not isinstance(accepted, RunAccepted):
+        raise NotFoundError(f"There is no run `{run[:80]}`.")
+    try:
+        loaded = await services.library.load(tenant, accepted.flow)
+    except (NotFoundError, FlowInvalidError) as cause:
+        raise _changed(run) from cause
+    if loaded.plan.flow_digest != accepted.version:
+        raise _changed(run)
+    wanted = blank_body(protocol=asked.protocol or "langflow", expose_graph_state=asked.expose_graph_state)
+    return Followed(tenant=tenant, run=run, session=accepted.session, flow=loaded.flow, wanted=wanted)
+
+
+def _changed(run: RunId) -> ConflictError:
+    return ConflictError(
+        f"The flow of run `{run}` is another one by now, or a canvas that was not saved: its events can be read as "
+        f"they were recorded, at /api/v1/runs/{run}/events."
+    )
