@@ -50,17 +50,17 @@ def node(node_id: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
     return {"id": node_id, "type": "genericNode", "position": place, "data": data}
 
 
-def wire(source_id: str, target_id: str) -> dict[str, Any]:
+def wire(source_id: str, target_id: str, *, output: str = "message", field: str = "input_value") -> dict[str, Any]:
     """From one node's message to another's input."""
     ends = {
         "sourceHandle": {
             "dataType": source_id.partition("-")[0],
             "id": source_id,
-            "name": "message",
+            "name": output,
             "output_types": ["Message"],
         },
         "targetHandle": {
-            "fieldName": "input_value",
+            "fieldName": field,
             "id": target_id,
             "inputTypes": ["Data", "JSON", "DataFrame", "Table", "Message"],
             "type": "other",
@@ -80,6 +80,16 @@ def flow(name: str, *nodes: dict[str, Any], **fields: Any) -> dict[str, Any]:
 def echo(name: str, **fields: Any) -> dict[str, Any]:
     """A flow that says what it is told."""
     return flow(name, node("ChatInput-1"), node("ChatOutput-1"), **fields)
+
+
+def waiting(name: str) -> dict[str, Any]:
+    """A flow that asks a person whether it may go on."""
+    made = flow(name, node("ChatInput-1"), node("HumanInput-1"), node("ChatOutput-1"))
+    made["data"]["edges"] = [
+        wire("ChatInput-1", "HumanInput-1", field="prompt"),
+        wire("HumanInput-1", "ChatOutput-1", output="branch_approve"),
+    ]
+    return made
 
 
 def failing(name: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.conformance.flows import NOBODYS, echo, failing, shipped, source
+from tests.conformance.flows import NOBODYS, echo, failing, shipped, source, waiting
 from tests.conformance.sides import Side
 
 SIGNED_OUT = {"x-api-key": ""}
@@ -218,6 +218,7 @@ def runs(ask: Side) -> None:
     ask("run in a browser's session", "POST", f"/api/v1/run/session/{flow}", json={"input_value": "hi"})
     failed = ask.made("/api/v1/flows/", json=failing("Failing"))["id"]
     ask("run that fails", "POST", f"/api/v1/run/{failed}", json={"input_value": "hi"})
+    ask("run streamed by its body", "POST", path, json={"input_value": "hi", "stream": True})
     ask("stream", "POST", f"{path}?stream=true", json={"input_value": "hi"})
     ask("stream that fails", "POST", f"/api/v1/run/{failed}?stream=true", json={"input_value": "hi"})
 
@@ -324,6 +325,7 @@ def variables(ask: Side) -> None:
     ask("variable create again", "POST", path, json=fields)
     ask("variable create secret", "POST", path, json={**fields, "name": "SECRET", "type": "Credential"})
     ask("variable create without value", "POST", path, json={"name": "EMPTY"})
+    ask("variable list", "GET", path)
     ask("variable change", "PATCH", f"{path}{made['id']}", json={"id": made["id"], "value": "Oder"})
     ask("variable change nobody's", "PATCH", f"{path}{NOBODYS}", json={"id": NOBODYS, "value": "Oder"})
     ask("variable delete", "DELETE", f"{path}{made['id']}")
@@ -333,6 +335,7 @@ def variables(ask: Side) -> None:
 def webhooks(ask: Side) -> None:
     ask.made("/api/v1/flows/", json=echo("Hooked", endpoint_name="hooked"))
     ask("webhook", "POST", "/api/v1/webhook/hooked", json={"a": 1})
+    ask("webhook text", "POST", "/api/v1/webhook/hooked", content=b"not json")
     ask("webhook nothing", "POST", "/api/v1/webhook/hooked")
     ask("webhook unknown name", "POST", "/api/v1/webhook/nope", json={"a": 1})
 
@@ -345,10 +348,49 @@ def jobs(ask: Side) -> None:
     ask.until(lambda: ask.http.get(f"{path}?job_id={job}").json()["status"] == "completed")
     ask("job status", "GET", f"{path}?job_id={job}")
     ask("job events", "GET", f"{path}/{job}/events")
+    ask("job events after some", "GET", f"{path}/{job}/events", headers={"last-event-id": "2"})
+    other = ask.made(path, json={**body, "stream_protocol": "agui"})["job_id"]
+    ask.until(lambda: ask.http.get(f"{path}?job_id={other}").json()["status"] == "completed")
+    ask("job events agui", "GET", f"{path}/{other}/events")
+    ask("job events agui after some", "GET", f"{path}/{other}/events", headers={"last-event-id": "1"})
+    ask("job status of none", "GET", path)
+    ask("job events of no uuid", "GET", f"{path}/abc/events")
+    ask("job stop no uuid", "POST", f"{path}/stop", json={"job_id": "abc"})
+    ask("job without a flow", "POST", path, json={"mode": "background"})
     ask("job status of nobody's", "GET", f"{path}?job_id={NOBODYS}")
     ask("job events of nobody's", "GET", f"{path}/{NOBODYS}/events")
     ask("job stop when over", "POST", f"{path}/stop", json={"job_id": job})
     ask("job stop nobody's", "POST", f"{path}/stop", json={"job_id": NOBODYS})
+
+
+def pauses(ask: Side) -> None:
+    flow = ask.made("/api/v1/flows/", json=waiting("Waiting"))["id"]
+    path = "/api/v2/workflows"
+    body = {"flow_id": flow, "input_value": "May I?", "mode": "background"}
+
+    def asking() -> tuple[str, str]:
+        job = ask.made(path, json=body)["job_id"]
+        ask.until(lambda: ask.http.get(f"{path}?job_id={job}").json()["status"] == "suspended")
+        (pending,) = ask.http.get(f"{path}/pending?flow_id={flow}").json()
+        return job, pending["request_id"]
+
+    job, request = asking()
+    ask("pause status", "GET", f"{path}?job_id={job}")
+    ask("pause pending", "GET", f"{path}/pending?flow_id={flow}")
+    ask("pause pending of no uuid", "GET", f"{path}/pending?flow_id=abc")
+    resume, approved = f"{path}/{job}/resume", {"action_id": "approve"}
+    ask("pause resume nobody's", "POST", f"{path}/{NOBODYS}/resume", json={"request_id": request, "decision": approved})
+    ask("pause resume nothing", "POST", resume, json={})
+    ask("pause resume another request", "POST", resume, json={"request_id": "nope", "decision": approved})
+    ask("pause resume undecided", "POST", resume, json={"request_id": request, "decision": {"action_id": "nope"}})
+    ask("pause resume", "POST", resume, json={"request_id": request, "decision": approved})
+    ask.until(lambda: ask.http.get(f"{path}?job_id={job}").json()["status"] == "completed")
+    ask("pause resume twice", "POST", resume, json={"request_id": request, "decision": approved})
+    ask("pause over", "GET", f"{path}?job_id={job}")
+    ask("pause events", "GET", f"{path}/{job}/events")
+    job, _ = asking()
+    ask("pause stop", "POST", f"{path}/stop", json={"job_id": job})
+    ask("pause none pending", "GET", f"{path}/pending?flow_id={flow}")
 
 
 def responses(ask: Side) -> None:
@@ -356,6 +398,10 @@ def responses(ask: Side) -> None:
     path = "/api/v1/responses"
     ask("response", "POST", path, json={"model": flow, "input": "hi"})
     ask("response unknown model", "POST", path, json={"model": NOBODYS, "input": "hi"})
+    ask("response with what was before", "POST", path, json={"model": flow, "input": "hi", "previous_response_id": "x"})
+    ask("response with results", "POST", path, json={"model": flow, "input": "hi", "include": ["tool_call.results"]})
+    ask("response with tools", "POST", path, json={"model": flow, "input": "hi", "tools": [{"type": "function"}]})
+    ask("response of no object", "POST", path, json=[])
     ask("response without input", "POST", path, json={"model": flow})
     ask("response stream", "POST", path, json={"model": flow, "input": "hi", "stream": True})
 
@@ -366,6 +412,9 @@ def builds(ask: Side) -> None:
     job = ask("build", "POST", f"/api/v1/build/{flow}/flow", json=inputs).json()["job_id"]
     ask("build events", "GET", f"/api/v1/build/{job}/events")
     ask("build direct", "POST", f"/api/v1/build/{flow}/flow?event_delivery=direct", json=inputs)
+    ask("build cancel when over", "POST", f"/api/v1/build/{job}/cancel")
+    ask("build polled", "POST", f"/api/v1/build/{flow}/flow?event_delivery=polling", json=inputs)
+    ask("build up to a node", "POST", f"/api/v1/build/{flow}/flow?event_delivery=direct&stop_component_id=ChatInput-1")
     ask("build nobody's", "POST", f"/api/v1/build/{NOBODYS}/flow", json={})
     ask("build events of no job", "GET", f"/api/v1/build/{NOBODYS}/events")
     ask("build cancel no job", "POST", f"/api/v1/build/{NOBODYS}/cancel")
@@ -378,12 +427,17 @@ def workflows(ask: Side) -> None:
     failed = ask.made("/api/v1/flows/", json=failing("Working to fail"))["id"]
     path = "/api/v2/workflows"
     hi = {"flow_id": flow, "input_value": "hi"}
+    upload = f"/api/v1/files/upload/{flow}"
     for name, body in (
         ("", hi),
         (" of a session", {**hi, "session_id": "one"}),
         (" tweaked", {**hi, "tweaks": {"ChatInput-1": {"sender_name": "Bob"}}}),
         (" with a canvas", {**hi, "data": echo("x")["data"]}),
         (" up to a node", {**hi, "stop_component_id": "ChatInput-1"}),
+        (" from a node", {**hi, "start_component_id": "ChatOutput-1"}),
+        (" from no node", {**hi, "start_component_id": "nope"}),
+        (" with files", {**hi, "files": [ask.made(upload, files={"file": ("n.txt", b"hi")})["file_path"]]}),
+        (" badly typed", {**hi, "tweaks": 1}),
         (" with an output", {**hi, "output_ids": ["ChatOutput-1"]}),
         (" with globals", {**hi, "globals": {"RIVER": "Elbe"}}),
         (" that fails", {**hi, "flow_id": failed}),
@@ -400,6 +454,14 @@ def workflows(ask: Side) -> None:
         for name, flow_id in (("", flow), (" that fails", failed)):
             body = {**hi, "flow_id": flow_id, "mode": "stream", "stream_protocol": protocol}
             ask(f"workflow stream {protocol}{name}", "POST", path, json=body)
+    for name, fields in (
+        (" showing its graph", {"stream_protocol": "agui", "expose_graph_state": True}),
+        (" up to a node", {"stop_component_id": "ChatInput-1"}),
+        (" from a node", {"start_component_id": "ChatOutput-1"}),
+        (" with a canvas", {"data": echo("x")["data"]}),
+        (" of nobody's", {"flow_id": NOBODYS}),
+    ):
+        ask(f"workflow stream{name}", "POST", path, json={**hi, "mode": "stream", **fields})
 
 
 STORIES: tuple[Any, ...] = (
@@ -420,6 +482,7 @@ STORIES: tuple[Any, ...] = (
     builds,
     workflows,
     jobs,
+    pauses,
     responses,
     webhooks,
     keys,
