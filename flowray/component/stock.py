@@ -13,7 +13,7 @@ _STANDS_IN = {"langflow": "lfx", "langchain": "langchain_classic"}
 
 @dataclass(frozen=True, kw_only=True)
 class Stock:
-    """One image's packages.
+    """One image's packages; `digest` names the image exactly.
 
     `names` are import names with the distributions that own them: `a.b` where `a` is shared by several. `standard` are
     the modules of its Python. `needs` are what each distribution requires directly, as they are here. `always` need no
@@ -21,6 +21,7 @@ class Stock:
     """
 
     image: str
+    digest: str = ""
     names: Mapping[str, frozenset[str]] = _field(repr=False)
     standard: frozenset[str] = _field(default=frozenset(), repr=False)
     needs: Mapping[str, frozenset[str]] = _field(default_factory=dict, repr=False)

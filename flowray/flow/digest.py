@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import orjson
 
 from flowray.flow.hosts import own_words
-from flowray.flow.types import Edge, Flow, Node
+from flowray.flow.types import Edge, Flow, Json, Node
 
 # What Langflow's editor writes into a component for itself: none of it changes a run.
 _CANVAS = frozenset(
@@ -30,15 +30,23 @@ def digest(flow: Flow) -> str:
     return content.hexdigest()
 
 
+def meaning_of_node(node: Node) -> dict[str, Json]:
+    """Return what of a node's body counts, beside its id and its component."""
+    return {key: value for key, value in node.raw["data"]["node"].items() if key not in _CANVAS}
+
+
+def meaning_of_edge(edge: Edge) -> tuple[Json, ...]:
+    """Return what of a wire counts."""
+    ends = (edge.source, edge.output, edge.target, edge.field, edge.feedback)
+    return (*ends, sorted(edge.source_types), sorted(edge.target_types))
+
+
 def _node_bytes(node: Node) -> bytes:
-    body = node.raw["data"]["node"]
-    kept = {key: value for key, value in body.items() if key not in _CANVAS}
-    return orjson.dumps([node.id, node.component, kept], option=orjson.OPT_SORT_KEYS)
+    return orjson.dumps([node.id, node.component, meaning_of_node(node)], option=orjson.OPT_SORT_KEYS)
 
 
 def _edge_bytes(edge: Edge) -> bytes:
-    ends = [edge.source, edge.output, edge.target, edge.field, edge.feedback]
-    return orjson.dumps([*ends, sorted(edge.source_types), sorted(edge.target_types)])
+    return orjson.dumps(meaning_of_edge(edge))
 
 
 def _own_bytes(flow: Flow) -> Iterator[bytes]:

@@ -30,6 +30,7 @@ def take_stock(image: Image) -> Stock:
     files = [(path, name) for name, one in found.items() for path in _modules(one)]
     return Stock(
         image=image.name,
+        digest=image.digest,
         names=dict(_names((), files)),
         standard=frozenset(_standard(image, version)),
         needs=needs,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, replace
-from datetime import datetime
 
 from flowray.engine.codec import dumps, loads
 from flowray.engine.values import Ref
@@ -14,9 +13,10 @@ from flowray.stores.files import Files
 from flowray.stores.generations import Generations
 from flowray.stores.names import Names
 from flowray.stores.objects import ObjectStore
-from flowray.stores.paths import is_segment, path
+from flowray.stores.paths import is_segment
 from flowray.stores.records import FlowRecord
 from flowray.stores.shelves import Shelves, head_key, read_head
+from flowray.stores.versions import Versions, version_key
 
 
 class Documents:
@@ -31,6 +31,7 @@ class Documents:
         self._shelves = Shelves(objects, generations)
         self._names = Names(objects, self._head)
         self._files = Files(objects)
+        self.versions = Versions(objects, generations, self._shelves)
 
     async def find(self, tenant: str, name: str) -> FlowRecord | None:
         """The flow with this id or endpoint name, without its canvas."""
@@ -51,25 +52,20 @@ class Documents:
         if version is not None and version != head.version:
             head = replace(head, version=version, revision=version)
         try:
-            document = loads(await self._objects.get(_version_key(tenant, flow_id, head.version)))
+            document = loads(await self._objects.get(version_key(tenant, flow_id, head.version)))
         except NotFoundError:
             return None
         return replace(head, document=document)
 
-    async def versions(self, tenant: str, flow_id: str) -> tuple[tuple[str, datetime], ...]:
-        """The versions there are, with when each was written last, the newest first."""
-        if not is_segment(flow_id):
-            return ()
-        folder = path(tenant, "versions", flow_id)
-        found = [(one.modified, one.key) async for one in self._objects.list(folder)]
-        return tuple((key.rpartition("/")[2].removesuffix(".json"), at) for at, key in sorted(found, reverse=True))
-
-    async def save(self, tenant: str, record: FlowRecord) -> None:
+    async def save(self, tenant: str, record: FlowRecord, *, note: str | None = None) -> None:
         """Keep this as the flow's newest version; `ConflictError` when another flow has its name."""
         async with self._change(tenant):
             old = await self._head(tenant, record.id)
             await self._names.claim(tenant, record)
-            await self._objects.put(_version_key(tenant, record.id, record.version), dumps(record.document))
+            await self._objects.put(version_key(tenant, record.id, record.version), dumps(record.document))
+            if old is None or old.version != record.version:
+                images = record.document.get("images") or ()
+                await self.versions.history.add(tenant, record.id, record.version, description=note, images=images)
             await self._objects.put(head_key(tenant, record.id), dumps(asdict(record.without_canvas())))
             if old is not None:
                 await self._names.release(tenant, old, kept=record)
@@ -83,8 +79,7 @@ class Documents:
             await self._objects.delete(head_key(tenant, flow_id))
             if old is not None:
                 await self._names.release(tenant, old)
-            async for one in self._objects.list(path(tenant, "versions", flow_id)):
-                await self._objects.delete(one.key)
+            await self.versions.forget_all(tenant, flow_id)
             await self._files.forget(tenant, flow_id)
 
     async def rebuild(self, tenant: str) -> None:
@@ -122,7 +117,3 @@ class Documents:
             yield
         finally:
             await self._generations.renew(tenant)
-
-
-def _version_key(tenant: str, flow_id: str, version: str) -> str:
-    return path(tenant, "versions", flow_id, f"{version}.json")

@@ -56,3 +56,19 @@ class UploadRecord:
     size: int
     created_at: float
     updated_at: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class VersionRecord:
+    """That a flow became what it is in a version: `version` is its content digest, `at` seconds since the epoch.
+
+    Numbers count up from 1 and are never given twice. The same content may come back under another number. `current`
+    is false of what was kept without becoming the flow.
+    """
+
+    number: int
+    version: str
+    at: float
+    description: str | None = None
+    images: tuple[str, ...] = ()
+    current: bool = True

@@ -52,7 +52,7 @@ _HEADER = (
     "action_description",
     "updated_at",
 )
-NEVER_EXPORTED = frozenset({"name_key", "version_token", "findings"})
+NEVER_EXPORTED = frozenset({"name_key", "version_token", "findings", "images"})
 _DIGITS_OF_A_UUID = 32
 
 

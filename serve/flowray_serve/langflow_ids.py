@@ -13,3 +13,8 @@ def tenant_uuid(tenant: str, role: str) -> str:
 def node_uuid(run: str, node: str, what: str) -> str:
     """What happened to a node in a run, where Langflow has a row of a table."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"flowray:{what}:{run}:{node}"))
+
+
+def version_uuid(flow_id: str, number: int) -> str:
+    """One version of a flow, where Langflow has a row of a table."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"flowray:version:{flow_id}:{number}"))

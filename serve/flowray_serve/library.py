@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 from flowray.component.references import named_by_fields, words_of
 from flowray.component.spec import ComponentSpec
@@ -23,12 +24,24 @@ from flowray_serve.langflow_ids import tenant_uuid
 from flowray_serve.ports import FlowStore, Registry
 
 Specs = Mapping[str, ComponentSpec]
-# For a tenant: pools may be somebody's own.
-Planner = Callable[[Flow, Specs, str], Plan]
 Checker = Callable[[Flow, Specs], Sequence[Finding]]
 
 _ERRORS_SHOWN = 5
+_AT = "@"
 _UPLOADED = re.compile(r"[\w.-]{1,255}/")
+
+
+class Planner(Protocol):
+    """Plans a flow for a tenant (pools may be somebody's own), in pools with one of these images if there are any."""
+
+    def __call__(self, flow: Flow, specs: Specs, tenant: str, /, *, images: Collection[str] = ()) -> Plan:
+        """Return the plan."""
+
+
+class UnknownVersionError(NotFoundError):
+    """The flow is there, and a version of that name is not."""
+
+    code = "version_not_found"
 
 
 @dataclass(frozen=True)
@@ -78,18 +91,19 @@ class Library:
         self._loaded: OrderedDict[tuple[str, str, str], LoadedFlow] = OrderedDict()
 
     async def load(self, tenant: str, name: str) -> LoadedFlow:
-        """The current version of a flow, by id or endpoint name."""
-        found = await self.find(tenant, name)
-        key = (tenant, found.id, found.revision)
+        """A flow, by id or endpoint name: its current version, or the one named behind an `@`."""
+        found, version = await self._meant(tenant, name)
+        key = (tenant, found.id, version or found.revision)
         loaded = self._loaded.get(key)
         if loaded is not None:
             self._loaded.move_to_end(key)
             return loaded
-        record = await self._store.read(tenant, found.id)
+        record = await self._store.read(tenant, found.id, version=version)
         if record is None:
             raise unknown_flow(name)
-        loaded = await self.ready(tenant, record.id, read_kept(record.document))
-        self._loaded[tenant, record.id, record.revision] = loaded
+        images = record.document.get("images") or ()
+        loaded = await self.ready(tenant, record.id, read_kept(record.document), images=images)
+        self._loaded[key if version else (tenant, record.id, record.revision)] = loaded
         if len(self._loaded) > self._capacity:
             self._loaded.popitem(last=False)
         return loaded
@@ -101,13 +115,38 @@ class Library:
             raise unknown_flow(name)
         return record
 
-    async def ready(self, tenant: str, flow_id: str, flow: Flow) -> LoadedFlow:
+    async def read(self, tenant: str, name: str) -> FlowRecord:
+        """A flow with its canvas, by what `load` takes."""
+        found, version = await self._meant(tenant, name)
+        record = await self._store.read(tenant, found.id, version=version)
+        if record is None:
+            raise unknown_flow(name)
+        return record
+
+    async def version(self, tenant: str, flow: FlowRecord, name: str) -> str:
+        """The version of a flow that a name means: a tag, `v3`, `latest`, a digest or its beginning."""
+        version = await self._store.versions.resolve(tenant, flow.id, name)
+        if version is None:
+            raise UnknownVersionError(
+                f"The flow `{flow.endpoint_name or flow.id}` has no version `{name[:80]}`. "
+                "Name a tag, a number such as `v3`, `latest`, or the first 8 digits of a digest or more."
+            )
+        return version
+
+    async def _meant(self, tenant: str, name: str) -> tuple[FlowRecord, str | None]:
+        name, at, version = name.partition(_AT)
+        found = await self.find(tenant, name)
+        return found, await self.version(tenant, found, version) if at else None
+
+    async def ready(self, tenant: str, flow_id: str, flow: Flow, *, images: Collection[str] = ()) -> LoadedFlow:
         """`flow`, planned; `FlowInvalidError` when its findings forbid running it."""
         specs = await self._registry.specs({node.code_digest for node in flow.nodes if node.code_digest})
         errors = [finding for finding in self._checker(flow, specs) if finding.severity == "error"]
         if errors:
             raise FlowInvalidError(f"The flow cannot run: {_joined(errors)}")
-        return LoadedFlow(id=flow_id, flow=tweak(flow, {}, stream=False), plan=self._planner(flow, specs, tenant))
+        return LoadedFlow(
+            id=flow_id, flow=tweak(flow, {}, stream=False), plan=self._planner(flow, specs, tenant, images=images)
+        )
 
     async def files_of(self, tenant: str, loaded: LoadedFlow, flow: Flow) -> Mapping[str, Ref]:
         """The uploaded files that `flow`, which is `loaded` with a caller's tweaks, reads: its own and the tenant's."""

@@ -10,25 +10,61 @@ from flowray.engine.summary import RunSummary
 from flowray.engine.values import Ref
 from flowray.flow.types import Json
 from flowray.runner.runner import EditorJob
-from flowray.stores.records import FlowRecord
+from flowray.stores.records import FlowRecord, VersionRecord
 
 T = TypeVar("T")
+
+
+class VersionStore(Protocol):
+    """The versions of flows beside the current one."""
+
+    async def all(self, tenant: str, flow_id: str) -> Sequence[VersionRecord]:
+        """The versions of a flow, the newest first."""
+
+    async def tags(self, tenant: str, flow_id: str) -> Mapping[str, str]:
+        """The flow's tags, and the version that each stands at."""
+
+    async def resolve(self, tenant: str, flow_id: str, name: str) -> str | None:
+        """The version that a name means; None when it means none."""
+
+    async def tag(self, tenant: str, flow_id: str, tag: str, version: str) -> None:
+        """Have a tag stand at a version."""
+
+    async def untag(self, tenant: str, flow_id: str, tag: str) -> None:
+        """Take a tag away."""
+
+    async def keep(
+        self, tenant: str, flow_id: str, version: str, document: Mapping[str, Json], *, description: str | None = None
+    ) -> VersionRecord:
+        """Keep a version without making it the flow."""
+
+    async def describe(
+        self, tenant: str, flow_id: str, record: VersionRecord, description: str | None
+    ) -> VersionRecord:
+        """Say something about a version."""
+
+    async def forget(self, tenant: str, flow_id: str, record: VersionRecord) -> None:
+        """Forget a version that is neither current nor tagged."""
 
 
 class FlowStore(Protocol):
     """The flows and files of all tenants."""
 
+    @property
+    def versions(self) -> VersionStore:
+        """What they were before, and what that is called."""
+
     async def find(self, tenant: str, name: str) -> FlowRecord | None:
         """The flow with this id or endpoint name, without its canvas; asked on every run."""
 
-    async def read(self, tenant: str, flow_id: str) -> FlowRecord | None:
-        """The flow with its canvas."""
+    async def read(self, tenant: str, flow_id: str, *, version: str | None = None) -> FlowRecord | None:
+        """The flow with its canvas, in an older version when one is named."""
 
     async def list(self, tenant: str) -> Sequence[FlowRecord]:
         """All flows, without their canvas."""
 
-    async def save(self, tenant: str, record: FlowRecord) -> None:
-        """Keep this as the flow's newest version."""
+    async def save(self, tenant: str, record: FlowRecord, *, note: str | None = None) -> None:
+        """Keep this as the flow's newest version; `note` says what became of it."""
 
     async def delete(self, tenant: str, flow_id: str) -> None:
         """Forget a flow."""

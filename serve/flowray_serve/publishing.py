@@ -15,7 +15,8 @@ from flowray.errors import ConflictError, FlowRayError, MissingPackageError, Pla
 from flowray.flow.check import Finding
 from flowray.flow.digest import digest
 from flowray.flow.types import Flow, Json, Node, NodeId
-from flowray.stores.records import FlowRecord
+from flowray.plan.types import Plan
+from flowray.stores.records import FlowRecord, VersionRecord
 from flowray_serve.bodies.flow import FlowBody, FlowChange
 from flowray_serve.flow_answer import version_token
 from flowray_serve.library import Checker, Planner, read_kept, unknown_flow
@@ -44,6 +45,12 @@ class OutdatedFlowError(ConflictError):
 
 # Raises for what no pool can load; what might be missing in a run is a doubt.
 MissingPackages = Callable[[Flow], Sequence[Finding]]
+# The digests of the images that a plan's steps run in.
+ImagesOf = Callable[[Plan], Sequence[str]]
+
+
+def _nothing_pinned(_: Plan) -> Sequence[str]:
+    return ()
 
 
 class Publisher:
@@ -52,7 +59,7 @@ class Publisher:
     `patience_s` bounds how long the unknown components of one flow may take to load.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is used on its own
         self,
         *,
         store: FlowStore,
@@ -60,6 +67,7 @@ class Publisher:
         planner: Planner,
         checker: Checker,
         missing_packages: MissingPackages,
+        images_of: ImagesOf = _nothing_pinned,
         patience_s: float = 30.0,
     ) -> None:
         self._store = store
@@ -67,6 +75,7 @@ class Publisher:
         self._planner = planner
         self._checker = checker
         self._missing_packages = missing_packages
+        self._images_of = images_of
         self._patience_s = patience_s
 
     async def create(self, tenant: str, body: FlowBody) -> Published:
@@ -103,29 +112,72 @@ class Publisher:
         await self._refuse_taken_endpoint(tenant, flow_id, fields)
         return await self._keep(tenant, flow_id, {**there.document, **fields}, old=there.document)
 
-    async def findings(self, tenant: str, flow: Flow) -> tuple[Finding, ...]:
+    async def activate(
+        self, tenant: str, flow_id: str, version: str, *, note: str, expected: str | None = None
+    ) -> Published:
+        """Have a flow be what it was in a version; its name and what else is said about it stay."""
+        there = await self._store.read(tenant, flow_id)
+        kept = await self._store.read(tenant, flow_id, version=version)
+        if there is None or kept is None:
+            raise unknown_flow(flow_id)
+        _refuse_outdated(there, expected)
+        fields = {**there.document, "data": kept.document.get("data")}
+        return await self._keep(tenant, flow_id, fields, old=there.document, note=note)
+
+    async def keep_aside(
+        self, tenant: str, flow_id: str, canvas: Mapping[str, Json], *, description: str | None = None
+    ) -> tuple[VersionRecord, Sequence[Finding]]:
+        """Keep a canvas as a version of a flow that stays what it is. It can be run by its number, as all can."""
+        there = await self._store.read(tenant, flow_id)
+        if there is None:
+            raise unknown_flow(flow_id)
+        document = {**there.document, "data": canvas}
+        version, findings = await self._examined(tenant, document, flow_id)
+        record = await self._store.versions.keep(tenant, flow_id, version, document, description=description)
+        return record, findings
+
+    async def _examined(self, tenant: str, document: dict[str, Json], flow_id: str) -> tuple[str, Sequence[Finding]]:
+        """The digest of a document's flow and what there is to say of it; the document says then where it will run."""
+        flow = read_kept(document)
+        doubts = self._missing_packages(flow)  # before anything of it is loaded where it cannot be
+        version = digest(flow)
+        before = await self._store.read(tenant, flow_id, version=version)
+        images = (before.document.get("images") if before is not None else None) or ()
+        findings, plan = await self._planned(tenant, flow, images)
+        document["images"] = list(self._images_of(plan) if plan is not None else images)
+        return version, (*findings, *doubts)
+
+    async def _planned(self, tenant: str, flow: Flow, images: Sequence[str]) -> tuple[Sequence[Finding], Plan | None]:
         """All there is to say about a flow before it runs. Components seen first are registered on the way."""
         specs, doubts = await self._known_components(flow)
         found = [*self._checker(flow, specs), *doubts]
-        if not any(finding.severity == "error" for finding in found):
-            found += self._planning(tenant, flow, specs)
-        return tuple(found)
+        if any(finding.severity == "error" for finding in found):
+            return found, None
+        try:
+            return found, self._planner(flow, specs, tenant, images=images)
+        except PlanError as error:
+            node = NodeId(error.node) if isinstance(error, MissingPackageError) else None
+            return [*found, Finding(severity="error", code=error.code, message=error.message, node=node)], None
 
     async def _keep(
-        self, tenant: str, flow_id: str, fields: Mapping[str, Json], *, old: Mapping[str, Json]
+        self,
+        tenant: str,
+        flow_id: str,
+        fields: Mapping[str, Json],
+        *,
+        old: Mapping[str, Json],
+        note: str | None = None,
     ) -> Published:
         document = _json_ready(fields) | {
             "id": flow_id,
             "updated_at": datetime.now(UTC).isoformat(timespec="microseconds"),
         }
-        flow = read_kept(document)
         if "version_token" not in document or document.get("data") != old.get("data"):
             document["version_token"] = str(uuid.uuid4())
-        document["webhook"] = any(node.component == "Webhook" for node in flow.nodes)
-        doubts = self._missing_packages(flow)  # before anything of it is loaded where it cannot be
-        findings = (*await self.findings(tenant, flow), *doubts)
-        record = FlowRecord(id=flow_id, version=digest(flow), revision=uuid.uuid4().hex, document=document)
-        await self._store.save(tenant, record)
+        document["webhook"] = any(node.component == "Webhook" for node in read_kept(document).nodes)
+        version, findings = await self._examined(tenant, document, flow_id)
+        record = FlowRecord(id=flow_id, version=version, revision=uuid.uuid4().hex, document=document)
+        await self._store.save(tenant, record, note=note)
         facts = {"tenant": tenant, "flow": flow_id, "version": record.version, "findings": len(findings)}
         _log.info("Flow published", extra={"action": "flow_published", **facts})
         return Published(record=record, findings=findings, created=not old)
@@ -135,14 +187,6 @@ class Publisher:
         holder = await self._store.find(tenant, name) if name else None
         if holder is not None and holder.id != flow_id:
             raise ConflictError(f"The endpoint name `{name}` belongs to the flow `{holder.id}`. Choose another one.")
-
-    def _planning(self, tenant: str, flow: Flow, specs: Mapping[str, ComponentSpec]) -> list[Finding]:
-        try:
-            self._planner(flow, specs, tenant)
-        except PlanError as error:
-            node = NodeId(error.node) if isinstance(error, MissingPackageError) else None
-            return [Finding(severity="error", code=error.code, message=error.message, node=node)]
-        return []
 
     async def _known_components(self, flow: Flow) -> tuple[Mapping[str, ComponentSpec], list[Finding]]:
         by_digest = {node.code_digest: node for node in flow.nodes if node.code_digest}

@@ -52,7 +52,7 @@ async def test_what_is_not_there_is_not_found(documents: Documents, name: str) -
     await documents.save(ACME, flow("one"))
     assert await documents.find(ACME, name) is None
     assert await documents.read(ACME, name) is None
-    assert await documents.versions(ACME, name) == ()
+    assert await documents.versions.all(ACME, name) == ()
     await documents.delete(ACME, name)
 
 
@@ -87,7 +87,7 @@ async def test_every_version_stays_readable(documents: Documents) -> None:
     assert newest == flow("one", version="v2", revision="r2")
     assert older is not None
     assert (older.version, older.document["data"]["made_for"]) == ("v1", "v1")
-    assert {version for version, _ in await documents.versions(ACME, "one")} == {"v1", "v2"}
+    assert [one.version for one in await documents.versions.all(ACME, "one")] == ["v2", "v1"]
     assert await documents.read(ACME, "one", version="v3") is None
     assert await documents.read(ACME, "one", version="../v1") is None
 

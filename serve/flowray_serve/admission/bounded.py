@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from flowray.engine.codec import dumps
 from flowray.errors import FlowRayError
 from flowray.quotas.refusals import QuotaExceededError
 from flowray.quotas.turnstile import TermsOf
@@ -26,26 +27,33 @@ class BoundedDocuments(Documents):
         self._kept = objects
         self._terms_of = terms_of
 
-    async def save(self, tenant: str, record: FlowRecord) -> None:
+    async def save(self, tenant: str, record: FlowRecord, *, note: str | None = None) -> None:
         """See `Documents`."""
-        most = (await self._terms_of(tenant)).quota.flows
+        quota = (await self._terms_of(tenant)).quota
+        await self._refuse_too_large(tenant, quota.stored_mib, len(dumps(record.document)))
+        most = quota.flows
         is_new = most is not None and await self.find(tenant, record.id) is None
         if is_new and len(await self.list(tenant)) >= (most or 0):
             raise _too_many(tenant, most or 0)
-        await super().save(tenant, record)
+        await super().save(tenant, record, note=note)
         if is_new and len(await self.list(tenant)) > (most or 0):
             await self.delete(tenant, record.id)
             raise _too_many(tenant, most or 0)
 
     async def save_file(self, tenant: str, file_path: str, content: bytes) -> None:
         """See `Documents`."""
-        most = (await self._terms_of(tenant)).quota.stored_mib
-        if most is not None and await self._stored(tenant) + len(content) > most * _MIB:
-            raise _too_large(tenant, most)
+        quota = (await self._terms_of(tenant)).quota
+        await self._refuse_too_large(tenant, quota.stored_mib, len(content))
         await super().save_file(tenant, file_path, content)
 
-    async def _stored(self, tenant: str) -> int:
-        return sum([one.size async for one in self._kept.list(path(tenant, "files"))])
+    async def _refuse_too_large(self, tenant: str, most: int | None, size: int) -> None:
+        """Files and all versions of flows count together."""
+        if most is None:
+            return
+        folders = (path(tenant, "files"), path(tenant, "versions"))
+        stored = sum([one.size for folder in folders async for one in self._kept.list(folder)])
+        if stored + size > most * _MIB:
+            raise _too_large(tenant, most)
 
 
 def _too_many(tenant: str, most: int) -> FlowRayError:
@@ -56,6 +64,6 @@ def _too_many(tenant: str, most: int) -> FlowRayError:
 
 def _too_large(tenant: str, most: int) -> FlowRayError:
     return QuotaExceededError(
-        f"The files of tenant `{tenant}` would have more than the {most} MiB that its quota allows. Delete some, or "
-        "have the quota raised."
+        f"The files and versions of flows of tenant `{tenant}` would have more than the {most} MiB that its quota "
+        "allows. Delete some, or have the quota raised."
     )

@@ -28,7 +28,7 @@ from flowray.tenancy.sealing import Sealer
 from flowray_registry.reader import Reader, RegistryOnRay
 from flowray_registry.snapshot import Snapshot
 from flowray_serve.admission.bounded import BoundedDocuments
-from flowray_serve.builds.plant import Plant, objects_of, planned
+from flowray_serve.builds.plant import Plant, images_of, objects_of, planned
 from flowray_serve.builds.runs import run_service
 from flowray_serve.child_runs import ChildRuns
 from flowray_serve.lanes.steps import LaneSteps
@@ -116,6 +116,7 @@ async def build_front(plant: Plant, name: str, runners: Mapping[str, Any]) -> Fr
             planner=planner,
             checker=check,
             missing_packages=partial(missing_packages, pools),
+            images_of=partial(images_of, pools),
         ),
         runs=runs,
         jobs=queue.jobs,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from flowray.component.spec import ComponentSpec
 from flowray.component.stock import Stock
+from flowray.errors import PlanError
 from flowray.flow.types import Flow
 from flowray.plan.place import open_to
 from flowray.plan.planner import plan
@@ -52,6 +54,25 @@ def defaults_of(settings: Settings, tenant: str) -> TenantDefaults:
     return TenantDefaults(variables=variables, egress=egress)
 
 
-def planned(pools: Sequence[Pool], flow: Flow, specs: Mapping[str, ComponentSpec], tenant: str) -> Plan:
-    """Return the flow's plan over the pools that this tenant may use."""
-    return plan(flow, specs=specs, pools=open_to(pools, tenant))
+def planned(
+    pools: Sequence[Pool],
+    flow: Flow,
+    specs: Mapping[str, ComponentSpec],
+    tenant: str,
+    *,
+    images: Collection[str] = (),
+) -> Plan:
+    """Return the flow's plan over the pools that this tenant may use: those with one of these images, if they can."""
+    theirs = open_to(pools, tenant)
+    pinned = [pool for pool in theirs if pool.stock is not None and pool.stock.digest in images]
+    if pinned and len(pinned) < len(theirs):
+        with suppress(PlanError):
+            return plan(flow, specs=specs, pools=pinned)
+    return plan(flow, specs=specs, pools=theirs)
+
+
+def images_of(pools: Sequence[Pool], made: Plan) -> tuple[str, ...]:
+    """Return the digests of the images that a plan's steps run in."""
+    used = {step.pool for step in made.steps}
+    digests = {pool.stock.digest for pool in pools if pool.name in used and pool.stock is not None}
+    return tuple(sorted(digests - {""}))

@@ -33,6 +33,7 @@ from flowray_serve.cli import (
     tenant,
     up,
     usage,
+    versions,
     watch,
 )
 from flowray_serve.cli.ending import report
@@ -49,7 +50,7 @@ app = typer.Typer(
 _VERBS = (up, down, run, check, plan, publish, runs, watch, submit, deadletters, reindex, doctor, demo, apply, usage)
 for verb in _VERBS:
     app.command(verb.__name__.rpartition(".")[2])(verb.command)
-for group in (image, node, tenant, key, secrets, audit, runner, quota):
+for group in (image, node, tenant, key, secrets, audit, runner, quota, versions):
     app.add_typer(group.app, name=group.__name__.rpartition(".")[2])
 
 app.command("rerun")(rerun)

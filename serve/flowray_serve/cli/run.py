@@ -1,19 +1,26 @@
-"""`flowray run FLOW name=value ...`: run one flow file here, no service, the same engine and sandbox."""
+"""`flowray run FLOW name=value ...`: a file runs here, without a service; a published flow runs on the service."""
 
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from flowray.client import calls
+from flowray.engine.outcome import Answer
 from flowray.errors import InvalidRequestError
+from flowray_serve.cli.connection import Key, Url, connect
+from flowray_serve.cli.submit import options_of
 from flowray_serve.cli.terminal import AsJson, say, say_json
+
+_NAME = re.compile(r"[A-Za-z0-9_-]+(@[A-Za-z0-9._-]+)?")
 
 
 def command(
-    flow: Annotated[Path, typer.Argument(help="A Langflow export.")],
+    flow: Annotated[str, typer.Argument(help="A Langflow export, or a published flow such as my-flow@prod.")],
     values: Annotated[
         list[str] | None, typer.Argument(help="input_value=..., session=..., or NODE.FIELD=... for a field.")
     ] = None,
@@ -22,21 +29,33 @@ def command(
         list[str] | None, typer.Option("--variable", "-v", help="NAME=VALUE, or NAME to take it from the environment.")
     ] = None,
     egress: Annotated[list[str] | None, typer.Option(help="A host the flow may reach, HOST or HOST:PORT.")] = None,
+    url: Url = "",
+    key: Key = "",
     as_json: AsJson = False,
 ) -> None:
-    """Run a flow file in a sandbox on this machine and print its answer."""
-    import flowray
-
-    answer = flowray.run(
-        flowray.load(flow),
-        variables=dict(_variable(each) for each in variables or ()),
-        egress=tuple(egress or ()),
-        **dict(_pair(each) for each in values or ()),
-    )
+    """Run a flow and print its answer: a file in a sandbox of this machine, a published flow on the service."""
+    given = dict(_variable(each) for each in variables or ())
+    if _is_published(flow):
+        with connect(url, key) as client:
+            answer = client.ask(calls.run(flow, {**options_of(values or []), "variables": given}))
+    else:
+        answer = _here(flow, values or [], given, egress or [])
     if as_json:
         say_json({"run": answer.run, "text": answer.text, "results": answer.results})
         return
     say(answer.text if answer.text is not None else "(the flow gave no text; --json shows its results)")
+
+
+def _is_published(flow: str) -> bool:
+    """Whether this names no file and could name no file that is missing."""
+    return not Path(flow).exists() and _NAME.fullmatch(flow) is not None
+
+
+def _here(flow: str, values: list[str], variables: dict[str, str], egress: list[str]) -> Answer:
+    import flowray
+
+    pairs = dict(_pair(each) for each in values)
+    return flowray.run(flowray.load(Path(flow)), variables=variables, egress=tuple(egress), **pairs)
 
 
 def _pair(text: str) -> tuple[str, str]:

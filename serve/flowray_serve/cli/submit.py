@@ -16,7 +16,10 @@ from flowray_serve.cli.terminal import AsJson, say, say_json
 
 
 def command(
-    flow: Annotated[str, typer.Argument(help="A published flow, by id or endpoint name.")],
+    flow: Annotated[
+        str,
+        typer.Argument(help="A published flow, by id or endpoint name; FLOW@VERSION for a tag or an older version."),
+    ],
     values: Annotated[
         list[str] | None, typer.Argument(help="input_value=..., session=..., or NODE.FIELD=... for a field.")
     ] = None,
@@ -29,9 +32,10 @@ def command(
     as_json: AsJson = False,
 ) -> None:
     """Run a flow in the background on the service, and say where it is."""
-    options = _options(values or [])
+    options = options_of(values or [])
     with connect(url, key) as client:
-        flow_id = client.flow(flow).id
+        # What takes a name is the look-up; what runs in the background is an id, with the version as it was named.
+        flow_id = client.flow(flow).id + "".join(flow.partition("@")[1:])
         job = client.ask(job_calls.submit(flow_id, options, callback=callback, idempotency_key=idempotency_key))
         if not wait:
             say_json(job) if as_json else say(job["job_id"])
@@ -46,7 +50,8 @@ def command(
     )
 
 
-def _options(values: list[str]) -> RunOptions:
+def options_of(values: list[str]) -> RunOptions:
+    """What `name=value` on a command line says of a run."""
     options: RunOptions = {"tweaks": {}}
     tweaks: dict[str, dict[str, str]] = {}
     for text in values:

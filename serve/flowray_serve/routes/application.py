@@ -42,6 +42,7 @@ from flowray_serve.routes.session import SessionRoutes
 from flowray_serve.routes.stored_variables import StoredVariableRoutes
 from flowray_serve.routes.upkeep import UpkeepRoutes
 from flowray_serve.routes.usage import UsageRoutes
+from flowray_serve.routes.versions import VersionRoutes
 from flowray_serve.routes.webhook import WebhookRoutes
 from flowray_serve.routes.workflows import WorkflowRoutes
 from flowray_serve.services import Services
@@ -60,6 +61,7 @@ _ROUTES = (
     CompletionRoutes,
     McpRoutes,
     FlowBulkRoutes,
+    VersionRoutes,
     FlowRoutes,
     ProjectRoutes,
     FolderRoutes,

@@ -75,7 +75,7 @@ class CompletionRoutes:
         """One flow."""
         caller = await self._services.authenticator(request)
         try:
-            return reply(_model(caller.tenant, await self._services.library.find(caller.tenant, model)))
+            return reply(_model(caller.tenant, await self._services.library.read(caller.tenant, model)))
         except FlowRayError as error:
             return _refused(error)
 

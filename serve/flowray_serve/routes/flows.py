@@ -20,7 +20,6 @@ from flowray_serve.auth import needs
 from flowray_serve.bodies.flow import FlowBody, FlowChange
 from flowray_serve.bodies.reading import fit, parse_object, read_body
 from flowray_serve.flow_answer import flow_header, flow_read, page, project_of
-from flowray_serve.library import unknown_flow
 from flowray_serve.publishing import Published
 from flowray_serve.replies import reply
 from flowray_serve.routes.openapi import takes
@@ -92,7 +91,7 @@ class FlowRoutes:
         caller = await self._services.authenticator(request)
         flow_id = _uuid(flow)
         body = fit(FlowBody, await self._body(request))
-        put = self._services.publisher.put(caller.tenant, flow_id, body, expected=_expected(request))
+        put = self._services.publisher.put(caller.tenant, flow_id, body, expected=expected_token(request))
         return _published(caller.tenant, await put)
 
     @needs(Permission.FLOWS_WRITE)
@@ -101,18 +100,14 @@ class FlowRoutes:
         caller = await self._services.authenticator(request)
         change = fit(FlowChange, await self._body(request))
         found = await self._services.library.find(caller.tenant, flow)
-        changing = self._services.publisher.change(caller.tenant, found.id, change, expected=_expected(request))
+        changing = self._services.publisher.change(caller.tenant, found.id, change, expected=expected_token(request))
         return _published(caller.tenant, await changing)
 
     @needs(Permission.FLOWS_READ)
     async def read(self, request: Request, flow: str) -> Response:
-        """One flow, by id or endpoint name."""
+        """One flow, by id or endpoint name, with `@` and a version behind it if it is not the current one."""
         caller = await self._services.authenticator(request)
-        found = await self._services.library.find(caller.tenant, flow)
-        record = await self._services.store.read(caller.tenant, found.id)
-        if record is None:
-            raise unknown_flow(flow)
-        return reply(flow_read(caller.tenant, record))
+        return reply(flow_read(caller.tenant, await self._services.library.read(caller.tenant, flow)))
 
     @needs(Permission.FLOWS_WRITE)
     async def delete(self, request: Request, flow: str) -> Response:
@@ -157,7 +152,7 @@ def _is_sdk(request: Request) -> bool:
     return request.headers.get("content-type") == "application/json"
 
 
-def _expected(request: Request) -> str | None:
+def expected_token(request: Request) -> str | None:
     """The version token in `If-Match`; quotes and the mark of a weak one are accepted."""
     said = request.headers.get("if-match")
     if said is None:

@@ -25,6 +25,7 @@ from flowray_serve.bodies.openai import ChatCompletionBody, ResponsesBody
 from flowray_serve.bodies.run import ReplayBody, RerunBody, RunBody
 from flowray_serve.bodies.tenancy import KeyBody, KeyChangeBody, RotationBody, TenantBody, TenantChange
 from flowray_serve.bodies.variable import VariableBody, VariableChange
+from flowray_serve.bodies.version import TagBody, VersionBody
 from flowray_serve.bodies.workflow import ResumeBody, StopBody, WorkflowBody
 
 _BODIES: tuple[type[BaseModel], ...] = (
@@ -48,6 +49,8 @@ _BODIES: tuple[type[BaseModel], ...] = (
     RotationBody,
     RunBody,
     StopBody,
+    TagBody,
+    VersionBody,
     TenantBody,
     TenantChange,
     VariableBody,

@@ -119,7 +119,7 @@ class WorkflowRoutes:
         flow_id = str(body.flow_id)
         if body.data is None:
             return await self._services.runs.prepare(tenant, flow_id, order)
-        saved = await self._services.library.find(tenant, flow_id)
+        saved = await self._services.library.find(tenant, flow_id.partition("@")[0])
         canvas = read({**saved.document, "data": body.data})
         return await self._services.runs.prepare_loaded(
             tenant, await self._services.library.ready(tenant, saved.id, canvas), order

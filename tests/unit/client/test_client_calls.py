@@ -106,7 +106,7 @@ async def test_a_file_goes_along(tmp_path: Path) -> None:
     async with client_of(made) as client:
         flow = await client.publish(ECHO)
         stored = await client.upload(flow.id, path)
-    assert made.flows.files["default", stored] == b"content"
+    assert await made.flows.read_file("default", stored) == b"content"
 
 
 @pytest.mark.parametrize("lines", [5, 9, 1000])

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -21,12 +21,8 @@ from flowray.engine.failures import failure
 from flowray.engine.journals import PatientJournal
 from flowray.engine.loop import Engine
 from flowray.engine.ports import RunRequest
-from flowray.engine.values import Ref
-from flowray.errors import InvalidRequestError, NotFoundError
-from flowray.flow.types import Flow
+from flowray.errors import InvalidRequestError
 from flowray.plan.packages import missing_packages
-from flowray.plan.place import open_to
-from flowray.plan.planner import plan
 from flowray.plan.types import Pool
 from flowray.quotas.memory_ledger import MemoryLedgers
 from flowray.quotas.quota import Quota
@@ -35,8 +31,10 @@ from flowray.runner.runner import EditorJob
 from flowray.stores.archive import Archive
 from flowray.stores.chats import MemoryChats
 from flowray.stores.dead_letters import DeadLetters
+from flowray.stores.documents import Documents
 from flowray.stores.drawer import Drawer
 from flowray.stores.due import MemoryDueList
+from flowray.stores.generations import MemoryGenerations
 from flowray.stores.import_counts import MemoryImportCounts
 from flowray.stores.memory_journal import MemoryJournal
 from flowray.stores.memory_queue import MemoryQueue
@@ -63,6 +61,7 @@ from flowray_serve.admission.spending import BudgetKeeper
 from flowray_serve.admission.terms import Settled
 from flowray_serve.auth import Auditor, Authenticator, Gate
 from flowray_serve.auth.issuers import Issuers
+from flowray_serve.builds.plant import images_of, planned
 from flowray_serve.key_service import KeyService
 from flowray_serve.library import Library
 from flowray_serve.parts.egress import egress_of
@@ -110,54 +109,16 @@ def known_tenants(news: News | None = None) -> Tenants:
     return Tenants(MemoryTenantRecords(records), news or MemoryNews())
 
 
-class MemoryFlows:
-    def __init__(self) -> None:
-        self.flows: dict[tuple[str, str], FlowRecord] = {}
-        self.files: dict[tuple[str, str], bytes] = {}
+class MemoryFlows(Documents):
+    """Flows in memory, and how often a canvas was read."""
+
+    def __init__(self, objects: ObjectStore) -> None:
+        super().__init__(objects, MemoryGenerations())
         self.reads = 0
 
-    async def find(self, tenant: str, name: str) -> FlowRecord | None:
-        mine = [record for (owner, _), record in self.flows.items() if owner == tenant]
-        return next((one for one in mine if one.id == name), None) or next(
-            (one for one in mine if one.endpoint_name == name), None
-        )
-
-    async def read(self, tenant: str, flow_id: str) -> FlowRecord | None:
+    async def read(self, tenant: str, flow_id: str, *, version: str | None = None) -> FlowRecord | None:
         self.reads += 1
-        return self.flows.get((tenant, flow_id))
-
-    async def list(self, tenant: str) -> Sequence[FlowRecord]:
-        return [_without_canvas(one) for (owner, _), one in self.flows.items() if owner == tenant]
-
-    async def save(self, tenant: str, record: FlowRecord) -> None:
-        self.flows[tenant, record.id] = record
-
-    async def delete(self, tenant: str, flow_id: str) -> None:
-        del self.flows[tenant, flow_id]
-
-    async def save_file(self, tenant: str, path: str, content: bytes) -> None:
-        self.files[tenant, path] = content
-
-    async def read_file(self, tenant: str, path: str) -> bytes:
-        content = self.files.get((tenant, path))
-        if content is None:
-            raise NotFoundError(f"There is no file `{path}`.")
-        return content
-
-    async def file_names(self, tenant: str, flow_id: str) -> Sequence[str]:
-        folder = f"{flow_id}/"
-        return sorted(path.removeprefix(folder) for owner, path in self.files if owner == tenant and folder in path)
-
-    async def delete_file(self, tenant: str, path: str) -> None:
-        self.files.pop((tenant, path), None)
-
-    async def find_file(self, tenant: str, path: str) -> Ref | None:
-        content = self.files.get((tenant, path))
-        return None if content is None else Ref(key=f"{tenant}/{path}", size=len(content), sha256="0" * 64)
-
-
-def _without_canvas(record: FlowRecord) -> FlowRecord:
-    return replace(record, document={name: value for name, value in record.document.items() if name != "data"})
+        return await super().read(tenant, flow_id, version=version)
 
 
 class MemoryRegistry:
@@ -333,17 +294,19 @@ def service(  # noqa: PLR0913 - what tests vary
     stopped_s: float = 2.0,
     pools: Sequence[Pool] = (),
     issuers: Issuers | None = None,
+    objects: ObjectStore | None = None,
 ) -> Service:
-    flows, registry, journal = MemoryFlows(), MemoryRegistry(), MemoryJournal()
+    objects = objects or open_objects("memory:")
+    flows, registry, journal = MemoryFlows(objects), MemoryRegistry(), MemoryJournal()
     keyring, uses = Keyring(MemoryKeyRecords(), MemoryNews()), KeyUses(MemoryKeyUseRecords())
     callers = MemoryCallers(keyring)
     sealer = Sealer(MasterKeys.of(new_master_key("m1")))
     variables = Variables(MemoryVariableRecords(), sealer, MemoryNews())
     audit = Audit(MemoryAuditRecords(), sealer)
     steps, tenants = ScriptedSteps(), known_tenants()
-    examiner, objects = ScriptedExaminer(), open_objects("memory:")
+    examiner = ScriptedExaminer()
     engine = Engine(journal, steps, name="test", durability="strict")
-    known: dict[str, Any] = {"store": flows, "registry": registry, "planner": partial(plan_of, pools), "checker": check}
+    known: dict[str, Any] = {"store": flows, "registry": registry, "planner": partial(planned, pools), "checker": check}
     library = Library(**known)
     queue = MemoryQueue(journal)
     requests = Requests(objects, SecretSeal(b"secret"))
@@ -395,7 +358,12 @@ def service(  # noqa: PLR0913 - what tests vary
         variables=variables,
         store=flows,
         library=library,
-        publisher=Publisher(**known, missing_packages=partial(missing_packages, pools), patience_s=patience_s),
+        publisher=Publisher(
+            **known,
+            missing_packages=partial(missing_packages, pools),
+            images_of=partial(images_of, pools),
+            patience_s=patience_s,
+        ),
         runs=runs,
         jobs=jobs,
         journal=journal,
@@ -426,7 +394,3 @@ def shares_of(tenants: Tenants, book: UsageBook | None = None) -> Shares:
 
 async def _unheard(*_: object) -> None:
     """Tell nobody."""
-
-
-def plan_of(pools: Sequence[Pool], flow: Flow, specs: Mapping[str, ComponentSpec], tenant: str) -> Any:
-    return plan(flow, specs=specs, pools=open_to(pools, tenant))

@@ -278,7 +278,7 @@ async def test_a_flow_whose_packages_no_pool_has_is_refused_and_not_kept() -> No
     assert "Node `Mine-1` imports `sklearn`" in body["detail"]
     assert "`scikit-learn==VERSION`" in body["detail"]
     assert "FLOWRAY_POOLS" in body["detail"]
-    assert not made.flows.flows
+    assert not await made.flows.list("default")
     assert not made.registry.known
 
 

@@ -69,9 +69,10 @@ async def test_without_a_body_the_flow_runs_with_what_it_has_saved() -> None:
 async def test_a_flow_is_read_and_planned_once_however_often_it_runs() -> None:
     made = service()
     flow_id = await made.publish(ECHO)
+    before = made.flows.reads
     for _ in range(3):
         await made.http.post(f"/api/v1/run/{flow_id}", json={})
-    assert made.flows.reads == 1
+    assert made.flows.reads == before + 1
     assert made.steps.requests[0].plan is made.steps.requests[2].plan
 
 

@@ -1,0 +1,69 @@
+"""What the client can ask about versions of a flow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+
+from flowray.client.answers import PublishedFlow, published_flow
+from flowray.client.calls import Call
+
+_PAGE = 100
+Said = Mapping[str, Any]
+
+
+def document(flow: str) -> Call[Said]:
+    """A flow as the service keeps it, by id or endpoint name, with `@` and a version behind it."""
+    return Call(method="GET", path=f"/api/v1/flows/{flow}", read=_json)
+
+
+def versions(flow: str, *, offset: int = 0) -> Call[Said]:
+    """A page of a flow's versions, the newest first, and its tags."""
+    return Call(method="GET", path=f"{_of(flow)}/versions/", params={"limit": _PAGE, "offset": offset}, read=_json)
+
+
+def differences(flow: str, before: str, after: str) -> Call[Said]:
+    """What is different between two versions of a flow."""
+    return Call(method="GET", path=f"{_of(flow)}/versions/{before}/differences", params={"other": after}, read=_json)
+
+
+def activate(flow: str, version: str) -> Call[PublishedFlow]:
+    """Have a flow be what it was in a version."""
+    return Call(method="POST", path=f"{_of(flow)}/versions/{version}/activate", read=published_flow)
+
+
+def keep(flow: str, canvas: Mapping[str, Any], description: str) -> Call[Said]:
+    """Keep a canvas as a version of a flow that stays what it is."""
+    body = {"data": canvas, "description": description}
+    return Call(method="POST", path=f"{_of(flow)}/versions/", json=body, read=_json)
+
+
+def describe(flow: str, description: str) -> Call[Said]:
+    """Say something about what the flow is now."""
+    return Call(method="POST", path=f"{_of(flow)}/versions/", json={"description": description}, read=_json)
+
+
+def forget(flow: str, version: str) -> Call[None]:
+    """Forget a version that is neither current nor tagged."""
+    return Call(method="DELETE", path=f"{_of(flow)}/versions/{version}", read=lambda _: None)
+
+
+def tag(flow: str, name: str, version: str) -> Call[Said]:
+    """Have a tag stand at a version."""
+    return Call(method="PUT", path=f"{_of(flow)}/tags/{name}", json={"version": version}, read=_json)
+
+
+def untag(flow: str, name: str) -> Call[None]:
+    """Take a tag away."""
+    return Call(method="DELETE", path=f"{_of(flow)}/tags/{name}", read=lambda _: None)
+
+
+def _of(flow: str) -> str:
+    return f"/api/v1/flows/{flow}"
+
+
+def _json(response: httpx.Response) -> Said:
+    found: Said = response.json()
+    return found

@@ -1,0 +1,124 @@
+"""The versions of flows beside the current one: listed, named by tags, kept aside and forgotten."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import replace
+
+from flowray.engine.codec import dumps
+from flowray.errors import ConflictError, InvalidRequestError, NotFoundError
+from flowray.flow.types import Json
+from flowray.stores.generations import Generations
+from flowray.stores.history import History, is_taken_by_others, resolved
+from flowray.stores.objects import ObjectStore
+from flowray.stores.paths import path
+from flowray.stores.records import VersionRecord
+from flowray.stores.shelves import Shelves
+from flowray.stores.tags import Tags
+
+
+class VersionInUseError(ConflictError):
+    """A version that is current, or that a tag stands at, is not forgotten."""
+
+    code = "version_in_use"
+
+
+class Versions:
+    """What a flow was and is called. What a name stands for is remembered for as long as nothing changes."""
+
+    def __init__(
+        self, objects: ObjectStore, generations: Generations, shelves: Shelves, *, capacity: int = 1_000
+    ) -> None:
+        self.history = History(objects)
+        self._objects = objects
+        self._generations = generations
+        self._shelves = shelves
+        self._tags = Tags(objects)
+        self._meant: OrderedDict[tuple[str, str, str], tuple[str, str | None]] = OrderedDict()
+        self._capacity = capacity
+
+    async def all(self, tenant: str, flow_id: str) -> tuple[VersionRecord, ...]:
+        """The versions of a flow, the newest first."""
+        return await self.history.all(tenant, flow_id)
+
+    async def tags(self, tenant: str, flow_id: str) -> Mapping[str, str]:
+        """The flow's tags, and the version that each stands at."""
+        return await self._tags.all(tenant, flow_id)
+
+    async def resolve(self, tenant: str, flow_id: str, name: str) -> str | None:
+        """The version that a name means; None when it means none."""
+        generation = await self._generations.current(tenant)
+        key = (tenant, flow_id, name)
+        before = self._meant.get(key)
+        if before is not None and before[0] == generation:
+            self._meant.move_to_end(key)
+            return before[1]
+        head = (await self._shelves.of(tenant)).flows.get(flow_id)
+        if head is None:
+            return None
+        tags, history = await self.tags(tenant, flow_id), await self.all(tenant, flow_id)
+        self._meant[key] = (generation, resolved(name, history, tags, head.version))
+        if len(self._meant) > self._capacity:
+            self._meant.popitem(last=False)
+        return self._meant[key][1]
+
+    async def tag(self, tenant: str, flow_id: str, tag: str, version: str) -> None:
+        """Have a tag stand at a version."""
+        if is_taken_by_others(tag):
+            raise InvalidRequestError(f"`{tag[:80]}` cannot be a tag: it would be taken for a version's own name.")
+        await self._tags.put(tenant, flow_id, tag, version)
+        await self._generations.renew(tenant)
+
+    async def untag(self, tenant: str, flow_id: str, tag: str) -> None:
+        """Take a tag away."""
+        if tag not in await self.tags(tenant, flow_id):
+            raise NotFoundError(f"The flow has no tag `{tag[:80]}`.")
+        await self._tags.remove(tenant, flow_id, tag)
+        await self._generations.renew(tenant)
+
+    async def keep(
+        self, tenant: str, flow_id: str, version: str, document: Mapping[str, Json], *, description: str | None = None
+    ) -> VersionRecord:
+        """Keep a version without making it the flow."""
+        key = version_key(tenant, flow_id, version)
+        await self._objects.create(key, dumps(dict(document)))
+        images = document.get("images") or ()
+        record = await self.history.add(tenant, flow_id, version, description=description, images=images, current=False)
+        await self._generations.renew(tenant)
+        return record
+
+    async def describe(
+        self, tenant: str, flow_id: str, record: VersionRecord, description: str | None
+    ) -> VersionRecord:
+        """Say something about a version."""
+        changed = replace(record, description=description)
+        await self.history.change(tenant, flow_id, changed)
+        return changed
+
+    async def forget(self, tenant: str, flow_id: str, record: VersionRecord) -> None:
+        """Forget a version; its content stays as long as another number has it."""
+        head = (await self._shelves.of(tenant)).flows.get(flow_id)
+        tagged = [tag for tag, version in (await self.tags(tenant, flow_id)).items() if version == record.version]
+        if head is not None and head.version == record.version:
+            raise VersionInUseError(
+                f"Version v{record.number} is what the flow is now. Publish or activate another one."
+            )
+        if tagged:
+            raise VersionInUseError(f"The tag `{tagged[0]}` stands at version v{record.number}. Move the tag first.")
+        await self.history.forget(tenant, flow_id, record.number)
+        if all(one.version != record.version for one in await self.all(tenant, flow_id)):
+            await self._objects.delete(version_key(tenant, flow_id, record.version))
+        await self._generations.renew(tenant)
+
+    async def forget_all(self, tenant: str, flow_id: str) -> None:
+        """Forget the versions of a flow with the flow."""
+        async for one in self._objects.list(path(tenant, "versions", flow_id)):
+            await self._objects.delete(one.key)
+        await self.history.forget_all(tenant, flow_id)
+        await self._tags.forget_all(tenant, flow_id)
+
+
+def version_key(tenant: str, flow_id: str, version: str) -> str:
+    """Where a version's document is."""
+    return path(tenant, "versions", flow_id, f"{version}.json")

@@ -1,0 +1,29 @@
+"""The bodies about versions of a flow: Langflow's snapshot, and a tag."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+VERSION_NAME_LIMIT = 64
+_Description = Annotated[str, StringConstraints(max_length=500)]
+_VersionName = Annotated[str, StringConstraints(min_length=1, max_length=VERSION_NAME_LIMIT)]
+
+
+class VersionBody(BaseModel):
+    """A version to keep: the canvas in `data`, which does not become the flow, or else what the flow is now."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    description: _Description | None = None
+    data: Mapping[str, Any] | None = Field(None, description="The canvas: `nodes` and `edges`.")
+
+
+class TagBody(BaseModel):
+    """Where a tag stands."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: _VersionName = Field("latest", description="A tag, `v3`, `latest`, or a digest or its beginning.")

@@ -1,0 +1,186 @@
+"""The versions of a flow: listed, compared, made current again, and named by tags; in Langflow's shapes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from flowray.flow.changes import changes
+from flowray.flow.export import without_secrets
+from flowray.stores.records import FlowRecord, VersionRecord
+from flowray.tenancy.permissions import Permission
+from flowray_serve.auth import needs
+from flowray_serve.bodies.reading import fit, parse_object, read_body
+from flowray_serve.bodies.version import VERSION_NAME_LIMIT, TagBody, VersionBody
+from flowray_serve.flow_answer import flow_read
+from flowray_serve.langflow_ids import version_uuid
+from flowray_serve.library import UnknownVersionError, read_kept
+from flowray_serve.replies import reply
+from flowray_serve.routes.flows import expected_token
+from flowray_serve.routes.openapi import takes
+from flowray_serve.services import Services
+from flowray_serve.version_answer import differences_read, version_read
+
+_Name = Annotated[str, Path(max_length=VERSION_NAME_LIMIT)]
+_TagName = Annotated[str, Path(pattern=r"^[A-Za-z][A-Za-z0-9._-]*$", max_length=VERSION_NAME_LIMIT)]
+# Langflow says how many a flow may have; here it is what numbers there are.
+_MOST = 9_999_999
+
+
+class VersionRoutes:
+    """The handlers of `/api/v1/flows/{flow}/versions` and `/tags`."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def router(self) -> APIRouter:
+        """The routes."""
+        router = APIRouter(prefix="/api/v1/flows/{flow}", tags=["versions"])
+        router.add_api_route("/versions/", self.list, methods=["GET"])
+        router.add_api_route(
+            "/versions/", self.keep, methods=["POST"], status_code=201, openapi_extra=takes(VersionBody)
+        )
+        router.add_api_route("/versions/{version}", self.read, methods=["GET"])
+        router.add_api_route("/versions/{version}", self.forget, methods=["DELETE"], status_code=204)
+        router.add_api_route("/versions/{version}/activate", self.activate, methods=["POST"])
+        router.add_api_route("/versions/{version}/differences", self.differences, methods=["GET"])
+        router.add_api_route("/tags", self.tags, methods=["GET"])
+        router.add_api_route("/tags/{tag}", self.tag, methods=["PUT"], openapi_extra=takes(TagBody))
+        router.add_api_route("/tags/{tag}", self.untag, methods=["DELETE"])
+        return router
+
+    @needs(Permission.FLOWS_READ)
+    async def list(
+        self,
+        request: Request,
+        flow: str,
+        limit: Annotated[int, Query(ge=1, le=100)] = 50,
+        offset: Annotated[int, Query(ge=0, le=_MOST)] = 0,
+    ) -> Response:
+        """The versions of a flow, the newest first, without their canvases."""
+        caller, found = await self._flow(request, flow)
+        records, tags = await self._known(caller, found)
+        shown = records[offset : offset + limit]
+        entries = [version_read(caller, found, one, tags) for one in shown]
+        return reply({"entries": entries, "max_entries": _MOST, "total": len(records), "tags": tags})
+
+    @needs(Permission.FLOWS_WRITE)
+    async def keep(self, request: Request, flow: str) -> Response:
+        """Keep a canvas as a version without making it the flow; without one, describe what the flow is now."""
+        caller, found = await self._flow(request, flow)
+        content = await read_body(request, limit_bytes=self._services.limits.flow_bytes)
+        body = fit(VersionBody, parse_object(content) if content else {})
+        versions = self._services.store.versions
+        if body.data is not None:
+            record, findings = await self._services.publisher.keep_aside(
+                caller, found.id, body.data, description=body.description
+            )
+            said: dict[str, Any] = {"findings": findings}
+        else:
+            record, said = await self._current(caller, found), {}
+            if body.description is not None:
+                record = await versions.describe(caller, found.id, record, body.description)
+        tags = await versions.tags(caller, found.id)
+        return reply({**version_read(caller, found, record, tags), **said}, status=201)
+
+    @needs(Permission.FLOWS_READ)
+    async def read(self, request: Request, flow: str, version: _Name) -> Response:
+        """One version with its canvas, without the values of secrets."""
+        caller, found = await self._flow(request, flow)
+        record = await self._record(caller, found, version)
+        kept = await self._kept(caller, found, record.version)
+        tags = await self._services.store.versions.tags(caller, found.id)
+        return reply(version_read(caller, found, record, tags) | {"data": without_secrets(kept.document).get("data")})
+
+    @needs(Permission.FLOWS_WRITE)
+    async def activate(self, request: Request, flow: str, version: _Name) -> Response:
+        """Have the flow be what it was in this version: that is a new version, so nothing is lost."""
+        caller, found = await self._flow(request, flow)
+        record = await self._record(caller, found, version)
+        published = await self._services.publisher.activate(
+            caller, found.id, record.version, note=f"v{record.number} again", expected=expected_token(request)
+        )
+        return reply(flow_read(caller, published.record, published.findings))
+
+    @needs(Permission.FLOWS_WRITE)
+    async def forget(self, request: Request, flow: str, version: _Name) -> Response:
+        """Forget a version that is neither current nor tagged."""
+        caller, found = await self._flow(request, flow)
+        record = await self._record(caller, found, version)
+        await self._services.store.versions.forget(caller, found.id, record)
+        return Response(status_code=204)
+
+    @needs(Permission.FLOWS_READ)
+    async def differences(
+        self,
+        request: Request,
+        flow: str,
+        version: _Name,
+        other: Annotated[str, Query(max_length=VERSION_NAME_LIMIT, description="The later one.")] = "latest",
+    ) -> Response:
+        """What is different in another version, node by node; values of secrets are not shown."""
+        caller, found = await self._flow(request, flow)
+        before, after = [await self._digest(caller, found, name) for name in (version, other)]
+        was, now = [read_kept((await self._kept(caller, found, one)).document) for one in (before, after)]
+        return reply(differences_read(before, after, changes(was, now)))
+
+    @needs(Permission.FLOWS_READ)
+    async def tags(self, request: Request, flow: str) -> Response:
+        """The flow's tags, and the version that each stands at."""
+        caller, found = await self._flow(request, flow)
+        return reply(await self._services.store.versions.tags(caller, found.id))
+
+    @needs(Permission.FLOWS_WRITE)
+    async def tag(self, request: Request, flow: str, tag: _TagName) -> Response:
+        """Have a tag stand at a version; one that stands elsewhere is moved."""
+        caller, found = await self._flow(request, flow)
+        content = await read_body(request, limit_bytes=self._services.limits.run_bytes)
+        body = fit(TagBody, parse_object(content) if content else {})
+        versions = self._services.store.versions
+        before = (await versions.tags(caller, found.id)).get(tag)
+        version = await self._digest(caller, found, body.version)
+        await versions.tag(caller, found.id, tag, version)
+        return reply({"tag": tag, "version": version, "before": before})
+
+    @needs(Permission.FLOWS_WRITE)
+    async def untag(self, request: Request, flow: str, tag: _TagName) -> Response:
+        """Take a tag away; the version stays."""
+        caller, found = await self._flow(request, flow)
+        await self._services.store.versions.untag(caller, found.id, tag)
+        return reply({"message": "Tag deleted successfully"})
+
+    async def _flow(self, request: Request, flow: str) -> tuple[str, FlowRecord]:
+        caller = await self._services.authenticator(request)
+        return caller.tenant, await self._services.library.find(caller.tenant, flow)
+
+    async def _known(self, tenant: str, flow: FlowRecord) -> tuple[tuple[VersionRecord, ...], dict[str, str]]:
+        versions = self._services.store.versions
+        return tuple(await versions.all(tenant, flow.id)), dict(await versions.tags(tenant, flow.id))
+
+    async def _current(self, tenant: str, flow: FlowRecord) -> VersionRecord:
+        records = await self._services.store.versions.all(tenant, flow.id)
+        return next((one for one in records if one.version == flow.version), VersionRecord(number=1, version="", at=0))
+
+    async def _record(self, tenant: str, flow: FlowRecord, name: str) -> VersionRecord:
+        """The version of this name, or of this id; of several with the same content, the newest."""
+        records = await self._services.store.versions.all(tenant, flow.id)
+        numbered = [one for one in records if name in (f"v{one.number}", version_uuid(flow.id, one.number))]
+        if numbered:
+            return numbered[0]
+        version = await self._services.library.version(tenant, flow, name)
+        found = [one for one in records if one.version == version]
+        if not found:
+            raise UnknownVersionError(f"Version `{name[:80]}` of the flow `{flow.id}` was forgotten.")
+        return found[0]
+
+    async def _digest(self, tenant: str, flow: FlowRecord, name: str) -> str:
+        return (await self._record(tenant, flow, name)).version
+
+    async def _kept(self, tenant: str, flow: FlowRecord, version: str) -> FlowRecord:
+        kept = await self._services.store.read(tenant, flow.id, version=version)
+        if kept is None:
+            raise UnknownVersionError(f"Version `{version[:12]}` of the flow `{flow.id}` was forgotten.")
+        return kept

@@ -1,0 +1,141 @@
+"""The versions of flows, as the object store keeps them, whatever tells replicas of changes."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+import redis.asyncio
+
+from flowray.errors import InvalidRequestError, NotFoundError
+from flowray.stores.documents import Documents
+from flowray.stores.generations import Generations, MemoryGenerations, RedisGenerations
+from flowray.stores.objects import ObjectStore
+from flowray.stores.versions import VersionInUseError
+from tests.contract.test_documents import ACME, OTHER, flow
+
+ONE, TWO, THREE = "1" * 64, "2" * 64, "3" * 64
+
+
+@pytest.fixture(params=["memory", "redis"])
+def generations(request: pytest.FixtureRequest) -> Generations:
+    if request.param == "memory":
+        return MemoryGenerations()
+    return RedisGenerations(request.getfixturevalue("valkey"))
+
+
+@pytest.fixture
+async def documents(objects: ObjectStore, generations: Generations) -> Documents:
+    documents = Documents(objects, generations)
+    await documents.save(ACME, flow("one", version=ONE))
+    await documents.save(ACME, flow("one", version=TWO, revision="r2"), note="better")
+    return documents
+
+
+async def test_versions_are_listed_the_newest_first(documents: Documents) -> None:
+    found = await documents.versions.all(ACME, "one")
+    assert [(one.number, one.version, one.description) for one in found] == [(2, TWO, "better"), (1, ONE, None)]
+    assert await documents.versions.all(OTHER, "one") == ()
+
+
+async def test_a_save_of_the_same_content_is_no_new_version(documents: Documents) -> None:
+    await documents.save(ACME, flow("one", version=TWO, revision="r3", description="other"))
+    assert len(await documents.versions.all(ACME, "one")) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "version"),
+    [
+        ("v1", ONE),
+        ("2", TWO),
+        ("latest", TWO),
+        ("11111111", ONE),
+        (TWO, TWO),
+        ("v3", None),
+        ("1111", None),
+        ("x", None),
+    ],
+)
+async def test_a_name_means_a_version(documents: Documents, name: str, version: str | None) -> None:
+    assert await documents.versions.resolve(ACME, "one", name) == version
+    assert await documents.versions.resolve(OTHER, "one", name) is None
+
+
+async def test_a_moved_tag_shows_to_other_replicas_at_once(
+    documents: Documents, objects: ObjectStore, generations: Generations
+) -> None:
+    there = Documents(objects, generations).versions
+    await documents.versions.tag(ACME, "one", "prod.eu", ONE)
+    assert await there.resolve(ACME, "one", "prod.eu") == ONE
+    await documents.versions.tag(ACME, "one", "prod.eu", TWO)
+    assert await there.resolve(ACME, "one", "prod.eu") == TWO
+    await documents.versions.untag(ACME, "one", "prod.eu")
+    assert await there.resolve(ACME, "one", "prod.eu") is None
+    with pytest.raises(NotFoundError):
+        await there.untag(ACME, "one", "prod.eu")
+
+
+async def test_two_tags_that_are_set_at_once_both_hold(documents: Documents) -> None:
+    await asyncio.gather(*(documents.versions.tag(ACME, "one", f"tag-{number}", ONE) for number in range(5)))
+    assert len(await documents.versions.tags(ACME, "one")) == 5
+
+
+@pytest.mark.parametrize("tag", ["v1", "12", "latest", "abcdef12"])
+async def test_a_tag_is_not_named_like_a_version(documents: Documents, tag: str) -> None:
+    with pytest.raises(InvalidRequestError):
+        await documents.versions.tag(ACME, "one", tag, ONE)
+
+
+async def test_versions_kept_at_once_each_get_a_number(documents: Documents) -> None:
+    keeps = (documents.versions.keep(ACME, "one", digit * 64, {"data": {}}) for digit in "3456")
+    assert sorted(one.number for one in await asyncio.gather(*keeps)) == [3, 4, 5, 6]
+
+
+async def test_what_is_current_or_tagged_is_not_forgotten(documents: Documents) -> None:
+    two, one = await documents.versions.all(ACME, "one")
+    await documents.versions.tag(ACME, "one", "prod", ONE)
+    for record in (one, two):
+        with pytest.raises(VersionInUseError):
+            await documents.versions.forget(ACME, "one", record)
+    await documents.versions.untag(ACME, "one", "prod")
+    await documents.versions.forget(ACME, "one", one)
+    assert await documents.read(ACME, "one", version=ONE) is None
+    assert [one.number for one in await documents.versions.all(ACME, "one")] == [2]
+
+
+async def test_content_stays_as_long_as_another_number_has_it(documents: Documents) -> None:
+    await documents.save(ACME, flow("one", version=ONE, revision="r3"))
+    await documents.save(ACME, flow("one", version=THREE, revision="r4"))
+    oldest = (await documents.versions.all(ACME, "one"))[-1]
+    await documents.versions.forget(ACME, "one", oldest)
+    assert await documents.read(ACME, "one", version=ONE) is not None
+
+
+async def test_a_number_that_was_forgotten_is_not_given_again(documents: Documents) -> None:
+    kept = await documents.versions.keep(ACME, "one", THREE, {"data": {}})
+    await documents.versions.forget(ACME, "one", kept)
+    again = await documents.versions.keep(ACME, "one", THREE, {"data": {}})
+    assert (kept.number, again.number) == (3, 4)
+
+
+async def test_a_flow_from_before_there_was_a_history_has_what_is_kept_of_it(
+    documents: Documents, objects: ObjectStore
+) -> None:
+    async for found in objects.list("tenants/acme/history"):
+        await objects.delete(found.key)
+    before = await documents.versions.all(ACME, "one")
+    assert [(one.number, one.version) for one in before] == [(2, TWO), (1, ONE)]
+    await documents.save(ACME, flow("one", version=THREE, revision="r3"))
+    assert [(one.number, one.version) for one in await documents.versions.all(ACME, "one")] == [
+        (3, THREE),
+        (2, TWO),
+        (1, ONE),
+    ]
+
+
+async def test_a_redis_that_lost_everything_costs_no_version(objects: ObjectStore, valkey: redis.asyncio.Redis) -> None:
+    documents = Documents(objects, RedisGenerations(valkey))
+    await documents.save(ACME, flow("one", version=ONE))
+    await documents.versions.tag(ACME, "one", "prod", ONE)
+    await valkey.flushdb()
+    assert await documents.versions.resolve(ACME, "one", "prod") == ONE

@@ -1,0 +1,197 @@
+"""Versions over HTTP: nothing that was published is lost, and each runs by its number, its digest and its tags."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from flowray.component.stock import Stock
+from flowray.plan.types import Pool
+from tests.unit.serve.service import ECHO, Service, canvas, drawn, service
+
+
+def saying(value: str, **top: Any) -> dict[str, Any]:
+    """A flow that has this value saved."""
+    flow = copy.deepcopy(ECHO) | top
+    flow["data"]["nodes"][0]["data"]["node"]["template"]["input_value"]["value"] = value
+    return flow
+
+
+async def published(*values: str) -> tuple[Service, str]:
+    """A flow that was published once with each of these values."""
+    made = service()
+    flow = await made.publish(saying(values[0], endpoint_name="echo"))
+    for value in values[1:]:
+        await made.http.patch(f"/api/v1/flows/{flow}", json={"data": saying(value)["data"]})
+    return made, flow
+
+
+async def entries(made: Service, flow: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = (await made.http.get(f"/api/v1/flows/{flow}/versions/")).json()["entries"]
+    return found
+
+
+def saved(made: Service) -> Any:
+    """What the flow of the latest run had saved."""
+    return made.steps.requests[-1].flow.nodes[0].fields["input_value"].value
+
+
+async def test_each_content_that_was_published_is_a_version() -> None:
+    made, flow = await published("one", "two")
+    await made.http.patch(f"/api/v1/flows/{flow}", json={"description": "says the same"})
+    found = await entries(made, flow)
+    assert [(one["version_tag"], one["current"], one["retained"]) for one in found] == [
+        ("v2", True, True),
+        ("v1", False, False),
+    ]
+
+
+@pytest.mark.parametrize("by", ["v1", "digest", "tag"])
+async def test_a_version_runs_by_each_of_its_names(by: str) -> None:
+    made, flow = await published("one", "two")
+    digest = (await entries(made, flow))[1]["version"]
+    assert (await made.http.put(f"/api/v1/flows/{flow}/tags/prod", json={"version": "v1"})).status_code == 200
+    name = {"v1": "v1", "digest": digest[:8], "tag": "prod"}[by]
+    for known_as in (flow, "echo"):
+        response = await made.http.post(f"/api/v1/run/{known_as}@{name}", json={})
+        assert (response.status_code, saved(made)) == (200, "one")
+    workflow = {"flow_id": f"{flow}@{name}"}
+    assert (await made.http.post("/api/v2/workflows", json=workflow)).json()["flow_id"] == flow
+    assert saved(made) == "one"
+    await made.http.post(f"/api/v1/run/{flow}", json={})
+    assert saved(made) == "two"
+
+
+async def test_a_tag_that_is_moved_is_followed_by_the_next_run() -> None:
+    made, flow = await published("one", "two")
+    await made.http.put(f"/api/v1/flows/{flow}/tags/prod", json={"version": "v1"})
+    await made.http.post("/api/v1/run/echo@prod", json={})
+    moved = await made.http.put(f"/api/v1/flows/{flow}/tags/prod", json={"version": "v2"})
+    await made.http.post("/api/v1/run/echo@prod", json={})
+    assert saved(made) == "two"
+    assert moved.json()["before"] != moved.json()["version"]
+
+
+async def test_a_tag_stays_where_it_is_when_the_flow_goes_on() -> None:
+    made, flow = await published("one")
+    await made.http.put(f"/api/v1/flows/{flow}/tags/prod")
+    await made.http.patch(f"/api/v1/flows/{flow}", json={"data": saying("two")["data"]})
+    await made.http.post("/v1/chat/completions", json=chat("echo@prod"))
+    assert saved(made) == "one"
+
+
+@pytest.mark.parametrize("name", ["prod", "v9", "deadbeef", "@", "v1@v1"])
+async def test_a_version_that_is_not_there_is_named(name: str) -> None:
+    made, _ = await published("one")
+    response = await made.http.post(f"/api/v1/run/echo@{name}", json={})
+    assert (response.status_code, response.json()["code"]) == (404, "version_not_found")
+
+
+@pytest.mark.parametrize("tag", ["v1", "latest", "deadbeef", "12"])
+async def test_a_tag_that_would_be_taken_for_a_version_is_refused(tag: str) -> None:
+    made, flow = await published("one")
+    assert (await made.http.put(f"/api/v1/flows/{flow}/tags/{tag}")).status_code == 422
+
+
+async def test_activating_a_version_makes_it_current_and_loses_none() -> None:
+    made, flow = await published("one", "two")
+    version_id = (await entries(made, flow))[1]["id"]
+    response = await made.http.post(f"/api/v1/flows/{flow}/versions/{version_id}/activate")
+    assert response.json()["data"] == saying("one")["data"]
+    found = await entries(made, flow)
+    assert [(one["version_tag"], one["description"], one["current"]) for one in found] == [
+        ("v3", "v1 again", True),
+        ("v2", None, False),
+        ("v1", None, True),
+    ]
+
+
+async def test_activating_over_what_somebody_else_changed_is_a_conflict() -> None:
+    made, flow = await published("one", "two")
+    token = (await made.http.get(f"/api/v1/flows/{flow}")).json()["version_token"]
+    await made.http.patch(f"/api/v1/flows/{flow}", json={"data": saying("three")["data"]})
+    path = f"/api/v1/flows/{flow}/versions/v1/activate"
+    response = await made.http.post(path, headers={"if-match": token})
+    assert (response.status_code, response.json()["code"]) == (409, "flow_version_conflict")
+
+
+async def test_differences_are_told_node_by_node() -> None:
+    made, flow = await published("one", "two")
+    found = (await made.http.get(f"/api/v1/flows/{flow}/versions/v1/differences")).json()
+    assert found["same"] is False
+    (node,) = found["nodes"]
+    assert (node["node"], node["kind"], node["source"]) == ("ChatInput-1", "changed", None)
+    assert node["changes"] == [{"what": "input_value", "before": "one", "after": "two"}]
+
+
+async def test_a_canvas_kept_aside_can_be_run_and_is_not_the_flow() -> None:
+    made, flow = await published("one")
+    body = {"data": saying("draft")["data"], "description": "tried out"}
+    kept = (await made.http.post(f"/api/v1/flows/{flow}/versions/", json=body)).json()
+    assert (kept["version_tag"], kept["current"], kept["published"], kept["description"]) == (
+        "v2",
+        False,
+        False,
+        "tried out",
+    )
+    await made.http.post("/api/v1/run/echo@v2", json={})
+    assert saved(made) == "draft"
+    await made.http.post("/api/v1/run/echo", json={})
+    assert saved(made) == "one"
+
+
+async def test_what_the_flow_is_now_gets_a_description() -> None:
+    made, flow = await published("one")
+    made_current = await made.http.post(f"/api/v1/flows/{flow}/versions/", json={"description": "the first"})
+    assert (made_current.status_code, made_current.json()["version_tag"]) == (201, "v1")
+    assert [one["description"] for one in await entries(made, flow)] == ["the first"]
+
+
+async def test_only_what_is_neither_current_nor_tagged_is_forgotten() -> None:
+    made, flow = await published("one", "two", "three")
+    await made.http.put(f"/api/v1/flows/{flow}/tags/prod", json={"version": "v1"})
+    path = f"/api/v1/flows/{flow}/versions"
+    answers = [(await made.http.delete(f"{path}/v{number}")).status_code for number in (1, 2, 3)]
+    assert answers == [409, 204, 409]
+    assert [one["version_tag"] for one in await entries(made, flow)] == ["v3", "v1"]
+    assert (await made.http.post("/api/v1/run/echo@v2", json={})).status_code == 404
+    await made.http.patch(f"/api/v1/flows/{flow}", json={"data": saying("two")["data"]})
+    assert (await entries(made, flow))[0]["version_tag"] == "v4"
+
+
+async def test_secrets_are_in_no_version_that_is_read() -> None:
+    secret = {"type": "str", "password": True, "value": "hunter2", "name": "api_key"}
+    made = service()
+    flow = await made.publish(canvas(drawn("ChatInput-1", api_key=secret)))
+    await made.http.patch(f"/api/v1/flows/{flow}", json={"data": canvas(drawn("ChatInput-1"))["data"]})
+    read = await made.http.get(f"/api/v1/flows/{flow}/versions/v1")
+    told = await made.http.get(f"/api/v1/flows/{flow}/versions/v1/differences")
+    assert read.json()["data"]["nodes"][0]["data"]["node"]["template"]["api_key"]["value"] is None
+    assert "hunter2" not in read.text + told.text
+
+
+async def test_a_version_runs_in_the_image_it_was_published_for_as_long_as_a_pool_has_it() -> None:
+    old, new = [Stock(image="default", digest=digest, names={}) for digest in ("old", "new")]
+    before = service(pools=[Pool(name="default", stock=old)])
+    flow = await before.publish(saying("one", endpoint_name="echo"))
+    after = service(pools=[Pool(name="default", stock=new), Pool(name="earlier", stock=old)], objects=before.objects)
+    await after.http.post("/api/v1/run/echo", json={})
+    other = await after.publish(saying("two", endpoint_name="other"))
+    await after.http.post("/api/v1/run/other", json={})
+    pools = [request.plan.steps[0].pool for request in after.steps.requests]
+    assert pools == ["earlier", "default"]
+    assert [(await entries(after, one))[0]["images"] for one in (flow, other)] == [["old"], ["new"]]
+
+
+async def test_without_its_image_a_version_runs_in_what_there_is() -> None:
+    old, new = [Stock(image="default", digest=digest, names={}) for digest in ("old", "new")]
+    before = service(pools=[Pool(name="default", stock=old)])
+    await before.publish(saying("one", endpoint_name="echo"))
+    after = service(pools=[Pool(name="default", stock=new)], objects=before.objects)
+    assert (await after.http.post("/api/v1/run/echo", json={})).status_code == 200
+
+
+def chat(model: str) -> dict[str, Any]:
+    return {"model": model, "messages": [{"role": "user", "content": "hello"}]}
