@@ -16,7 +16,7 @@ class QuotaSettings(SettingsGroup):
     cpu: float | None = Field(None, ge=0, description="Cores of its running steps.")
     memory_mib: int | None = Field(None, ge=0, description="MiB of its running steps.")
     gpu: float | None = Field(None, ge=0, description="GPUs of its running steps.")
-    stored_mib: int | None = Field(None, ge=0, description="MiB of uploaded files.")
+    stored_mib: int | None = Field(None, ge=0, description="MiB of uploaded files and versions of flows.")
     flows: int | None = Field(None, ge=0, description="Published flows.")
     wall_s: float | None = Field(None, gt=0, description="Seconds that one run may take.")
 

