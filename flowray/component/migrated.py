@@ -1,4 +1,4 @@
-"""A flow's document with the components of another release: what was judged safe, and what somebody asked for besides."""
+"""A flow's document with components of another release: what was judged safe, and what somebody asked for besides."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from flowray.component.release import Raw, Release
 from flowray.component.sockets import own_fields
 from flowray.component.upgrade import TOOL_OUTPUT, NodeUpgrade, new_fields, source_of
 from flowray.errors import ConflictError, InvalidRequestError
+from flowray.flow.handles import edge_of, with_handles
 from flowray.flow.langflow import read
 from flowray.flow.nearest import meant
 from flowray.flow.types import Edge, Flow, Json, NodeId
@@ -60,7 +61,7 @@ def migrated(
             entry = release.components[one.component]
             _renew(node["data"]["node"], entry, release.version, whole=one.verdict != "safe")
     if lost:
-        _take_out(changed, {(edge.source, edge.output, edge.target, edge.field) for edge in lost})
+        _take_out(changed, set(map(_ends, lost)))
     return Migrated(document=changed, changed=tuple(chosen), lost=lost)
 
 
@@ -122,8 +123,14 @@ def _with_value(theirs: Json, mine: Json) -> Json:
 
 
 def _take_out(document: Raw, ends: Collection[tuple[str, str, str, str]]) -> None:
-    canvas = document["data"] if "data" in document else document
-    by_raw = read({**document, "data": canvas}).edges
-    gone = [edge.raw for edge in by_raw if (edge.source, edge.output, edge.target, edge.field) in ends]
-    ids = {raw.get("id") for raw in gone if raw.get("id")}
-    canvas["edges"] = [edge for edge in canvas["edges"] if edge.get("id") not in ids and edge not in gone]
+    canvas = document.get("data", document)
+    canvas["edges"] = [
+        raw for raw in canvas["edges"] if _ends(edge_of(with_handles(raw, "An edge"), "An edge")) not in ends
+    ]
+    left = [edge for edge in read(document).edges if _ends(edge) in ends]
+    if left:
+        raise ConflictError(f"A wire into or within a group would be lost, at `{left[0].target}`. Ungroup it first.")
+
+
+def _ends(edge: Edge) -> tuple[str, str, str, str]:
+    return (edge.source, edge.output, edge.target, edge.field)

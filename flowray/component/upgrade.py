@@ -15,8 +15,8 @@ from flowray.component.release import Raw, Release
 from flowray.component.sockets import Sockets, holds, own_fields, sockets_of
 from flowray.flow.types import Edge, Flow, Json, Node, NodeId
 
-# Safe: takes the new source as it is. Breaking: what the flow has saved does not fit it. Edited: somebody has written on
-# the source. Unknown: the release has no such component, the node keeps what it came with.
+# Safe: takes the new source as it is. Breaking: what the flow has saved does not fit it. Edited: somebody has written
+# on the source. Unknown: the release has no such component, the node keeps what it came with.
 Verdict = Literal["same", "safe", "breaking", "edited", "unknown"]
 _OWN = frozenset({"CustomComponent"})
 _PASSING = frozenset({"is_refresh", "tools_metadata"})
