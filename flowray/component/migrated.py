@@ -24,7 +24,6 @@ class LostEdgesError(ConflictError):
     """A change would take wires away, and nobody said that it may."""
 
     code = "edges_would_be_lost"
-    fault = "flow"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +56,7 @@ def migrated(
         raise LostEdgesError(f"These wires would be lost: {said}. Wire them otherwise first, or allow it: --drop-edges")
     changed = copy.deepcopy(dict(document))
     for node in _nodes(changed):
-        if (one := chosen.get(node.get("id"))) is not None:
+        if (one := chosen.get(NodeId(str(node.get("id"))))) is not None:
             entry = release.components[one.component]
             _renew(node["data"]["node"], entry, release.version, whole=one.verdict != "safe")
     if lost:
