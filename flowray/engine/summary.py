@@ -6,12 +6,24 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from flowray.engine.events import Recorded, RunAccepted, RunFinished, RunId, RunStatus
+from flowray.engine.events import (
+    Recorded,
+    RunAccepted,
+    RunFinished,
+    RunId,
+    RunPaused,
+    RunResumed,
+    RunStarted,
+    RunStatus,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunSummary:
-    """One run of a tenant. `status` is "running" until its last event; times are seconds since the epoch."""
+    """One run of a tenant. Times are seconds since the epoch.
+
+    `status` is "running" until its last event, and "paused" while it waits for a person or a time.
+    """
 
     run: RunId
     flow: str
@@ -19,7 +31,7 @@ class RunSummary:
     version: str
     session: str
     accepted_at: float
-    status: RunStatus | Literal["running"] = "running"
+    status: RunStatus | Literal["running", "paused"] = "running"
     finished_at: float | None = None
     error: str = ""
     asked_by: str = ""
@@ -40,6 +52,10 @@ def summary(recorded: Iterable[Recorded]) -> RunSummary | None:
                     accepted_at=one.at,
                     asked_by=accepted.asked_by,
                 )
+            case RunPaused() if found is not None:
+                found = replace(found, status="paused")
+            case RunStarted() | RunResumed() if found is not None:
+                found = replace(found, status="running")
             case RunFinished(status=status, error=error) if found is not None:
                 found = replace(found, status=status, error=error, finished_at=one.at)
             case _:

@@ -9,7 +9,7 @@ from typing import Final, Literal
 import redis.asyncio
 
 from flowray.engine.codec import encode, from_json, loads
-from flowray.engine.events import Recorded, RunAccepted, RunFinished, RunId
+from flowray.engine.events import Recorded, RunAccepted, RunFinished, RunId, RunPaused, RunStarted
 from flowray.errors import FlowRayError
 from flowray.stores.archive import Archive
 from flowray.stores.memory_journal import fenced, journal_conflict, journal_gap, lease_forgotten, unknown_run
@@ -20,7 +20,8 @@ from flowray.stores.redis_keys import Keys
 _ENTRIES_READ_AT_ONCE: Final = 200
 _MONTH_S: Final = 30 * 86_400
 
-# One round trip per append. KEYS: the run's stream, what is to know about it, the tenant's runs, the finished runs.
+# One round trip per append. KEYS: the run's stream, what is to know about it, the tenant's runs, the finished runs, the
+# open ones.
 # ARGV: first seq, last seq, events, mark, lease, seconds to keep, member of the finished, runs to list, accepted at,
 # finished at, and the fields to know. The mark tells an append that comes twice, because its answer was lost, from one
 # of another engine; the lease one of an engine that has the run no more. Answers: see `_REFUSED`, and the last seq.
@@ -39,9 +40,13 @@ redis.call('EXPIRE', KEYS[1], ARGV[6])
 redis.call('EXPIRE', KEYS[2], ARGV[6])
 if ARGV[9] ~= '' then
   redis.call('ZADD', KEYS[3], ARGV[9], string.match(ARGV[7], '[^/]*$'))
+  redis.call('ZADD', KEYS[5], ARGV[9], ARGV[7])
   redis.call('ZREMRANGEBYRANK', KEYS[3], 0, -1 - ARGV[8])
 end
-if ARGV[10] ~= '' then redis.call('ZADD', KEYS[4], ARGV[10], ARGV[7]) end
+if ARGV[10] ~= '' then
+  redis.call('ZADD', KEYS[4], ARGV[10], ARGV[7])
+  redis.call('ZREM', KEYS[5], ARGV[7])
+end
 return {0, 0}
 """
 _REFUSED: Final[Mapping[int, Callable[[RunId], FlowRayError]]] = {1: journal_conflict, 2: fenced, 3: lease_forgotten}
@@ -82,7 +87,7 @@ class RedisJournal:
             *(events[0].seq, events[-1].seq, batch, hashlib.blake2b(batch, digest_size=8).digest(), lease),
             *(self._keep_s, f"{tenant}/{run}", self._list_runs, accepted_at, finished_at, *fields),
         ]
-        names = [keys.journal(tenant, run), keys.run(tenant, run), keys.runs(tenant), keys.finished]
+        names = [keys.journal(tenant, run), keys.run(tenant, run), keys.runs(tenant), keys.finished, keys.open]
         async with answered():
             refused, last = await self._append(names, arguments)
         if refused == _GAP:
@@ -151,6 +156,10 @@ def landmarks(events: Sequence[Recorded], lines: Sequence[bytes]) -> tuple[float
         if isinstance(recorded.event, RunAccepted):
             accepted_at = recorded.at
             fields += ["accepted", line]
+        elif isinstance(recorded.event, RunStarted):
+            fields += ["engine", recorded.event.engine, "paused", ""]
+        elif isinstance(recorded.event, RunPaused):
+            fields += ["paused", line]
         elif isinstance(recorded.event, RunFinished):
             finished_at = recorded.at
             fields += ["finished", line]

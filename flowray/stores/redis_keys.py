@@ -20,6 +20,11 @@ class Keys:
         return f"{self.prefix}finished"
 
     @property
+    def open(self) -> str:
+        """The runs that are not over and may have nobody but their process, by the time they were accepted."""
+        return f"{self.prefix}open"
+
+    @property
     def news(self) -> str:
         """The stream that tells replicas which records have changed."""
         return f"{self.prefix}news"

@@ -31,7 +31,7 @@ class RedisRuns:
             found = await self._redis.zrevrangebyscore(self._keys.runs(tenant), newest, "-inf", start=0, num=limit)
             async with self._redis.pipeline(transaction=False) as pipe:
                 for run in cast("list[bytes]", found):
-                    pipe.hmget(self._keys.run(tenant, run.decode()), ["accepted", "finished"])
+                    pipe.hmget(self._keys.run(tenant, run.decode()), ["accepted", "paused", "finished"])
                 known = await pipe.execute()
         summaries = (summary(decode(line) for line in lines if line) for lines in known)
         return tuple(one for one in summaries if one is not None)

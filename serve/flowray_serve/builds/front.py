@@ -47,6 +47,7 @@ from flowray_serve.parts.remembering import remembering
 from flowray_serve.parts.sharing import build_sharing
 from flowray_serve.projects import Projects
 from flowray_serve.publishing import Publisher
+from flowray_serve.queueing.forsaken import say_alive
 from flowray_serve.routes.application import build_app
 from flowray_serve.services import BodyLimits, Services
 from flowray_serve.settings import Settings
@@ -138,6 +139,7 @@ async def build_front(plant: Plant, name: str, runners: Mapping[str, Any]) -> Fr
     archiving = [
         asyncio.create_task(archiver.work(), name="archive journals"),
         saving_chats(redis, objects),
+        asyncio.create_task(say_alive(queueing.upkeep.open_runs, name), name="say that this gateway lives"),
         asyncio.create_task(sharing.keep_usage(objects), name="keep usage"),
     ]
     closing = (queue.close, runs.close, steps.close, sharing.close, identity.close)

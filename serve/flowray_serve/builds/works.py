@@ -63,6 +63,7 @@ async def build_works(plant: Plant, name: str) -> EngineWorks:
         journal,
         objects,
         plant.settings,
+        queue=queueing.queue,
         secret=plant.secret,
         name=name,
     )

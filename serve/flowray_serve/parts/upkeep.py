@@ -20,6 +20,7 @@ from flowray.stores.due import RedisDueList
 from flowray.stores.notices import NoticeRecords
 from flowray.stores.objects import ObjectStore
 from flowray.stores.owed import Owed
+from flowray.stores.redis_open_runs import RedisOpenRuns
 from flowray.stores.redis_runs import RedisRuns
 from flowray.stores.requests import Requests
 from flowray.stores.tenant_records import ObjectTenantRecords
@@ -28,6 +29,7 @@ from flowray_serve.bodies.workflow import blank_body
 from flowray_serve.queueing.acceptance import Acceptance
 from flowray_serve.queueing.callbacks import Callbacks, Persistence
 from flowray_serve.queueing.endings import Endings
+from flowray_serve.queueing.forsaken import Forsaken, say_alive
 from flowray_serve.queueing.outbox import Outbox
 from flowray_serve.queueing.owing import Owing
 from flowray_serve.queueing.posting import VettedPost
@@ -46,6 +48,7 @@ class UpkeepParts:
     endings: Endings
     archive: Archive
     runs: RedisRuns
+    open_runs: RedisOpenRuns
     marks: RedisUpkeep
 
 
@@ -58,6 +61,7 @@ def upkeep_parts(redis: Any, objects: ObjectStore, requests: Requests) -> Upkeep
         endings=Endings(requests, letters, owing),
         archive=archive,
         runs=RedisRuns(redis, archive),
+        open_runs=RedisOpenRuns(redis),
         marks=RedisUpkeep(redis),
     )
 
@@ -84,6 +88,7 @@ def begin_upkeep(  # noqa: PLR0913 - each is used on its own
     objects: ObjectStore,
     settings: Settings,
     *,
+    queue: Queue,
     secret: bytes,
     name: str,
 ) -> Sequence[asyncio.Task[None]]:
@@ -109,8 +114,11 @@ def begin_upkeep(  # noqa: PLR0913 - each is used on its own
         return usual.settled((record or {}).get("retention") or {})
 
     sweeper = Sweeper(objects, requests, parts.runs, retention_of)
+    forsaken = Forsaken(parts.open_runs, journal, requests, queue)
     works = {
+        "say that this engine lives": say_alive(parts.open_runs, name),
         "recover runs": recovery.work(),
+        "end forsaken runs": forsaken.work(parts.marks, name=name),
         "deliver callbacks": callbacks.work(),
         "sweep": sweeper.work(parts.marks, name=name),
     }

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from flowray.engine.leasing import Cancels, Lease, Queue, QueueStats, Renewed
-from flowray.errors import FlowRayError
+from flowray.errors import FlowRayError, StoreUnavailableError
 from flowray_serve.queueing.held import Held, Key
 
 log = logging.getLogger(__name__)
@@ -34,6 +34,7 @@ class Pace:
     lease_s: float = 5.0
     drain_s: float = 60.0
     bell_s: float = field(default=_LISTEN_S)
+    again_s: float = field(default=_AGAIN_S)
 
 
 class Driver:
@@ -105,7 +106,7 @@ class Driver:
                     await self._queue.bell(within_s=self._pace.bell_s)
             except FlowRayError as error:
                 log.warning("No run taken", extra={"action": "take_failed", "reason": error.message})
-                await asyncio.sleep(_AGAIN_S)
+                await asyncio.sleep(self._pace.again_s)
 
     def _begin(self, lease: Lease) -> None:
         held = Held(lease)
@@ -121,6 +122,9 @@ class Driver:
             await self._drive(held)
         except asyncio.CancelledError:
             await self._let_go(held)
+        except StoreUnavailableError as error:
+            log.warning("A store is away", extra={"action": "store_away", "reason": error.message, **facts})
+            await self._put_off(held)
         except FlowRayError as error:
             # Nothing is lost: the lease runs out, and whoever takes the run goes on from its journal.
             log.warning("Run not driven on", extra={"action": "drive_failed", "reason": error.message, **facts})
@@ -130,6 +134,14 @@ class Driver:
             if self._held.get(held.key) is held:
                 del self._held[held.key]
             self._freed.set()
+
+    async def _put_off(self, held: Held) -> None:
+        """Let the run wait until the store is back: its engine was not lost, and that must not count as if it were."""
+        await asyncio.sleep(self._pace.again_s)
+        try:
+            await self._queue.give_back(held.lease)
+        except FlowRayError as error:
+            log.warning("Lease not given up; it runs out", extra={"action": "let_go_failed", "reason": error.message})
 
     async def _let_go(self, held: Held) -> None:
         """After a run was cancelled, handed over, or lost to another engine."""

@@ -22,7 +22,7 @@ from flowray_serve.replies import reply
 from flowray_serve.services import Services
 
 _BUILDS_OF_RUNS = 20
-_STATUSES = {"ok": {"succeeded"}, "error": {"failed", "cancelled"}, "unset": {"running"}}
+_STATUSES = {"ok": {"succeeded"}, "error": {"failed", "cancelled"}, "unset": {"running", "paused"}}
 
 
 class TraceFilter(BaseModel):

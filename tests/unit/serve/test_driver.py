@@ -7,6 +7,7 @@ from typing import Any
 
 from flowray.engine.events import RunFinished
 from flowray.engine.leasing import Renewed
+from flowray.errors import StoreUnavailableError
 from flowray_serve.queueing.driver import Driver, Pace
 from flowray_serve.queueing.held import Held as HeldRun
 from tests.unit.serve.service import ECHO, Held, Service, echo, service
@@ -133,6 +134,24 @@ async def test_who_overslept_a_lease_does_not_reclaim_what_a_store_forgot() -> N
             await made.queue.bell(within_s=0.01)
     await driver.close()
     assert asked[0] is False
+
+
+async def test_a_store_that_is_away_counts_for_no_lost_engine() -> None:
+    made, takes, over = service(), list[int](), asyncio.Event()
+    await submitted(made, await made.publish(ECHO))
+
+    async def drive(held: HeldRun) -> None:
+        takes.append(held.lease.takes)
+        if len(takes) < 3:
+            raise StoreUnavailableError("The object store did not answer.")
+        over.set()
+
+    driver = Driver(made.queue, made.queue, drive, name="e", pace=Pace(drain_s=0, again_s=0, bell_s=0.01))
+    driver.start()
+    async with asyncio.timeout(CHAIN_S):
+        await over.wait()
+    await driver.close()
+    assert takes == [1, 1, 1]
 
 
 async def test_an_engine_that_works_is_healthy() -> None:
