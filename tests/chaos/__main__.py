@@ -13,11 +13,11 @@ from tests.chaos.round import play
 parser = argparse.ArgumentParser()
 parser.add_argument("--minutes", type=float, default=30)
 parser.add_argument("--seed", type=int, default=1)
-parser.add_argument("--callers", type=int, default=6)
+parser.add_argument("--callers", type=int, default=8)
 parser.add_argument("--pause", type=float, default=0.5, help="mean seconds between a caller's runs")
 parser.add_argument("--report", type=Path, default=Path("benchmarks/results/chaos.json"))
 options = parser.parse_args()
 report = play(seed=options.seed, for_s=options.minutes * 60, callers=options.callers, pause_s=options.pause)
 options.report.write_text(json.dumps(asdict(report), indent=2) + "\n")
-print(json.dumps(asdict(report), indent=2))  # noqa: T201
+print(json.dumps(asdict(report) | {"journals": sorted(report.journals)}, indent=2))  # noqa: T201
 sys.exit(1 if report.faults else 0)

@@ -1,4 +1,4 @@
-"""A monkey with a seed: kills, stops and empties parts of a running service, the same way each time."""
+"""A monkey with a seed: kills, stops, empties and cuts parts of a running service, the same way each time."""
 
 from __future__ import annotations
 
@@ -8,29 +8,43 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import redis
+import redis.exceptions
 
+from tests.chaos.cutting import cut, goes_through, leads_to
+from tests.chaos.stores import Stores
 from tests.kit.processes import descendants
 from tests.kit.service import Service
 
-TARGETS = {
+_WORDS = {
     "engine": "ServeReplica:flowray:engine",
     "runner": "ServeReplica:flowray:runner-default",
     "gateway": "ServeReplica:flowray:gateway",
     "registry": "RegistryActor",
-    "valkey": "valkey-server",
     "gcs": "gcs_server",
+    "raylet": "raylet/raylet",
     "zygote": "bwrap",
 }
-KILLED = ("engine", "runner", "gateway", "registry", "valkey", "gcs", "zygote", "sandbox")
-STOPPED = ("engine", "runner", "gateway", "valkey")
-# Emptying Redis while the engine that could fill it again is being killed loses what only those two knew: two faults at
-# once, for which nothing is promised. The monkey lets this time pass between the two.
+_CALLERS = ("engine", "gateway")
+ACTS = (
+    *(f"kill {part}" for part in (*_WORDS, "sandbox")),
+    *(f"stop {part}" for part in ("engine", "runner", "gateway", "registry", "gcs", "sandbox")),
+    *(f"{verb} {store}" for verb in ("restart", "stop") for store in ("valkey", "s3")),
+    *("forget last second", "forget all"),
+    *(f"cut {caller} from {other}" for caller in _CALLERS for other in ("valkey", "s3", "runner")),
+)
+# Two faults at once for which nothing is promised. What Redis forgets, the engines that are alive and the record know:
+# Redis may not forget while an engine is lost as well, and what the record takes over a moment later has to get there.
 APART_S = 20.0
+_FORGETS = frozenset({"forget last second", "forget all"})
+_KNOWS = frozenset(
+    {"kill engine", "stop engine", "kill raylet", "kill gateway", "restart s3", "stop s3", "cut engine from s3"}
+)
+# The whole service starts again then; its guard gives up a service that does so all the time.
+RARELY_S = {"kill raylet": 240.0, "restart s3": 120.0}
 
 
 @dataclass
@@ -38,81 +52,87 @@ class Monkey:
     """Does one thing after another, with pauses between, until its time is over."""
 
     service: Service
+    stores: Stores
     seed: int
-    pause_s: tuple[float, float] = (4.0, 9.0)
+    pause_s: tuple[float, float] = (3.0, 7.0)
     done: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)  # noqa: S311 - the same each time is what is wanted
-        self._last = dict.fromkeys(("engine", "flush"), float("-inf"))
-        self._over = threading.Event()
+        self._last: dict[str, float] = {}
+        self._turns = self._each()
 
     def play(self, for_s: float) -> None:
         """Play, in this thread."""
         until = time.monotonic() + for_s
-        while time.monotonic() < until and not self._over.is_set():
-            self._over.wait(self._random.uniform(*self.pause_s))
-            action, target = self._choice()
-            if action == "flush":
-                self._flush()
-            elif action == "kill":
-                self._kill(target)
-            else:
-                self._stop(target, self._random.uniform(1.0, 8.0))
+        pause = threading.Event()
+        while time.monotonic() < until:
+            pause.wait(self._random.uniform(*self.pause_s))
+            act = next(self._turns)
+            if self._may(act) and self._act(act):
+                self.done[act] += 1
+                self._last[act] = time.monotonic()
 
-    def stop(self) -> None:
-        """Play no longer."""
-        self._over.set()
+    def _each(self) -> Iterator[str]:
+        """All acts in some order, then all again in another: a short round is as varied as it can be."""
+        while True:
+            yield from self._random.sample(ACTS, len(ACTS))
 
-    def _choice(self) -> tuple[str, str]:
-        actions: Sequence[tuple[str, str]] = [
-            *(("kill", target) for target in KILLED),
-            *(("stop", target) for target in STOPPED),
-            ("flush", "valkey"),
-        ]
-        return self._random.choice(actions)
-
-    def _may(self, what: str, other: str) -> bool:
+    def _may(self, act: str) -> bool:
         now = time.monotonic()
-        if now - self._last[other] < APART_S:
+        never = float("-inf")
+        if now - self._last.get(act, never) < RARELY_S.get(act, 0.0):
             return False
-        self._last[what] = now
+        others = _KNOWS if act in _FORGETS else _FORGETS if act in _KNOWS else frozenset()
+        return all(now - self._last.get(other, never) >= APART_S for other in others)
+
+    def _act(self, act: str) -> bool:
+        verb, _, rest = act.partition(" ")
+        try:
+            match verb:
+                case "forget":
+                    return self._forget(rest)
+                case "restart":
+                    self.stores.restart(rest, after_s=self._random.uniform(0.0, 4.0))
+                    return True
+                case "cut":
+                    return self._cut(*rest.split(" from "))
+                case "kill":
+                    pid = self._pid(rest)
+                    return pid is not None and _signalled(pid, signal.SIGKILL)
+                case _:
+                    return self._stop(self._pid(rest), self._random.uniform(1.0, 8.0))
+        except (OSError, redis.exceptions.RedisError):
+            return False  # it has gone by itself meanwhile
+
+    def _forget(self, what: str) -> bool:
+        if what == "all":
+            self.stores.forget_all()
+        else:
+            self.stores.forget_last_second()
         return True
 
-    def _kill(self, target: str) -> None:
-        if target == "engine" and not self._may("engine", "flush"):
-            return
-        pid = self._sandbox() if target == "sandbox" else self._pid(TARGETS[target])
-        if pid is not None and _signalled(pid, signal.SIGKILL):
-            self.done[f"kill {target}"] += 1
+    def _stop(self, pid: int | None, for_s: float) -> bool:
+        if pid is None or not _signalled(pid, signal.SIGSTOP):
+            return False
+        threading.Event().wait(for_s)
+        _signalled(pid, signal.SIGCONT)
+        return True
 
-    def _stop(self, target: str, for_s: float) -> None:
-        if target == "engine" and not self._may("engine", "flush"):
-            return
-        pid = self._pid(TARGETS[target])
-        if pid is not None and _signalled(pid, signal.SIGSTOP):
-            self.done[f"stop {target}"] += 1
-            self._over.wait(for_s)
-            _signalled(pid, signal.SIGCONT)
+    def _cut(self, caller: str, other: str) -> bool:
+        pid = self._pid(caller)
+        if pid is None:
+            return False
+        lanes = Path(self.service.environment["FLOWRAY_HOME"]) / "run"
+        fits = goes_through(lanes) if other == "runner" else leads_to(self.stores.ports[other])
+        return cut(pid, fits) > 0
 
-    def _flush(self) -> None:
-        if not self._may("flush", "engine"):
-            return
-        folder = Path(self.service.environment["FLOWRAY_HOME"]) / "valkey"
-        port = next(line.split()[1] for line in (folder / "valkey.conf").read_text().splitlines() if "port " in line)
-        try:
-            with redis.Redis(port=int(port), password=(folder / "password").read_text(), socket_timeout=5) as client:
-                client.flushall()
-        except redis.RedisError:
-            return
-        self.done["empty valkey"] += 1
-
-    def _pid(self, word: str) -> int | None:
-        return self._one(lambda command: word in command)
-
-    def _sandbox(self) -> int | None:
-        """A sandbox is what the zygote forked: it has the zygote's command line, below bubblewrap."""
-        return self._one(lambda command: "flowray_sandbox" in command and "bwrap" not in command)
+    def _pid(self, part: str) -> int | None:
+        if part in self.stores.ports:
+            return self.stores.pid(part)
+        if part == "sandbox":  # what the zygote forked: it has the zygote's command line, below bubblewrap
+            return self._one(lambda command: "flowray_sandbox" in command and "bwrap" not in command)
+        return self._one(lambda command: _WORDS[part] in command)
 
     def _one(self, fits: Callable[[str], bool]) -> int | None:
         try:

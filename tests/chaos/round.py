@@ -1,52 +1,80 @@
-"""One round of chaos: a service of its own, a load, a monkey, and the verdict over all that happened."""
+"""One round of chaos: a service and stores of its own, a load, a monkey, and the verdict over all that happened."""
 
 from __future__ import annotations
 
+import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from tests.chaos.history import History, endings, faults
+from tests.chaos.flows import order
+from tests.chaos.history import Event, History, endings, faults
 from tests.chaos.load import Load
 from tests.chaos.monkey import Monkey
+from tests.chaos.stores import running_stores
 from tests.chaos.world import running_world
 from tests.kit.service import running_service
 
 _SETTLES_S = 240.0
+# Fewer than the load would like to have at one time, so that the quota is what decides.
+STEPS_AT_ONCE = 4
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What a round was."""
+    """What a round was. `most_at_once` is what the world saw of the steps that may be at work, `quota_steps`."""
 
     seed: int
     took_s: float
     accepted: int
     refused: Mapping[str, int]
+    answered: int
+    answers_refused: Mapping[str, int]
     done: Mapping[str, int]
     endings: Mapping[str, int]
     effects: int
+    quota_steps: int
+    most_at_once: int
     faults: tuple[str, ...]
+    # Of the runs that are at fault.
+    journals: Mapping[str, Sequence[Event]]
 
 
 def play(*, seed: int, for_s: float, callers: int = 4, pause_s: float = 0.2) -> Report:
     """Play for a time, wait until all that was accepted is over, and judge."""
     began = time.monotonic()
-    with running_world() as world, running_service(world.host) as service:
-        load, monkey = Load(service, world, seed=seed, callers=callers, pause_s=pause_s), Monkey(service, seed)
-        load.start()
-        monkey.play(for_s)
-        load.stop()
-        history = History(
-            accepted=tuple(load.accepted), journals=load.journals(within_s=_SETTLES_S), effects=dict(world.effects)
-        )
+    with tempfile.TemporaryDirectory() as folder, running_stores(Path(folder)) as stores, running_world() as world:
+        settings = {**stores.settings, "FLOWRAY_QUOTAS__STEPS": str(STEPS_AT_ONCE)}
+        with running_service(world.host, settings=settings) as service:
+            load = Load(service, world, seed=seed, callers=callers, pause_s=pause_s)
+            monkey = Monkey(service, stores, seed)
+            load.start()
+            monkey.play(for_s)
+            load.stop()
+            journals = load.journals(within_s=_SETTLES_S)
+    history = History(
+        accepted=tuple(load.accepted),
+        journals=journals,
+        effects=dict(world.effects),
+        answers=load.people.answers,
+        order=order(load.documents),
+        at_once=world.most_at_once,
+        quota=STEPS_AT_ONCE,
+    )
+    found = tuple(faults(history))
     return Report(
         seed=seed,
         took_s=round(time.monotonic() - began, 1),
         accepted=len(history.accepted),
         refused=dict(load.refused),
-        done=dict(monkey.done),
+        answered=sum(len(answers) for answers in load.people.answers.values()),
+        answers_refused=dict(load.people.refused),
+        done=dict(sorted(monkey.done.items())),
         endings=dict(sorted(endings(history).items())),
         effects=sum(history.effects.values()),
-        faults=tuple(faults(history)),
+        quota_steps=STEPS_AT_ONCE,
+        most_at_once=world.most_at_once,
+        faults=found,
+        journals={run: journals[run] for run in journals if any(run in fault for fault in found)},
     )

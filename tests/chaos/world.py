@@ -1,7 +1,8 @@
-"""The world outside: a server that counts what flows do to it, by the label of the run."""
+"""The world outside: a server that counts what flows do to it, by label, and how much of it goes on at one time."""
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,9 +18,12 @@ from tests.kit.server import serving
 
 @dataclass
 class World:
-    """What was done to it."""
+    """What was done to it. An effect takes `takes_s`, and goes on until its sandbox hears of it or is gone."""
 
+    takes_s: float = 0.3
     effects: Counter[str] = field(default_factory=Counter)
+    going_on: int = 0
+    most_at_once: int = 0
     url: str = ""
 
     @property
@@ -30,7 +34,21 @@ class World:
     async def take(self, request: Request) -> Response:
         """One effect."""
         self.effects[request.path_params["label"]] += 1
+        self.going_on += 1
+        self.most_at_once = max(self.most_at_once, self.going_on)
+        try:
+            await asyncio.wait_for(_gone(request), self.takes_s)
+        except TimeoutError:
+            pass
+        finally:
+            self.going_on -= 1
         return PlainTextResponse("done")
+
+
+async def _gone(request: Request) -> None:
+    """Until whoever asked has left."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 @contextmanager

@@ -27,28 +27,66 @@ def running_valkey(folder: Path) -> Iterator[str]:
 @contextmanager
 def running_s3(folder: Path) -> Iterator[str]:
     """A SeaweedFS with its S3 door open; gives its endpoint. Buckets come to be when they are written to."""
-    identity = {
-        "name": "flowray",
-        "credentials": [{"accessKey": KEY, "secretKey": SECRET}],
-        "actions": ["Admin", "Read", "Write", "List", "Tagging"],
-    }
-    config = folder / "s3.json"
-    config.write_text(json.dumps({"identities": [identity]}))
-    names = [f"{part}.port{kind}" for part in ("master", "volume", "filer", "s3") for kind in ("", ".grpc")]
-    ports = dict(zip(names, _free_ports(len(names)), strict=True))
-    command = [
-        str(Path(sysconfig.get_path("scripts"), "weed")),
-        *("server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3", f"-s3.config={config}"),
-        *(f"-{name}={port}" for name, port in ports.items()),
-        *("-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.iam=false", "-filer.localSocket=", "-s3.localSocket="),
-        *("-master.volumeSizeLimitMB=64", "-volume.max=20", "-master.telemetry=false"),
-    ]
-    with (folder / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as server:
-        try:
-            _wait_for(ports["s3.port"])
-            yield f"http://127.0.0.1:{ports['s3.port']}"
-        finally:
-            server.kill()  # it takes half a minute to say goodbye, and its data goes with the folder
+    server = S3Server(folder)
+    server.start()
+    try:
+        yield server.endpoint
+    finally:
+        server.kill()  # it takes half a minute to say goodbye, and its data goes with the folder
+
+
+class S3Server:
+    """A SeaweedFS whose data are in `folder`; started again it has what it had, on the same ports."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        names = [f"{part}.port{kind}" for part in ("master", "volume", "filer", "s3") for kind in ("", ".grpc")]
+        self._ports = dict(zip(names, _free_ports(len(names)), strict=True))
+        self._server: subprocess.Popen[bytes] | None = None
+
+    @property
+    def port(self) -> int:
+        """The port of its S3 door."""
+        return self._ports["s3.port"]
+
+    @property
+    def endpoint(self) -> str:
+        """Where it answers."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id while it runs."""
+        return None if self._server is None else self._server.pid
+
+    def start(self) -> None:
+        """Start it, and wait until it listens."""
+        with (self._folder / "log").open("ab") as log:
+            self._server = subprocess.Popen(self._command(), stdout=log, stderr=log)
+        _wait_for(self.port)
+
+    def kill(self) -> None:
+        """End it without a goodbye."""
+        if self._server is not None:
+            self._server.kill()
+            self._server.wait()
+            self._server = None
+
+    def _command(self) -> list[str]:
+        identity = {
+            "name": "flowray",
+            "credentials": [{"accessKey": KEY, "secretKey": SECRET}],
+            "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+        }
+        config = self._folder / "s3.json"
+        config.write_text(json.dumps({"identities": [identity]}))
+        return [
+            str(Path(sysconfig.get_path("scripts"), "weed")),
+            *("server", f"-dir={self._folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3", f"-s3.config={config}"),
+            *(f"-{name}={port}" for name, port in self._ports.items()),
+            *("-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.iam=false", "-filer.localSocket=", "-s3.localSocket="),
+            *("-master.volumeSizeLimitMB=64", "-volume.max=20", "-master.telemetry=false"),
+        ]
 
 
 def _free_ports(count: int) -> list[int]:

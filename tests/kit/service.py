@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-_START_S = 240
+_START_S = 420
+_WAIT_S = 400
 _STOP_S = 60
 
 
@@ -48,7 +49,7 @@ def running_service(*reachable: str, settings: Mapping[str, str] | None = None, 
     with tempfile.TemporaryDirectory(prefix="flowray-") as home:
         environment = _environment(home, reachable, standby) | dict(settings or {})
         try:
-            up = _flowray("up", "--detach", "--json", environment=environment, within_s=_START_S)
+            up = _flowray("up", "--detach", "--json", f"--wait={_WAIT_S}", environment=environment, within_s=_START_S)
             answer = json.loads(up.splitlines()[-1])
             yield Service(answer["url"], answer["key"], environment)
         finally:

@@ -13,7 +13,7 @@ import httpx
 import pytest
 import redis
 
-from tests.chaos.load import flow_of
+from tests.chaos.flows import flow_of
 from tests.kit.processes import descendants
 from tests.kit.service import Service, running_service
 
