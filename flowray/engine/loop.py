@@ -51,6 +51,12 @@ class Engine:
         self._durability: Durability = durability
         self._sleep = sleep
 
+    def writing_to(self, journal: Journal) -> Engine:
+        """The same engine, with another journal."""
+        return Engine(
+            journal, self._steps, name=self._name, clock=self._clock, durability=self._durability, sleep=self._sleep
+        )
+
     def run(self, request: RunRequest) -> AsyncGenerator[Recorded, None]:
         """The run's events as they come. Closing the generator, or cancelling who waits for it, cancels the run."""
         return self.resume(request, ())

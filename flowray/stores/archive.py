@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import AsyncGenerator, Iterable, Sequence
 
-from flowray.engine.codec import from_json, loads
+from flowray.engine.codec import encode, from_json, loads
 from flowray.engine.events import Recorded, RunId
 from flowray.errors import NotFoundError
 from flowray.stores.objects import ObjectStore
@@ -23,6 +23,10 @@ class Archive:
     async def keep(self, tenant: str, run: RunId, lines: Iterable[bytes]) -> None:
         """Keep a finished journal."""
         await self._objects.put(_path(tenant, run), packed(lines))
+
+    async def keep_all(self, tenant: str, run: RunId, recorded: Iterable[Recorded]) -> None:
+        """Keep a finished journal that is at hand."""
+        await self.keep(tenant, run, (b"[" + encode(one) + b"]" for one in recorded))
 
     async def find(self, tenant: str, run: RunId) -> Sequence[Recorded] | None:
         """A journal that was kept."""

@@ -16,9 +16,11 @@ _SPECS = {
     ),
     "hook": "name: Hook\n\nnodes:\n  A: Webhook\n  B: ChatOutput\n\nedges:\n  A.output_data -> B.input_value\n",
     "wide": (
-        "name: Wide\n\nnodes:\n  A: ChatInput\n  B1: CustomComponent\n  B2: CustomComponent\n  C: CombineText\n"
-        "  D: ChatOutput\n\nedges:\n  A.message -> B1.input_value\n  A.message -> B2.input_value\n"
-        "  B1.output -> C.text1\n  B2.output -> C.text2\n  C.combined_text -> D.input_value\n"
+        "name: Wide\n\nnodes:\n  A: ChatInput\n  B1: CustomComponent\n  B2: CustomComponent\n"
+        "  C1: ParserComponent\n  C2: ParserComponent\n  D: CombineText\n  E: ChatOutput\n\nedges:\n"
+        "  A.message -> B1.input_value\n  A.message -> B2.input_value\n  B1.output -> C1.input_data\n"
+        "  B2.output -> C2.input_data\n  C1.parsed_text -> D.text1\n  C2.parsed_text -> D.text2\n"
+        "  D.combined_text -> E.input_value\n\nconfig:\n  C1.pattern: {text}\n  C2.pattern: {text}\n"
     ),
     "loop": (
         "name: Loop\n\nnodes:\n  A: ChatInput\n  B: SplitText\n  C: LoopComponent\n  D: ParserComponent\n"
@@ -28,8 +30,8 @@ _SPECS = {
         "  B.chunk_overlap: 0\n  D.pattern: {text}\n  E.text1: item\n  F.pattern: {text}\n"
     ),
     "asking": (
-        "name: Asking\n\nnodes:\n  A: ChatInput\n  B: CustomComponent\n  C: HumanInput\n  D: ChatOutput\n\nedges:\n"
-        "  A.message -> B.input_value\n  B.output -> C.prompt\n  C.branch_approve -> D.input_value\n"
+        "name: Asking\n\nnodes:\n  A: ChatInput\n  B: HumanInput\n  C: CustomComponent\n  D: ChatOutput\n\nedges:\n"
+        "  A.message -> B.prompt\n  B.branch_approve -> C.input_value\n  C.output -> D.input_value\n"
     ),
 }
 _SOURCE = """

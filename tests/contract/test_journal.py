@@ -19,6 +19,7 @@ from flowray.stores.archive import Archive
 from flowray.stores.archiver import Archiver
 from flowray.stores.memory_journal import MemoryJournal
 from flowray.stores.objects import open_objects
+from flowray.stores.recording_journal import RecordingJournal
 from flowray.stores.redis import connect
 from flowray.stores.redis_journal import RedisJournal
 from flowray.stores.redis_runs import RedisRuns
@@ -41,14 +42,15 @@ class Kept:
     runs: Runs
 
 
-@pytest.fixture(params=["memory", "redis"])
+@pytest.fixture(params=["memory", "redis", "recording"])
 def kept(request: pytest.FixtureRequest) -> Kept:
     if request.param == "memory":
-        journal = MemoryJournal()
-        return Kept(journal, journal)
+        memory = MemoryJournal()
+        return Kept(memory, memory)
     valkey = request.getfixturevalue("valkey")
     archive = Archive(open_objects("memory:"))
-    return Kept(RedisJournal(valkey, archive), RedisRuns(valkey, archive))
+    hot = RedisJournal(valkey, archive)
+    return Kept(hot if request.param == "redis" else RecordingJournal(hot, archive), RedisRuns(valkey, archive))
 
 
 @pytest.fixture

@@ -47,7 +47,8 @@ async def build_works(plant: Plant, name: str) -> EngineWorks:
     await steps.start()
     identity = build_identity(redis, objects, Sealer(plant.master_keys), plant.settings)
     sharing = build_sharing(redis, objects, plant.settings, identity.tenants, name=f"engine-{name}")
-    journal = RedisJournal(redis, Archive(objects))
+    archive = Archive(objects)
+    journal = RedisJournal(redis, archive)
     queueing = build_queueing(redis, objects, journal, secret=plant.secret, turns=sharing.turns)
     # What queued runs do, the runs that they start do as well.
     remembered = remembering(steps, redis, objects, secret=plant.secret)
@@ -67,7 +68,7 @@ async def build_works(plant: Plant, name: str) -> EngineWorks:
         secret=plant.secret,
         name=name,
     )
-    driver = build_driver(queueing, remembered, journal, sharing, name=name)
+    driver = build_driver(queueing, remembered, journal, archive, sharing, name=name)
     return EngineWorks(driver, steps, upkeep, closing=(runs.close, sharing.close, identity.close))
 
 

@@ -14,7 +14,9 @@ from flowray.engine.ledger import Durability
 from flowray.engine.loop import Engine
 from flowray.engine.ports import Journal, Steps
 from flowray.errors import FlowRayError
+from flowray.stores.archive import Archive
 from flowray.stores.objects import ObjectStore
+from flowray.stores.recording_journal import RecordingJournal
 from flowray.stores.redis_cancels import RedisCancels
 from flowray.stores.redis_queue import RedisQueue
 from flowray.stores.requests import Requests
@@ -96,7 +98,9 @@ def build_gateway_queue(
     sharing: Sharing,
 ) -> GatewayQueue:
     """Build it, in the gateway's own process."""
-    stopping = Stopping(runs, queueing.queue, queueing.cancels, queueing.requests, journal, engine, name="gateway")
+    recording = RecordingJournal(journal, Archive(objects))
+    ending = engine.writing_to(PatientJournal(recording, patience_s=_GATEWAY_PATIENCE_S))
+    stopping = Stopping(runs, queueing.queue, queueing.cancels, queueing.requests, journal, ending, name="gateway")
     acceptance = Acceptance(queueing.requests, queueing.queue, journal, objects, admit=sharing.runs.may_queue)
     jobs = Jobs(
         acceptance=acceptance,
@@ -161,16 +165,18 @@ class EngineWorks:
             await close()
 
 
-def build_driver(queueing: Queueing, steps: Steps, journal: Journal, sharing: Sharing, *, name: str) -> Driver:
+def build_driver(
+    queueing: Queueing, steps: Steps, journal: Journal, archive: Archive, sharing: Sharing, *, name: str
+) -> Driver:
     """Build what drives queued runs, and let it begin."""
     # A queued run's events are written ahead of what follows from them, whatever synchronous runs do: others go on
     # from this journal.
     settings = sharing.settings
     durability: Durability = "strict" if settings.durability == "strict" else "pipelined"
-    patient = PatientJournal(journal, patience_s=_ENGINE_PATIENCE_S)
+    patient = PatientJournal(RecordingJournal(journal, archive), patience_s=_ENGINE_PATIENCE_S)
     engine = Engine(patient, sharing.admitted(steps), name=name, durability=durability)
     shape, admitted = settings.engines, AdmittedLeasedEngine(engine, sharing.runs)
-    carrier = Carrier(queueing.queue, queueing.requests, journal, admitted, most_takes=shape.takes)
+    carrier = Carrier(queueing.queue, queueing.requests, journal, admitted, archive, most_takes=shape.takes)
     pace = Pace(runs=shape.runs, lease_s=shape.lease_s, drain_s=shape.drain_s)
     driver = Driver(queueing.queue, queueing.cancels, carrier, name=name, pace=pace)
     driver.start()

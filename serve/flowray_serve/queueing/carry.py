@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from flowray.engine.commands import FinishRun
 from flowray.engine.events import Event, Recorded, RunFinished, RunId, RunPaused
 from flowray.engine.hold import Hold, RunLeftError
-from flowray.engine.leasing import Queue
+from flowray.engine.leasing import Lease, Queue
 from flowray.engine.ports import Journal, RunRequest
-from flowray.errors import NotFoundError
+from flowray.errors import ConflictError, NotFoundError
+from flowray.stores.archive import Archive
 from flowray.stores.requests import Requests
 from flowray_serve.queueing.held import Held
 
@@ -35,8 +37,16 @@ class Carrier:
     """
 
     def __init__(
-        self, queue: Queue, requests: Requests, journal: Journal, engine: LeasedEngine, *, most_takes: int = 5
+        self,
+        queue: Queue,
+        requests: Requests,
+        journal: Journal,
+        engine: LeasedEngine,
+        archive: Archive,
+        *,
+        most_takes: int = 5,
     ) -> None:
+        self._archive = archive
         self._queue = queue
         self._requests = requests
         self._journal = journal
@@ -53,7 +63,11 @@ class Carrier:
             await self._queue.done(lease)
             return
         if recorded and isinstance(recorded[-1].event, RunFinished):
+            await self._archive.keep_all(lease.tenant, lease.run, recorded)
             await self._queue.done(lease)
+            return
+        if (kept := await self._archive.find(lease.tenant, lease.run)) is not None:
+            await self._catch_up(lease, recorded, kept)
             return
         try:
             last = await self._go_on(held, accepted.request, recorded)
@@ -67,6 +81,14 @@ class Carrier:
             await self._queue.park(lease, until=last.until)
         else:
             await self._queue.done(lease)
+
+    async def _catch_up(self, lease: Lease, recorded: Sequence[Recorded], kept: Sequence[Recorded]) -> None:
+        """It is over, and the journal has forgotten that: it is told what the record says."""
+        facts = {"tenant": lease.tenant, "run": lease.run}
+        log.warning("The end of a run was forgotten", extra={"action": "run_end_restored", **facts})
+        with suppress(ConflictError):
+            await self._journal.append(lease.tenant, kept[len(recorded) :], lease=lease.number)
+        await self._queue.done(lease)
 
     async def _go_on(self, held: Held, request: RunRequest, recorded: Sequence[Recorded]) -> Event | None:
         lease = held.lease

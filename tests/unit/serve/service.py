@@ -237,7 +237,7 @@ class Service:
     async def engine(self, name: str = "engine-1", **pace: Any) -> AsyncIterator[Driver]:
         """An engine at work on the queue."""
         engine = Engine(PatientJournal(self.journal), self.steps, name=name)
-        carrier = Carrier(self.queue, self.services.jobs.requests, self.journal, engine)
+        carrier = Carrier(self.queue, self.services.jobs.requests, self.journal, engine, Archive(self.objects))
         driver = Driver(self.queue, self.queue, carrier, name=name, pace=Pace(**{"drain_s": 0.05, **pace}))
         driver.start()
         try:

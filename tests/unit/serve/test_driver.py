@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 from flowray.engine.events import RunFinished
 from flowray.engine.leasing import Renewed
 from flowray.errors import StoreUnavailableError
+from flowray.stores.archive import Archive
 from flowray_serve.queueing.driver import Driver, Pace
 from flowray_serve.queueing.held import Held as HeldRun
 from tests.unit.serve.service import ECHO, Held, Service, echo, service
@@ -73,6 +75,19 @@ async def test_a_run_that_ends_its_engines_is_given_up() -> None:
         end = await end_of(made, job)
     assert (end.status, end.kind) == ("failed", "lost")
     assert "6 engines" in end.error
+
+
+async def test_a_run_whose_end_the_store_has_forgotten_is_not_run_again() -> None:
+    made, held = service(), Held()
+    made.steps.script = held
+    job = await submitted(made, await made.publish(ECHO))
+    begun = [one async for one in made.journal.read("default", job["job_id"])]
+    over = replace(begun[-1], seq=begun[-1].seq + 1, event=RunFinished(status="cancelled"))
+    await Archive(made.objects).keep_all("default", begun[0].run, [*begun, over])
+    async with made.engine():
+        end = await end_of(made, job)
+    assert end.status == "cancelled"
+    assert not held.began.is_set()
 
 
 async def test_an_engine_that_has_lost_its_lease_writes_nothing_more() -> None:
