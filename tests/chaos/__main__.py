@@ -13,7 +13,7 @@ from tests.chaos.round import play
 parser = argparse.ArgumentParser()
 parser.add_argument("--minutes", type=float, default=30)
 parser.add_argument("--seed", type=int, default=1)
-parser.add_argument("--callers", type=int, default=8)
+parser.add_argument("--callers", type=int, default=16)
 parser.add_argument("--pause", type=float, default=0.5, help="mean seconds between a caller's runs")
 parser.add_argument("--report", type=Path, default=Path("benchmarks/results/chaos.json"))
 options = parser.parse_args()

@@ -112,7 +112,7 @@ class Load:
         if kind == "cancel":
             self._over.wait(chance.uniform(0, 2))
             cancelled = self._cancel(http, run)
-        self.accepted.append(Accepted(run=run, label=label, kind=kind, cancelled=cancelled))
+        self.accepted.append(Accepted(run=run, label=label, kind=kind, at=time.time(), cancelled=cancelled))
 
     def _cancel(self, http: httpx.Client, run: str) -> bool:
         try:

@@ -60,6 +60,7 @@ class Monkey:
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)  # noqa: S311 - the same each time is what is wanted
         self._last: dict[str, float] = {}
+        self.forgotten: list[float] = []
         self._turns = self._each()
 
     def play(self, for_s: float) -> None:
@@ -106,6 +107,7 @@ class Monkey:
             return False  # it has gone by itself meanwhile
 
     def _forget(self, what: str) -> bool:
+        self.forgotten.append(time.time())
         if what == "all":
             self.stores.forget_all()
         else:

@@ -16,9 +16,9 @@ from tests.chaos.stores import running_stores
 from tests.chaos.world import running_world
 from tests.kit.service import running_service
 
-_SETTLES_S = 240.0
-# Fewer than the load would like to have at one time, so that the quota is what decides.
-STEPS_AT_ONCE = 4
+_SETTLES_S = 300.0
+# Fewer than the load would like to have at one time, so that the quotas are what decides.
+STEPS_AT_ONCE, QUEUED = 8, 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,8 @@ def play(*, seed: int, for_s: float, callers: int = 4, pause_s: float = 0.2) -> 
     """Play for a time, wait until all that was accepted is over, and judge."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, running_stores(Path(folder)) as stores, running_world() as world:
-        settings = {**stores.settings, "FLOWRAY_QUOTAS__STEPS": str(STEPS_AT_ONCE)}
+        quotas = {"FLOWRAY_QUOTAS__STEPS": str(STEPS_AT_ONCE), "FLOWRAY_QUOTAS__QUEUED": str(QUEUED)}
+        settings = {**stores.settings, **quotas}
         with running_service(world.host, settings=settings) as service:
             load = Load(service, world, seed=seed, callers=callers, pause_s=pause_s)
             monkey = Monkey(service, stores, seed)
@@ -61,6 +62,7 @@ def play(*, seed: int, for_s: float, callers: int = 4, pause_s: float = 0.2) -> 
         order=order(load.documents),
         at_once=world.most_at_once,
         quota=STEPS_AT_ONCE,
+        forgotten=tuple(monkey.forgotten),
     )
     found = tuple(faults(history))
     return Report(

@@ -93,7 +93,13 @@ def test_a_quota_that_was_passed_is_found() -> None:
     assert "3 may be" in found(WELL, at_once=4, quota=3)[0]
 
 
+def test_a_synchronous_run_that_redis_forgot_at_once_may_be_gone_and_no_other() -> None:
+    runs = [Accepted(run=kind, label="l", kind=kind, at=at) for kind, at in (("sync", 9.0), ("echo", 9.0))]
+    assert [told[:4] for told in faults(History(accepted=runs, journals={}, forgotten=[10.0]))] == ["echo"]
+    assert "lost" in faults(History(accepted=runs[:1], journals={}, forgotten=[8.0]))[0]
+
+
 def test_endings_are_counted() -> None:
     accepted = [Accepted(run=run, label="l", kind="echo") for run in ("r", "gone")]
     told = endings(History(accepted=accepted, journals={"r": WELL}))
-    assert told == {"echo succeeded": 1, "echo lost": 1}
+    assert told == {"echo succeeded": 1, "echo without an end": 1}
