@@ -22,7 +22,7 @@ from flowray.sandbox.image import Image
 from flowray.sandbox.limits import Limits
 from flowray.sandbox.start import Inside, launch
 
-_START_S = 120.0
+_START_S = 300.0
 _STOP_S = 5.0
 _LISTEN_S = 5.0
 _LAST_BYTES = 4000

