@@ -124,6 +124,8 @@ def said(kind: str, label: str) -> tuple[str, str]:
         return "/".join(items), "\n".join(f"item {item}" for item in items)
     if kind == "parallel":
         return label, f"{label} {label}"
+    if kind == "webhook":
+        return label, f'```json\n{{\n  "payload": "{label}"\n}}\n```'
     return label, label
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -155,8 +154,8 @@ def _of_value(one: Accepted, events: Sequence[Event]) -> Iterable[str]:
             yield "it was rejected, and went on"
     elif len(told) != 1:
         yield f"it succeeded and said something {len(told)} times"
-    elif json.dumps(said(one.kind, one.label)[1])[1:-1] not in json.dumps(told[0]["outputs"]):
-        yield f"it says {json.dumps(told[0]['outputs'])[:200]}"
+    elif (text := told[0]["outputs"]["message"]["json"]["text"]) != said(one.kind, one.label)[1]:
+        yield f"it says {text[:200]!r}"
 
 
 def _first(events: Sequence[Event], kind: str) -> dict[str, int]:

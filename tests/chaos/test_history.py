@@ -28,7 +28,7 @@ def answered(action: str, request: str = "q", node: str = "a") -> dict[str, Any]
 
 
 def says(text: str) -> dict[str, Any]:
-    return event("node_finished", "ChatOutput-b", outputs={"message": {"text": text}})
+    return event("node_finished", "ChatOutput-b", outputs={"message": {"json": {"text": text}}})
 
 
 ACCEPTED, BEGINS, DONE = event("run_accepted"), event("node_started", "a"), event("node_finished", "a")

@@ -1,0 +1,218 @@
+"""Background runs: how many a second, how soon they start, and how soon they move again.
+
+    python benchmarks/background.py [--seconds 15] [--kills 5] [--modes strict pipelined relaxed]
+
+One service per durability mode, one after the other: sustained runs of ChatInput -> ChatOutput per second, in the
+background and synchronous (a queued run's journal is never relaxed: it is pipelined then), then the time from
+acceptance to the start of the first node, at half of that rate. Then a service with two engines and two Runners: from
+kill -9 of one to the next event of each run that it had in hand. Results go to benchmarks/results/background.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tests.chaos.flows import flow_of
+from tests.kit.processes import descendants
+from tests.kit.service import Service, running_service
+
+MODES = ("strict", "pipelined", "relaxed")
+CALLERS = 8
+IN_HAND = 8
+NODE_S = 3.0
+Event = Mapping[str, Any]
+
+
+class Bench:
+    """One service and its callers."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.http = self.client()
+
+    def client(self) -> httpx.Client:
+        """A caller's own connection."""
+        return httpx.Client(base_url=self.service.url, headers={"x-api-key": self.service.key}, timeout=120)
+
+    def publish(self, document: Mapping[str, Any]) -> str:
+        """The flow's id."""
+        return str(self.http.post("/api/v1/flows/", json=document).raise_for_status().json()["id"])
+
+    def submit(self, flow: str, http: httpx.Client | None = None) -> str:
+        """The id of a run that was accepted."""
+        body = {"flow_id": flow, "mode": "background", "input_value": "hi"}
+        return str((http or self.http).post("/api/v2/workflows", json=body).raise_for_status().json()["job_id"])
+
+    def journal(self, run: str) -> list[Event]:
+        """All of a run's events, once it is over."""
+        with self.http.stream("GET", f"/api/v1/runs/{run}/events") as response:
+            lines = (line for line in response.iter_lines() if line.startswith("data: "))
+            return [json.loads(line.removeprefix("data: ")) for line in lines]
+
+    def killed(self, word: str) -> float:
+        """Kill one of the processes whose command line has this word; when."""
+        found = [pid for pid, command in descendants(self.service.supervisor).items() if word in command]
+        at = time.time()
+        os.kill(random.choice(found), signal.SIGKILL)
+        return at
+
+    def until_there_are(self, word: str, count: int) -> None:
+        """Wait for the replacement, and for it to have warmed up."""
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            alive = [pid for pid, command in descendants(self.service.supervisor).items() if word in command]
+            if len(alive) >= count:
+                break
+            time.sleep(0.2)
+        time.sleep(10)
+
+
+def sustained(bench: Bench, flow: str, seconds: float) -> float:
+    """Finished runs per second, from the first acceptance to the last end, with callers that never wait."""
+    runs: list[str] = []
+    until = time.monotonic() + seconds
+
+    def call(_: int) -> None:
+        with bench.client() as http:
+            while time.monotonic() < until:
+                runs.append(bench.submit(flow, http))
+
+    with ThreadPoolExecutor(CALLERS) as pool:
+        list(pool.map(call, range(CALLERS)))
+    ends = [bench.journal(run) for run in (runs[0], *runs[-CALLERS:])]
+    return len(runs) / (max(end[-1]["at"] for end in ends) - ends[0][0]["at"])
+
+
+def synchronous(bench: Bench, flow: str, seconds: float) -> float:
+    """Answered synchronous runs per second, with as many callers."""
+    until = time.monotonic() + seconds
+
+    def call(_: int) -> int:
+        count = 0
+        with bench.client() as http:
+            while time.monotonic() < until:
+                http.post(f"/api/v1/run/{flow}", json={"input_value": "hi"}).raise_for_status()
+                count += 1
+        return count
+
+    with ThreadPoolExecutor(CALLERS) as pool:
+        return sum(pool.map(call, range(CALLERS))) / seconds
+
+
+def starts(bench: Bench, flow: str, rate: float, seconds: float) -> dict[str, float]:
+    """Milliseconds from acceptance until the engine has heard that the first node runs, at a steady rate."""
+    pending: list[Future[str]] = []
+    with bench.client() as http, ThreadPoolExecutor(CALLERS) as pool:
+        for at in _ticks(rate, seconds):
+            time.sleep(max(0.0, at - time.monotonic()))
+            pending.append(pool.submit(bench.submit, flow, http))
+    waits = []
+    for one in pending:
+        events = bench.journal(one.result())
+        waits.append((_first(events, "node_started")["at"] - events[0]["at"]) * 1000)
+    return {"rate": round(rate, 1), "runs": len(waits), **_spread(waits, "ms")}
+
+
+def moves_again(bench: Bench, flow: str, word: str, kind: str, times: int) -> dict[str, float]:
+    """Seconds from kill -9 to the next event of this kind, of the runs that were in hand and have one."""
+    waits: list[float] = []
+    for _ in range(times):
+        with ThreadPoolExecutor(IN_HAND) as pool:
+            runs = list(pool.map(lambda _: bench.submit(flow), range(IN_HAND)))
+        _until_begun(bench, runs)
+        at = bench.killed(word)
+        for run in runs:
+            after = [event for event in bench.journal(run) if event["kind"] == kind and event["at"] > at]
+            waits += [after[0]["at"] - at] if after else []
+        bench.until_there_are(word, 2)
+    return {"kills": times, "runs": len(waits), **_spread(waits, "s")}
+
+
+def _until_begun(bench: Bench, runs: Sequence[str]) -> None:
+    """Until the first node of each runs."""
+    for run in runs:
+        with bench.http.stream("GET", f"/api/v1/runs/{run}/events") as response:
+            next(line for line in response.iter_lines() if '"node_started"' in line)
+
+
+def _first(events: Sequence[Event], kind: str) -> Event:
+    return next(event for event in events if event["kind"] == kind)
+
+
+def _ticks(rate: float, seconds: float) -> Iterator[float]:
+    began = time.monotonic()
+    return (began + number / rate for number in range(int(rate * seconds)))
+
+
+def _spread(values: Sequence[float], unit: str) -> dict[str, float]:
+    ordered = sorted(values)
+    digits = 1 if unit == "ms" else 2
+    p99 = ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
+    return {f"p50_{unit}": round(statistics.median(ordered), digits), f"p99_{unit}": round(p99, digits)}
+
+
+def speed(bench: Bench, seconds: float) -> dict[str, object]:
+    flow = bench.publish(flow_of("echo"))
+    sustained(bench, flow, 3)  # warms up
+    rate = sustained(bench, flow, seconds)
+    return {
+        "background_runs_per_s": round(rate, 1),
+        "synchronous_runs_per_s": round(synchronous(bench, flow, seconds), 1),
+        "accept_to_node_started": starts(bench, flow, rate / 2, seconds),
+    }
+
+
+def recovery(bench: Bench, kills: int) -> dict[str, object]:
+    flow = bench.publish(flow_of("through", effect="replay", sleep_s=NODE_S))
+    engine, runner = "ServeReplica:flowray:engine", "ServeReplica:flowray:runner-default"
+    return {
+        "lease_s": 5.0,
+        "engine_killed": moves_again(bench, flow, engine, "run_started", kills),
+        "runner_killed": moves_again(bench, flow, runner, "step_started", kills),
+    }
+
+
+def _in_service(work: Callable[[Bench], dict[str, object]], **settings: str) -> dict[str, object]:
+    with running_service(settings=settings) as service:
+        return work(Bench(service))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seconds", type=float, default=15)
+    parser.add_argument("--kills", type=int, default=5, help="0 leaves them out")
+    parser.add_argument("--modes", nargs="*", default=MODES)
+    options = parser.parse_args()
+    told: dict[str, object] = {"cores": os.cpu_count(), "load_before": os.getloadavg()}
+    told["durability"] = {
+        mode: _in_service(lambda bench: speed(bench, options.seconds), FLOWRAY_DURABILITY=mode)
+        for mode in options.modes
+    }
+    if options.kills:
+        two = {
+            "FLOWRAY_POOLS": json.dumps({"default": {"spares": 8, "replicas": 2}}),
+            "FLOWRAY_ENGINES__REPLICAS": "2",
+        }
+        told["recovery"] = _in_service(lambda bench: recovery(bench, options.kills), **two)
+    told["load_after"] = os.getloadavg()
+    (Path(__file__).parent / "results" / "background.json").write_text(json.dumps(told, indent=2) + "\n")
+    print(json.dumps(told, indent=2))
+
+
+if __name__ == "__main__":
+    main()
