@@ -89,4 +89,6 @@ def play(
 
 def _pools(host: str) -> str:
     """Two Runners, so that there is one when the other is gone; runs may reach the world."""
-    return json.dumps({"default": {"replicas": 2, "spares": 3, "egress": [host], "private_hosts": [host]}})
+    return json.dumps(
+        {"default": {"replicas": 2, "standby": 0, "spares": 3, "egress": [host], "private_hosts": [host]}}
+    )
