@@ -69,10 +69,11 @@ def said_of_flow(flow: Flow) -> tuple[Said, float | None]:
     return _read(own, "The flow", KEY), limit
 
 
-def is_recorded(flow: Flow) -> bool:
-    """Whether the flow wants what its runs hear over HTTP kept, to replay them."""
+def is_recorded(flow: Flow, *, usual: bool = False) -> bool:
+    """Whether what the flow's runs hear over HTTP is kept, to replay them; where it says nothing, as is usual."""
     claims = own_words(flow)
-    return isinstance(claims, dict) and claims.get("record") is True
+    said = claims.get("record") if isinstance(claims, dict) else None
+    return said if isinstance(said, bool) else usual
 
 
 def said_of_node(metadata: Json, owner: str) -> Said:

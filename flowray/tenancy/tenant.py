@@ -20,9 +20,9 @@ _ID = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 class Tenant:
     """A tenant's settings.
 
-    `roles` says which role a value of a token's role claim gives. `egress` are the hosts its runs may reach, None for
-    all that the pools allow. `quotas`, `budgets` and `retention` belong to those who enforce them. `revision` is
-    another one after every change.
+    `roles` says which role a value of a token's role claim gives. `egress` are the hosts its runs may reach, None
+    for all that the pools allow. `record` is whether runs of flows that say nothing of it are recorded. `quotas`,
+    `budgets` and `retention` belong to those who enforce them. `revision` is another one after every change.
     """
 
     id: str
@@ -30,6 +30,7 @@ class Tenant:
     state: State = "active"
     roles: Mapping[str, Role] = field(default_factory=dict)
     egress: tuple[str, ...] | None = None
+    record: bool = False
     quotas: Mapping[str, Any] = field(default_factory=dict)
     budgets: Mapping[str, Any] = field(default_factory=dict)
     retention: Mapping[str, Any] = field(default_factory=dict)

@@ -50,6 +50,12 @@ def _state(place: str, value: Any) -> str:
     return str(value)
 
 
+def _switch(place: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidRequestError(f"{place} must be true or false.")
+    return value
+
+
 def _mapping(place: str, value: Any) -> Mapping[str, Any]:
     if not isinstance(value, Mapping) or len(value) > _ENTRIES_LIMIT or not all(isinstance(key, str) for key in value):
         raise InvalidRequestError(f"{place} must be a mapping with names, of at most {_ENTRIES_LIMIT} entries.")
@@ -78,6 +84,7 @@ _READERS: Mapping[str, Callable[[str, Any], Any]] = {
     "state": _state,
     "roles": _roles,
     "egress": _egress,
+    "record": _switch,
     "quotas": lambda place, value: check_quotas(place.strip("`"), _mapping(place, value)),
     "budgets": lambda place, value: check_budgets(place.strip("`"), _mapping(place, value)),
     "retention": _mapping,

@@ -38,6 +38,10 @@ class Planner(Protocol):
         """Return the plan."""
 
 
+class UnknownFlowError(NotFoundError):
+    """The tenant has no flow of that name."""
+
+
 class UnknownVersionError(NotFoundError):
     """The flow is there, and a version of that name is not."""
 
@@ -168,9 +172,9 @@ def read_kept(document: Mapping[str, Json]) -> Flow:
     return read({**document, "data": document.get("data") or {"nodes": [], "edges": []}})
 
 
-def unknown_flow(name: str) -> NotFoundError:
+def unknown_flow(name: str) -> UnknownFlowError:
     """The error for a flow that this tenant does not have."""
-    return NotFoundError(f"There is no flow with the id or endpoint name `{name[:80]}`.")
+    return UnknownFlowError(f"There is no flow with the id or endpoint name `{name[:80]}`.")
 
 
 def _texts(field: Field) -> Iterator[str]:

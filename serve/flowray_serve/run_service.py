@@ -19,6 +19,7 @@ from flowray.errors import InvalidRequestError
 from flowray.flow.hosts import common
 from flowray.flow.tweaks import tweak
 from flowray.flow.types import Flow, Json, NodeId
+from flowray.tenancy.tenant import Tenant
 from flowray_serve.library import Library, LoadedFlow
 from flowray_serve.listening import Listener
 from flowray_serve.partial import entry, part
@@ -40,8 +41,8 @@ class Engine(Protocol):
         """The run's events as they come."""
 
 
-# The hosts that a tenant may reach at most; None when nothing was settled.
-EgressOf = Callable[[str], Awaitable[Sequence[str] | None]]
+# What is settled for a tenant; None when nothing is.
+TenantOf = Callable[[str], Awaitable[Tenant | None]]
 
 
 class RunTimeoutError(RunFailedError):
@@ -107,7 +108,7 @@ class RunService:
         engine: Engine,
         objects: Objects,
         defaults: Callable[[str], TenantDefaults],
-        egress_of: EgressOf,
+        tenant_of: TenantOf,
         variables: StoredVariables,
         on_pause: OnPause,
         on_end: OnEnd,
@@ -116,7 +117,7 @@ class RunService:
         self._engine = engine
         self._objects = objects
         self._defaults = defaults
-        self._egress_of = egress_of
+        self._tenant_of = tenant_of
         self._variables = variables
         self._on_pause = on_pause
         self._on_end = on_end
@@ -129,7 +130,7 @@ class RunService:
     async def prepare_loaded(self, tenant: str, loaded: LoadedFlow, order: RunOrder) -> RunRequest:
         """The request to run this flow."""
         flow = _tweaked(loaded, order)
-        defaults = self._defaults(tenant)
+        defaults, settled = self._defaults(tenant), await self._tenant_of(tenant) or Tenant(id=tenant)
         stored = await self._variables.values(tenant, loaded.references_of(flow))
         return RunRequest(
             run=RunId(str(uuid.uuid4())),
@@ -146,9 +147,9 @@ class RunService:
             variables={**defaults.variables, **stored, **order.variables},
             files=await self._library.files_of(tenant, loaded, flow),
             packages=loaded.plan.packages,
-            egress=common(defaults.egress, await self._egress_of(tenant), loaded.hosts),
+            egress=common(defaults.egress, settled.egress, loaded.hosts),
             context=order.context,
-            record=is_recorded(flow),
+            record=is_recorded(flow, usual=settled.record),
             only_nodes=_wanted(flow, order),
             priority=order.priority,
         )

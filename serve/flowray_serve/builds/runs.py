@@ -8,7 +8,6 @@ from flowray.engine.loop import Engine
 from flowray_serve.admission.runs import AdmittedEngine
 from flowray_serve.builds.plant import Plant, defaults_of, objects_of
 from flowray_serve.library import Library
-from flowray_serve.parts.egress import egress_of
 from flowray_serve.parts.identity import Identity
 from flowray_serve.parts.queueing import Queueing
 from flowray_serve.parts.sharing import Sharing
@@ -25,7 +24,7 @@ def run_service(
         engine=AdmittedEngine(engine, sharing.runs),
         objects=objects_of(plant),
         defaults=partial(defaults_of, plant.settings),
-        egress_of=egress_of(identity.tenants),
+        tenant_of=identity.tenants.find,
         variables=identity.variables,
         on_pause=queueing.answering.pause,
         on_end=Keeping(queueing.requests, rule=plant.settings.gateway.keep).over,

@@ -15,7 +15,7 @@ from flowray_serve.cli.terminal import AsJson, say, say_json
 def command(
     run: Annotated[str, typer.Argument(help="The recorded run's id.")],
     *,
-    flow: Annotated[str | None, typer.Option(help="Another flow or version to replay it with, by id or name.")] = None,
+    flow: Annotated[str | None, typer.Option(help="A version of its flow, or another FLOW or FLOW@VERSION.")] = None,
     url: Url = "",
     key: Key = "",
     as_json: AsJson = False,

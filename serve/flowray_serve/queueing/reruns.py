@@ -66,7 +66,8 @@ class Reruns:
         old = accepted.request
         if not old.record:
             raise NotRecordedRunError(
-                f"Run `{run[:80]}` was not recorded. Set `record` to true in the flow's `data.flowray` and run it."
+                f"Run `{run[:80]}` was not recorded. Set `record` to true in the flow's `data.flowray` or for "
+                "the tenant, and run it."
             )
         other = {} if loaded is None else {"flow": loaded.flow, "plan": loaded.plan, "flow_id": loaded.id}
         request = replace(old, run=RunId(str(uuid.uuid4())), record=False, tape=run, egress=(), **other)  # type: ignore[arg-type] # they are what they are called

@@ -20,6 +20,7 @@ from flowray.tenancy.permissions import Permission
 from flowray_serve.auth import needs
 from flowray_serve.bodies.reading import fit, parse_object, read_body
 from flowray_serve.bodies.run import ReplayBody, RerunBody
+from flowray_serve.library import LoadedFlow, UnknownFlowError
 from flowray_serve.queueing.jobs import job_answer
 from flowray_serve.replies import reply
 from flowray_serve.routes.openapi import takes
@@ -112,7 +113,7 @@ class RunsRoutes:
         caller = await self._services.authenticator(request)
         content = await read_body(request, limit_bytes=self._services.limits.run_bytes)
         body = fit(ReplayBody, parse_object(content) if content else {})
-        loaded = None if body.flow is None else await self._services.library.load(caller.tenant, body.flow)
+        loaded = None if body.flow is None else await self._named(caller.tenant, RunId(run), body.flow)
         made = await self._services.jobs.reruns.replay(caller.tenant, RunId(run), loaded=loaded)
         job = job_answer(made.run, made.flow_id, "queued", parent={"run": run})
         return reply(job, status=202, headers={RUN_HEADER: made.run})
@@ -137,6 +138,15 @@ class RunsRoutes:
         before = [one async for one in read(caller.tenant, RunId(other))]
         found = [{"node": one.node, "before": one.before, "now": one.now} for one in differences(before, now)]
         return reply({"run": run, "other": other, "differences": found})
+
+    async def _named(self, tenant: str, run: RunId, name: str) -> LoadedFlow:
+        """What is meant by a name beside a run: a flow, one of its versions behind an `@`, or a version of its own."""
+        library = self._services.library
+        try:
+            return await library.load(tenant, name)
+        except UnknownFlowError:
+            told = await self._story(tenant, run)
+            return await library.load(tenant, f"{told['flow']['id']}@{name}")
 
     async def _step_of(self, tenant: str, flow: Mapping[str, Any]) -> Mapping[NodeId, StepId]:
         """Which step ran which node, when the flow is still the one that ran."""

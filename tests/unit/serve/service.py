@@ -64,7 +64,6 @@ from flowray_serve.auth.issuers import Issuers
 from flowray_serve.builds.plant import images_of, planned
 from flowray_serve.key_service import KeyService
 from flowray_serve.library import Library
-from flowray_serve.parts.egress import egress_of
 from flowray_serve.preloading import Preloading
 from flowray_serve.projects import Projects
 from flowray_serve.publishing import Publisher
@@ -316,7 +315,7 @@ def service(  # noqa: PLR0913 - what tests vary
         engine=engine,
         objects=objects,
         defaults=lambda _: defaults or TenantDefaults(),
-        egress_of=egress_of(tenants),
+        tenant_of=tenants.find,
         variables=variables,
         on_pause=answering.pause,
         on_end=Keeping(requests, rule="failed").over,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+import pytest
+
 from flowray.engine import events as ev
 from flowray.engine.commands import StartStep
 from flowray.engine.ports import RunRequest
@@ -63,3 +65,36 @@ async def test_a_value_of_a_node_that_does_not_run_again_is_refused() -> None:
     assert (unknown.status_code, unknown.json()["code"]) == (422, "unknown_node")
     assert (before.status_code, "no field of a node that runs again" in before.json()["detail"]) == (422, True)
     assert theirs.status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("by_tenant", "by_flow", "recorded"),
+    [(False, None, False), (True, None, True), (True, False, False), (False, True, True)],
+)
+async def test_runs_are_recorded_as_the_flow_says_and_else_as_the_tenant_does(
+    *, by_tenant: bool, by_flow: bool | None, recorded: bool
+) -> None:
+    made = service()
+    await made.services.tenants.settle("default", {"record": by_tenant})
+    said = {} if by_flow is None else {"flowray": {"record": by_flow}}
+    await made.http.post(f"/api/v1/run/{await made.publish({**ECHO, 'data': ECHO['data'] | said})}", json={})
+    assert made.steps.requests[-1].record is recorded
+
+
+@pytest.mark.parametrize("named", ["v1", "{id}@v1", "{id}"])
+async def test_a_run_is_replayed_with_another_version_of_its_flow(named: str) -> None:
+    made = service()
+    made.steps.script = saying
+    recorded = {**ECHO, "data": ECHO["data"] | {"flowray": {"record": True}}}
+    flow_id = await made.publish(recorded)
+    run = (await made.http.post(f"/api/v1/run/{flow_id}", json={"input_value": "hi"})).headers["x-flowray-run"]
+    answer = await made.http.post(f"/api/v1/runs/{run}/replay", json={"flow": named.format(id=flow_id)})
+    assert (answer.status_code, answer.json()["flow_id"]) == (202, flow_id)
+
+
+async def test_a_version_that_the_flow_does_not_have_is_named() -> None:
+    made = service()
+    recorded = {**ECHO, "data": ECHO["data"] | {"flowray": {"record": True}}}
+    run = (await made.http.post(f"/api/v1/run/{await made.publish(recorded)}", json={})).headers["x-flowray-run"]
+    refused = await made.http.post(f"/api/v1/runs/{run}/replay", json={"flow": "v7"})
+    assert (refused.status_code, refused.json()["code"]) == (404, "version_not_found")
