@@ -87,7 +87,7 @@ def service(*, fair: bool) -> Iterator[tuple[str, str]]:
             "FLOWRAY_GATEWAY__SYNC_S": "600",
             "FLOWRAY_GATEWAY__MAX_ONGOING": "2000",
             "FLOWRAY_GATEWAY__PER_TENANT": "1000",
-            "FLOWRAY_POOLS": json.dumps({"default": {"max_running": 32, "spares": 16}}),
+            "FLOWRAY_POOLS": json.dumps({"default": {"max_running": 32, "spares": 16, "standby": 0}}),
         }
         environment = {**{name: value for name, value in os.environ.items() if not name.startswith("FLOWRAY_")}, **said}
         started = subprocess.run(
@@ -145,6 +145,12 @@ async def flood(url: str, key: str, kind: str) -> None:
         await asyncio.gather(*(again() for _ in range(_AT_ONCE)))
 
 
+def going(http: httpx.Client) -> Mapping[str, Any]:
+    """What a tenant has going."""
+    told: Mapping[str, Any] = http.get("/api/v1/quota").raise_for_status().json()["now"]
+    return told
+
+
 def beside(url: str, a: str, b: str, kind: str, *, seconds: float) -> Mapping[str, Any]:
     """B beside A."""
     told: Mapping[str, Any] = {}
@@ -152,14 +158,15 @@ def beside(url: str, a: str, b: str, kind: str, *, seconds: float) -> Mapping[st
     with httpx.Client(base_url=url, headers={"x-api-key": a}, timeout=_LONGEST_S) as http:
         with subprocess.Popen(flooding, start_new_session=True) as neighbour:
             try:
-                while http.get("/api/v1/quota").json()["now"]["runs"] < _AT_ONCE:
+                until = time.monotonic() + _LONGEST_S
+                while going(http)["runs"] < _AT_ONCE and time.monotonic() < until:
                     time.sleep(0.5)
                 time.sleep(2.0)
                 told = quiet(url, b, seconds=seconds)
-                now = http.get("/api/v1/quota").json()["now"]
+                now = going(http)
             finally:
                 neighbour.kill()
-        while http.get("/api/v1/quota").json()["now"]["runs"]:
+        while going(http)["runs"]:
             time.sleep(0.5)
     return {**told, "of_a_in_the_end": {name: now[name] for name in ("runs", "steps", "steps_waiting")}}
 

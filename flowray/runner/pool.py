@@ -13,6 +13,7 @@ from flowray.errors import FlowRayError, RunnerUnavailableError
 from flowray.runner.brood import SPAWN_S, Brood, Taken, hatch
 from flowray.runner.sandboxes import StartNursery
 from flowray.runner.succession import Heir, Retired
+from flowray.runner.waiting import Waiting
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ class Pool:
         self.zygotes = 0
         self._start_nursery = start
         self._spares: deque[Taken] = deque()
-        self._waiting: deque[asyncio.Future[Taken]] = deque()
+        self._waiting = Waiting[Taken]()
         # What runs in place of a job that waits for it, and who waits to: both beyond what may be at work.
         self._lent: set[Taken] = set()
         self._urgent: set[asyncio.Future[Taken]] = set()
@@ -81,16 +82,17 @@ class Pool:
         self._spares.extend(spares)
         self._keeper = asyncio.create_task(self._keep(brood), name="pool of spares")
 
-    async def take(self, *, lent: bool = False) -> Taken:
+    async def take(self, *, lent: bool = False, weight: int = 100) -> Taken:
         """Return a spare, at once when there is one. `RunnerUnavailableError` when none becomes free in time.
 
         A `lent` turn is that of a job which waits for this one: it waits behind nobody, however many are at work.
+        Else whoever is heavier, since its tenant runs few steps, waits less when a burst has used up what was parked.
         """
         if self._closing:
             raise RunnerUnavailableError("The runner is shutting down.")
         taken = None if self._waiting and not lent else self._fresh(lent=lent)
         if taken is None:
-            taken = await self._wait(lent=lent)
+            taken = await self._wait(lent=lent, weight=weight)
         self._changed.set()
         return taken
 
@@ -110,7 +112,7 @@ class Pool:
     async def close(self) -> None:
         """Take no more jobs, let running ones end, then end everything."""
         self._closing = True
-        for waiting in self._waiting:
+        for waiting in self._waiting.all():
             if not waiting.done():
                 waiting.set_exception(RunnerUnavailableError("The runner is shutting down."))
         try:
@@ -125,13 +127,11 @@ class Pool:
             await asyncio.wait([self._keeper])
         await self._retired.close()
 
-    async def _wait(self, *, lent: bool) -> Taken:
+    async def _wait(self, *, lent: bool, weight: int) -> Taken:
         waiting: asyncio.Future[Taken] = asyncio.get_running_loop().create_future()
         if lent:
             self._urgent.add(waiting)
-            self._waiting.appendleft(waiting)
-        else:
-            self._waiting.append(waiting)
+        self._waiting.add(waiting, weight=weight, at_once=lent)
         self._changed.set()
         try:
             async with asyncio.timeout(self.size.wait_s):
@@ -145,9 +145,12 @@ class Pool:
             self._urgent.discard(waiting)
 
     def _forget(self, waiting: asyncio.Future[Taken]) -> None:
-        if waiting in self._waiting:
-            self._waiting.remove(waiting)
-        elif waiting.done() and not waiting.cancelled() and waiting.exception() is None:
+        if (
+            not self._waiting.remove(waiting)
+            and waiting.done()
+            and not waiting.cancelled()
+            and waiting.exception() is None
+        ):
             # Given in the same moment in which its job was cancelled.
             self.done(waiting.result())
 
@@ -173,15 +176,13 @@ class Pool:
         return None
 
     def _give(self) -> None:
-        """Hand spares to those who wait, first come, first served."""
-        while self._waiting:
-            if self._waiting[0].done():
-                self._waiting.popleft()
-                continue
-            taken = self._fresh(lent=self._waiting[0] in self._urgent)
+        """Hand spares to those who wait, in their order."""
+        while (first := self._waiting.first()) is not None:
+            taken = self._fresh(lent=first in self._urgent)
             if taken is None:
                 return
-            self._waiting.popleft().set_result(taken)
+            self._waiting.remove(first)
+            first.set_result(taken)
 
     async def _keep(self, brood: Brood) -> None:
         while True:

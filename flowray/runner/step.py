@@ -164,7 +164,7 @@ async def begin(
 ) -> tuple[Taken, Dialogue]:
     """Hand a job to a spare; one that died while it was parked has run nothing, so the next one may have it."""
     for _ in range(_TRIES):
-        taken = await pool.take(lent=lent)
+        taken = await pool.take(lent=lent, weight=job.limits.cpu_weight)
         dialogue = Dialogue(taken.sandbox, job, ear)
         try:
             if way_out is not None:
