@@ -41,6 +41,11 @@ class Client:
         )
         self._pause = pause
 
+    @property
+    def url(self) -> str:
+        """Where the service is."""
+        return str(self._http.base_url)
+
     def publish(self, source: FlowSource) -> PublishedFlow:
         """Publish a flow: a file's path, a Langflow export, or a Flow. Publishing again updates it."""
         return self.ask(calls.publish(source))
@@ -107,7 +112,9 @@ class Client:
     def ask(self, call: Call[T]) -> T:
         """Ask what has no method of its own, such as what `flowray.client.admin_calls` has for operators."""
         try:
-            response = self._http.request(call.method, call.path, json=call.json, params=call.params, files=call.files)
+            response = self._http.request(
+                call.method, call.path, json=call.json, params=call.params, files=call.files, headers=call.headers
+            )
         except httpx.TransportError as cause:
             raise ServiceUnreachableError.at(str(self._http.base_url), cause) from cause
         if not response.is_success:

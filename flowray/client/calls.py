@@ -31,6 +31,7 @@ class Call(Generic[T]):
     json: Any = None
     params: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, tuple[str, bytes]] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 def publish(source: FlowSource) -> Call[PublishedFlow]:
@@ -159,10 +160,11 @@ def _document(source: FlowSource) -> Mapping[str, Any]:
         case Mapping():
             return source
         case _:
-            return _read(Path(source))
+            return read_document(Path(source))
 
 
-def _read(path: Path) -> Mapping[str, Any]:
+def read_document(path: Path) -> Mapping[str, Any]:
+    """The document in a file."""
     try:
         document = json.loads(path.read_bytes())
     except OSError as cause:

@@ -112,7 +112,7 @@ class AsyncClient:
         """Ask what has no method of its own, such as what `flowray.client.admin_calls` has for operators."""
         try:
             response = await self._http.request(
-                call.method, call.path, json=call.json, params=call.params, files=call.files
+                call.method, call.path, json=call.json, params=call.params, files=call.files, headers=call.headers
             )
         except httpx.TransportError as cause:
             raise ServiceUnreachableError.at(str(self._http.base_url), cause) from cause

@@ -19,6 +19,18 @@ def document(flow: str) -> Call[Said]:
     return Call(method="GET", path=f"/api/v1/flows/{flow}", read=_json)
 
 
+def put(flow_id: str, fields: Mapping[str, Any], *, token: str | None = None) -> Call[Said]:
+    """Create a flow or bring it up to date; with a version token, only if it is still at that."""
+    return Call(method="PUT", path=f"/api/v1/flows/{flow_id}", json=dict(fields), headers=_if_match(token), read=_json)
+
+
+def change(flow_id: str, fields: Mapping[str, Any], *, token: str | None = None) -> Call[Said]:
+    """Change some fields of a flow; with a version token, only if it is still at that."""
+    return Call(
+        method="PATCH", path=f"/api/v1/flows/{flow_id}", json=dict(fields), headers=_if_match(token), read=_json
+    )
+
+
 def versions(flow: str, *, offset: int = 0) -> Call[Said]:
     """A page of a flow's versions, the newest first, and its tags."""
     return Call(method="GET", path=f"{_of(flow)}/versions/", params={"limit": _PAGE, "offset": offset}, read=_json)
@@ -62,6 +74,10 @@ def untag(flow: str, name: str) -> Call[None]:
 
 def _of(flow: str) -> str:
     return f"/api/v1/flows/{flow}"
+
+
+def _if_match(token: str | None) -> Mapping[str, str]:
+    return {} if token is None else {"if-match": token}
 
 
 def _json(response: httpx.Response) -> Said:

@@ -11,7 +11,7 @@ from flowray.flow.hosts import own_words
 from flowray.flow.types import Edge, Flow, Json, Node
 
 # What Langflow's editor writes into a component for itself: none of it changes a run.
-_CANVAS = frozenset(
+CANVAS = frozenset(
     {"last_updated", "lf_version", "pinned", "minimized", "score", "priority", "category", "key", "full_path", "error"}
 )
 
@@ -32,7 +32,7 @@ def digest(flow: Flow) -> str:
 
 def meaning_of_node(node: Node) -> dict[str, Json]:
     """Return what of a node's body counts, beside its id and its component."""
-    return {key: value for key, value in node.raw["data"]["node"].items() if key not in _CANVAS}
+    return {key: value for key, value in node.raw["data"]["node"].items() if key not in CANVAS}
 
 
 def meaning_of_edge(edge: Edge) -> tuple[Json, ...]:

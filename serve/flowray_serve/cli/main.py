@@ -16,13 +16,17 @@ from flowray_serve.cli import (
     check,
     deadletters,
     demo,
+    diff,
     doctor,
     down,
     image,
     key,
+    migrate,
     node,
     plan,
     publish,
+    pull,
+    push,
     quota,
     reindex,
     run,
@@ -47,7 +51,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-_VERBS = (up, down, run, check, plan, publish, runs, watch, submit, deadletters, reindex, doctor, demo, apply, usage)
+_LOCALLY = (up, down, run, check, plan, doctor, demo)
+_ON_THE_SERVICE = (publish, runs, watch, submit, deadletters, reindex, apply, usage, migrate, pull, push, diff)
+_VERBS = (*_LOCALLY, *_ON_THE_SERVICE)
 for verb in _VERBS:
     app.command(verb.__name__.rpartition(".")[2])(verb.command)
 for group in (image, node, tenant, key, secrets, audit, runner, quota, versions):

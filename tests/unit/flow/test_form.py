@@ -1,0 +1,220 @@
+"""A flow as files: the same flow comes out of them, without noise, and no secret is in any."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flowray.errors import FlowFormatError
+from flowray.flow.digest import digest
+from flowray.flow.form import Form, form
+from flowray.flow.form_text import parsed, written
+from flowray.flow.formed import formed
+from flowray.flow.langflow import read
+from tests.unit.build import Raw, document, field, node, note, output
+
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=12) | st.sampled_from(
+    [
+        "a\nb\n",
+        " a\n\n  b ",
+        "\n",
+        "yes",
+        "1e3",
+        "null",
+        "- a: b\n- c",
+        "x: |\n  y",
+        "#no",
+        "a\r\nb",
+        "\ufeffa",
+        "\x85\n",
+        "\t\n",
+    ]
+)
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=6,
+)
+KINDS = st.sampled_from(
+    ["str", "bool", "int", "dict", "NestedDict", "file", "code", "mcp", "table", "SecretStr", "prompt"]
+)
+FACTS = st.dictionaries(
+    st.sampled_from(["value", "list", "load_from_db", "file_path", "password", "show", "options"]), JSON, max_size=4
+)
+FIELDS = st.builds(
+    lambda name, kind, facts: {**field(name, "Message"), "type": kind} | facts,
+    st.sampled_from(["in", "api_key", "on"]),
+    KINDS,
+    FACTS,
+)
+BODIES: st.SearchStrategy[Any] = st.dictionaries(
+    st.sampled_from(["frozen", "tool_mode", "description", "lf_version", "made_up", "edited"]), JSON, max_size=3
+)
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> Raw:
+    code = st.sampled_from(["x = 1", "import os\r\n\n", None])
+    nodes = [
+        node(
+            name,
+            fields=tuple({one["name"]: one for one in draw(st.lists(FIELDS, max_size=3))}.values()) or (field("in"),),
+            code=draw(code),
+            **draw(BODIES),
+        )
+        for name in ("a", "b.c", "d")
+    ]
+    wires = draw(st.sets(st.sampled_from(["a.out > d.in", "d.out > a.in", "a.out >> d.out", "d.out > a.gone"])))
+    made = document(*nodes, note(), wires=tuple(sorted(wires)), description=draw(TEXTS))
+    if draw(st.booleans()):
+        inner = {"data": {"nodes": [made["data"]["nodes"].pop(0)], "edges": []}, "name": "inner"}
+        body = {"flow": inner, "template": {}, "outputs": [], "display_name": "Group"}
+        made["data"]["nodes"].append({"id": "g", "data": {"id": "g", "type": "Group", "node": body}})
+        made["data"]["edges"] = [one for one in made["data"]["edges"] if "a" not in (one["source"], one["target"])]
+    return made
+
+
+def again(found: Form) -> Form:
+    """What is read of the files that a form is written to."""
+    return Form(flow=parsed(written(found.flow)), files=dict(found.files))
+
+
+@settings(max_examples=25)
+@given(documents())
+def test_the_same_flow_comes_out_of_its_files(flow: Raw) -> None:
+    try:
+        before = read(flow)
+    except FlowFormatError:
+        return
+    made = formed(again(form(flow)), flow)
+    assert digest(read(made.document)) == digest(before)
+    assert form(made.document).fingerprint == form(flow).fingerprint
+    assert made.unfilled == ()
+
+
+def test_over_what_there_is_nothing_at_all_changes() -> None:
+    flow = document(node("a"), node("b"), note(), wires=("a.out > b.in",), description="d", id="i")
+    made = formed(again(form(flow)), flow).document
+    assert made["data"]["nodes"] == flow["data"]["nodes"]
+    assert made["data"]["viewport"] == flow["data"]["viewport"]
+
+
+NOISE: dict[str, Any] = {
+    "a place": lambda flow: flow["data"]["nodes"][0].update(position={"x": 7, "y": 7}, selected=True, measured={}),
+    "the view": lambda flow: flow["data"].update(viewport={"x": 9, "y": 9, "zoom": 2}),
+    "a time": lambda flow: flow.update(updated_at="2026-01-01", user_id="u", version_token="t"),
+    "an edge's id": lambda flow: flow["data"]["edges"][0].update(id="other", animated=True),
+    "an order": lambda flow: (flow["data"]["nodes"].reverse(), flow["data"]["edges"].reverse()),
+    "an editor's stamp": lambda flow: flow["data"]["nodes"][0]["data"]["node"].update(lf_version="1.13.0"),
+}
+
+
+@pytest.mark.parametrize("noise", NOISE)
+def test_noise_is_in_no_file(noise: str) -> None:
+    flow = document(node("a"), node("b"), node("c"), wires=("a.out > b.in", "b.out > c.in"))
+    before = form(flow)
+    NOISE[noise](flow)
+    assert form(flow) == before
+
+
+def test_a_value_changes_one_line_and_no_other_file() -> None:
+    flow = document(*(node(name, fields=(field("in", "Message"),)) for name in "ab"))
+    before = form(flow)
+    flow["data"]["nodes"][0]["data"]["node"]["template"]["in"]["value"] = "new"
+    after = form(flow)
+    lines = [text.splitlines() for text in (written(before.flow), written(after.flow))]
+    assert [line for line in lines[1] if line not in lines[0]] == ["    values:", "      in: new"]
+    assert before.files == after.files
+
+
+def test_nodes_of_the_same_component_stand_on_the_same_files() -> None:
+    found = form(document(*(node(name, fields=(field("in", value=name),), display_name="Same") for name in "abc")))
+    assert len(found.files) == 2
+
+
+def test_a_prompt_stands_as_it_reads() -> None:
+    text = written(form(document(node("a", fields=(field("prompt", value="Dear {name},\n\nhello.\n"),)))).flow)
+    assert "prompt: |\n        Dear {name},\n\n        hello.\n" in text
+
+
+def secret_of(flow: Raw) -> Any:
+    return flow["data"]["nodes"][0]["data"]["node"]["template"]["key"]
+
+
+def test_a_secret_is_in_no_file_and_comes_back_from_where_it_is_kept() -> None:
+    flow = document(node("a", fields=(field("key", password=True, value="hunter2"),)))
+    found = form(flow)
+    assert "hunter2" not in written(found.flow) + "".join(found.files.values())
+    assert secret_of(formed(found, flow).document)["value"] == "hunter2"
+    nowhere = formed(found)
+    assert (secret_of(nowhere.document)["value"], nowhere.unfilled) == ("", ("a.key",))
+
+
+def test_a_variable_is_named() -> None:
+    found = form(document(node("a", fields=(field("key", password=True, value="OPENAI_API_KEY", load_from_db=True),))))
+    assert found.flow["nodes"]["a"]["variables"] == {"key": "OPENAI_API_KEY"}
+    assert secret_of(formed(found).document)["load_from_db"] is True
+
+
+def test_other_secrets_are_the_same_flow() -> None:
+    flows = [document(node("a", fields=(field("key", password=True, value=value),))) for value in ("one", "two")]
+    assert form(flows[0]).fingerprint == form(flows[1]).fingerprint
+
+
+def test_source_that_is_edited_in_its_file_is_the_nodes_source() -> None:
+    found = form(document(node("a", code="x = 1")))
+    edited = {name: "x = 2" if name.endswith(".py") else text for name, text in found.files.items()}
+    assert read(formed(Form(flow=found.flow, files=edited)).document).nodes[0].code == "x = 2"
+
+
+def test_new_nodes_get_places_from_left_to_right() -> None:
+    found = form(document(node("a"), node("b"), node("c"), wires=("a.out > b.in", "b.out > c.in", "c.out > a.in")))
+    places = [raw["position"]["x"] for raw in formed(found).document["data"]["nodes"]]
+    assert len(set(places)) == 3
+
+
+def test_a_notes_words_are_kept() -> None:
+    found = form(document(node("a"), note("n", "why")))
+    assert found.flow["notes"] == {"n": "why"}
+    assert form(formed(found).document) == found
+
+
+WRONG: dict[str, tuple[Any, str]] = {
+    "no mapping": (lambda flow: flow.update(nodes=[]) or flow["nodes"].append(1), "must be a mapping"),
+    "an unknown field": (lambda flow: flow["nodes"]["a"].update(values={"made_up": 1}), "has no field `made_up`"),
+    "a file that is gone": (lambda flow: flow["nodes"]["a"].update(source="gone.py"), "components/gone.py"),
+    "half a wire": (lambda flow: flow.update(wires=["a.out to a.in"]), "is no wire"),
+    "no component": (lambda flow: flow["nodes"]["a"].pop("component"), "must name its component"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_what_is_wrong_in_a_file_is_named(wrong: str) -> None:
+    change, said = WRONG[wrong]
+    found = form(document(node("a")))
+    flow = copy.deepcopy(found.flow)
+    change(flow)
+    with pytest.raises(FlowFormatError, match=said):
+        formed(Form(flow=flow, files=found.files))
+
+
+@pytest.mark.parametrize("text", ["a: [", "- a", "", "!!python/object:os.system {}"])
+def test_text_that_is_no_form_is_refused(text: str) -> None:
+    with pytest.raises(FlowFormatError):
+        parsed(text)
+
+
+def test_a_loops_wire_is_told_apart() -> None:
+    loop = node("l", fields=(field("in", "Message"),), outputs=(output("item", "Message", allows_loop=True),))
+    flow = document(loop, node("b"), wires=("l.item > b.in", "b.out >> l.item"))
+    found = form(flow)
+    assert found.flow["wires"] == ["b.out >> l.item", "l.item > b.in"]
+    assert digest(read(formed(found).document)) == digest(read(flow))
