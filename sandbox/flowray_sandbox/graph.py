@@ -18,6 +18,7 @@ from flowray_sandbox.spec import RunSpec
 
 OWN_CONTEXT = "request_variables"
 _ASKING = "HumanInput"
+_LISTENING = "ChatOutput"
 
 
 class StepGraph(Graph):
@@ -73,6 +74,10 @@ class StepGraph(Graph):
         """The node's ports that somebody outside this step reads."""
         here = {*self.built_here, *self._later}
         return {wire.port for wire in self._wires if wire.source == node and wire.target not in here}
+
+    def is_heard_elsewhere(self, node: str) -> bool:
+        """Whether a Chat Output of another step takes what the node says; lfx tells one by its id, too."""
+        return any(wire.source == node and wire.target.split("-", 1)[0] == _LISTENING for wire in self._wires)
 
     def ready_after(self, node: str) -> list[str]:
         """The nodes to run next, now that this one is done; lfx's own rule, and what it does after each step."""

@@ -34,6 +34,7 @@ _set = object.__setattr__
 _original_service = deps.get_service
 _original_return_type = Component._get_method_return_type  # noqa: SLF001
 _original_class_code = Component.set_class_code
+_original_leads_to_chat: Callable[[Component], bool] = Component.is_connected_to_chat_output
 _original_custom_repr: Callable[[Component], Any] = Component.custom_repr
 _absent: set[Any] = set()
 _class_code: dict[ModuleType, str | None] = {}
@@ -59,6 +60,8 @@ def install() -> None:
     # Making a component: copies made sooner, and found once what is the same for all instances of a class.
     _replace(component_module, deepcopy=copied, _copy_component_template=_copied_all)
     _replace(Component, set_class_code=_set_class_code, _get_method_return_type=_return_type, custom_repr=_custom_repr)
+    # What streams to a chat asks whether one listens: it may, in another sandbox.
+    _replace(Component, is_connected_to_chat_output=_leads_to_chat)
     # Each component would have two caches for its code's syntax tree; without one, the tree is made when asked for.
     _replace(base_component, TTLCache=_nothing_at_once)
     _replace(custom_component, TTLCache=_nothing_at_once)
@@ -152,6 +155,11 @@ def _custom_repr(self: Component) -> Any:
     if vertex is not None and vertex.vertex_type in CHAT_COMPONENTS and vertex.is_interface_component:
         return ""
     return _original_custom_repr(self)
+
+
+def _leads_to_chat(self: Component) -> bool:
+    told = getattr(self.graph, "is_heard_elsewhere", None)
+    return _original_leads_to_chat(self) or (told is not None and told(self._id))
 
 
 async def _nothing(*_: Any, **__: Any) -> None:
