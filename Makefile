@@ -4,7 +4,7 @@ BIN := .venv/bin
 .DEFAULT_GOAL := help
 # Container images like to set it; without bytecode, each process compiles all that it imports anew.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help install image demo test install-dev lint types layers unit contract integration chaos conformance nodes lock clean
+.PHONY: help install image demo test install-dev lint types layers unit contract integration chaos conformance nodes frameworks lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -52,10 +52,15 @@ conformance: install-dev ## a real Langflow beside FlowRay, asked the same; minu
 nodes: ## a service on two Ray nodes that others look after
 	@$(BIN)/python -m pytest -q tests/nodes
 
+frameworks: ## nodes of other frameworks; builds their images first, minutes
+	@$(BIN)/python -m pytest -q tests/frameworks
+
 lock: ## resolve the dependencies anew
 	uv pip compile -q --no-header --generate-hashes --universal --python-version 3.11 --extra local --extra langchain pyproject.toml -o deploy/locks/service.txt
 	uv pip compile -q --no-header --generate-hashes --universal --python-version 3.11 --extra local --extra langchain --group dev pyproject.toml -o deploy/locks/dev.txt
-	uv pip compile -q --no-header --generate-hashes --universal --python-version 3.11 sandbox/flowray_sandbox/images/default.in -o sandbox/flowray_sandbox/images/default.txt
+	for image in default haystack llamaindex; do \
+	  uv pip compile -q --no-header --generate-hashes --universal --python-version 3.11 sandbox/flowray_sandbox/images/$$image.in -o sandbox/flowray_sandbox/images/$$image.txt || exit 1; \
+	done
 
 clean: ## remove .venv and caches
 	rm -rf .venv .mypy_cache .ruff_cache .hypothesis .import_linter_cache

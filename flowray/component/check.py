@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ast
-import threading
-import warnings
 from collections.abc import Iterator, Mapping
 
+from flowray.component.adapters import adapter_of, adapters
 from flowray.component.needs import needs_of
 from flowray.component.spec import ComponentSpec
+from flowray.component.syntax import BrokenSourceError, parsed
 from flowray.component.terms import said_of_flow, said_of_node
 from flowray.errors import FlowFormatError
 from flowray.flow.check import Finding, check_wiring
@@ -19,8 +18,6 @@ from flowray.flow.types import Flow, Node
 # Parsing takes up to 2 ms per KB. The longest component that lfx ships has 90 KB; what is beyond goes unparsed, and the
 # sandbox finds out.
 _MOST_CHARS_PER_FLOW = 512 * 1024
-# Python's warning filters are one per process: two threads that set them aside at once would never get them back.
-_WARNINGS = threading.Lock()
 
 
 def check(flow: Flow, catalog: Mapping[str, ComponentSpec] | None = None) -> tuple[Finding, ...]:
@@ -28,7 +25,8 @@ def check(flow: Flow, catalog: Mapping[str, ComponentSpec] | None = None) -> tup
 
     `catalog` holds the known components by the digest of their source; without one, no component is called unknown.
     """
-    findings = [*check_wiring(flow), *_components(flow, catalog or {}), *_needs(flow), *_terms(flow)]
+    findings = [*check_wiring(flow), *_components(flow, catalog or {}), *_adapters(flow)]
+    findings += (*_needs(flow), *_terms(flow))
     if catalog is not None:
         findings += _unknown(flow, {spec.name for spec in catalog.values()})
     return tuple(sorted(findings, key=lambda finding: finding.severity != "error"))
@@ -36,9 +34,9 @@ def check(flow: Flow, catalog: Mapping[str, ComponentSpec] | None = None) -> tup
 
 def _unknown(flow: Flow, names: set[str]) -> Iterator[Finding]:
     for node in flow.nodes:
-        if node.code is None and node.component not in names:
+        if node.code is None and node.component not in names and adapter_of(node) is None:
             said = f"`{clipped(node.id)}` is a `{clipped(node.component)}`: no such component, and it brings no source."
-            yield _error("unknown_component", said + meant(node.component, names), node)
+            yield _error("unknown_component", said + meant(node.component, {*names, *adapters()}), node)
 
 
 def _components(flow: Flow, catalog: Mapping[str, ComponentSpec]) -> Iterator[Finding]:
@@ -59,16 +57,17 @@ def _components(flow: Flow, catalog: Mapping[str, ComponentSpec]) -> Iterator[Fi
 
 def _parse_problem(source: str) -> str | None:
     try:
-        with _WARNINGS, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a doubtful escape in a component is its author's affair
-            ast.parse(source)
-    except SyntaxError as cause:
-        return f"{cause.msg} (line {cause.lineno})."
-    except (RecursionError, MemoryError):
-        return "it is nested too deeply."
-    except ValueError as cause:
-        return f"{cause}."
+        parsed(source)
+    except BrokenSourceError as cause:
+        return str(cause)
     return None
+
+
+def _adapters(flow: Flow) -> Iterator[Finding]:
+    for node in flow.nodes:
+        adapter = adapter_of(node)
+        for problem in adapter.problems(node) if adapter is not None else ():
+            yield _error("bad_definition", f"`{clipped(node.id)}`: {problem.message}", node, problem.field)
 
 
 def _needs(flow: Flow) -> Iterator[Finding]:

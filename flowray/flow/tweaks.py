@@ -44,8 +44,12 @@ _CODE_COMPONENTS = frozenset(
 _CODE_FIELDS = frozenset(
     {"allow_dangerous_code", "filter_instruction", "function_code", "global_imports", "python_code", "tool_code"}
 )
-# The author's connection goes with the author's secrets: a caller may not point either elsewhere.
-_PRIVILEGED_FIELDS = {"SQLComponent": frozenset({"database_url", "query"})}
+_PRIVILEGED_FIELDS = {
+    # The author's connection goes with the author's secrets: a caller may not point either elsewhere.
+    "SQLComponent": frozenset({"database_url", "query"}),
+    # Which inputs of the pipeline a caller's text reaches; a prompt builder's template is one of them.
+    "HaystackPipeline": frozenset({"answer_from", "inputs", "text_to"}),
+}
 _BING = "bing_search_url"
 _WHOLE = frozenset({"mcp", "NestedDict", "dict"})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from flowray.component.adapters import adapter_of, adapters
 from flowray.component.frontend import imports_of
 from flowray.component.imports import Imports, imported_by
 from flowray.component.spec import ComponentSpec
@@ -23,6 +24,7 @@ _DISTRIBUTIONS = {
     "docx": "python-docx",
     "dotenv": "python-dotenv",
     "fitz": "pymupdf",
+    "haystack": "haystack-ai",
     "googleapiclient": "google-api-python-client",
     "pptx": "python-pptx",
     "psycopg2": "psycopg2-binary",
@@ -33,7 +35,7 @@ _DISTRIBUTIONS = {
 
 def imports_of_node(node: Node, specs: Mapping[str, ComponentSpec]) -> Imports:
     """Return what a node's source imports, with what Langflow noted of it."""
-    read = imported_by(node.code) if node.code is not None else Imports()
+    read = _read(node)
     spec = specs.get(node.code_digest or "")
     metadata = node.raw["data"]["node"].get("metadata") if node.raw else None
     noted = {*imports_of(metadata), *(spec.imports if spec else ())}
@@ -47,9 +49,9 @@ def missing_packages(pools: Sequence[Pool], flow: Flow) -> list[Finding]:
     """
     doubts: list[Finding] = []
     for node in flow.nodes:
-        if node.code is None or not pools:
+        imports = _read(node)
+        if not imports.all or not pools:
             continue
-        imports = imported_by(node.code)
         best = stocked(pools, {node.id: imports})[0]
         if lacking := sorted({module.partition(".")[0] for module in _lacking(best, imports.later)}):
             doubts.append(_doubt(node, lacking))
@@ -64,6 +66,14 @@ def stocked(pools: Sequence[Pool], imports: Mapping[NodeId, Imports]) -> list[Po
         raise _missing(pools, imports)
     every = frozenset[str]().union(*(one.all for one in imports.values()))
     return [pool for pool in loading if not any(_lacking(pool, every))] or loading
+
+
+def _read(node: Node) -> Imports:
+    """Return what the text of a node imports: a component's source, or what an adapter reads."""
+    adapter = adapter_of(node)
+    if adapter is not None:
+        return adapter.imports(node)
+    return imported_by(node.code) if node.code is not None else Imports()
 
 
 def declared(pools: Sequence[Pool], used: Mapping[str, Iterable[Imports]]) -> tuple[str, ...] | None:
@@ -111,7 +121,31 @@ def _said(pools: Sequence[Pool], node: NodeId, module: str) -> str:
     looked = ", ".join(f"`{pool.name}` ({pool.stock.image})" for pool in pools if pool.stock)
     top = module.partition(".")[0]
     said = f"Node `{clipped(node)}` imports `{clipped(module)}`, which no pool's image has; there are {looked}."
-    return f"{said} {_remedy(pools, f'`{clipped(_DISTRIBUTIONS.get(top, top))}==VERSION`')}"
+    images = {adapter.shape.framework: adapter.shape.image for adapter in adapters().values()}
+    there = any(pool.stock.has(top) for pool in pools if pool.stock)
+    if top in images and not there:
+        return f"{said} {_shipped(pools, images[top])}"
+    return f"{said} {_remedy(pools, _line_for(module))}"
+
+
+def _line_for(module: str) -> str:
+    """Say what to add to a lock, as far as the module's name tells it."""
+    top, *rest = module.split(".")
+    if top == "haystack_integrations":
+        return f"the distribution that brings `{clipped(module)}`"
+    if top == "llama_index":
+        # One distribution for each part, called after it.
+        name = "-".join(["llama-index", *rest[:2]]).replace("_", "-")
+        return f"`{clipped(name)}==VERSION`"
+    return f"`{clipped(_DISTRIBUTIONS.get(top, top))}==VERSION`"
+
+
+def _shipped(pools: Sequence[Pool], image: str) -> str:
+    setting = f'FLOWRAY_POOLS=\'{{"{pools[0].name}": {{}}, "{image}": {{"image": "{image}"}}}}\''
+    return (
+        f"FlowRay ships a lock of an image that has it: build it (flowray image build {image}), and give it a pool "
+        f"beside yours: {setting}."
+    )
 
 
 def _remedy(pools: Sequence[Pool], line: str) -> str:

@@ -49,7 +49,24 @@ def inside_package() -> Path:
 
 def default_lock() -> Path:
     """The lock of the default image, shipped beside the code that runs inside."""
-    return inside_package() / "images" / "default.txt"
+    return _locks() / "default.txt"
+
+
+def shipped_images() -> tuple[str, ...]:
+    """The names of the images whose locks are shipped."""
+    return tuple(sorted(lock.stem for lock in _locks().glob("*.txt")))
+
+
+def lock_of(name: Path | None) -> Path:
+    """The lock that a setting or a command names: a shipped image's by its name, any other by its path."""
+    if name is None:
+        return default_lock()
+    shipped = _locks() / f"{name}.txt"
+    return shipped if len(name.parts) == 1 and not name.exists() and shipped.is_file() else name
+
+
+def _locks() -> Path:
+    return inside_package() / "images"
 
 
 def default_packages() -> tuple[str, ...]:
@@ -65,13 +82,13 @@ def default_root() -> Path:
 
 
 def find_image(lock: Path | None = None, root: Path | None = None) -> Image:
-    """The built image of this lock, or an `ImageError` that says how to build it."""
-    lock = lock or default_lock()
+    """The built image of this lock (see `lock_of`), or an `ImageError` that says how to build it."""
+    lock = lock_of(lock)
     folder = (root or default_root()) / _folder_name(lock)
     record = folder / _RECORD
     if not record.is_file():
         raise ImageError(
-            f"The environment image `{lock.stem}` is not built ({folder} is missing). Build it: flowray image build"
+            f"The environment image `{lock.stem}` is not built ({folder} is missing). Build it: {_command(lock)}"
         )
     return _read(record)
 
@@ -80,7 +97,7 @@ def build_image(
     lock: Path | None = None, root: Path | None = None, *, progress: Callable[[str], None] = lambda _: None
 ) -> Image:
     """Build the image of this lock unless it is there: exact versions, checked hashes, compiled bytecode."""
-    lock, root = lock or default_lock(), root or default_root()
+    lock, root = lock_of(lock), root or default_root()
     folder = root / _folder_name(lock)
     if (folder / _RECORD).is_file():
         return _read(folder / _RECORD)
@@ -114,8 +131,15 @@ def _folder_name(lock: Path) -> str:
 def _digest(lock: Path) -> str:
     """Same lock and kind of machine, same digest. Which Python an image was built for, it says itself."""
     if not lock.is_file():
-        raise ImageError(f"The image lock {lock} does not exist. Name an existing lock file.")
+        names = ", ".join(f"`{name}`" for name in shipped_images())
+        raise ImageError(f"The image lock {lock} does not exist. Name an existing lock file, or one of {names}.")
     return hashlib.sha256(lock.read_bytes() + b"\0" + platform.machine().encode()).hexdigest()
+
+
+def _command(lock: Path) -> str:
+    if lock == default_lock():
+        return "flowray image build"
+    return f"flowray image build {lock.stem if lock == lock_of(Path(lock.stem)) else lock}"
 
 
 def _write(record: Path, lock: Path, interpreter: Interpreter) -> None:

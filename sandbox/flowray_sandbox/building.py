@@ -15,6 +15,7 @@ from lfx.graph.vertex.vertex_types import InterfaceVertex
 from lfx.interface.initialize import loading
 from lfx.schema.schema import build_output_logs
 
+from flowray_sandbox.adapters.node import component_for
 from flowray_sandbox.classes import component_class
 from flowray_sandbox.report import Voice
 
@@ -65,8 +66,7 @@ def instance(vertex: Vertex, user_id: Any = None, event_manager: Any = None) -> 
     if not vertex.base_type:
         raise ValueError("No base type provided for vertex")
     params = _params(vertex)
-    code = params.pop("code")
-    made: Any = component_class(code, loading._component_class_name(vertex))  # noqa: SLF001 - lfx's own rule
+    made: Any = component_for(vertex) or component_class(params.pop("code"), loading._component_class_name(vertex))  # noqa: SLF001 - lfx's own rule
     component = made(_user_id=user_id, _parameters=params, _vertex=vertex, _tracing_service=None, _id=vertex.id)
     if hasattr(component, "set_event_manager"):
         component.set_event_manager(event_manager)

@@ -12,6 +12,7 @@ LFX_ENVIRONMENT = {
     "LANGFLOW_RESTRICT_LOCAL_FILE_ACCESS": "false",
     "LANGFLOW_DO_NOT_TRACK": "true",
     "DO_NOT_TRACK": "1",
+    "HAYSTACK_TELEMETRY_ENABLED": "False",  # LlamaIndex has none
     "LANGCHAIN_TRACING_V2": "false",
     "LANGSMITH_TRACING": "false",
     # Threads that exist before the fork do not exist after it.

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from lfx.graph.flow_builder import component
-from lfx.graph.flow_builder.builder import build_flow_from_spec
+from lfx.graph.flow_builder.builder import build_flow_from_spec, load_local_registry
 from lfx.graph.flow_builder.spec import parse_flow_spec
 
+from flowray_sandbox.adapters.shapes import frontends
 from flowray_sandbox.channel import Channel
 from flowray_sandbox.failures import JobFailedError
 
@@ -28,7 +29,7 @@ def expanded(text: str) -> dict[str, Any]:
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise _refused(f"These nodes are named twice: {', '.join(twice)}")
     _name_after(names)
-    built = build_flow_from_spec(text)
+    built = build_flow_from_spec(text, {**load_local_registry(), **frontends()})
     if "error" in built:
         raise _refused(f"{built['error']}. {built['details']}")
     flow: dict[str, Any] = built["flow"]

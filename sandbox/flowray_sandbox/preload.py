@@ -26,6 +26,7 @@ def warm() -> None:
         rehearsal,
         surroundings,
     )
+    from flowray_sandbox.adapters import shapes
 
     surroundings.settle()
     flows.install()
@@ -39,6 +40,7 @@ def warm() -> None:
             classes.learn(code)
     classes.install()
     lean.install()
+    shapes.prepare()
     rehearsal.rehearse()
     # A run is over before there is garbage worth looking for; a long one still gets collected.
     gc.set_threshold(50_000, 20, 20)

@@ -1,5 +1,7 @@
 """How many tokens each call of a model took: heard from LangChain itself, once per call, whoever makes it.
 
+Other frameworks' adapters tell of theirs.
+
 lfx adds up what its nodes report, each with all that came before it, and its traces count provider and component once
 more each; adding those up counts a call several times. A callback that LangChain gives to every call hears each once.
 """
@@ -61,6 +63,15 @@ class Ear(BaseCallbackHandler):
 
 
 EAR = Ear()
+
+
+def heard(model: str, input_tokens: int, output_tokens: int) -> None:
+    """Tell of a call that LangChain knows nothing of: one of another framework's, by the running node."""
+    node = running_node.get()
+    if EAR.report is not None and node:
+        EAR.report.model_used(node, model[:_NAME_LIMIT], input_tokens=input_tokens, output_tokens=output_tokens)
+
+
 # The default of the variable, so that whatever thread a component calls a model from, the ear is there.
 _heard: ContextVar[Ear | None] = ContextVar("flowray_tokens", default=EAR)
 register_configure_hook(_heard, inheritable=True)

@@ -85,7 +85,9 @@ class PoolSettings(SettingsGroup):
     zygote_forks: int = Field(
         100_000, ge=1_000, le=1_000_000_000, description="Sandboxes after which its zygote is replaced."
     )
-    image: Path | None = Field(None, description="The lock of its environment image; unset: FlowRay's own.")
+    image: Path | None = Field(
+        None, description="Its environment image: a shipped one's name, or a lock's path; unset: `default`."
+    )
     preload: tuple[str, ...] = Field((), description="Modules that its zygote imports in advance.")
     egress: tuple[Host, ...] = Field((), description="Hosts that runs may reach: `HOST`, `*.HOST`, `HOST:PORT`.")
     private_hosts: tuple[Host, ...] = Field((), description="Hosts among them that may have a private address.")

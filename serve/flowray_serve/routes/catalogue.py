@@ -1,4 +1,4 @@
-"""The components that an editor offers: those of lfx, as its index has them."""
+"""The components that an editor offers: those of lfx, as its index has them, and nodes of other frameworks."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from flowray.component.adapters import adapters
 from flowray.component.index import find_index
 from flowray.errors import NotFoundError
 from flowray.tenancy.permissions import Permission
@@ -53,6 +54,7 @@ def _catalogue() -> bytes:
     except NotFoundError:
         return b"{}"
     categories = {category: components for category, components in index["entries"] if components}
+    categories["frameworks"] = {kind: dict(adapter.shape.frontend) for kind, adapter in adapters().items()}
     words = {
         name.replace(" ", "").lower(): _words(node)
         for components in categories.values()

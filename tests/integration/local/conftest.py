@@ -23,7 +23,8 @@ async def local(llm: Llm) -> AsyncIterator[Local]:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def flows(local: Local) -> Flows:
     folder = resources.files("flowray_serve") / "examples"
-    sources = {file.name.removesuffix(".flow"): file.read_text() for file in folder.iterdir()}
+    files = [file for file in folder.iterdir() if file.name.endswith(".flow")]
+    sources = {file.name.removesuffix(".flow"): file.read_text() for file in files}
     return {name: read(dict(await local.expand(source))) for name, source in sources.items()}
 
 

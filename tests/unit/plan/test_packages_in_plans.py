@@ -87,6 +87,45 @@ def test_a_package_that_no_pool_has_is_refused_with_node_module_and_setting() ->
     )
 
 
+def test_a_shipped_image_that_would_serve_is_named_with_its_pool() -> None:
+    flow = flow_of(node("a"), node("b", code="import haystack.components"))
+
+    with pytest.raises(MissingPackageError) as refused:
+        missing_packages([PLAIN], flow)
+
+    assert "(flowray image build haystack)" in refused.value.message
+    assert 'FLOWRAY_POOLS=\'{"default": {}, "haystack": {"image": "haystack"}}\'' in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("module", "line"),
+    [
+        ("llama_index.llms.hugging_face.base", "`llama-index-llms-hugging-face==VERSION`"),
+        ("haystack_integrations.x", "the distribution that brings `haystack_integrations.x`"),
+    ],
+)
+def test_a_part_of_a_framework_that_its_image_lacks_goes_into_a_lock(module: str, line: str) -> None:
+    names = {"llama_index.core": frozenset({"llama-index-core"}), "haystack": frozenset({"haystack-ai"})}
+    there = Pool(name="there", stock=Stock(image="frameworks", names=names))
+
+    with pytest.raises(MissingPackageError) as refused:
+        missing_packages([there], flow_of(node("a", code=f"import {module}")))
+
+    assert f"Add {line} to the lock" in refused.value.message
+
+
+def test_a_node_of_another_framework_goes_to_the_pool_whose_image_has_it() -> None:
+    pipeline = {"name": "pipeline", "type": "code", "value": "components: {a: {type: haystack.b.C}}"}
+    asking = node("b", "HaystackPipeline", code=None, fields=(field("in", "Message"), pipeline))
+    flow = flow_of(node("a", code="import lfx"), asking, wires=("a.out > b.in",))
+    frameworks = Pool(name="frameworks", stock=stock("frameworks", haystack="jinja", jinja=""))
+
+    made = plan(flow, pools=[PLAIN, frameworks])
+
+    assert [(step.nodes, step.pool) for step in made.steps] == [(("a",), "default"), (("b",), "frameworks")]
+    assert made.packages == ("haystack", "jinja")
+
+
 def test_the_pool_a_node_asks_for_must_have_its_packages() -> None:
     flow = flow_of(node("a", code="import torch", metadata={"flowray": {"pool": "cloud"}}))
 

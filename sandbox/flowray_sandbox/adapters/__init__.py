@@ -1,0 +1,1 @@
+"""Nodes of other frameworks, run: which there are, and how lfx's graph gets to see them as components."""
