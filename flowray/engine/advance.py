@@ -57,7 +57,7 @@ def advance(state: State, event: Event) -> Next:
     match event:
         case StepStarted() | StepFinished() | StepFailed() | StepPaused():
             return _after_step_event(state, event)
-        case StepQueued() | NodeDecided() | Token() | MessageAdded() | Log():
+        case StepQueued() | NodeDecided() | Token() | MessageAdded() | Log() | ModelUsed() | ChildStarted():
             return state, ()
         case (
             RunAccepted()
@@ -69,8 +69,8 @@ def advance(state: State, event: Event) -> Next:
             | RunFinished()
         ):
             return _after_run_event(state, event)
-        case ConnectionEnded() | ChildStarted() | ModelUsed():
-            return state, ()
+        case ConnectionEnded():
+            return (state if state.purse is None else replace(state, purse=state.purse.used(event))), ()
         case _:
             return _after_node_event(state, event), ()
 
@@ -109,11 +109,15 @@ def _after_step_event(state: State, event: StepStarted | StepEnd) -> Next:
         case StepStarted(step=step):
             return state.with_phase(step, Started(phase.attempt, phase.later)), ()
         case StepFinished() | StepPaused():
-            return _after_part(state, event.step, phase)
+            return _after_part(_returned(state, event.step), event.step, phase)
         case StepFailed():
-            return _after_failure(state, event, phase)
+            return _after_failure(_returned(state, event.step), event, phase)
         case _:
             assert_never(event)
+
+
+def _returned(state: State, step: StepId) -> State:
+    return state if state.purse is None else replace(state, purse=state.purse.returned(step))
 
 
 def _after_node_event(state: State, event: _Telling) -> State:
@@ -164,7 +168,10 @@ def _taken_over(state: State) -> Next:
     """Another engine goes on: what was asked for and never started is asked for again, and what to ask people, too."""
     asked = [(step, phase) for step in state.running if isinstance(phase := state.steps[step], Asked)]
     waiting = [(step, phase.attempt) for step in state.paused if isinstance(phase := state.steps[step], Paused)]
-    starts = tuple(start_of(state, step, phase.attempt, remains(state, step)) for step, phase in asked)
+    starts: list[Command] = []
+    for step, phase in asked:
+        state, start = start_of(state, step, phase.attempt, remains(state, step))
+        starts.append(start)
     state, commands = _launched(state, waiting)
     return _settled(state, (*starts, *commands))
 
@@ -177,7 +184,8 @@ def _launched(state: State, steps: Iterable[tuple[StepId, int]], *, after_s: flo
         left = remains(state, step)
         if left.run:
             state = state.with_phase(step, Asked(attempt, later=left.later))
-            commands.append(start_of(state, step, attempt, left, after_s=after_s))
+            state, start = start_of(state, step, attempt, left, after_s=after_s)
+            commands.append(start)
         elif left.later:
             state = state.with_phase(step, Paused(attempt))
             unasked = sorted(node for node in left.waiting if state.asked.get(node) is None)
@@ -213,6 +221,9 @@ def _past(state: State, over: Iterable[StepId]) -> Next:
                 changes[waiting] = Asked(1)
                 ready.append(waiting)
     paused = state.paused - changes.keys() if state.paused else state.paused
+    if state.purse is not None:
+        done = state.wiring.steps_set_of(step for step, phase in changes.items() if isinstance(phase, Over))
+        state = replace(state, purse=state.purse.without(done))
     state = replace(state, steps=state.steps.with_(changes), steps_left=left, paused=paused)
     if not left:
         return _decided(state, FinishRun(status="succeeded"))
@@ -242,7 +253,8 @@ def _after_failure(state: State, failed: StepFailed, phase: Asked | Started) -> 
             return _decided(state.with_phase(step, Over()), FinishRun.of(failed))
         after_s = pause_s(_UNSTARTED_PAUSE_S, unstarted, f"{state.seed}/{step}/{attempt}")
         state = state.with_phase(step, Asked(attempt, unstarted, phase.later))
-        return state, (start_of(state, step, attempt, remains(state, step), after_s=after_s),)
+        state, start = start_of(state, step, attempt, remains(state, step), after_s=after_s)
+        return state, (start,)
     going_on = again(state, failed, phase.attempt)
     if going_on is None:
         return _decided(state.with_phase(step, Over()), FinishRun.of(failed))

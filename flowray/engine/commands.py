@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from dataclasses import field as _field
 
 from flowray.engine.events import Decision, FailureKind, RunFinished, RunStatus, StepFailed
+from flowray.engine.traffic import Traffic
 from flowray.engine.values import Ref, Value
 from flowray.flow.types import Json, NodeId
 from flowray.plan.types import StepId
@@ -19,6 +20,7 @@ class StartStep:
     `upstream` holds the finished outputs it reads, by node and port, also those of its own nodes that are `done`
     already; `skip` are its nodes on closed branches, `later` those that wait for something. It starts `after_s` seconds
     from now. `answers` are decisions of people by the request they answer, `states` what paused nodes get back.
+    `traffic` is what its connections may use, of what the run may; None: nothing was said of that.
     `cpu_weight` is what its processes weigh against other steps' on the same machine; 100 is a step that runs alone.
     A step in a `lent` turn runs in place of the one that waits for its run, also where all room is taken.
     """
@@ -33,6 +35,7 @@ class StartStep:
     upstream: Mapping[NodeId, Mapping[str, Value]] = _field(default_factory=dict)
     skip: frozenset[NodeId] = frozenset()
     context: Mapping[str, Json] = _field(default_factory=dict)
+    traffic: Traffic | None = None
     cpu_weight: int = 100
     lent: bool = False
 

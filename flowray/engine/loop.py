@@ -156,7 +156,13 @@ class Engine:
 
 def standing(request: RunRequest, recorded: Sequence[Recorded]) -> State:
     """Where a run stands by its journal."""
-    start = State.start(request.plan, only_nodes=request.only_nodes, context=request.context, seed=request.run)
+    start = State.start(
+        request.plan,
+        only_nodes=request.only_nodes,
+        context=request.context,
+        seed=request.run,
+        traffic=request.traffic if request.egress else None,
+    )
     return replay(start, recorded)
 
 

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from flowray.engine.commands import StartStep
 from flowray.engine.events import Recorded, RunId, StepEvent
+from flowray.engine.traffic import Traffic
 from flowray.engine.values import Ref
 from flowray.flow.types import Flow, Json, NodeId
 from flowray.plan.types import Plan
@@ -49,6 +50,7 @@ class RunRequest:
     `variables` are the run's own secrets by name.
     `files` maps the path a component reads to the Ref of its bytes.
     `egress` are allowed hosts ("api.openai.com", "*.x.org", "host:port").
+    `traffic` is what the connections of all its steps may use together.
     `packages` are the distributions that its code may import beside what its zygote has preloaded, closed over their
     dependencies and named as Python's packaging tools normalise them (`my-package`); None: all of its image.
     With `record`, what its HTTP clients hear is kept; `tape` is the run whose recordings answer instead of the network.
@@ -71,6 +73,7 @@ class RunRequest:
     variables: Mapping[str, str] = _field(default_factory=dict, repr=False)
     files: Mapping[str, Ref] = _field(default_factory=dict)
     egress: tuple[str, ...] = ()
+    traffic: Traffic = _field(default_factory=Traffic)
     packages: tuple[str, ...] | None = None
     context: Mapping[str, Json] = _field(default_factory=dict)
     only_nodes: frozenset[NodeId] | None = None

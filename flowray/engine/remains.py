@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flowray.engine.commands import StartStep
 from flowray.engine.state import State
+from flowray.engine.traffic import Traffic
 from flowray.engine.values import Value
 from flowray.engine.wiring import NodeSet
 from flowray.flow.types import NodeId
@@ -66,8 +67,10 @@ def closed_now(state: State, done: Collection[NodeId]) -> NodeSet:
     return closed
 
 
-def start_of(state: State, step: StepId, attempt: int, left: Remains, *, after_s: float = 0.0) -> StartStep:
-    """Return the command that runs what is left of a step."""
+def start_of(
+    state: State, step: StepId, attempt: int, left: Remains, *, after_s: float = 0.0
+) -> tuple[State, StartStep]:
+    """Return the command that runs what is left of a step, and the state after what it is lent for that."""
     wiring = state.wiring
     upstream: dict[NodeId, dict[str, Value]] = {}
     edges = wiring.reads.get(step, ())
@@ -75,7 +78,8 @@ def start_of(state: State, step: StepId, attempt: int, left: Remains, *, after_s
         value = state.outputs.get(edge.source, {}).get(edge.output)
         if value is not None and edge.target in left.run and edge.source not in left.run:
             upstream.setdefault(edge.source, {})[edge.output] = value
-    return StartStep(
+    state, traffic = _lent(state, step)
+    return state, StartStep(
         step=step,
         attempt=attempt,
         after_s=after_s,
@@ -86,7 +90,16 @@ def start_of(state: State, step: StepId, attempt: int, left: Remains, *, after_s
         context=dict(state.context),
         answers=dict(state.answers),
         states={node: state.states[node] for node in left.run if node in state.states} if state.states else {},
+        traffic=traffic,
     )
+
+
+def _lent(state: State, step: StepId) -> tuple[State, Traffic | None]:
+    if state.purse is None:
+        return state, None
+    wiring = state.wiring
+    purse, part = state.purse.lend(step, own=wiring.steps_set_of([step]), beside=wiring.beside(step))
+    return replace(state, purse=purse), part
 
 
 def _may_wait(state: State) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import field as _field
 
 from flowray.engine.commands import FinishRun
 from flowray.engine.growing import Growing
+from flowray.engine.traffic import Purse, Traffic
 from flowray.engine.values import Ref, Value
 from flowray.engine.wiring import NodeSet, Wiring
 from flowray.flow.types import Json, NodeId
@@ -63,6 +64,7 @@ class State:
     it paused, or a person has said that it may run again, so that nothing speaks against it);
     `tries` counts failures by node, or by step when no node is to blame. `asked` are the requests of paused nodes (None
     once answered), `answers` the decisions by request, `woken` the nodes that have waited enough.
+    `purse` is what its connections may still use; None: it may have none.
     `verdict` is set once the run has been decided, and nothing changes after that. `seed` makes its jitter its own.
     """
 
@@ -83,6 +85,7 @@ class State:
     states: Growing[NodeId, Ref] = _field(default_factory=Growing)
     woken: frozenset[NodeId] = frozenset()
     paused: frozenset[StepId] = frozenset()
+    purse: Purse | None = None
     verdict: FinishRun | None = None
 
     @classmethod
@@ -93,6 +96,7 @@ class State:
         only_nodes: frozenset[NodeId] | None = None,
         context: Mapping[str, Json] | None = None,
         seed: str = "",
+        traffic: Traffic | None = None,
     ) -> State:
         """Nothing has happened yet. With `only_nodes`, the others never run."""
         steps: dict[StepId, Phase] = {step.id: Waiting(len(set(step.needs))) for step in plan.steps}
@@ -105,6 +109,7 @@ class State:
             steps_left=len(steps),
             closed=wiring.set_of(kept_out),
             context=Growing[str, Json]().with_(context or {}),
+            purse=None if traffic is None else Purse(left=traffic),
         )
 
     @property

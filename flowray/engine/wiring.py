@@ -11,6 +11,8 @@ from flowray.plan.types import Plan, StepId
 
 NodeSet = int
 """Nodes as the bits of an integer, in the plan's order: 5,000 of them are 625 bytes, and a union is one operation."""
+StepSet = int
+"""Steps, likewise."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,17 @@ class Wiring:
             for needed in dict.fromkeys(step.needs):
                 waiting[needed].append(step.id)
         return {step: tuple(others) for step, others in waiting.items()}
+
+    def beside(self, step: StepId) -> StepSet:
+        """The steps that come neither before nor after a step: they may run while it does."""
+        return self._all_steps & ~(self._steps_after[step] | self._steps_before[step])
+
+    def steps_set_of(self, steps: Iterable[StepId]) -> StepSet:
+        """These steps as a set."""
+        bits = 0
+        for step in steps:
+            bits |= self._step_bit[step]
+        return bits
 
     @cached_property
     def reads(self) -> Mapping[StepId, tuple[Edge, ...]]:
@@ -99,6 +112,31 @@ class Wiring:
     def among(self, step: StepId, nodes: NodeSet) -> frozenset[NodeId]:
         """Those nodes of a step that are in the set."""
         return frozenset(node for node in self.plan.by_id[step].nodes if nodes & self._bit[node])
+
+    @cached_property
+    def _step_bit(self) -> dict[StepId, StepSet]:
+        return {step.id: 1 << at for at, step in enumerate(self.plan.steps)}
+
+    @cached_property
+    def _all_steps(self) -> StepSet:
+        return (1 << len(self.plan.steps)) - 1
+
+    @cached_property
+    def _steps_before(self) -> Mapping[StepId, StepSet]:
+        """Each step with all that it needs; steps come in topological order."""
+        before = dict(self._step_bit)
+        for step in self.plan.steps:
+            for needed in step.needs:
+                before[step.id] |= before[needed]
+        return before
+
+    @cached_property
+    def _steps_after(self) -> Mapping[StepId, StepSet]:
+        after = dict(self._step_bit)
+        for step in reversed(self.plan.steps):
+            for needed in step.needs:
+                after[needed] |= after[step.id]
+        return after
 
     @cached_property
     def _bit(self) -> dict[NodeId, NodeSet]:

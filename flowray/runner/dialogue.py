@@ -22,6 +22,7 @@ from flowray.runner.inquiry import Ear, Inquiry
 from flowray.runner.sandboxes import Sandbox
 from flowray.runner.verdict import Ending, Job
 from flowray.runner.walls import Walls
+from flowray.sandbox import relay
 from flowray.sandbox.child import Exit
 from flowray.sandbox.doors import Doors
 from flowray.sandbox.egress import Connection, Gate, Lease
@@ -37,7 +38,7 @@ _UNREAD_REPLIES_BYTES = 1024 * 1024
 
 @dataclass(frozen=True, kw_only=True)
 class WayOut:
-    """What a step may reach, and through which gate.
+    """What a step may reach, through which gate, and what its connections may use.
 
     `doors` are those of the policy; `record` is told of each connection, also when nobody asks for events any more.
     """
@@ -46,6 +47,7 @@ class WayOut:
     gate: Gate
     policy: Policy
     doors: Doors
+    caps: relay.Caps
     record: Callable[[ConnectionEnded], None]
 
 
@@ -140,7 +142,7 @@ class Dialogue:
         listeners = await self._sandbox.listen([(door.address, door.port) for door in doors]) if doors else ()
         at_doors = list(zip(doors, listeners, strict=True))
         tell = partial(self._on_connection, way_out)
-        self._lease = way_out.gate.attach(self._sandbox.gate, way_out.policy, tell, doors=at_doors)
+        self._lease = way_out.gate.attach(self._sandbox.gate, way_out.policy, tell, caps=way_out.caps, doors=at_doors)
 
     def leave(self) -> None:
         """Cut the sandbox off from all hosts."""

@@ -49,7 +49,8 @@ class Rules:
 
     `egress` are the hosts that its runs may reach at most; None leaves it to each run's own list. `private` are hosts
     that runs may reach although they are on a private network, when their own list names them. `desk` answers what
-    steps ask of the world outside. `connections` is what those of one step may use.
+    steps ask of the world outside. `connections` is what those of one
+    step may use at most.
     `lowered` names walls that are left out; `tenant` is the only one whose steps are taken, and has to be named then.
     """
 
@@ -106,10 +107,11 @@ class Runner:
             name=name,
             pool=self._pool,
             objects=objects,
-            gate=gate or Gate(caps=rules.connections),
+            gate=gate or Gate(),
             private=rules.private,
             limits=rules.limits,
             caps=rules.caps,
+            connections=rules.connections,
             retire=self._retire,
             lowered=rules.lowered,
             learn=rules.learn,

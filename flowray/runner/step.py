@@ -40,6 +40,7 @@ from flowray.runner.pool import Pool
 from flowray.runner.spec import SpecTooLargeError, fitting, run_frames
 from flowray.runner.values import InputsTooLargeError, fetch, store
 from flowray.runner.verdict import Ending, Failure, Job, judge
+from flowray.sandbox import relay
 from flowray.sandbox.doors import doors_of
 from flowray.sandbox.egress import Gate
 from flowray.sandbox.limits import Limits
@@ -68,6 +69,7 @@ class Means:
     private: tuple[str, ...]
     limits: Limits
     caps: Caps
+    connections: relay.Caps
     retire: Retire
     learn: Learn
     lowered: tuple[str, ...] = ()
@@ -142,7 +144,14 @@ def _way_out(means: Means, request: RunRequest, start: StartStep) -> WayOut | No
         return None
     policy = Policy(request.egress, means.private)
     record = partial(_record_connection, request)
-    return WayOut(step=start.step, gate=means.gate, policy=policy, doors=doors_of(policy), record=record)
+    return WayOut(
+        step=start.step,
+        gate=means.gate,
+        policy=policy,
+        doors=doors_of(policy),
+        caps=means.connections.within(start.traffic),
+        record=record,
+    )
 
 
 async def _hand_over(

@@ -44,8 +44,7 @@ OnConnection = Callable[[Connection], None]
 class Gate:
     """Serves any number of sandboxes; each with a policy and a lease of its own."""
 
-    def __init__(self, *, caps: Caps | None = None, resolve: Resolve | None = None) -> None:
-        self._caps = caps or Caps()
+    def __init__(self, *, resolve: Resolve | None = None) -> None:
         self._resolve = resolve or _resolve
 
     def attach(
@@ -54,13 +53,14 @@ class Gate:
         policy: Policy,
         on_connection: OnConnection,
         *,
+        caps: Caps | None = None,
         doors: Sequence[tuple[Door, socket.socket]] = (),
     ) -> Lease:
         """Accept under this policy, until the lease is closed: requests on the listener, and whoever is at a door.
 
         The doors' sockets are the lease's from then on.
         """
-        lease = Lease(policy, on_connection, self._caps, self._resolve)
+        lease = Lease(policy, on_connection, caps or Caps(), self._resolve)
         # A copy: the zygote's client closes its own when the child ends, and a closed one must not stay in the loop.
         lease.listen(listener.dup())
         for door, own in doors:
@@ -69,7 +69,7 @@ class Gate:
 
 
 class Lease:
-    """One run's use of the gate."""
+    """One step's use of the gate."""
 
     def __init__(self, policy: Policy, on_connection: OnConnection, caps: Caps, resolve: Resolve) -> None:
         self._listeners: list[socket.socket] = []

@@ -5,19 +5,22 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import cast
 
+from flowray.engine.traffic import Traffic
 from flowray.sandbox.client_hello import HANDSHAKE, NotClientHelloError, server_name
 from flowray.sandbox.policy import is_address
 
 _TLS_PORT = 443
+# A client keeps some connections open whatever it does; they cost little, so the parts of many steps are rounded up.
+_OPEN_AT_LEAST = 4
 
 
 @dataclass(frozen=True, kw_only=True)
 class Caps:
-    """What all connections of one run may use."""
+    """What all connections of one step may use, out of what its run may."""
 
     open: int = 32
     total: int = 1000
@@ -26,10 +29,22 @@ class Caps:
     idle_s: float = 120.0
     connect_s: float = 10.0
 
+    def within(self, lent: Traffic | None) -> Caps:
+        """Return these caps for a step that was lent a part of what its run may use."""
+        if lent is None:
+            return self
+        return replace(
+            self,
+            open=min(self.open, max(lent.open, _OPEN_AT_LEAST)),
+            total=min(self.total, lent.connections),
+            up_bytes=min(self.up_bytes, lent.up_bytes),
+            down_bytes=min(self.down_bytes, lent.down_bytes),
+        )
+
 
 @dataclass
 class Spent:
-    """What the connections of one run used so far."""
+    """What the connections of one step used so far."""
 
     connections: int = 0
     up_bytes: int = 0

@@ -39,11 +39,21 @@ def warm() -> None:
         with contextlib.suppress(Exception):
             classes.learn(code)
     classes.install()
+    _look_packages_up()
     lean.install()
     shapes.prepare()
     rehearsal.rehearse()
     # A run is over before there is garbage worth looking for; a long one still gets collected.
     gc.set_threshold(50_000, 20, 20)
+
+
+def _look_packages_up() -> None:
+    """Which package gives which module: read from thousands of files, and asked when a component is published."""
+    from lfx.custom import dependency_analyzer
+
+    ask = getattr(dependency_analyzer, "_get_packages_distributions", None)
+    if ask is not None:
+        ask()
 
 
 class _Deferred(ModuleType):

@@ -14,6 +14,7 @@ from flowray.engine.events import Recorded, RunFinished, RunId, RunPaused
 from flowray.engine.failures import RunCancelledError, RunFailedError
 from flowray.engine.outcome import Outcome, fold
 from flowray.engine.ports import Objects, RunRequest
+from flowray.engine.traffic import Traffic
 from flowray.engine.whole import all_whole, whole
 from flowray.errors import InvalidRequestError
 from flowray.flow.hosts import common
@@ -69,10 +70,11 @@ class InputGivenTwiceError(InvalidRequestError):
 
 @dataclass(frozen=True, kw_only=True)
 class TenantDefaults:
-    """What every run of a tenant starts from: variables by name, and the hosts its components may reach."""
+    """What every run of a tenant starts from: variables by name, the hosts it may reach, and how much of that."""
 
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)
     egress: tuple[str, ...] = ()
+    traffic: Traffic = field(default_factory=Traffic)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,6 +150,7 @@ class RunService:
             files=await self._library.files_of(tenant, loaded, flow),
             packages=loaded.plan.packages,
             egress=common(defaults.egress, settled.egress, loaded.hosts),
+            traffic=defaults.traffic,
             context=order.context,
             record=is_recorded(flow, usual=settled.record),
             only_nodes=_wanted(flow, order),

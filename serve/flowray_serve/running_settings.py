@@ -26,9 +26,11 @@ class LimitSettings(SettingsGroup):
 
 
 class EgressSettings(SettingsGroup):
-    """What the connections of one step may use."""
+    """What the connections of one run may use, all its steps together."""
 
-    open: int = Field(32, ge=1, le=1_000, description="Connections at a time.")
+    open: int = Field(
+        32, ge=1, le=1_000, description="Connections at a time; each of a run's steps may have up to four."
+    )
     connections: int = Field(1_000, ge=1, le=1_000_000, description="Connections in all.")
     up_mib: int = Field(256, ge=1, le=1_048_576, description="MiB sent by all together.")
     down_mib: int = Field(1_024, ge=1, le=1_048_576, description="MiB received by all together.")

@@ -57,6 +57,11 @@ class Attack:
     needs: str = ""
 
     @property
+    def lasts(self) -> bool:
+        """Whether it may go on until its time is up."""
+        return "timeout" in self.ends
+
+    @property
     def source(self) -> str:
         """The component's source."""
         return IMPORTS + self.bare + COMPONENT.replace("ATTACK", self.function.__name__)

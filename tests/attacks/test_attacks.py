@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,9 @@ from tests.kit.service import Service
 
 _CASES = (channel, files, kernel, memory, network, processes)  # importing them registers their attacks
 _WARM_UP = 20
+_ALL = [(attack, egress) for attack in ATTACKS.values() for egress in ("on", "off")]
+_QUICK = [one for one in _ALL if not one[0].lasts]
+_LASTING = [one for one in _ALL if one[0].lasts]
 ECHO = "name: Echo\nnodes:\n  A: ChatInput\n  B: ChatOutput\nedges:\n  A.message -> B.input_value\n"
 
 
@@ -42,20 +47,37 @@ def scene(door: Door, reference: Reference, service: Service) -> Scene:
     return Scene(door, reference, neighbour, service.supervisor, footprint(service.supervisor))
 
 
-@pytest.mark.parametrize("egress", ["on", "off"])
-@pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS.keys())
+def _named(one: object) -> str:
+    return one.name if isinstance(one, Attack) else str(one)
+
+
+@pytest.mark.parametrize(("attack", "egress"), _QUICK, ids=_named)
 def test_an_attack_is_held_and_leaves_nothing_and_the_service_goes_on(
     attack: Attack, egress: str, scene: Scene
 ) -> None:
-    flow = probe(scene.reference, attack.source)
-    if egress == "off":
-        flow["data"]["flowray"] = {"egress": []}
-
-    answer = _run(scene.door, flow)
+    answer = _run(scene.door, _flow(scene, attack, egress))
 
     _held(attack, answer)
-    assert scene.door.run(scene.neighbour, "still there?").text == "still there?"
-    assert settled(scene.supervisor, scene.before) == []
+    _goes_on(scene)
+
+
+@pytest.fixture(scope="module")
+def lasted(scene: Scene) -> Mapping[tuple[str, str], httpx.Response]:
+    """What came of those attacks that wait for the end of their time: they wait together, beside a neighbour."""
+    flows = [_flow(scene, attack, egress) for attack, egress in _LASTING]
+    with ThreadPoolExecutor(len(flows)) as threads:
+        running = [threads.submit(_run, scene.door, flow) for flow in flows]
+        while wait(running, timeout=1).not_done:
+            assert scene.door.run(scene.neighbour, "beside them").text == "beside them"
+    _goes_on(scene)
+    return {(attack.name, egress): one.result() for (attack, egress), one in zip(_LASTING, running, strict=True)}
+
+
+@pytest.mark.parametrize(("attack", "egress"), _LASTING, ids=_named)
+def test_an_attack_that_lasts_is_held_while_a_neighbour_s_runs_go_on_beside_it(
+    attack: Attack, egress: str, lasted: Mapping[tuple[str, str], httpx.Response]
+) -> None:
+    _held(attack, lasted[attack.name, egress])
 
 
 @pytest.mark.parametrize("source", loading.LOADING.values(), ids=loading.LOADING.keys())
@@ -69,6 +91,19 @@ def test_looking_at_a_component_runs_nothing_on_the_trusted_side(source: str, do
 
 def _run(door: Door, flow: dict[str, Any]) -> httpx.Response:
     return door.http.post(f"/api/v1/run/{door.publish(flow)}", json=run_body("go"))
+
+
+def _flow(scene: Scene, attack: Attack, egress: str) -> dict[str, Any]:
+    flow = probe(scene.reference, attack.source)
+    flow["name"] = f"{attack.name} {egress}"
+    if egress == "off":
+        flow["data"]["flowray"] = {"egress": []}
+    return flow
+
+
+def _goes_on(scene: Scene) -> None:
+    assert scene.door.run(scene.neighbour, "still there?").text == "still there?"
+    assert settled(scene.supervisor, scene.before) == []
 
 
 def _held(attack: Attack, answer: httpx.Response) -> None:

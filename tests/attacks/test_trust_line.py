@@ -9,20 +9,40 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
 
+from flowray_serve.cli.main import app
 from tests.attacks.cases import loading
+from tests.attacks.lacing import Bait, requests
 from tests.kit.door import Door, run_body
 from tests.kit.probes import probe, probe_node
 from tests.kit.reference import Reference
 from tests.kit.service import Service
 
+# Without what they are about they cannot go further: a run that waits, a letter that is dead, somebody else's tenant.
+OUT_OF_REACH = {
+    "post /api/v1/dead-letters/redrive",
+    "post /api/v1/runs/{run}/replay",
+    "post /api/v2/workflows/{job_id}/resume",
+}
+# They start and stop whole services, or build images from the network.
+NOT_WALKED = {"up", "down", "demo", "image build"}
+# This one has a test of its own.
+RUNS_HERE = {"run"}
+
 
 @pytest.fixture
 def canary() -> Iterator[Path]:
-    """A file that exists once the code has run where it must not."""
+    """A file that exists once the code has run where it must not; others of its name may be beside it."""
     path = Path(f"/tmp/flowray-canary-{uuid.uuid4()}")
     yield path
-    path.unlink(missing_ok=True)
+    for sung in singing(path):
+        sung.unlink()
+
+
+def singing(canary: Path) -> list[Path]:
+    return sorted(canary.parent.glob(f"{canary.name}*"))
 
 
 @pytest.fixture(params=list(loading.LOADING.values()), ids=list(loading.LOADING))
@@ -30,12 +50,68 @@ def source(request: pytest.FixtureRequest, canary: Path) -> str:
     return str(request.param).replace(loading.CANARY, str(canary))
 
 
-def test_on_the_trusted_side_such_a_canary_would_be_seen(canary: Path) -> None:
-    code = loading.TOUCH.replace(loading.CANARY, str(canary))
+def test_on_the_trusted_side_such_canaries_would_be_seen(canary: Path) -> None:
+    code = loading.EVERYWHERE.replace(loading.CANARY, str(canary))
 
     exec(code, {})  # noqa: S102 - what no route may do
 
-    assert canary.exists()
+    assert len(singing(canary)) == len(loading.LOADING)
+
+
+def test_no_request_that_the_description_allows_runs_it(canary: Path, door: Door, reference: Reference) -> None:
+    flow = probe(reference, loading.EVERYWHERE.replace(loading.CANARY, str(canary)))
+    document = door.http.get("/openapi.json").json()
+
+    answers: dict[str, list[int]] = {}
+    for one in requests(document, baited(flow, door)):
+        response = door.http.request(one.method, one.path, **one.body)
+        answers.setdefault(one.operation, []).append(response.status_code)
+
+    assert singing(canary) == []
+    assert set(answers) == {f"{method} {path}" for path, found in document["paths"].items() for method in found}
+    takes_code = {
+        f"{method} {path}"
+        for path, found in document["paths"].items()
+        for method, operation in found.items()
+        if method != "delete" and operation.get("x-flowray-permission") in ("flows.write", "runs.start")
+    }
+    refused = {name for name in takes_code if min(answers[name]) >= 300}
+    assert refused - OUT_OF_REACH == set(), {name: answers[name] for name in refused}
+
+
+def test_no_tool_of_the_model_context_protocol_runs_it(canary: Path, door: Door, reference: Reference) -> None:
+    source = loading.EVERYWHERE.replace(loading.CANARY, str(canary))
+    flow = probe(reference, source)
+    flow["name"] = f"tool {uuid.uuid4()}"
+    door.publish(flow)
+    tools = called(door, "tools/list", {})["tools"]
+    names = [tool["name"] for tool in tools if flow["name"].replace(" ", "_") in tool["name"].replace(" ", "_")]
+
+    said = [called(door, "tools/call", {"name": name, "arguments": {"input_value": source}}) for name in names]
+
+    assert names != [], tools
+    assert any("held: it ran here" in json.dumps(one) for one in said), said
+    assert singing(canary) == []
+
+
+def baited(flow: dict[str, Any], door: Door) -> Bait:
+    """The flow as bait, with ids of things that are there."""
+    node_id = probe_node(flow)
+    node = next(one for one in flow["data"]["nodes"] if one["id"] == node_id)["data"]["node"]
+    kept = door.publish(flow)
+    ran = door.http.post(f"/api/v1/run/{kept}", json=run_body("go"))
+    project = door.http.get("/api/v1/projects/").json()[0]["id"]
+    ids = {"flow": kept, "model": kept, "project": project, "run": ran.headers["x-flowray-run"], "session": kept}
+    return Bait(source=node["template"]["code"]["value"], flow=flow, node_id=node_id, node=node, ids=ids)
+
+
+def called(door: Door, method: str, params: dict[str, Any]) -> dict[str, Any]:
+    """What an MCP method answers."""
+    accept = {"accept": "application/json, text/event-stream"}
+    body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+    text = door.http.post("/api/v1/mcp/streamable", json=body, headers=accept).text
+    line = next((one[5:] for one in text.splitlines() if one.startswith("data:")), text)
+    return dict(json.loads(line)["result"])
 
 
 def test_no_route_of_the_editor_runs_it(source: str, canary: Path, door: Door, reference: Reference) -> None:
@@ -52,7 +128,7 @@ def test_no_route_of_the_editor_runs_it(source: str, canary: Path, door: Door, r
     answers = {path: door.http.post(path, json=body).status_code for path, body in bodies.items()}
 
     assert {status for status in answers.values() if status in (401, 403, 404, 405)} == set(), answers
-    assert not canary.exists()
+    assert singing(canary) == []
 
 
 def test_no_way_to_keep_or_to_run_a_flow_runs_it(source: str, canary: Path, door: Door, reference: Reference) -> None:
@@ -69,19 +145,36 @@ def test_no_way_to_keep_or_to_run_a_flow_runs_it(source: str, canary: Path, door
     door.http.post(f"/api/v1/build/{kept}/flow", json={"data": flow["data"]})
 
     assert "held: it ran here" in ran.text or ran.status_code >= 400
-    assert not canary.exists()
+    assert singing(canary) == []
 
 
 def test_no_verb_of_the_command_line_runs_it(
-    source: str, canary: Path, service: Service, reference: Reference, tmp_path: Path
+    canary: Path, service: Service, reference: Reference, tmp_path: Path
 ) -> None:
     file = tmp_path / "flow.json"
-    file.write_text(json.dumps(probe(reference, source)))
+    file.write_text(json.dumps(probe(reference, loading.EVERYWHERE.replace(loading.CANARY, str(canary)))))
+    verbs = {name: command for name, command in commands(get_command(app)) if name not in NOT_WALKED | RUNS_HERE}
 
-    said = [service.flowray(verb, str(file)).returncode for verb in ("check", "plan", "publish")]
+    said = {name: invoked(service, name, command, file) for name, command in verbs.items()}
 
-    assert all(code in (0, 1, 2) for code in said)
-    assert not canary.exists()
+    assert singing(canary) == []
+    assert {name: said[name] for name in ("check", "plan", "publish") if said[name] != 0} == {}, said
+
+
+def commands(group: Any, *above: str) -> Iterator[tuple[str, Any]]:
+    """Every verb that there is, by its words."""
+    for name, command in group.commands.items():
+        if getattr(command, "commands", None):
+            yield from commands(command, *above, name)
+        else:
+            yield " ".join((*above, name)), command
+
+
+def invoked(service: Service, name: str, command: Any, file: Path) -> int:
+    """How a verb ends that is given the flow wherever it takes anything."""
+    arguments = [str(file) for parameter in command.params if parameter.param_type_name == "argument"]
+    words = [*name.split(), *arguments]
+    return CliRunner().invoke(app, words, env=dict(service.environment)).exit_code
 
 
 def test_a_run_in_a_sandbox_of_the_command_line_s_own_stays_there(
@@ -94,4 +187,4 @@ def test_a_run_in_a_sandbox_of_the_command_line_s_own_stays_there(
     ran = service.flowray("run", str(file), "input_value=go", within_s=200)
 
     assert "held: it ran here" in ran.stdout, ran.stdout + ran.stderr
-    assert not canary.exists()
+    assert singing(canary) == []

@@ -17,6 +17,7 @@ from flowray.plan.types import Plan, Pool
 from flowray.stores.objects import ObjectStore, open_objects
 from flowray.tenancy.sealing import MasterKeys
 from flowray.tenancy.tenant import DEFAULT_TENANT
+from flowray_serve.parts.egress import traffic_of
 from flowray_serve.preloading import PoolImage
 from flowray_serve.run_service import TenantDefaults
 from flowray_serve.settings import Settings
@@ -48,10 +49,11 @@ def objects_of(plant: Plant) -> ObjectStore:
 def defaults_of(settings: Settings, tenant: str) -> TenantDefaults:
     """Return what every run of a tenant starts from."""
     egress = tuple(dict.fromkeys(host for pool in settings.pools.values() for host in pool.egress))
+    traffic = traffic_of(settings.egress)
     if tenant != DEFAULT_TENANT:
-        return TenantDefaults(egress=egress)
+        return TenantDefaults(egress=egress, traffic=traffic)
     variables = {name: secret.get_secret_value() for name, secret in settings.variables.items()}
-    return TenantDefaults(variables=variables, egress=egress)
+    return TenantDefaults(variables=variables, egress=egress, traffic=traffic)
 
 
 def planned(

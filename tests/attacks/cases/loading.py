@@ -39,3 +39,17 @@ LOADING = {
     for name, source in dict(globals()).items()
     if name.startswith(("AT_", "IN_")) and isinstance(source, str)
 }
+# All of them in one that loads, each with a canary of its own; the first lines need nothing but Python.
+_ENDS_LOADING = (IN_A_CALLED_DECORATOR, IN_A_CLASS_BODY)
+_HEADS = {
+    name: source.removeprefix(PRELUDE).replace(ANSWER, "").replace(RUNS, "")
+    for name, source in LOADING.items()
+    if source not in _ENDS_LOADING
+} | {"in_a_called_decorator": f'\n@(exec(\'open("{CANARY}", "w")\') or (lambda f: f))\ndef unused():\n    pass\n'}
+EVERYWHERE = (
+    "".join(head.replace(CANARY, f"{CANARY}-{name}") for name, head in _HEADS.items())
+    + PRELUDE
+    + ANSWER
+    + RUNS
+    + f"    open('{CANARY}-in_a_class_body', 'w').close()\n"
+)

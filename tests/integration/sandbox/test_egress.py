@@ -70,7 +70,7 @@ async def ask(
     found = doors_of(policy)
     listeners = await child.listen([(door.address, door.port) for door in found.doors])
     at_doors = list(zip(found.doors, listeners, strict=True))
-    lease = Gate(resolve=public, caps=caps).attach(child.gate, policy, told.append, doors=at_doors)
+    lease = Gate(resolve=public).attach(child.gate, policy, told.append, caps=caps, doors=at_doors)
     answer = await inside.use(child, code, egress=list(policy.hosts), doors=found.said, **spec)
     lease.close()
     await asyncio.sleep(0)
