@@ -1,9 +1,10 @@
-"""What a learned preload does to Basic Prompting: late imports, seconds of a run, and what the zygote grows by.
+"""What a learned preload does to Basic Prompting: late imports, seconds of a run, memory of sandbox and zygote.
 
     PYTHONPATH=. python benchmarks/preload.py > benchmarks/results/preload.json
 
 A Runner without a pool's `preload` runs Langflow's starter against the tests' model, and learns what its steps import.
 A second Runner preloads that. Then both take turns. Times are of a step in its sandbox, from its spec to its end.
+A sandbox's private memory (`Private_*` of its smaps) is read while it waits for the model's answer: its flow is loaded.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks.spares import private_mib
 from flowray.component.known import known_components
 from flowray.engine.events import RunFinished, RunId, StepFinished
 from flowray.engine.loop import Engine
@@ -69,10 +71,22 @@ class Place:
     @property
     def memory_mib(self) -> float:
         """The memory of the zygote's own, as the kernel counts it."""
+        return _resident_mib(self._forker)
+
+    @property
+    def private_mib(self) -> tuple[float, float]:
+        """What the smallest and the largest of its sandboxes have for themselves: a parked one, and one at work."""
+        forker = self._forker
+        children = Path(f"/proc/{forker}/task/{forker}/children").read_text().split()
+        found = [private_mib(int(child)) for child in children]
+        return min(found), max(found)
+
+    @property
+    def _forker(self) -> int:
         pid = self.zygote.pid if self.zygote else 0
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         parent = int(re.findall(r"PPid:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[0])
-        return max(_resident_mib(one) for one in (pid, parent, *map(int, children)))
+        return max((pid, parent, *map(int, children)), key=_resident_mib)
 
     def _learn(self, claimed: Any) -> None:
         self.imported.append(claimed or [])
@@ -80,6 +94,21 @@ class Place:
     async def _start(self) -> Zygote:
         self.zygote = await Zygote.start(find_image(), Inside(preload=self._preload, always=default_packages()))
         return self.zygote
+
+
+class Asked(list[Any]):
+    """The model's requests: while one is being answered, its sandbox is looked at."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.place: Place | None = None
+        self.private: list[tuple[float, float]] = []
+
+    def append(self, asked: Any) -> None:
+        """Take a request."""
+        super().append(asked)
+        if self.place is not None:
+            self.private.append(self.place.private_mib)
 
 
 def _resident_mib(pid: int) -> float:
@@ -104,6 +133,19 @@ def request_of(llm: Llm) -> RunRequest:
 
 async def several(place: Place, request: RunRequest, count: int, name: str) -> list[float]:
     return [await place.run(replace(request, run=RunId(f"{name}-{number}"))) for number in range(count)]
+
+
+async def private_memory(llm: Llm, plain: Place, ready: Place, request: RunRequest) -> dict[str, float]:
+    """Private memory, apart from the timing: reading it takes a while."""
+    facts = {}
+    for name, place in (("without", plain), ("with", ready)):
+        llm.requests = asked = Asked()
+        asked.place = place
+        await several(place, request, _RUNS, f"memory-{name}")
+        parked, loaded = zip(*asked.private, strict=True)
+        facts[f"parked_private_mib_{name}"] = round(statistics.median(parked), 2)
+        facts[f"loaded_private_mib_{name}"] = round(statistics.median(loaded), 2)
+    return facts
 
 
 async def main() -> None:
@@ -134,6 +176,7 @@ async def main() -> None:
             "modules_with": ready.zygote.modules if ready.zygote else 0,
             "zygote_mib_without": round(plain.memory_mib),
             "zygote_mib_with": round(ready.memory_mib),
+            **await private_memory(llm, plain, ready, request),
             "examples": learned[:10],
         }
         await plain.runner.close()

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.main import get_command
-from typer.testing import CliRunner
 
-from flowray_serve.cli.main import app
 from tests.attacks.cases import loading
 from tests.attacks.lacing import Bait, requests
 from tests.kit.door import Door, run_body
@@ -53,9 +52,9 @@ def source(request: pytest.FixtureRequest, canary: Path) -> str:
 def test_on_the_trusted_side_such_canaries_would_be_seen(canary: Path) -> None:
     code = loading.EVERYWHERE.replace(loading.CANARY, str(canary))
 
-    exec(code, {})  # noqa: S102 - what no route may do
+    subprocess.run([sys.executable, "-c", code], check=True)
 
-    assert len(singing(canary)) == len(loading.LOADING)
+    assert len(singing(canary)) == len(loading.LOADING) - 1  # lfx refuses code in annotations
 
 
 def test_no_request_that_the_description_allows_runs_it(canary: Path, door: Door, reference: Reference) -> None:
@@ -82,15 +81,12 @@ def test_no_request_that_the_description_allows_runs_it(canary: Path, door: Door
 def test_no_tool_of_the_model_context_protocol_runs_it(canary: Path, door: Door, reference: Reference) -> None:
     source = loading.EVERYWHERE.replace(loading.CANARY, str(canary))
     flow = probe(reference, source)
-    flow["name"] = f"tool {uuid.uuid4()}"
+    flow["name"] = "canary tool"
     door.publish(flow)
-    tools = called(door, "tools/list", {})["tools"]
-    names = [tool["name"] for tool in tools if flow["name"].replace(" ", "_") in tool["name"].replace(" ", "_")]
 
-    said = [called(door, "tools/call", {"name": name, "arguments": {"input_value": source}}) for name in names]
+    said = called(door, "tools/call", {"name": "canary_tool", "arguments": {"input_value": source}})
 
-    assert names != [], tools
-    assert any("held: it ran here" in json.dumps(one) for one in said), said
+    assert "held: it ran here" in json.dumps(said), said
     assert singing(canary) == []
 
 
@@ -153,28 +149,18 @@ def test_no_verb_of_the_command_line_runs_it(
 ) -> None:
     file = tmp_path / "flow.json"
     file.write_text(json.dumps(probe(reference, loading.EVERYWHERE.replace(loading.CANARY, str(canary)))))
-    verbs = {name: command for name, command in commands(get_command(app)) if name not in NOT_WALKED | RUNS_HERE}
 
-    said = {name: invoked(service, name, command, file) for name, command in verbs.items()}
+    ended = walked(service, file)
 
     assert singing(canary) == []
-    assert {name: said[name] for name in ("check", "plan", "publish") if said[name] != 0} == {}, said
+    assert {name: ended[name] for name in ("check", "plan", "publish") if ended[name] != 0} == {}, ended
 
 
-def commands(group: Any, *above: str) -> Iterator[tuple[str, Any]]:
-    """Every verb that there is, by its words."""
-    for name, command in group.commands.items():
-        if getattr(command, "commands", None):
-            yield from commands(command, *above, name)
-        else:
-            yield " ".join((*above, name)), command
-
-
-def invoked(service: Service, name: str, command: Any, file: Path) -> int:
-    """How a verb ends that is given the flow wherever it takes anything."""
-    arguments = [str(file) for parameter in command.params if parameter.param_type_name == "argument"]
-    words = [*name.split(), *arguments]
-    return CliRunner().invoke(app, words, env=dict(service.environment)).exit_code
+def walked(service: Service, file: Path) -> dict[str, int]:
+    """How every verb ends that is given this file wherever it takes anything."""
+    command = [sys.executable, "-m", "tests.attacks.verbs", str(file), *NOT_WALKED, *RUNS_HERE]
+    done = subprocess.run(command, env=service.environment, capture_output=True, text=True, check=False)
+    return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
 def test_a_run_in_a_sandbox_of_the_command_line_s_own_stays_there(

@@ -40,7 +40,7 @@ LOADING = {
     if name.startswith(("AT_", "IN_")) and isinstance(source, str)
 }
 # All of them in one that loads, each with a canary of its own; the first lines need nothing but Python.
-_ENDS_LOADING = (IN_A_CALLED_DECORATOR, IN_A_CLASS_BODY)
+_ENDS_LOADING = (IN_A_CALLED_DECORATOR, IN_AN_ANNOTATION, IN_A_CLASS_BODY)
 _HEADS = {
     name: source.removeprefix(PRELUDE).replace(ANSWER, "").replace(RUNS, "")
     for name, source in LOADING.items()
