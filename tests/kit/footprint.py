@@ -30,7 +30,7 @@ class Footprint:
 
 def footprint(supervisor: int) -> Footprint:
     """What the service's first Runner holds now."""
-    runner = next(pid for pid, command in descendants(supervisor).items() if "ServeReplica:flowray:runner" in command)
+    runner = runner_of(supervisor)
     below = set(descendants(runner))
     return Footprint(
         processes=len(below),
@@ -40,6 +40,11 @@ def footprint(supervisor: int) -> Footprint:
         in_groups=_in_groups(runner),
         connections=_connections(runner),
     )
+
+
+def runner_of(supervisor: int) -> int:
+    """The process of the service's first Runner."""
+    return next(pid for pid, command in descendants(supervisor).items() if "ServeReplica:flowray:runner" in command)
 
 
 def settled(supervisor: int, before: Footprint) -> list[str]:
