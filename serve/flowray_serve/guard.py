@@ -1,6 +1,7 @@
 """Stands over a supervisor: Ray ends its driver when its raylet dies, and somebody has to start both again.
 
-A supervisor that was killed by hand (SIGKILL), that stopped in order, or that never came up is not started again.
+A supervisor that was killed by hand (SIGKILL), that stopped in order, or that never came up is not started again. One
+that was up once is, for as long as it takes: a store may be away at the very moment.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 from flowray_serve.cluster.leash import on_leash
 
 _MOST_STARTS, _WITHIN_S = 5, 600.0
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0
 _PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -40,13 +42,28 @@ class Guard:
     def keep(self) -> int:
         """Until it ends for good; its exit code."""
         starts: list[float] = []
+        was_ever_ready, pause_s = False, _FIRST_PAUSE_S
         with self._passing_signals_on():
             while True:
                 starts = [at for at in starts if at > time.monotonic() - _WITHIN_S] + [time.monotonic()]
                 code, was_ready = self._run()
-                if self._asked or not was_ready or code in (0, -signal.SIGKILL) or len(starts) > _MOST_STARTS:
+                was_ever_ready = was_ever_ready or was_ready
+                if self._asked or not was_ever_ready or code in (0, -signal.SIGKILL) or len(starts) > _MOST_STARTS:
                     return code if code >= 0 else 128 - code
                 self._say(f"The service ended with {code}; starting it again")
+                if was_ready:
+                    pause_s = _FIRST_PAUSE_S
+                    continue
+                starts.pop()  # what it needs is away, and may stay so for hours
+                self._wait(pause_s)
+                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+                if self._asked:
+                    return code if code >= 0 else 128 - code
+
+    def _wait(self, for_s: float) -> None:
+        until = time.monotonic() + for_s
+        while time.monotonic() < until and not self._asked:
+            time.sleep(self._look_s)
 
     def _run(self) -> tuple[int, bool]:
         self._child = subprocess.Popen(self._command, preexec_fn=on_leash)  # noqa: S603, PLW1509 - our own; it takes no lock

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
 import redis.exceptions
 
 from tests.chaos.cutting import cut, goes_through, leads_to
@@ -43,6 +45,7 @@ _FORGETS = frozenset({"forget last second", "forget all"})
 _KNOWS = frozenset(
     {"kill engine", "stop engine", "kill raylet", "kill gateway", "restart s3", "stop s3", "cut engine from s3"}
 )
+_STARTS_WITHIN_S = 180.0
 # The whole service starts again then; its guard gives up a service that does so all the time.
 RARELY_S = {"kill raylet": 240.0, "restart s3": 120.0}
 
@@ -82,6 +85,8 @@ class Monkey:
             yield from self._random.sample(ACTS, len(ACTS))
 
     def _may(self, act: str) -> bool:
+        if act in _FORGETS and self._pid("engine") is None:
+            return False  # the service starts again
         now = time.monotonic()
         never = float("-inf")
         if now - self._last.get(act, never) < RARELY_S.get(act, 0.0):
@@ -102,11 +107,24 @@ class Monkey:
                     return self._cut(*rest.split(" from "))
                 case "kill":
                     pid = self._pid(rest)
-                    return pid is not None and _signalled(pid, signal.SIGKILL)
+                    killed = pid is not None and _signalled(pid, signal.SIGKILL)
+                    if killed and rest == "raylet":
+                        self._until_it_answers()
+                    return killed
                 case _:
                     return self._stop(self._pid(rest), self._random.uniform(1.0, 8.0))
         except (OSError, redis.exceptions.RedisError):
             return False  # it has gone by itself meanwhile
+
+    def _until_it_answers(self) -> None:
+        """The whole service starts again; what else happened meanwhile would happen to nobody."""
+        until = time.monotonic() + _STARTS_WITHIN_S
+        pause = threading.Event()
+        while time.monotonic() < until:
+            pause.wait(1.0)
+            with contextlib.suppress(httpx.TransportError):
+                if httpx.get(f"{self.service.url}/health", timeout=2).is_success and self._pid("engine") is not None:
+                    return
 
     def _forget(self, what: str) -> bool:
         self.forgotten.append(time.time())
