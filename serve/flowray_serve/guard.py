@@ -17,12 +17,14 @@ from typing import Any
 from flowray_serve.cluster.leash import on_leash
 
 _MOST_STARTS, _WITHIN_S = 5, 600.0
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0
 _PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Guard:
-    """Runs a command, again while it dies after it was ready; `is_ready` gets its process id, every `look_s`."""
+    """Runs a command, again while it dies after it was ready; `is_ready` gets its process id, every `look_s`.
+
+    `pauses_s` are the first and the longest pause between starts of a service that was up once and does not come up.
+    """
 
     def __init__(
         self,
@@ -31,34 +33,35 @@ class Guard:
         is_ready: Callable[[int], bool],
         say: Callable[[str], None],
         look_s: float = 0.5,
+        pauses_s: tuple[float, float] = (1.0, 30.0),
     ) -> None:
         self._command = command
         self._is_ready = is_ready
         self._say = say
         self._look_s = look_s
+        self._first_pause_s, self._longest_pause_s = pauses_s
         self._child: subprocess.Popen[bytes] | None = None
         self._asked = False
 
     def keep(self) -> int:
         """Until it ends for good; its exit code."""
         starts: list[float] = []
-        was_ever_ready, pause_s = False, _FIRST_PAUSE_S
+        was_up, code, pause_s = False, 0, 0.0
         with self._passing_signals_on():
-            while True:
+            while not self._asked:
                 starts = [at for at in starts if at > time.monotonic() - _WITHIN_S] + [time.monotonic()]
                 code, was_ready = self._run()
-                was_ever_ready = was_ever_ready or was_ready
-                if self._asked or not was_ever_ready or code in (0, -signal.SIGKILL) or len(starts) > _MOST_STARTS:
-                    return code if code >= 0 else 128 - code
+                was_up = was_up or was_ready
+                if self._asked or not was_up or code in (0, -signal.SIGKILL) or len(starts) > _MOST_STARTS:
+                    break
                 self._say(f"The service ended with {code}; starting it again")
                 if was_ready:
-                    pause_s = _FIRST_PAUSE_S
-                    continue
-                starts.pop()  # what it needs is away, and may stay so for hours
+                    pause_s = 0.0
+                else:  # what it needs is away, and may stay so for hours
+                    starts.pop()
+                    pause_s = min(max(2 * pause_s, self._first_pause_s), self._longest_pause_s)
                 self._wait(pause_s)
-                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
-                if self._asked:
-                    return code if code >= 0 else 128 - code
+        return code if code >= 0 else 128 - code
 
     def _wait(self, for_s: float) -> None:
         until = time.monotonic() + for_s

@@ -42,6 +42,29 @@ def test_what_never_came_up_is_not(tmp_path: Path) -> None:
     assert kept(tmp_path, "wait_until_seen(); sys.exit(2)", ready=False) == (2, 1)
 
 
+def test_what_was_up_once_is_started_until_it_is_up_again(tmp_path: Path) -> None:
+    body = """
+count = len(runs.read_text())
+if count in (1, 8):
+    runs.with_name(f"up-{os.getpid()}").touch()
+    wait_until_seen()
+sys.exit(0 if count == 8 else 1)
+"""
+    said: list[str] = []
+
+    def is_ready(pid: int) -> bool:
+        ready = (tmp_path / f"up-{pid}").exists()
+        if ready:
+            (tmp_path / f"seen-{pid}").touch()
+        return ready
+
+    command = [sys.executable, "-c", _COUNT.format(body), str(tmp_path / "runs")]
+    guard = Guard(command, is_ready=is_ready, say=said.append, look_s=0.02, pauses_s=(0.01, 0.02))
+
+    assert guard.keep() == 0
+    assert len(said) == 7
+
+
 def test_what_stopped_in_order_is_not(tmp_path: Path) -> None:
     assert kept(tmp_path, "wait_until_seen(); sys.exit(0)") == (0, 1)
 
