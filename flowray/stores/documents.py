@@ -31,7 +31,7 @@ class Documents:
         self._shelves = Shelves(objects, generations)
         self._names = Names(objects, self._head)
         self._files = Files(objects)
-        self.versions = Versions(objects, generations, self._shelves)
+        self.versions: Versions = Versions(objects, generations, self._shelves)
 
     async def find(self, tenant: str, name: str) -> FlowRecord | None:
         """The flow with this id or endpoint name, without its canvas."""

@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Mapping
+
 from flowray.engine.codec import dumps
 from flowray.errors import FlowRayError
+from flowray.flow.types import Json
 from flowray.quotas.refusals import QuotaExceededError
 from flowray.quotas.turnstile import TermsOf
 from flowray.stores.documents import Documents
 from flowray.stores.generations import Generations
 from flowray.stores.objects import ObjectStore
 from flowray.stores.paths import path
-from flowray.stores.records import FlowRecord
+from flowray.stores.records import FlowRecord, VersionRecord
+from flowray.stores.shelves import Shelves
+from flowray.stores.versions import Versions
 
 _MIB = 1024 * 1024
+
+
+Room = Callable[[str, int], Awaitable[None]]
+
+
+class BoundedVersions(Versions):
+    """Versions that are refused when there is no `room` for them: it raises for a tenant and a size in bytes."""
+
+    def __init__(self, objects: ObjectStore, generations: Generations, shelves: Shelves, room: Room) -> None:
+        super().__init__(objects, generations, shelves)
+        self._room = room
+
+    async def keep(
+        self, tenant: str, flow_id: str, version: str, document: Mapping[str, Json], *, description: str | None = None
+    ) -> VersionRecord:
+        """See `Versions`."""
+        await self._room(tenant, len(dumps(dict(document))))
+        return await super().keep(tenant, flow_id, version, document, description=description)
 
 
 class BoundedDocuments(Documents):
@@ -26,11 +49,12 @@ class BoundedDocuments(Documents):
         super().__init__(objects, generations)
         self._kept = objects
         self._terms_of = terms_of
+        self.versions: Versions = BoundedVersions(objects, generations, self._shelves, self._require_room)
 
     async def save(self, tenant: str, record: FlowRecord, *, note: str | None = None) -> None:
         """See `Documents`."""
         quota = (await self._terms_of(tenant)).quota
-        await self._refuse_too_large(tenant, quota.stored_mib, len(dumps(record.document)))
+        await self._require_room(tenant, len(dumps(record.document)))
         most = quota.flows
         is_new = most is not None and await self.find(tenant, record.id) is None
         if is_new and len(await self.list(tenant)) >= (most or 0):
@@ -42,12 +66,12 @@ class BoundedDocuments(Documents):
 
     async def save_file(self, tenant: str, file_path: str, content: bytes) -> None:
         """See `Documents`."""
-        quota = (await self._terms_of(tenant)).quota
-        await self._refuse_too_large(tenant, quota.stored_mib, len(content))
+        await self._require_room(tenant, len(content))
         await super().save_file(tenant, file_path, content)
 
-    async def _refuse_too_large(self, tenant: str, most: int | None, size: int) -> None:
+    async def _require_room(self, tenant: str, size: int) -> None:
         """Files and all versions of flows count together."""
+        most = (await self._terms_of(tenant)).quota.stored_mib
         if most is None:
             return
         folders = (path(tenant, "files"), path(tenant, "versions"))

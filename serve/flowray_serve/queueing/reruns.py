@@ -13,6 +13,7 @@ from flowray.engine.events import Event, Recorded, RunFinished, RunId
 from flowray.engine.leasing import Queue
 from flowray.engine.ports import Journal, RunRequest
 from flowray.errors import ConflictError, InvalidRequestError, NotFoundError
+from flowray.flow.carried import carried
 from flowray.flow.tweaks import tweak
 from flowray.flow.types import Flow, Json, NodeId
 from flowray.stores.requests import Requests
@@ -60,8 +61,13 @@ class Reruns:
         await self._begin(accepted, request, [first, *taken_over(old.plan, recorded, again)])
         return request
 
-    async def replay(self, tenant: str, run: RunId, *, loaded: LoadedFlow | None = None) -> RunRequest:
-        """A new run of all of it, answered by what the old one heard: with its own flow, or with another version."""
+    async def replay(
+        self, tenant: str, run: RunId, *, loaded: LoadedFlow | None = None, ran: LoadedFlow | None = None
+    ) -> RunRequest:
+        """A new run of all of it, answered by what the old one heard: with its own flow, or with another version.
+
+        `ran` is the version that the old one was a run of: what that run was given besides, the new one is given too.
+        """
         accepted = await self._kept(tenant, run)
         old = accepted.request
         if not old.record:
@@ -69,7 +75,10 @@ class Reruns:
                 f"Run `{run[:80]}` was not recorded. Set `record` to true in the flow's `data.flowray` or for "
                 "the tenant, and run it."
             )
-        other = {} if loaded is None else {"flow": loaded.flow, "plan": loaded.plan, "flow_id": loaded.id}
+        other = {}
+        if loaded is not None:
+            flow = loaded.flow if ran is None else carried(old.flow, ran.flow, loaded.flow)
+            other = {"flow": flow, "plan": loaded.plan, "flow_id": loaded.id}
         request = replace(old, run=RunId(str(uuid.uuid4())), record=False, tape=run, egress=(), **other)  # type: ignore[arg-type] # they are what they are called
         await self._begin(accepted, request, [replace(accepted_event(request), parent=run)])
         return request

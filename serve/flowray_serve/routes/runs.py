@@ -113,8 +113,11 @@ class RunsRoutes:
         caller = await self._services.authenticator(request)
         content = await read_body(request, limit_bytes=self._services.limits.run_bytes)
         body = fit(ReplayBody, parse_object(content) if content else {})
-        loaded = None if body.flow is None else await self._named(caller.tenant, RunId(run), body.flow)
-        made = await self._services.jobs.reruns.replay(caller.tenant, RunId(run), loaded=loaded)
+        loaded = ran = None
+        if body.flow is not None:
+            loaded = await self._named(caller.tenant, RunId(run), body.flow)
+            ran = await self._version_that_ran(caller.tenant, (await self._story(caller.tenant, RunId(run)))["flow"])
+        made = await self._services.jobs.reruns.replay(caller.tenant, RunId(run), loaded=loaded, ran=ran)
         job = job_answer(made.run, made.flow_id, "queued", parent={"run": run})
         return reply(job, status=202, headers={RUN_HEADER: made.run})
 
@@ -149,12 +152,15 @@ class RunsRoutes:
             return await library.load(tenant, f"{told['flow']['id']}@{name}")
 
     async def _step_of(self, tenant: str, flow: Mapping[str, Any]) -> Mapping[NodeId, StepId]:
-        """Which step ran which node, when the flow is still the one that ran."""
+        """Which step ran which node, in the version that ran, while that is there."""
+        ran = await self._version_that_ran(tenant, flow)
+        return ran.plan.step_of if ran is not None else {}
+
+    async def _version_that_ran(self, tenant: str, flow: Mapping[str, Any]) -> LoadedFlow | None:
         try:
-            loaded = await self._services.library.load(tenant, flow["id"])
+            return await self._services.library.load(tenant, f"{flow['id']}@{flow['version']}")
         except FlowRayError:
-            return {}
-        return loaded.plan.step_of if loaded.plan.flow_digest == flow["version"] else {}
+            return None
 
     async def _story(self, tenant: str, run: RunId) -> dict[str, Any]:
         timeline = Timeline()

@@ -53,3 +53,19 @@ async def test_files_beyond_the_quota_are_refused_and_other_tenants_are_not() ->
 
     await kept.save_file("u", "f1/b.bin", bytes(700_000))
     assert await kept.find_file("t", "f1/b.bin") is None
+
+
+async def test_every_version_counts_against_what_may_be_stored() -> None:
+    kept = documents(stored_mib=1)
+    large = {"name": "f1", "data": "x" * 400_000}
+    for version in ("v1", "v2"):
+        await kept.save("t", FlowRecord(id="f1", version=version, revision=version, document=large))
+
+    with pytest.raises(QuotaExceededError, match="1 MiB"):
+        await kept.save("t", FlowRecord(id="f1", version="v3", revision="v3", document=large))
+    with pytest.raises(QuotaExceededError, match="1 MiB"):
+        await kept.versions.keep("t", "f1", "v4", large)
+
+    assert [one.version for one in await kept.versions.all("t", "f1")] == ["v2", "v1"]
+    await kept.versions.forget("t", "f1", (await kept.versions.all("t", "f1"))[1])
+    await kept.versions.keep("t", "f1", "v4", large)

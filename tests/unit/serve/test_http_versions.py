@@ -9,6 +9,7 @@ import pytest
 
 from flowray.component.stock import Stock
 from flowray.plan.types import Pool
+from flowray_serve.queueing.sweeping import Retention, Sweeper
 from tests.unit.serve.service import ECHO, Service, canvas, drawn, service
 
 
@@ -191,6 +192,34 @@ async def test_without_its_image_a_version_runs_in_what_there_is() -> None:
     await before.publish(saying("one", endpoint_name="echo"))
     after = service(pools=[Pool(name="default", stock=new)], objects=before.objects)
     assert (await after.http.post("/api/v1/run/echo", json={})).status_code == 200
+
+
+async def test_changes_are_on_the_audit_log() -> None:
+    made, flow = await published("one", "two")
+    await made.http.put(f"/api/v1/flows/{flow}/tags/prod", json={"version": "v1"})
+    await made.http.post(f"/api/v1/flows/{flow}/versions/v1/activate")
+    acts = (await made.http.get("/api/v1/audit")).json()["records"][-2:]
+    assert [(one["action"], one["object"]) for one in acts] == [
+        ("flows.write", {"flow": flow, "tag": "prod"}),
+        ("flows.write", {"flow": flow, "version": "v1"}),
+    ]
+
+
+async def test_retention_removes_no_version() -> None:
+    made, flow = await published("one", "two")
+
+    async def kept(_: str) -> Retention:
+        return Retention(runs_days=0.001, idempotency_h=0.001)
+
+    sweeper = Sweeper(made.objects, made.services.jobs.requests, NoList(), kept, clock=lambda: 4e9)
+    await sweeper.sweep()
+    assert [one["version_tag"] for one in await entries(made, flow)] == ["v2", "v1"]
+    assert (await made.http.post("/api/v1/run/echo@v1", json={})).status_code == 200
+
+
+class NoList:
+    async def forget(self, tenant: str, *, before: float) -> None:
+        return
 
 
 def chat(model: str) -> dict[str, Any]:
