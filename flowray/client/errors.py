@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import get_args
 
 import httpx
 
@@ -35,6 +36,7 @@ def _by_code() -> dict[str, type[FlowRayError]]:
 
 
 _ERRORS = _by_code()
+_KINDS = {404: errors.NotFoundError, 409: errors.ConflictError, 422: errors.InvalidRequestError}
 
 
 def error_of(response: httpx.Response) -> FlowRayError:
@@ -49,11 +51,19 @@ def error_of(response: httpx.Response) -> FlowRayError:
 def error_in(document: Mapping[str, object], *, otherwise: str = "Something went wrong.") -> FlowRayError:
     """The error that a problem document stands for."""
     detail = str(document.get("detail") or otherwise)
-    error_class = _ERRORS.get(str(document.get("code")), FlowRayError)
+    error_class = _ERRORS.get(str(document.get("code"))) or _unlisted(document)
     if issubclass(error_class, RunFailedError):
         facts = {name: fact for name, fact in document.items() if name not in _STANDARD_MEMBERS}
         return error_class(detail, str(document.get("run", "")), facts)
     return error_class(detail)
+
+
+def _unlisted(document: Mapping[str, object]) -> type[FlowRayError]:
+    """A class for an error that only the service has: of its kind by its status, with its own code."""
+    status, fault = document.get("status"), document.get("fault")
+    base = _KINDS.get(status if isinstance(status, int) else 0, FlowRayError)
+    known = {"code": str(document.get("code") or base.code), "status": status or base.status}
+    return type(base.__name__, (base,), {**known, "fault": fault if fault in get_args(errors.Fault) else base.fault})
 
 
 def _document(response: httpx.Response) -> dict[str, object] | None:

@@ -121,6 +121,24 @@ def test_what_others_published_meanwhile_is_not_written_over(client: Client, fol
     )
 
 
+def test_what_is_published_while_a_push_is_under_way_is_not_written_over(
+    client: Client, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.publish(saying("one"))
+    flowray("pull", folder)
+    edit(folder, "input_value: one", "input_value: mine")
+    put = version_calls.put
+
+    def late(flow_id: str, fields: Any, *, token: str | None = None) -> Any:
+        client.publish(saying("theirs"))
+        return put(flow_id, fields, token=token)
+
+    monkeypatch.setattr(version_calls, "put", late)
+    refused = flowray("push", folder)
+    assert (refused.exit_code, "by somebody else just now" in str(refused.exception)) == (1, True)
+    assert client.ask(version_calls.differences("echo", "v2", "latest"))["same"]
+
+
 def test_what_changed_only_on_the_service_is_pulled(client: Client, folder: Path) -> None:
     client.publish(saying("one"))
     flowray("pull", folder)

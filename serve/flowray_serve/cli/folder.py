@@ -155,8 +155,8 @@ def _export(path: Path) -> Mapping[str, Any] | None:
         raise FlowFormatError(f"{path} is not JSON: {cause}.") from cause
     if not isinstance(found, dict) or not found.get("name"):
         return None
-    canvas = found.get("data", found)
-    return found if isinstance(canvas, dict) and isinstance(canvas.get("nodes"), list) else None
+    canvas = found.get("data", {name: found.get(name) for name in ("nodes", "edges", "viewport")})
+    return {**found, "data": canvas} if isinstance(canvas, dict) and isinstance(canvas.get("nodes"), list) else None
 
 
 def _with_secrets(document: Mapping[str, Any], onto: Mapping[str, Any] | None) -> dict[str, Any]:

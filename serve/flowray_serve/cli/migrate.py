@@ -94,7 +94,7 @@ def _shadowed(client: Client | None, subject: _Subject, changed: Migrated, runs:
         return ()
     if client is None or subject.name is None:
         raise InvalidRequestError("--shadow replays runs of a published flow: name the flow, not a file.")
-    return shadowed(client, subject.name, changed.document["data"], runs)
+    return shadowed(client, subject.document, changed.document["data"], runs)
 
 
 def _publish(client: Client | None, subject: _Subject, changed: Migrated) -> None:

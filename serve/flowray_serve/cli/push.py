@@ -19,6 +19,8 @@ from flowray_serve.cli.pull import DryRun, OfFlows
 from flowray_serve.cli.standing import Pair, pairs
 from flowray_serve.cli.terminal import AsJson, say, say_json
 
+# What the service says when it has another version than `If-Match` names.
+OUTDATED = "flow_version_conflict"
 _PUSHED = ("ahead", "only here")
 
 
@@ -50,6 +52,8 @@ def command(
 
 def _pushed(client: Client, folder: Folder, pair: Pair, *, force: bool, dry_run: bool) -> Mapping[str, Any]:
     said: dict[str, Any] = {"id": pair.id, "name": pair.name, "standing": pair.standing, "done": _left(pair)}
+    if pair.standing == "same" and not dry_run and pair.document is not None:
+        folder.note(pair.id, form(pair.document).fingerprint)
     if pair.made is None or not (pair.standing in _PUSHED or (force and pair.standing == "apart")):
         return said
     said |= {"changes": pair.changes(push=True), "unfilled": pair.made.unfilled, "done": "would push"}
@@ -59,6 +63,8 @@ def _pushed(client: Client, folder: Folder, pair: Pair, *, force: bool, dry_run:
     try:
         kept = client.ask(version_calls.put(pair.id, pair.made.document, token=token))
     except ConflictError as cause:
+        if cause.code != OUTDATED:
+            raise
         raise ConflictError(f"`{pair.name}` was published by somebody else just now: {cause.message}") from cause
     if pair.file is not None and pair.file.form is not None:
         folder.write(kept, pair.file)

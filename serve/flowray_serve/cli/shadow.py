@@ -25,24 +25,27 @@ class Shadowed:
         return not self.differences
 
 
-def shadowed(client: Client, flow: str, canvas: Mapping[str, Any], runs: Sequence[str]) -> tuple[Shadowed, ...]:
-    """Replay each run with the flow that ran and with this canvas, which is kept aside for as long as it takes."""
-    flow_id = client.flow(flow).id
+def shadowed(
+    client: Client, document: Mapping[str, Any], canvas: Mapping[str, Any], runs: Sequence[str]
+) -> tuple[Shadowed, ...]:
+    """Replay each run with a version of a flow and with this canvas, which is kept aside for as long as it takes."""
+    flow_id = document["id"]
+    mine = f"{flow_id}@{document['version']}"
     kept = client.ask(of_versions.keep(flow_id, canvas, "For a migration's shadow runs"))
     try:
-        return tuple(_one(client, run, f"{flow_id}@{kept['version_tag']}") for run in runs)
+        return tuple(_one(client, run, mine, f"{flow_id}@{kept['version_tag']}") for run in runs)
     finally:
         if not kept["retained"]:
             client.ask(of_versions.forget(flow_id, kept["version_tag"]))
 
 
-def _one(client: Client, run: str, other: str) -> Shadowed:
-    before, now = _replayed(client, run, None), _replayed(client, run, other)
+def _one(client: Client, run: str, mine: str, other: str) -> Shadowed:
+    before, now = _replayed(client, run, mine), _replayed(client, run, other)
     found = client.ask(calls.differences(now, before))
     return Shadowed(run=run, before=before, now=now, differences=found)
 
 
-def _replayed(client: Client, run: str, flow: str | None) -> str:
+def _replayed(client: Client, run: str, flow: str) -> str:
     job = client.ask(calls.replay(run, flow))
     for _ in client.events(job["job_id"]):
         pass

@@ -95,3 +95,10 @@ def test_options_become_langflows_fields() -> None:
         "session_id": "s",
         "context": {"request_variables": {"K": "v"}},
     }
+
+
+def test_an_error_that_only_the_service_has_keeps_its_code_and_its_kind() -> None:
+    told = {"code": "version_not_found", "detail": "No.", "status": 404, "fault": "caller"}
+    error = error_of(httpx.Response(404, json=told))
+    assert isinstance(error, NotFoundError)
+    assert (error.code, error.fault, error.status, error.message) == ("version_not_found", "caller", 404, "No.")
