@@ -69,10 +69,10 @@ async def arun(
     values are `input_value`, `session`, `output_type`, `tweaks`, or a field's: `**{"Prompt-1.template": "Hi"}`.
     For several runs keep a `flowray.local.Local`: most of the time goes into starting it.
     """
-    from flowray.local import Local
+    from flowray.local import Local, image_for
 
     # Who names a host here also owns the network that it is on.
-    local = Local(private=egress)
+    local = Local(image_for(flow), private=egress)
     request = await local.prepare(flow, variables=variables, egress=egress, **values)
     async with local:
         return await local.answer(request)

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import orjson
 
+from flowray.component.adapters import adapter_of
 from flowray.component.check import check
 from flowray.component.known import known_components
 from flowray.component.source import with_sources
@@ -127,6 +128,18 @@ class Local:
             files[inside] = await self._objects.put(f"files/{inside}", _content(local))
             changed[key] = {**changed[key], name: inside}
         return changed, files
+
+
+def image_for(flow: Flow) -> Image:
+    """Return the environment image that has what a flow's nodes of other frameworks need; else the default one."""
+    names = sorted({adapter.shape.image for node in flow.nodes if (adapter := adapter_of(node)) is not None})
+    if len(names) > 1:
+        listed = " and ".join(f"`{name}`" for name in names)
+        raise InvalidRequestError(
+            f"The flow needs the environment images {listed}, and here is one sandbox. Run it on a service that has a "
+            "pool with each: flowray publish FLOW."
+        )
+    return find_image(Path(names[0]) if names else None, _images())
 
 
 def _images() -> Path | None:

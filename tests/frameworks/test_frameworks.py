@@ -16,6 +16,8 @@ from tests.kit.llm import Llm
 
 FOLDER = Path(flowray_serve.__file__).with_name("examples") / "frameworks"
 Example = Callable[..., dict[str, Any]]
+# The first one builds two images and waits for three pools.
+pytestmark = pytest.mark.timeout(1800)
 
 
 @pytest.fixture(scope="session")

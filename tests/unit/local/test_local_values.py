@@ -9,7 +9,7 @@ import pytest
 import flowray
 from flowray.errors import FlowInvalidError, InvalidRequestError, TweakRefusedError
 from flowray.flow.types import Flow
-from flowray.local import Local
+from flowray.local import Local, image_for
 from flowray.sandbox.image import Image
 from tests.unit.build import field, flow_of, node
 
@@ -91,3 +91,10 @@ def test_importing_flowray_brings_nothing_heavy() -> None:
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == ""
+
+
+def test_nodes_of_two_frameworks_do_not_fit_into_one_sandbox_of_this_machine() -> None:
+    flow = flow_of(node("a", "HaystackPipeline", code=None), node("b", "LlamaIndexEngine", code=None))
+
+    with pytest.raises(InvalidRequestError, match="`haystack` and `llamaindex`"):
+        image_for(flow)
