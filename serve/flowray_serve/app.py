@@ -104,6 +104,7 @@ def _engine_shape(settings: Settings) -> EngineShape:
     return EngineShape(
         replicas=shape.replicas,
         most_replicas=shape.most_replicas,
+        standby=shape.standby,
         runs=shape.runs,
         oldest_s=shape.oldest_s,
         drain_s=shape.drain_s,

@@ -43,6 +43,7 @@ class EngineSettings(SettingsGroup):
 
     replicas: int = Field(1, ge=1, le=1_000, description="How many engines there are at least.")
     most_replicas: int = Field(2, ge=1, le=1_000, description="How many engines there are at most.")
+    standby: int = Field(1, ge=0, le=100, description="Engines beyond those, for when one dies.")
     runs: int = Field(64, ge=1, le=10_000, description="Runs that one engine drives at a time.")
     lease_s: float = Field(5.0, ge=1, le=600, description="Seconds after which a silent engine's runs are taken over.")
     takes: int = Field(5, ge=1, le=1_000, description="Engines that may be lost on a run before it is given up.")

@@ -44,7 +44,7 @@ class Service:
 def running_service(*reachable: str, settings: Mapping[str, str] | None = None, standby: int = 0) -> Iterator[Service]:
     """`flowray up` in a home and on a port of its own, with these variables; its runs may reach these hosts.
 
-    A standby Runner costs ten seconds of CPU time once the service answers: it is there for who asks.
+    A standby Runner and engine cost some seconds of CPU time once the service answers: they are there for who asks.
     """
     with tempfile.TemporaryDirectory(prefix="flowray-") as home:
         environment = _environment(home, reachable, standby) | dict(settings or {})
@@ -66,6 +66,7 @@ def _environment(home: str, reachable: Sequence[str], standby: int) -> dict[str,
         "FLOWRAY_HOME": home,
         "FLOWRAY_PORT": str(port),
         "FLOWRAY_LIMITS__WALL_S": "20",
+        "FLOWRAY_ENGINES__STANDBY": str(standby),
         "FLOWRAY_POOLS": json.dumps({"default": pool}),
     }
 

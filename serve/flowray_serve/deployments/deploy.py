@@ -58,10 +58,11 @@ class GatewayShape:
 
 @dataclass(frozen=True, kw_only=True)
 class EngineShape:
-    """How many engines there are, and when there are more: see `scaling`."""
+    """How many engines there are, and when there are more: see `scaling`. `standby` are there beyond them."""
 
     replicas: int = 1
     most_replicas: int = 4
+    standby: int = 0
     runs: int = 64
     oldest_s: float = 1.0
     drain_s: float = 60.0
@@ -69,14 +70,13 @@ class EngineShape:
 
 def engines(shape: EngineShape, build: Callable[[str], Awaitable[Works]]) -> Application:
     """Return the deployment of the engines."""
-    policy = {
-        "policy_function": QueuePolicy,
-        "policy_kwargs": {"runs_each": shape.runs, "patience_s": shape.oldest_s},
-    }
+    most = max(shape.replicas, shape.most_replicas)
+    wishes = {"runs_each": shape.runs, "patience_s": shape.oldest_s, "most": most, "standby": shape.standby}
+    policy = {"policy_function": QueuePolicy, "policy_kwargs": wishes}
     as_deployment = serve.deployment(
         name="engine",
         ray_actor_options={"num_cpus": 0},
-        autoscaling_config=_growing(shape.replicas, shape.most_replicas, policy),
+        autoscaling_config=_growing(shape.replicas, most + shape.standby, policy),
         graceful_shutdown_timeout_s=shape.drain_s + _DRAIN_MARGIN_S,
         graceful_shutdown_wait_loop_s=0.1,
         health_check_period_s=2,

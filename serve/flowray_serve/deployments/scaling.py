@@ -25,34 +25,41 @@ def wanted_engines(
 
 
 def wanted_runners(*, running: Sequence[float], capacity: int, least: int, most: int, standby: int) -> int:
-    """The number of Runners for the steps that run on each warm one.
-
-    The standby is begun once all others are warm, so that it holds up none of them.
-    """
+    """The number of Runners for the steps that run on each warm one."""
     by_load = max(least, min(most, math.ceil(sum(running) / (capacity * _FULL_AT))))
-    return by_load + standby if len(running) >= by_load else by_load
+    return with_standby(by_load, warm=len(running), standby=standby)
+
+
+def with_standby(wanted: int, *, warm: int, standby: int) -> int:
+    """Return how many there should be in all: the standby is begun once all others are warm."""
+    return wanted + standby if warm >= wanted else wanted
 
 
 class QueuePolicy:
     """Ray Serve's autoscaling policy over what the engines record of the queue."""
 
-    def __init__(self, *, runs_each: int, patience_s: float) -> None:
+    def __init__(self, *, runs_each: int, patience_s: float, most: int, standby: int = 0) -> None:
+        """`most` engines share the runs, each up to `runs_each`; `standby` are there beyond, for when one dies."""
         self._runs_each = runs_each
         self._patience_s = patience_s
+        self._most = most
+        self._standby = standby
 
     def __call__(self, context: Any) -> tuple[int, dict[str, Any]]:
         """Return the wanted number of replicas, and Serve's own state, which is not needed."""
         seen: Mapping[str, Mapping[Any, float]] = context.aggregated_metrics or {}
+        running = seen.get(RUNNING, {})
         # Every engine sees the same queue; what it runs is its own.
         wanted = wanted_engines(
-            current=context.current_num_replicas,
-            running=sum(seen.get(RUNNING, {}).values()),
+            current=context.current_num_replicas - self._standby,
+            running=sum(running.values()),
             waiting=max(seen.get(WAITING, {}).values(), default=0.0),
             oldest_s=max(seen.get(OLDEST_S, {}).values(), default=0.0),
             runs_each=self._runs_each,
             patience_s=self._patience_s,
         )
-        return _bounded(context, wanted)
+        wanted = max(context.capacity_adjusted_min_replicas, min(self._most, wanted))
+        return _bounded(context, with_standby(wanted, warm=len(running), standby=self._standby))
 
 
 class RunnersForSteps:

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from flowray_serve.deployments.scaling import RUNNING, RunnersForSteps
+from flowray_serve.deployments.scaling import OLDEST_S, RUNNING, WAITING, QueuePolicy, RunnersForSteps
 
 
 def wanted(running: list[float], *, standby: int = 0) -> int:
@@ -29,3 +29,20 @@ def test_a_pool_stays_within_its_bounds() -> None:
 )
 def test_a_standby_is_begun_once_the_others_are_warm(running: list[float], runners: int) -> None:
     assert wanted(running, standby=1) == runners
+
+
+@pytest.mark.parametrize(
+    ("running", "oldest_s", "current", "engines"),
+    [([], 0, 1, 1), ([0], 0, 1, 2), ([0, 0], 0, 2, 2), ([0, 0], 5, 2, 3), ([7, 7], 0, 2, 3), ([9, 9, 9], 0, 3, 4)],
+)
+def test_an_engine_stands_by_beyond_those_that_the_queue_asks_for(
+    running: list[float], oldest_s: float, current: int, engines: int
+) -> None:
+    told = {RUNNING: dict(enumerate(running)), WAITING: {0: 1.0 if oldest_s else 0.0}, OLDEST_S: {0: oldest_s}}
+    context = SimpleNamespace(
+        aggregated_metrics=told,
+        current_num_replicas=current,
+        capacity_adjusted_min_replicas=1,
+        capacity_adjusted_max_replicas=4,
+    )
+    assert QueuePolicy(runs_each=10, patience_s=1, most=3, standby=1)(context)[0] == engines
