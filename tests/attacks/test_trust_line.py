@@ -19,12 +19,8 @@ from tests.kit.probes import probe, probe_node
 from tests.kit.reference import Reference
 from tests.kit.service import Service
 
-# Without what they are about they cannot go further: a run that waits, a letter that is dead, somebody else's tenant.
-OUT_OF_REACH = {
-    "post /api/v1/dead-letters/redrive",
-    "post /api/v1/runs/{run}/replay",
-    "post /api/v2/workflows/{job_id}/resume",
-}
+# Proof that the walk arrives: these take the code and say yes to it.
+SURELY_REACHED = {"post /api/v1/flows/", "post /api/v1/custom_component", "post /api/v1/validate/code"}
 # They start and stop whole services, or build images from the network.
 NOT_WALKED = {"up", "down", "demo", "image build"}
 # This one has a test of its own.
@@ -68,14 +64,7 @@ def test_no_request_that_the_description_allows_runs_it(canary: Path, door: Door
 
     assert singing(canary) == []
     assert set(answers) == {f"{method} {path}" for path, found in document["paths"].items() for method in found}
-    takes_code = {
-        f"{method} {path}"
-        for path, found in document["paths"].items()
-        for method, operation in found.items()
-        if method != "delete" and operation.get("x-flowray-permission") in ("flows.write", "runs.start")
-    }
-    refused = {name for name in takes_code if min(answers[name]) >= 300}
-    assert refused - OUT_OF_REACH == set(), {name: answers[name] for name in refused}
+    assert {name: answers[name] for name in SURELY_REACHED if min(answers[name]) >= 300} == {}
 
 
 def test_no_tool_of_the_model_context_protocol_runs_it(canary: Path, door: Door, reference: Reference) -> None:
