@@ -69,6 +69,8 @@ def _prepare(wanted: Mapping[str, Any]) -> Forker:
     threading.stack_size(_THREAD_STACK)
     libraries.make_anonymous()
     heap.fill()
+    for name in wanted["warm"]:
+        importlib.import_module(name).settle()
     forker = _forker(wanted)
     immortal.keep_for_ever()
     heap.freeze()

@@ -27,7 +27,7 @@ from lfx.services import deps
 from lfx.services.manager import get_service_manager
 from pydantic import BaseModel
 
-from flowray_sandbox import building, chat_memory
+from flowray_sandbox import building, chat_memory, timestamps
 
 _ATOMS = frozenset({str, int, float, bool, type(None), bytes, FunctionType, type})
 _set = object.__setattr__
@@ -70,6 +70,7 @@ def install() -> None:
     # Building one.
     _replace(loading, instantiate_class=building.instance, get_instance_results=building.results)
     _replace(Vertex, _log_transaction_async=_nothing, _reset=building.reset)
+    timestamps.install()
     structlog.configure(**{**structlog.get_config(), "cache_logger_on_first_use": True})
 
 

@@ -14,6 +14,8 @@ from typing import Any
 
 from flowray_sandbox.environment import LFX_ENVIRONMENT
 
+_HOT: list[Any] = []
+
 
 def warm() -> None:
     """Make the calling process ready to be forked: afterwards a run imports and compiles next to nothing."""
@@ -22,6 +24,7 @@ def warm() -> None:
     from flowray_sandbox import (  # after the environment is set: lfx reads it
         classes,
         flows,
+        hot_code,
         lean,
         rehearsal,
         surroundings,
@@ -43,6 +46,7 @@ def warm() -> None:
     lean.install()
     shapes.prepare()
     rehearsal.rehearse()
+    _HOT.append(hot_code.HotCode(lambda: rehearsal.rehearse(times=1)))
     # A run is over before there is garbage worth looking for; a long one still gets collected.
     gc.set_threshold(50_000, 20, 20)
 
@@ -54,6 +58,15 @@ def _look_packages_up() -> None:
     ask = getattr(dependency_analyzer, "_get_packages_distributions", None)
     if ask is not None:
         ask()
+
+
+def settle() -> None:
+    """Once nothing is imported any more: put what a run executes together, and let Python specialise it again."""
+    from flowray_sandbox import rehearsal
+
+    for hot in _HOT:
+        hot.gather()
+    rehearsal.rehearse()
 
 
 class _Deferred(ModuleType):

@@ -6,6 +6,7 @@ import contextvars
 import os
 import socket
 import sys
+from functools import cache
 from typing import Any
 
 import orjson
@@ -33,20 +34,25 @@ config:
 """
 
 
-def rehearse() -> None:
+def rehearse(times: int = _TIMES) -> None:
     """Run the flow, plain and streaming, and leave nothing behind but what lfx keeps for the next run."""
-    flow = expand.expanded(_FLOW)
-    builder._registry_cache = None  # noqa: SLF001 - a copy of the whole index, which only the job `expand` needs
     streams = sys.stdout, sys.stderr
     environment = dict(os.environ)
     try:
-        for stream in (True, False):
-            for _ in range(_TIMES):
-                contextvars.Context().run(_once, _spec(flow, stream=stream))
+        for spec in _specs():
+            for _ in range(times):
+                contextvars.Context().run(_once, spec)
     finally:
         sys.stdout, sys.stderr = streams
         os.environ.clear()
         os.environ.update(environment)
+
+
+@cache
+def _specs() -> tuple[bytes, ...]:
+    flow = expand.expanded(_FLOW)
+    builder._registry_cache = None  # noqa: SLF001 - a copy of the whole index, which only the job `expand` needs
+    return tuple(_spec(flow, stream=stream) for stream in (True, False))
 
 
 def _spec(flow: dict[str, Any], *, stream: bool) -> bytes:

@@ -17,6 +17,8 @@ def main(control: int, folder: Path) -> None:
     preload.warm()
     from flowray_sandbox import work
 
+    preload.settle()
+
     gc.collect()
     gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)

@@ -47,3 +47,29 @@ async def test_it_does_not_work_inside_and_says_so_with_an_os_error(inside: Insi
     answer = await inside.run(DOES_NOT[name], egress=["example.org"])
 
     assert answer.error_type in {"PermissionError", "OSError", "FileNotFoundError"}
+
+
+async def test_a_time_is_read_as_lfx_reads_it(inside: Inside) -> None:
+    answer = await inside.run("""
+from datetime import datetime, timezone, timedelta
+from lfx.schema import validators as v
+
+def told(read, moment):
+    try:
+        return read(moment)
+    except Exception as failure:
+        return f"{type(failure).__name__}: {failure}"
+
+moments = [
+    "2026-11-25 21:00:00.123456 UTC", "2026-11-25 21:00:00.000000 UTC", "2024-02-29 00:00:00.000001 UTC",
+    "2026-02-30 21:00:00.123456 UTC", "2026-W48-3 21:00:00.123456 UTC", "0026-11-25 21:00:00.123456 UTC",
+    "2026-11-25 24:00:00.000000 UTC", "2026-11-25T21:00:00.123456 UTC", "2026-11-25 21:00:00.12345 UTC",
+    " 2026-11-25 21:00:00.12345 UTC", "2026-11-25 21:00:00 UTC", "2026-11-25T21:00:00.5+02:00", "", " UTC",
+    "x" * 26 + " UTC",
+    datetime(2026, 1, 1, tzinfo=timezone(timedelta(hours=2))), datetime(2026, 1, 1), None, 7,
+]
+result = [[told(v.timestamp_to_str, one), told(v._thoroughly, one)] for one in moments]
+""")
+
+    assert [quick for quick, _ in answer.result] == [thorough for _, thorough in answer.result]
+    assert answer.result[0][0] == "2026-11-25 21:00:00.123456 UTC"

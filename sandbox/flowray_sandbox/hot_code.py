@@ -1,0 +1,96 @@
+"""The bytecode that runs execute, side by side in memory.
+
+Python writes into bytecode while it runs it: how often it was not worth specialising, which way each branch went. Each
+page of it that a run passes is a page to copy, and by itself the code of one run lies strewn over half of the heap.
+Copied together, the same functions are on a third of the pages, and few huge pages are broken up for them.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import struct
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import CodeType, FrameType, FunctionType
+from typing import Any, NoReturn
+
+from flowray_sandbox import syscalls
+
+_ID = struct.Struct("=Q")
+
+
+class HotCode:
+    """The functions that `act` calls, and their code."""
+
+    def __init__(self, act: Callable[[], None]) -> None:
+        functions = [found for found in gc.get_objects() if type(found) is FunctionType]
+        known = {id(code): code for function in functions for code in _all_within(function.__code__)}
+        # Kept for ever: what the originals would leave free, children would write to.
+        self._hot = {number: known[number] for number in _executed(act) if number in known}
+        self._functions = [function for function in functions if id(function.__code__) in self._hot]
+
+    def gather(self) -> None:
+        """Give the functions copies of their code, one beside the other in the order of their calls."""
+        copied = _copier(self._hot)
+        for code in self._hot.values():
+            copied(code)
+        for function in self._functions:
+            if id(function.__code__) in self._hot:
+                function.__code__ = copied(function.__code__)
+
+
+def _executed(act: Callable[[], None]) -> Sequence[int]:
+    """The ids of the code that is executed, in order.
+
+    Watched in a fork, where all has the same address: who was watched is rewritten, function by function, once nobody
+    watches any more, and children would do that on copies of its pages.
+    """
+    reader, writer = os.pipe()
+    child = syscalls.fork()
+    if child == 0:
+        _watch(act, writer)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as told:
+        numbers = [number for (number,) in _ID.iter_unpack(told.read())]
+    os.waitpid(child, 0)
+    if not numbers:
+        raise RuntimeError("the rehearsal could not be watched; see above")
+    return numbers
+
+
+def _watch(act: Callable[[], None], writer: int) -> NoReturn:
+    seen: dict[int, None] = {}
+
+    def note(frame: FrameType, event: str, _: Any) -> None:
+        if event == "call":
+            seen.setdefault(id(frame.f_code))
+
+    try:
+        sys.setprofile(note)
+        act()
+        sys.setprofile(None)
+        with os.fdopen(writer, "wb") as told:
+            told.write(b"".join(map(_ID.pack, seen)))
+    finally:
+        os._exit(0)
+
+
+def _all_within(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for one in code.co_consts:
+        if isinstance(one, CodeType):
+            yield from _all_within(one)
+
+
+def _copier(hot: Mapping[int, CodeType]) -> Callable[[CodeType], CodeType]:
+    copies: dict[int, CodeType] = {}
+
+    def copied(code: CodeType) -> CodeType:
+        if id(code) not in copies:
+            # Functions within functions are made anew at each call, from the code that the outer one holds.
+            within = tuple(copied(one) if id(one) in hot else one for one in code.co_consts)
+            copies[id(code)] = code.replace(co_consts=within)
+        return copies[id(code)]
+
+    return copied
