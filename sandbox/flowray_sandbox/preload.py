@@ -28,11 +28,13 @@ def warm() -> None:
         lean,
         rehearsal,
         surroundings,
+        written_files,
     )
     from flowray_sandbox.adapters import shapes
 
     surroundings.settle()
     flows.install()
+    written_files.install()
     for name in _THREADED:
         _defer(name)
     for name in _LAZY:

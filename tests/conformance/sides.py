@@ -13,6 +13,7 @@ from tests.conformance.differences import Difference, differing
 from tests.conformance.normal import body_of
 
 _WRITTEN_S = 30
+SIGNED_OUT = {"x-api-key": ""}
 
 
 @dataclass

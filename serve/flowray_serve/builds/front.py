@@ -15,7 +15,6 @@ from flowray.component.known import known_components
 from flowray.plan.packages import missing_packages
 from flowray.stores.archive import Archive
 from flowray.stores.archiver import Archiver
-from flowray.stores.documents import Documents
 from flowray.stores.drawer import Drawer
 from flowray.stores.generations import RedisGenerations
 from flowray.stores.places import RedisPlaces
@@ -33,7 +32,8 @@ from flowray_serve.builds.runs import run_service
 from flowray_serve.child_runs import ChildRuns
 from flowray_serve.lanes.steps import LaneSteps
 from flowray_serve.library import Library
-from flowray_serve.parts.desks import chats_in, saving_chats
+from flowray_serve.own_files import OwnFiles
+from flowray_serve.parts.desks import chats_in, engine_desk, saving_chats
 from flowray_serve.parts.identity import build_identity
 from flowray_serve.parts.learning import preloading_of
 from flowray_serve.parts.operator_door import head_limits, operator_door
@@ -82,12 +82,13 @@ async def build_front(plant: Plant, name: str, runners: Mapping[str, Any]) -> Fr
     redis, objects = connect(plant.redis_url), objects_of(plant)
     archive = Archive(objects)
     journal = RedisJournal(redis, archive)
-    children = ChildRuns(Documents(objects, RedisGenerations(redis)), deepest=plant.settings.subflows.depth)
-    steps = LaneSteps(RedisPlaces(redis), secret=plant.secret, answers=children)
-    await steps.start()
     identity = build_identity(redis, objects, Sealer(plant.master_keys), plant.settings)
     sharing = build_sharing(redis, objects, plant.settings, identity.tenants, name=f"gateway-{name}")
     flows = BoundedDocuments(objects, RedisGenerations(redis), sharing.settled.terms)
+    uploads = Drawer(objects, "uploads", UploadRecord)
+    children = ChildRuns(flows, deepest=plant.settings.subflows.depth)
+    steps = LaneSteps(RedisPlaces(redis), secret=plant.secret, answers=engine_desk(children, OwnFiles(uploads, flows)))
+    await steps.start()
     shared = _for_all(plant.settings, runners)
     any_pool = next(iter(shared.values()))
     pools = pools_of(plant.settings, plant.stocks)
@@ -124,7 +125,7 @@ async def build_front(plant: Plant, name: str, runners: Mapping[str, Any]) -> Fr
         journal=journal,
         run_index=RedisRuns(redis, archive),
         projects=Projects(drawer=Drawer(objects, "projects", ProjectRecord), store=flows),
-        uploads=Drawer(objects, "uploads", UploadRecord),
+        uploads=uploads,
         examine=any_pool.examine.remote,
         chats=chats_in(redis, objects),
         shares=sharing.shares,

@@ -11,19 +11,24 @@ from flowray.errors import RunnerUnavailableError
 from flowray.flow.types import Json
 from flowray.stores.archive import Archive
 from flowray.stores.documents import Documents
+from flowray.stores.drawer import Drawer
 from flowray.stores.generations import RedisGenerations
 from flowray.stores.objects import ObjectStore
 from flowray.stores.places import RedisPlaces
+from flowray.stores.records import UploadRecord
 from flowray.stores.redis import connect
 from flowray.stores.redis_journal import RedisJournal
 from flowray.tenancy.sealing import Sealer
 from flowray_registry.reader import Reader, RegistryOnRay
 from flowray_registry.snapshot import Snapshot
+from flowray_serve.admission.bounded import BoundedDocuments
 from flowray_serve.builds.plant import Plant, objects_of, planned
 from flowray_serve.builds.runs import run_service
 from flowray_serve.child_runs import ChildRuns
 from flowray_serve.lanes.steps import LaneSteps
 from flowray_serve.library import Library
+from flowray_serve.own_files import OwnFiles
+from flowray_serve.parts.desks import engine_desk
 from flowray_serve.parts.identity import build_identity
 from flowray_serve.parts.packages import pools_of
 from flowray_serve.parts.queueing import (
@@ -41,12 +46,13 @@ from flowray_serve.queueing.acceptance import Acceptance
 async def build_works(plant: Plant, name: str) -> EngineWorks:
     """Build an engine that drives queued runs, in its own process."""
     redis, objects = connect(plant.redis_url), objects_of(plant)
-    flows = Documents(objects, RedisGenerations(redis))
-    children = ChildRuns(flows, deepest=plant.settings.subflows.depth)
-    steps = LaneSteps(RedisPlaces(redis), secret=plant.secret, answers=children)
-    await steps.start()
     identity = build_identity(redis, objects, Sealer(plant.master_keys), plant.settings)
     sharing = build_sharing(redis, objects, plant.settings, identity.tenants, name=f"engine-{name}")
+    flows = BoundedDocuments(objects, RedisGenerations(redis), sharing.settled.terms)
+    children = ChildRuns(flows, deepest=plant.settings.subflows.depth)
+    own_files = OwnFiles(Drawer(objects, "uploads", UploadRecord), flows)
+    steps = LaneSteps(RedisPlaces(redis), secret=plant.secret, answers=engine_desk(children, own_files))
+    await steps.start()
     archive = Archive(objects)
     journal = RedisJournal(redis, archive)
     queueing = build_queueing(redis, objects, journal, secret=plant.secret, turns=sharing.turns)

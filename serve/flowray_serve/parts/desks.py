@@ -18,6 +18,8 @@ from flowray.stores.objects import ObjectStore
 from flowray.stores.redis_chats import RedisChats
 from flowray.stores.sealing import SecretSeal
 from flowray.stores.tapes import Tapes
+from flowray_serve.child_runs import ChildRuns
+from flowray_serve.own_files import OwnFiles
 
 
 def runner_desk(client: Any, objects: ObjectStore, *, secret: bytes) -> Desk:
@@ -27,6 +29,11 @@ def runner_desk(client: Any, objects: ObjectStore, *, secret: bytes) -> Desk:
     flows = FlowDesk(Documents(objects, RedisGenerations(client)))
     clerks = {"messages.find": chat.find, "tape.find": tape.find, "flows.list": flows.list, "flows.find": flows.find}
     return Desk(clerks, {"messages": chat.note, "tape": tape.note})
+
+
+def engine_desk(children: ChildRuns, own_files: OwnFiles) -> Desk:
+    """The desk of a process that drives runs: what takes more than the stores."""
+    return Desk({"files.keep": own_files.written}, otherwise=children)
 
 
 def chats_in(client: Any, objects: ObjectStore) -> Chats:

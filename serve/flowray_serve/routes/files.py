@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import mimetypes
-import re
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import PurePosixPath
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -17,12 +15,12 @@ from flowray.errors import InvalidRequestError
 from flowray.tenancy.permissions import Permission
 from flowray_serve.auth import needs
 from flowray_serve.bundle import attachment
+from flowray_serve.own_files import plain_name
 from flowray_serve.replies import reply
 from flowray_serve.routes.openapi import takes_file
 from flowray_serve.routes.uploads import form_file
 from flowray_serve.services import Services
 
-_NAME_LIMIT_CHARS = 120
 # What a browser would run as a page of this origin never leaves as anything but a download.
 _AS_FILE: Mapping[str, str] = {"x-content-type-options": "nosniff", "content-disposition": "attachment"}
 
@@ -89,13 +87,6 @@ class FileRoutes:
         caller = await self._services.authenticator(request)
         found = await self._services.library.find(caller.tenant, flow)
         return await self._services.store.read_file(caller.tenant, f"{found.id}/{file}")
-
-
-def plain_name(name: str) -> str:
-    """The file's own name, without what a path could stumble over; its suffix tells components the type."""
-    plain = re.sub(r"[^\w.-]", "_", name.replace("\\", "/").rpartition("/")[2], flags=re.ASCII)
-    path = PurePosixPath(plain.lstrip("."))
-    return f"{path.stem[:_NAME_LIMIT_CHARS] or 'file'}{path.suffix[:20]}"
 
 
 def _stamp() -> str:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import io
 import time
-import uuid
 import zipfile
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -26,8 +25,8 @@ from flowray_serve.auth import needs
 from flowray_serve.bodies.reading import parse_json, read_body
 from flowray_serve.bundle import MEDIA_TYPE, attachment, file_name, plain
 from flowray_serve.langflow_ids import tenant_uuid
+from flowray_serve.own_files import OwnFiles, free_name, plain_name
 from flowray_serve.replies import reply
-from flowray_serve.routes.files import plain_name
 from flowray_serve.routes.openapi import takes_file, takes_ids
 from flowray_serve.routes.uploads import form_file
 from flowray_serve.services import Services
@@ -61,19 +60,8 @@ class OwnFileRoutes:
         """Keep a file. Give the answer's `path` to a file field of any flow."""
         caller = await self._services.authenticator(request)
         file = await form_file(request, limit_bytes=self._services.limits.file_bytes)
-        there = await self._services.uploads.list(caller.tenant)
-        name = _free_name(plain_name(file.name), {PurePosixPath(one.path).name for one in there})
-        now = time.time()
-        record = UploadRecord(
-            id=str(uuid.uuid4()),
-            name=PurePosixPath(name).stem,
-            path=f"{tenant_uuid(caller.tenant, 'user')}/{name}",
-            size=len(file.content),
-            created_at=now,
-            updated_at=now,
-        )
-        await self._services.store.save_file(caller.tenant, record.path, file.content)
-        await self._services.uploads.save(caller.tenant, record)
+        kept = OwnFiles(self._services.uploads, self._services.store)
+        record = await kept.keep(caller.tenant, plain_name(file.name), file.content)
         return reply(_in_short(record), status=201)
 
     @needs(Permission.FILES_READ)
@@ -126,7 +114,7 @@ class OwnFileRoutes:
         packed, taken = io.BytesIO(), set[str]()
         with zipfile.ZipFile(packed, "w") as archive:
             for record in records:
-                name = _free_name(_download_name(record), taken)
+                name = free_name(_download_name(record), taken)
                 taken.add(name)
                 archive.writestr(name, await self._services.store.read_file(caller.tenant, record.path))
         return Response(packed.getvalue(), media_type=MEDIA_TYPE, headers=attachment(file_name("langflow_files")))
@@ -160,15 +148,6 @@ class OwnFileRoutes:
         for record in records:
             await self._services.uploads.delete(tenant, record.id)
             await self._services.store.delete_file(tenant, record.path)
-
-
-def _free_name(name: str, taken: Collection[str]) -> str:
-    """The name, or as Langflow writes it, `name (1).txt`."""
-    path, number = PurePosixPath(name), 0
-    while name in taken:
-        number += 1
-        name = f"{path.stem} ({number}){path.suffix}"
-    return name
 
 
 def _download_name(record: UploadRecord) -> str:

@@ -6,6 +6,9 @@ import io
 import uuid
 import zipfile
 
+from flowray.runner.asking import Ask
+from flowray_serve.own_files import OwnFiles
+from flowray_serve.run_service import RunOrder
 from tests.unit.serve.service import ECHO, OTHER_KEY, Service, canvas, drawn, service
 
 
@@ -91,3 +94,20 @@ async def test_an_own_file_that_is_not_there_is_a_404() -> None:
     for method, path in (("GET", ""), ("PUT", "?name=x"), ("DELETE", "")):
         assert (await made.http.request(method, f"/api/v2/files/{nobodys}{path}")).status_code == 404
     assert (await made.http.post("/api/v2/files/batch/", json=[str(nobodys)])).status_code == 404
+
+
+async def test_what_a_component_wrote_is_among_the_files_of_its_runs_tenant_under_a_plain_name() -> None:
+    made = service()
+    request = await made.services.runs.prepare("default", await made.publish(ECHO), RunOrder())
+    ask = Ask(what="files.keep", details={"name": "../../rivers.txt"}, blob=b"Elbe")
+
+    answer = await OwnFiles(made.services.uploads, made.services.store).written(request, ask)
+
+    (listed,) = (await made.http.get("/api/v2/files")).json()
+    assert (listed["id"], listed["name"], listed["path"].partition("/")[2]) == (
+        answer.value["id"],
+        "rivers",
+        "rivers.txt",
+    )
+    assert (await made.http.get(f"/api/v2/files/{listed['id']}")).content == b"Elbe"
+    assert (await made.http.get("/api/v2/files", headers={"x-api-key": OTHER_KEY})).json() == []
