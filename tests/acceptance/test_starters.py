@@ -38,9 +38,10 @@ RUNNING = (
 NEEDING_A_FILE = ("Financial Report Parser", "Portfolio Website Code Generator", "Text Sentiment Analysis")
 # Its agents run side by side in one session, and each is told what was said before: by whom depends on who was first.
 ORDER_MATTERS = "Text Sentiment Analysis"
+# Keeps what it writes with the tenant's files, which lfx alone cannot.
+WRITING = "Content Aggregator"
 # Flow -> the nodes that cannot run here, and the word that says what they miss.
 LACKING = {
-    "Content Aggregator": ({"SaveToFile-VVVVb"}, "langflow"),
     "Document Q&A": ({"KnowledgeRetrieve-docqa"}, "knowledge base"),
     "Hybrid Search RAG": ({"AstraDB-hsri", "AstraDB-AkDya"}, "astrapy"),
     "Knowledge Retrieval": ({"Knowledge-Y8gm2"}, "knowledge base"),
@@ -65,7 +66,7 @@ def publish_and_run(door: Door, flow: dict[str, Any], llm: Llm) -> None:
 
 
 def test_every_starter_is_accounted_for() -> None:
-    assert sorted(starters()) == sorted((*RUNNING, *NEEDING_A_FILE, *LACKING))
+    assert sorted(starters()) == sorted((*RUNNING, *NEEDING_A_FILE, WRITING, *LACKING))
 
 
 @pytest.mark.parametrize("name", RUNNING)
@@ -107,6 +108,16 @@ def test_a_starter_that_cannot_run_here_says_which_node_lacks_what(name: str, do
     assert problem["code"] in {"component_failed", "flow_invalid", "missing_package"}
     assert any(node in problem["detail"] for node in nodes)
     assert missing in problem["detail"].lower()
+
+
+def test_a_starter_keeps_the_file_that_it_writes(door: Door, llm: Llm) -> None:
+    flow = starters()[WRITING]
+    before = len(door.http.get("/api/v2/files").json())
+
+    answer = door.run(door.publish(flow), QUESTION, tweaks=model_tweaks(flow), variables=llm.variables)
+
+    assert any("saved successfully" in text for text in answer.texts.values()), answer.texts
+    assert len(door.http.get("/api/v2/files").json()) == before + 1
 
 
 def test_an_agent_really_calls_its_tools(door: Door, llm: Llm, web: Web) -> None:

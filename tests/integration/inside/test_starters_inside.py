@@ -12,7 +12,7 @@ from tests.kit.starters import model_tweaks, nodes_of, starters, with_values
 
 # What they lack is named by the error: a file, a database, a package, a key.
 LACKING = {
-    "Content Aggregator": "langflow",
+    "Content Aggregator": "User ID",
     "Document Q&A": "User ID",
     "Financial Report Parser": "No files",
     "Hybrid Search RAG": "",
