@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 
 RUNNER = "cache"
 _MOST_BYTES = 4 * 1024 * 1024
+# What lfx's Message says of the moment and the run that made it, not of its content.
+_OF_THE_MOMENT = frozenset({"timestamp", "id", "run_id", "duration"})
 _TOLD = NodeStarted | NodeFinished | MessageAdded | BranchStopped | ContextChanged
 
 
@@ -119,7 +121,8 @@ class CachedSteps:
 def key_of(request: RunRequest, step: StartStep, *, secret: bytes) -> str:
     """Name what a step makes: its nodes' sources and parameters, what they are fed, and the secrets they may read.
 
-    A frozen node's inputs do not count. Keyed with the service's secret, so that nobody can guess a secret by its key.
+    A frozen node's inputs do not count, nor does when and in which run a message was made. Keyed with the service's
+    secret, so that nobody can guess a secret by its key.
     """
     nodes = [request.flow.by_id[node] for node in request.plan.by_id[step.step].nodes]
     said: dict[str, Any] = {"nodes": [_node(node) for node in nodes], "skip": sorted(step.skip)}
@@ -151,7 +154,11 @@ def _node(node: Node) -> dict[str, Any]:
 
 
 def _digest(value: Value) -> Any:
-    return {"type": value.type, "sha256": value.ref.sha256} if value.ref else {"type": value.type, "json": value.json}
+    if value.ref:
+        return {"type": value.type, "sha256": value.ref.sha256}
+    if value.type == "message" and isinstance(value.json, Mapping):
+        return {"type": value.type, "json": {k: v for k, v in value.json.items() if k not in _OF_THE_MOMENT}}
+    return {"type": value.type, "json": value.json}
 
 
 def _values(event: object) -> Iterator[Value]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -18,11 +19,12 @@ from tests.kit.processes import descendants
 from tests.kit.service import Service, running_service
 
 _ENDS_WITHIN_S = 120
+FIRST, MIDDLE, LAST = "ChatInput-A", "CustomComponent-B", "ChatOutput-C"
 
 
 @pytest.fixture(scope="module")
 def own_service() -> Iterator[Service]:
-    with running_service() as service:
+    with running_service(standby=1) as service:
         yield service
 
 
@@ -54,8 +56,7 @@ def until(http: httpx.Client, run: str, *statuses: str) -> dict[str, Any]:
             response = http.get(f"/api/v1/runs/{run}")
         except httpx.TransportError:
             continue
-        told = response.json()
-        if response.is_success and told["status"] in statuses:
+        if response.is_success and (told := response.json())["status"] in statuses:
             return told
         time.sleep(0.1)
     raise AssertionError(told)
@@ -66,22 +67,54 @@ def kill(service: Service, word: str) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
+def begun(http: httpx.Client, run: str) -> str:
+    """The Runner of the run, once the node in the middle of its only step has begun."""
+    runner = ""
+    with http.stream("GET", f"/api/v1/runs/{run}/events") as response:
+        for line in response.iter_lines():
+            event = json.loads(line.removeprefix("data: ")) if line.startswith("data: ") else {}
+            runner = str(event.get("runner", runner))
+            if event.get("kind") == "node_started" and event["node"] == MIDDLE:
+                return runner
+    raise AssertionError("it has not begun")
+
+
+def starts(http: httpx.Client, run: str) -> dict[str, int]:
+    """How often each node of a run was begun."""
+    return {node["node"]: node.get("runs", 0) for node in http.get(f"/api/v1/runs/{run}").json()["nodes"]}
+
+
+def empty_redis(service: Service) -> None:
+    folder = Path(service.environment["FLOWRAY_HOME"], "valkey")
+    port = next(line.split()[1] for line in (folder / "valkey.conf").read_text().splitlines() if "port " in line)
+    with redis.Redis(port=int(port), password=(folder / "password").read_text()) as client:
+        client.flushall()
+
+
+def process_of(service: Service, runner: str) -> int:
+    """The process of the Runner with this name: it has its zygote's log open."""
+    for pid, command in descendants(service.supervisor).items():
+        if "ServeReplica:flowray:runner" in command:
+            files = [one.resolve().name for one in Path(f"/proc/{pid}/fd").iterdir()]
+            if any(file.endswith(f"-{runner}.log") for file in files):
+                return pid
+    raise AssertionError(runner)
+
+
 @pytest.mark.parametrize("word", ["ServeReplica:flowray:engine", "ServeReplica:flowray:gateway", "gcs_server"])
 def test_a_run_ends_although_a_part_of_the_service_is_killed(
     own_service: Service, http: httpx.Client, slow: str, word: str
 ) -> None:
     run = submitted(http, slow)
-    until(http, run, "running")
+    begun(http, run)
     kill(own_service, word)
     assert until(http, run, "succeeded", "failed", "cancelled")["status"] == "succeeded"
+    assert starts(http, run)[FIRST] == 1
 
 
 def test_accepted_runs_end_although_redis_is_emptied(own_service: Service, http: httpx.Client, slow: str) -> None:
     runs = [submitted(http, slow) for _ in range(3)]
-    folder = Path(own_service.environment["FLOWRAY_HOME"], "valkey")
-    port = next(line.split()[1] for line in (folder / "valkey.conf").read_text().splitlines() if "port " in line)
-    with redis.Redis(port=int(port), password=(folder / "password").read_text()) as client:
-        client.flushall()
+    empty_redis(own_service)
     for run in runs:
         assert until(http, run, "succeeded", "failed", "cancelled")["status"] == "succeeded"
 
@@ -103,3 +136,47 @@ def test_a_run_is_followed_over_a_websocket(own_service: Service, http: httpx.Cl
     with connect(url, additional_headers={"x-api-key": own_service.key}) as socket:
         told = list(socket)
     assert '"kind":"run_finished"' in told[-1]
+
+
+def test_what_had_finished_inside_a_step_does_not_run_again_when_its_runner_is_killed(
+    own_service: Service, http: httpx.Client
+) -> None:
+    document = flow_of("through", effect="replay", sleep_s=4.0) | {"name": "slower"}
+    run = submitted(http, str(http.post("/api/v1/flows/", json=document).json()["id"]))
+    os.kill(process_of(own_service, begun(http, run)), signal.SIGKILL)
+    assert until(http, run, "succeeded", "failed", "cancelled")["status"] == "succeeded"
+    assert starts(http, run) == {FIRST: 1, MIDDLE: 2, LAST: 1}
+
+
+def test_a_paused_run_is_answered_after_its_engine_was_killed_and_redis_emptied(
+    own_service: Service, http: httpx.Client
+) -> None:
+    asking = http.post("/api/v1/flows/", json=flow_of("asking", effect="replay") | {"name": "asking"}).json()["id"]
+    run = submitted(http, asking)
+    until(http, run, "paused")
+    kill(own_service, "ServeReplica:flowray:engine")
+    empty_redis(own_service)
+    until(http, run, "paused")
+
+    deadline = time.monotonic() + _ENDS_WITHIN_S
+    while not (asked := http.get("/api/v2/workflows/pending").json()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    answer = {"request_id": asked[0]["request_id"], "decision": {"action_id": "approve"}}
+    assert http.post(f"/api/v2/workflows/{run}/resume", json=answer).status_code == 200
+
+    assert until(http, run, "succeeded", "failed", "cancelled")["status"] == "succeeded"
+    assert starts(http, run)[FIRST] == 1
+
+
+def test_a_node_that_may_be_cached_runs_once_for_the_same_input(http: httpx.Client) -> None:
+    document = flow_of("through", effect="replay") | {"name": "cached"}
+    for node in document["data"]["nodes"]:
+        if node["id"] == MIDDLE:
+            node["data"]["node"]["metadata"]["flowray"] = {"cache_s": 600}
+    flow = str(http.post("/api/v1/flows/", json=document).json()["id"])
+
+    stories = [until(http, submitted(http, flow), "succeeded", "failed") for _ in range(2)]
+
+    assert [story["status"] for story in stories] == ["succeeded", "succeeded"]
+    told = [node["cached"] for story in stories for node in story["nodes"] if node["node"] == MIDDLE]
+    assert told == [False, True]

@@ -102,6 +102,14 @@ async def test_a_node_that_is_fed_something_else_is_run_unless_it_is_frozen() ->
     assert (memory.ran, frozen.ran) == (2, 1)
 
 
+async def test_the_same_message_of_another_moment_is_the_same() -> None:
+    memory = Memory()
+    for moment in ("10:00", "10:01"):
+        said = Value(type="message", json={"text": "Hello", "timestamp": moment, "run_id": moment})
+        await memory.run(request(), StartStep(step=STEP, upstream={NodeId("z"): {"out": said}}))
+    assert memory.ran == 1
+
+
 async def test_failures_and_live_objects_are_not_remembered() -> None:
     live = Value(type="object", json={"$flowray": "opaque", "value": "Lock"})
     broken = Memory({"s1": [[started("s1")], [failed("s1")]]})
