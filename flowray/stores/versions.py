@@ -97,14 +97,19 @@ class Versions:
         return changed
 
     async def forget(self, tenant: str, flow_id: str, record: VersionRecord) -> None:
-        """Forget a version; its content stays as long as another number has it."""
+        """Forget a version; its content stays as long as another number has it.
+
+        What was only kept aside may go whatever it is called, as long as another number has the same content.
+        """
+        others = [one for one in await self.all(tenant, flow_id) if one.number != record.number]
+        is_spare = not record.current and any(one.version == record.version for one in others)
         head = (await self._shelves.of(tenant)).flows.get(flow_id)
         tagged = [tag for tag, version in (await self.tags(tenant, flow_id)).items() if version == record.version]
-        if head is not None and head.version == record.version:
+        if head is not None and head.version == record.version and not is_spare:
             raise VersionInUseError(
                 f"Version v{record.number} is what the flow is now. Publish or activate another one."
             )
-        if tagged:
+        if tagged and not is_spare:
             raise VersionInUseError(f"The tag `{tagged[0]}` stands at version v{record.number}. Move the tag first.")
         await self.history.forget(tenant, flow_id, record.number)
         if all(one.version != record.version for one in await self.all(tenant, flow_id)):

@@ -111,6 +111,13 @@ async def test_content_stays_as_long_as_another_number_has_it(documents: Documen
     assert await documents.read(ACME, "one", version=ONE) is not None
 
 
+async def test_what_was_kept_aside_goes_although_its_content_is_current(documents: Documents) -> None:
+    kept = await documents.versions.keep(ACME, "one", TWO, {"data": {}})
+    await documents.versions.forget(ACME, "one", kept)
+    assert [one.number for one in await documents.versions.all(ACME, "one")] == [2, 1]
+    assert await documents.read(ACME, "one", version=TWO) is not None
+
+
 async def test_a_number_that_was_forgotten_is_not_given_again(documents: Documents) -> None:
     kept = await documents.versions.keep(ACME, "one", THREE, {"data": {}})
     await documents.versions.forget(ACME, "one", kept)

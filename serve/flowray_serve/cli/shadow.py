@@ -35,8 +35,7 @@ def shadowed(
     try:
         return tuple(_one(client, run, mine, f"{flow_id}@{kept['version_tag']}") for run in runs)
     finally:
-        if not kept["retained"]:
-            client.ask(of_versions.forget(flow_id, kept["version_tag"]))
+        client.ask(of_versions.forget(flow_id, kept["version_tag"]))
 
 
 def _one(client: Client, run: str, mine: str, other: str) -> Shadowed:
