@@ -5,23 +5,22 @@ from __future__ import annotations
 import asyncio
 from contextlib import aclosing
 
-import pytest
-
 from flowray.engine.commands import StartStep
 from flowray.engine.events import StepFinished
-from flowray.runner import dialogue, frames
+from flowray.runner import frames
+from flowray.runner.frames import Caps
 from flowray.runner.pool import PoolSize
 from tests.unit.runner.conftest import Started
 from tests.unit.runner.kit import Peer
 from tests.unit.runner.test_runner import STEP, events_of, last_of, request_of
 
 MANY = 16_000_000
+SHORT = Caps(grace_s=0.05)
 
 
 async def test_a_sandbox_that_ignores_its_cancellation_is_killed_after_a_grace_period(
-    runner_with: Started, monkeypatch: pytest.MonkeyPatch
+    runner_with: Started,
 ) -> None:
-    monkeypatch.setattr(dialogue, "_GRACE_S", 0.05)
     ignored = asyncio.Event()
 
     async def script(peer: Peer) -> None:
@@ -31,7 +30,7 @@ async def test_a_sandbox_that_ignores_its_cancellation_is_killed_after_a_grace_p
         ignored.set()
         await peer.forever()
 
-    runner = await runner_with(script)
+    runner = await runner_with(script, caps=SHORT)
     async with aclosing(runner.run(request_of(), StartStep(step=STEP))) as batches:
         async for _ in batches:
             break
@@ -43,9 +42,8 @@ async def test_a_sandbox_that_ignores_its_cancellation_is_killed_after_a_grace_p
 
 
 async def test_a_sandbox_that_does_not_read_its_spec_holds_nobody_up_but_itself(
-    runner_with: Started, monkeypatch: pytest.MonkeyPatch
+    runner_with: Started,
 ) -> None:
-    monkeypatch.setattr(dialogue, "_GRACE_S", 0.05)
     deaf = True
 
     async def script(peer: Peer) -> None:
@@ -57,7 +55,7 @@ async def test_a_sandbox_that_does_not_read_its_spec_holds_nobody_up_but_itself(
         await peer.result()
 
     size = PoolSize(spares=2, wait_s=5, drain_s=5)
-    runner = await runner_with(script, size=size)
+    runner = await runner_with(script, size=size, caps=SHORT)
     stuck = asyncio.create_task(last_of(runner, input_value="x" * MANY))
     await asyncio.sleep(0)
 
