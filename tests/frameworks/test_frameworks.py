@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -102,7 +103,15 @@ def test_what_a_frameworks_models_use_is_counted(
 
     _ = events_of(frameworks, flow, "Hm?") if stream else frameworks.run(flow, "Hm?")
 
-    assert used(frameworks, model) > before
+    assert used_beyond(frameworks, model, before)
+
+
+def used_beyond(door: Door, model: str, before: int) -> bool:
+    """Whether more is on record; usage is folded from a journal after its run has answered."""
+    deadline = time.monotonic() + 60
+    while used(door, model) <= before and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return used(door, model) > before
 
 
 def used(door: Door, model: str) -> int:
@@ -150,7 +159,7 @@ def test_a_hopeless_pipeline_is_found_when_it_is_published(frameworks: Door, exa
 
 @pytest.mark.parametrize("way", ["open('/etc/shadow')", "__import__('socket').create_connection(('1.1.1.1', 80), 5)"])
 def test_the_walls_hold_in_these_images_too(frameworks: Door, example: Example, way: str) -> None:
-    flow = frameworks.publish(example("workflow", {"    return Count": f"    {way}\n    return Count"}))
+    flow = frameworks.publish(example("workflow", {"    return Count(": f"    {way}\n    return Count("}))
 
     with pytest.raises(Refused) as refused:
         frameworks.run(flow, "Hm?")
