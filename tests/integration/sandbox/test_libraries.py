@@ -52,7 +52,10 @@ async def test_it_does_not_work_inside_and_says_so_with_an_os_error(inside: Insi
 async def test_a_time_is_read_as_lfx_reads_it(inside: Inside) -> None:
     answer = await inside.run("""
 from datetime import datetime, timezone, timedelta
+from flowray_sandbox import timestamps
 from lfx.schema import validators as v
+
+timestamps.install()
 
 def told(read, moment):
     try:
