@@ -88,12 +88,15 @@ def holding(child_name: str, *, name: str) -> dict[str, Any]:
 
 
 def wielding(child_name: str, *, name: str, tool: str) -> dict[str, Any]:
-    """A flow whose agent has another flow as a tool: lfx's older Flow as Tool."""
+    """A flow whose agent has another flow as a tool: lfx's older Flow as Tool. It has no other tool."""
     flow = copy.deepcopy(_drawn()["agent"]) | {"name": name}
     node = next(one for one in flow["data"]["nodes"] if one["data"]["type"] == "FlowTool")["data"]["node"]
     values = {"flow_name": child_name, "tool_name": tool, "tool_description": "Says what it is told."}
     for field, value in values.items():
         node["template"][field]["value"] = value
+    agent = next(one for one in flow["data"]["nodes"] if one["data"]["type"] == "Agent")["data"]["node"]
+    for own in ("add_calculator_tool", "add_current_date_tool"):
+        agent["template"][own]["value"] = False
     return flow
 
 
