@@ -9,8 +9,10 @@ from contextlib import ExitStack, closing
 from flowray.errors import FlowRayError
 from flowray_serve.cluster.environment import Ports
 
-# Below the ports that the kernel gives to clients, above those that Ray gives to its workers.
-_REPLICAS_FROM, _REPLICAS_TO, _REPLICAS = 20_000, 32_000, 100
+# Below the ports that the kernel gives to clients, which take one between the choice and its use, and above those that
+# Ray gives to its workers.
+_REPLICAS_FROM, _REPLICAS_TO, _REPLICAS = 20_000, 30_000, 100
+_SINGLE_FROM, _SINGLE_TO = 30_000, 32_700
 _TRIES = 100
 
 
@@ -25,7 +27,7 @@ class PortTakenError(FlowRayError):
 def free_ports() -> Ports:
     """Return ports that are free now."""
     with ExitStack() as held:
-        statistics, metrics, http, grpc, dashboard, autoscaler = (_bound(held, 0) for _ in range(6))
+        statistics, metrics, http, grpc, dashboard, autoscaler = (_free(held) for _ in range(6))
         return Ports(
             proxy_statistics=statistics,
             proxy_metrics=metrics,
@@ -40,7 +42,7 @@ def free_ports() -> Ports:
 def free_port() -> int:
     """Return one port that is free now."""
     with ExitStack() as held:
-        return _bound(held, 0)
+        return _free(held)
 
 
 def check_free(host: str, port: int) -> None:
@@ -55,6 +57,15 @@ def check_free(host: str, port: int) -> None:
             ) from cause
 
 
+def _free(held: ExitStack) -> int:
+    for _ in range(_TRIES):
+        try:
+            return _bound(held, random.randrange(_SINGLE_FROM, _SINGLE_TO))  # noqa: S311 - to spread, not to hide
+        except OSError:
+            continue
+    raise PortTakenError(f"No free port between {_SINGLE_FROM} and {_SINGLE_TO}.")
+
+
 def _free_range() -> int:
     for _ in range(_TRIES):
         first = random.randrange(_REPLICAS_FROM, _REPLICAS_TO, _REPLICAS)  # noqa: S311 - to spread, not to hide
@@ -65,7 +76,7 @@ def _free_range() -> int:
             except OSError:
                 continue
             return first
-    raise PortTakenError("No free range of ports between 20000 and 32000.")
+    raise PortTakenError(f"No free range of ports between {_REPLICAS_FROM} and {_REPLICAS_TO}.")
 
 
 def _bound(held: ExitStack, port: int) -> int:
