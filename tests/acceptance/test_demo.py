@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
+from flowray_serve.cluster.ports import free_port
 from tests.kit.llm import Llm
 
 _WITHIN_S = 240
 
 
 def test_the_demo_also_runs_a_chat_when_there_is_a_model(tmp_path: Path, llm: Llm) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
     kept = {name: value for name, value in os.environ.items() if not name.startswith("FLOWRAY_")}
-    environment = {**kept, **llm.variables, "FLOWRAY_HOME": str(tmp_path), "FLOWRAY_PORT": str(port)}
+    environment = {**kept, **llm.variables, "FLOWRAY_HOME": str(tmp_path), "FLOWRAY_PORT": str(free_port())}
 
     done = subprocess.run(
         [str(Path(sys.executable).with_name("flowray")), "demo"],

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 
 import httpx
 import pytest
 
+from flowray_serve.cluster.ports import free_port
 from tests.conformance.differences import Row, listed
 from tests.conformance.sides import Side
 from tests.kit.langflow import PASSWORD, USER, Langflow, running_langflow
@@ -17,9 +17,7 @@ from tests.kit.service import Service
 
 @pytest.fixture(scope="session")
 def langflow(llm: Llm) -> Iterator[Langflow]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    with running_langflow(port=port, variables=llm.variables) as langflow:
+    with running_langflow(port=free_port(), variables=llm.variables) as langflow:
         yield langflow
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -12,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from flowray_serve.cluster.ports import free_port
 
 _START_S = 420
 _WAIT_S = 400
@@ -59,12 +60,10 @@ def running_service(*reachable: str, settings: Mapping[str, str] | None = None, 
 def _environment(home: str, reachable: Sequence[str], standby: int) -> dict[str, str]:
     """Settings of this service alone; a wall limit that a test can wait for."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("FLOWRAY_")}
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
     pool = {"spares": 4, "standby": standby, "egress": reachable, "private_hosts": reachable}
     return kept | {
         "FLOWRAY_HOME": home,
-        "FLOWRAY_PORT": str(port),
+        "FLOWRAY_PORT": str(free_port()),
         "FLOWRAY_LIMITS__WALL_S": "20",
         "FLOWRAY_ENGINES__STANDBY": str(standby),
         "FLOWRAY_POOLS": json.dumps({"default": pool}),
