@@ -26,6 +26,11 @@ class RedisUpkeep:
         async with answered():
             await self._redis.set(f"{self._prefix}filled", "1")
 
+    async def server(self) -> str:
+        """Which process this Redis is: another name after each start, and on another server."""
+        async with answered():
+            return str((await self._redis.info("server"))["run_id"])
+
     async def mine(self, work: str, *, by: str, for_s: int) -> bool:
         """Whether this work is the caller's to do now. Who has it may ask again, and has it for as long again."""
         key = f"{self._prefix}upkeep:{work}"

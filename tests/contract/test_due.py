@@ -64,3 +64,9 @@ async def test_an_emptied_redis_says_so(valkey: redis.asyncio.Redis) -> None:
     assert await upkeep.is_filled()
     await valkey.flushdb()
     assert not await upkeep.is_filled()
+
+
+async def test_a_redis_has_one_name_from_its_start_to_its_end(valkey: redis.asyncio.Redis) -> None:
+    upkeep = RedisUpkeep(valkey)
+    assert len(await upkeep.server()) == 40
+    assert await upkeep.server() == await upkeep.server()

@@ -35,6 +35,9 @@ class Upkeep(Protocol):
     async def note_filled(self) -> None:
         """It is now."""
 
+    async def server(self) -> str:
+        """Which process Redis is: another name after each start."""
+
     async def mine(self, work: str, *, by: str, for_s: int) -> bool:
         """Whether this work is the caller's to do now."""
 
@@ -60,6 +63,7 @@ class Found:
 class Watch:
     """How a recovery watches: it looks at the mark every `look_s`, and at the whole record every `whole_s`.
 
+    It looks at the record as well `young_s` after Redis was started again: what it had last heard may be lost.
     Before it queues what an emptied Redis has forgotten, it lets living engines claim theirs for `settle_s`. A run is
     not looked at in its first `young_s`: it may be on its way into the queue.
     """
@@ -108,16 +112,19 @@ class Recovery:
     async def work(self) -> None:
         """Look, until cancelled."""
         loop = asyncio.get_running_loop()
-        last = float("-inf")
+        due, server = loop.time(), ""
         while True:
             try:
+                before, server = server, await self._upkeep.server()
+                if before not in ("", server):
+                    due = min(due, loop.time() + self._watch.young_s)
                 is_filled = await self._upkeep.is_filled()
-                is_time = loop.time() - last >= self._watch.whole_s
+                is_time = loop.time() >= due
                 if (is_time or not is_filled) and await self._upkeep.mine("recovery", by=self._name, for_s=_HOLD_S):
                     await self._recover(is_filled=is_filled)
-                    last = loop.time()
+                    due = loop.time() + self._watch.whole_s
                 elif is_time:
-                    last = loop.time()  # another one does it
+                    due = loop.time() + _HOLD_S  # another one does it, or is gone by then
             except FlowRayError as error:
                 log.warning("Nothing recovered", extra={"action": "recovery_failed", "reason": error.message})
             await asyncio.sleep(self._watch.look_s)

@@ -196,6 +196,9 @@ class NoMarks:
     async def note_filled(self) -> None:
         return
 
+    async def server(self) -> str:
+        return "one"
+
     async def mine(self, work: str, *, by: str, for_s: int) -> bool:
         return True
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -26,7 +27,7 @@ from flowray_serve.queueing.endings import Endings
 from flowray_serve.queueing.outbox import Outbox
 from flowray_serve.queueing.owing import Owing
 from flowray_serve.queueing.posting import checked_url
-from flowray_serve.queueing.recovery import Record, Recovery
+from flowray_serve.queueing.recovery import Record, Recovery, Watch
 from flowray_serve.queueing.redriving import Redriving, Wanted
 from flowray_serve.queueing.sweeping import Retention, Sweeper
 from tests.unit.serve.service import ECHO, KEYS_BY_ROLE, OTHER_KEY, Service, service
@@ -56,6 +57,7 @@ class Ends:
         self.posts: list[tuple[str, bytes, Mapping[str, str]]] = []
         self.status = 200
         self.filled = False
+        self.redis, self.looks = "one", 0
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
         self.posts.append((url, body, headers))
@@ -89,6 +91,10 @@ class Ends:
 
     async def note_filled(self) -> None:
         self.filled = True
+
+    async def server(self) -> str:
+        self.looks += 1
+        return self.redis
 
     async def mine(self, work: str, *, by: str, for_s: int) -> bool:
         return True
@@ -266,6 +272,23 @@ async def test_a_fresh_store_is_marked_once_it_is_filled() -> None:
     await recovery._recover(is_filled=False)
     assert ends.filled
     assert (await made.queue.stats()).waiting == 1
+
+
+async def test_what_redis_lost_when_it_was_started_again_is_queued_again() -> None:
+    made = service()
+    ends, _ = await accepted(made)
+    ends.filled = True
+    recovery = ends.recovery()
+    recovery._watch = Watch(look_s=0.001, young_s=0.001)
+    watching = asyncio.create_task(recovery.work())
+    async with asyncio.timeout(5):
+        while ends.looks < 2:  # noqa: ASYNC110 - nobody tells that the look at the start is over
+            await asyncio.sleep(0.001)
+        made.queue.empty()
+        ends.redis = "another"
+        while not (await made.queue.stats()).waiting:  # noqa: ASYNC110 - the queue tells nobody of this
+            await asyncio.sleep(0.001)
+    watching.cancel()
 
 
 async def test_what_is_older_than_its_tenant_keeps_it_is_removed() -> None:
