@@ -62,7 +62,7 @@ def play(
         accepted=tuple(load.accepted),
         journals=journals,
         effects=dict(world.effects),
-        answers=load.people.answers,
+        answers=dict(load.people.answers),
         order=order(load.documents),
         at_once=world.most_at_once,
         quota=STEPS_AT_ONCE,
