@@ -71,9 +71,14 @@ def endings(history: History) -> Counter[str]:
     return told
 
 
+def may_be_unrecorded(one: Accepted, forgotten: Sequence[float]) -> bool:
+    """Whether Redis forgot before the record had the run: what is left of it in Redis may have no end."""
+    return one.kind == "sync" and any(0 <= at - one.at <= UNRECORDED_S for at in forgotten)
+
+
 def _may_be_forgotten(one: Accepted, events: Sequence[Event], forgotten: Sequence[float]) -> bool:
     """The journal of a synchronous run reaches the record a moment after its answer; until then Redis alone has it."""
-    return one.kind == "sync" and _end(events) is None and any(0 <= at - one.at <= UNRECORDED_S for at in forgotten)
+    return _end(events) is None and may_be_unrecorded(one, forgotten)
 
 
 def _of_run(one: Accepted, events: Sequence[Event], history: History) -> Iterable[str]:

@@ -57,7 +57,7 @@ def play(
             monkey.play(for_s)
             load.stop()
             tell(f"{len(load.accepted)} accepted; waiting for their ends")
-            journals = load.journals(within_s=_SETTLES_S)
+            journals = load.journals(within_s=_SETTLES_S, forgotten=monkey.forgotten)
     history = History(
         accepted=tuple(load.accepted),
         journals=journals,
