@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -58,6 +58,7 @@ class Monkey:
     stores: Stores
     seed: int
     pause_s: tuple[float, float] = (3.0, 7.0)
+    acts: Sequence[str] = ACTS
     done: Counter[str] = field(default_factory=Counter)
     tell: Callable[[str], None] = lambda _: None
 
@@ -82,7 +83,7 @@ class Monkey:
     def _each(self) -> Iterator[str]:
         """All acts in some order, then all again in another: a short round is as varied as it can be."""
         while True:
-            yield from self._random.sample(ACTS, len(ACTS))
+            yield from self._random.sample(self.acts, len(self.acts))
 
     def _may(self, act: str) -> bool:
         if act in _FORGETS and self._pid("engine") is None:
@@ -132,6 +133,7 @@ class Monkey:
             self.stores.forget_all()
         else:
             self.stores.forget_last_second()
+        self.forgotten.append(time.time())  # what was answered meanwhile is forgotten as well
         return True
 
     def _stop(self, pid: int | None, for_s: float) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.chaos.flows import order
 from tests.chaos.history import Event, History, endings, faults
 from tests.chaos.load import Load
-from tests.chaos.monkey import Monkey
+from tests.chaos.monkey import ACTS, Monkey
 from tests.chaos.stores import running_stores
 from tests.chaos.world import running_world
 from tests.kit.service import running_service
@@ -43,7 +43,13 @@ class Report:
 
 
 def play(
-    *, seed: int, for_s: float, callers: int = 4, pause_s: float = 0.2, tell: Callable[[str], None] = lambda _: None
+    *,
+    seed: int,
+    for_s: float,
+    acts: Sequence[str] = ACTS,
+    callers: int = 4,
+    pause_s: float = 0.2,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> tuple[Report, History]:
     """Play for a time, wait until all that was accepted is over, and judge. `tell` hears each act."""
     began = time.monotonic()
@@ -52,7 +58,11 @@ def play(
         settings = {**stores.settings, **quotas, "FLOWRAY_POOLS": _pools(world.host)}
         with running_service(world.host, settings=settings) as service:
             load = Load(service, world, seed=seed, callers=callers, pause_s=pause_s)
-            monkey = Monkey(service, stores, seed, tell=lambda act: tell(f"{len(load.accepted)} accepted; {act}"))
+
+            def heard(act: str) -> None:
+                tell(f"{len(load.accepted)} accepted; {act}")
+
+            monkey = Monkey(service, stores, seed, acts=acts, tell=heard)
             load.start()
             monkey.play(for_s)
             load.stop()
