@@ -67,7 +67,6 @@ class Kind:
     name: str
     spec: str
     effect: str = ""
-    does: bool = False
     sleep_s: float = 0.0
     # How often its effect happens when nothing goes wrong.
     effects: int = 0
@@ -79,12 +78,12 @@ KINDS = {
         Kind(name="echo", spec="echo"),
         Kind(name="sync", spec="echo"),
         Kind(name="webhook", spec="hook"),
-        Kind(name="skip", spec="through", effect="skip", does=True, effects=1),
-        Kind(name="ask", spec="through", effect="ask", does=True, effects=1),
-        Kind(name="replay", spec="through", effect="replay", does=True, effects=1),
-        Kind(name="parallel", spec="wide", effect="replay", does=True, effects=2),
+        Kind(name="skip", spec="through", effect="skip", effects=1),
+        Kind(name="ask", spec="through", effect="ask", effects=1),
+        Kind(name="replay", spec="through", effect="replay", effects=1),
+        Kind(name="parallel", spec="wide", effect="replay", effects=2),
         Kind(name="loop", spec="loop"),
-        Kind(name="pause", spec="asking", effect="skip", does=True, effects=1),
+        Kind(name="pause", spec="asking", effect="skip", effects=1),
         Kind(name="cancel", spec="through", effect="replay", sleep_s=8.0),
     )
 }
@@ -94,7 +93,7 @@ def documents(url: str) -> Mapping[str, dict[str, Any]]:
     """The document of each kind; effects happen at this URL."""
     expanded = flowray.expand(_SPECS)
     return {
-        kind.name: {**_filled(expanded[kind.spec], kind, url if kind.does else ""), "name": kind.name}
+        kind.name: {**_filled(expanded[kind.spec], kind, url if kind.effects else ""), "name": kind.name}
         for kind in KINDS.values()
     }
 

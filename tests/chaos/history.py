@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.chaos.flows import REPEATED, said
+from tests.chaos.flows import KINDS, REPEATED, said
 
 Event = Mapping[str, Any]
 Order = Sequence[tuple[str, str]]
@@ -127,12 +127,12 @@ def _out_of_order(events: Sequence[Event], order: Order) -> Iterable[str]:
 
 
 def _of_effects(one: Accepted, events: Sequence[Event], effects: Mapping[str, int]) -> Iterable[str]:
-    count, end = effects.get(one.label, 0), _end(events)
+    kind, count, end = KINDS[one.kind], effects.get(one.label, 0), _end(events)
     allowed = 1 + sum(1 for event in events if event["kind"] == "run_resumed" and _action(event) == "replay")
-    if one.kind in {"skip", "pause", "ask"} and count > allowed:
+    if kind.effect in {"skip", "ask"} and count > allowed:
         yield f"its effect happened {count} times, and was asked for {allowed} times"
     succeeded = end is not None and end["status"] == "succeeded"
-    if one.kind in {"replay", "parallel"} and succeeded and count < (2 if one.kind == "parallel" else 1):
+    if kind.effect == "replay" and succeeded and count < kind.effects:
         yield f"it succeeded, and its effect happened {count} times"
 
 

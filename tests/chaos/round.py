@@ -56,7 +56,7 @@ def play(
     with tempfile.TemporaryDirectory() as folder, running_stores(Path(folder)) as stores, running_world() as world:
         quotas = {"FLOWRAY_QUOTAS__STEPS": str(STEPS_AT_ONCE), "FLOWRAY_QUOTAS__QUEUED": str(QUEUED)}
         settings = {**stores.settings, **quotas, "FLOWRAY_POOLS": _pools(world.host)}
-        with running_service(world.host, settings=settings) as service:
+        with running_service(settings=settings) as service:
             load = Load(service, world, seed=seed, callers=callers, pause_s=pause_s)
 
             def heard(act: str) -> None:

