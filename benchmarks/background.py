@@ -28,7 +28,7 @@ import httpx
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.chaos.flows import flow_of
-from tests.kit.processes import descendants
+from tests.kit.processes import named
 from tests.kit.service import Service, running_service
 
 MODES = ("strict", "pipelined", "relaxed")
@@ -66,7 +66,7 @@ class Bench:
 
     def killed(self, word: str) -> float:
         """Kill one of the processes whose command line has this word; when."""
-        found = [pid for pid, command in descendants(self.service.supervisor).items() if word in command]
+        found = named(self.service.supervisor, word)
         at = time.time()
         os.kill(random.choice(found), signal.SIGKILL)
         return at
@@ -75,8 +75,7 @@ class Bench:
         """Wait for the replacement, and for it to have warmed up."""
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
-            alive = [pid for pid, command in descendants(self.service.supervisor).items() if word in command]
-            if len(alive) >= count:
+            if len(named(self.service.supervisor, word)) >= count:
                 break
             time.sleep(0.2)
         time.sleep(10)

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-from functools import cache
 from itertools import pairwise
 from typing import Any
 
-import orjson
-
-from flowray.component.index import find_index
+from tests.kit.shipped import shipped
 
 NOBODYS = "00000000-0000-4000-8000-00000000dead"
 FAILING = """
@@ -26,20 +23,6 @@ class Failing(Component):
     def fail(self) -> Message:
         raise ValueError("no such river")
 """
-
-
-@cache
-def shipped(name: str) -> dict[str, Any]:
-    """A component's node, as the editor's palette has it."""
-    index = orjson.loads(find_index().read_bytes())
-    found: dict[str, Any] = next(nodes[name] for _, nodes in index["entries"] if name in nodes)
-    return found
-
-
-def source(name: str) -> str:
-    """A component's source."""
-    code: str = shipped(name)["template"]["code"]["value"]
-    return code
 
 
 def node(node_id: str, body: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.conformance.flows import NOBODYS, echo, shipped, source
+from tests.conformance.flows import NOBODYS, echo
 from tests.conformance.sides import SIGNED_OUT, Side
+from tests.kit.shipped import shipped, source
 
 CANVAS: dict[str, Any] = {"nodes": [], "edges": []}
 

@@ -12,21 +12,14 @@ from flowray.errors import InvalidRequestError, StoreUnavailableError
 from flowray.quotas.buckets import Buckets, MemoryBuckets, SteadyBuckets
 from flowray.quotas.rate import Rate, Taken, rate_of
 from flowray.stores.redis_buckets import RedisBuckets
+from tests.kit.clock import Clock
 
 TEN = rate_of("10/s")
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(1_000_000.0)
 
 
 @pytest.fixture(params=["memory", "redis"])

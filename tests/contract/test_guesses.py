@@ -8,18 +8,12 @@ import redis.asyncio
 from flowray.errors import StoreUnavailableError
 from flowray.quotas.guesses import Guesses, MemoryGuesses, SteadyGuesses
 from flowray.stores.redis_guesses import RedisGuesses
-
-
-class Clock:
-    now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.kit.clock import Clock
 
 
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(1_000_000.0)
 
 
 @pytest.fixture(params=["memory", "redis"])

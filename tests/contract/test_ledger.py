@@ -16,17 +16,10 @@ from flowray.quotas.memory_ledger import MemoryLedgers
 from flowray.quotas.quota import Quota, Terms
 from flowray.quotas.ticket import Ticket
 from flowray.stores.redis_ledger import RedisLedger
+from tests.kit.clock import Clock
 
 RULES = LedgerRules()
 ROOMY = Amounts(100, 0, 0, 0)
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 Hold = Callable[[str], Ledger]
@@ -34,7 +27,7 @@ Hold = Callable[[str], Ledger]
 
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(1_000_000.0)
 
 
 @pytest.fixture(params=["memory", "redis"])

@@ -17,6 +17,7 @@ from flowray_serve.auth.issuer_keys import Freshness, IssuerKeys, fetched
 from flowray_serve.auth.issuers import Issuer as KnownIssuer
 from flowray_serve.auth.issuers import Issuers
 from flowray_serve.auth.tokens import Tokens
+from tests.kit.clock import Clock
 from tests.kit.issuer import AUDIENCE, Issuer, running_issuer
 from tests.unit.serve.service import Service, service
 
@@ -32,17 +33,9 @@ def issuer() -> Iterator[Issuer]:
         yield issuer
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(1_000.0)
 
 
 @pytest.fixture

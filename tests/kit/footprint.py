@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from tests.kit.processes import descendants
+from tests.kit.processes import descendants, named
 
 _PROC, _GROUPS = Path("/proc"), Path("/sys/fs/cgroup")
 _ESTABLISHED = "01"
@@ -44,7 +44,7 @@ def footprint(supervisor: int) -> Footprint:
 
 def runner_of(supervisor: int) -> int:
     """The process of the service's first Runner."""
-    return next(pid for pid, command in descendants(supervisor).items() if "ServeReplica:flowray:runner" in command)
+    return named(supervisor, "ServeReplica:flowray:runner")[0]
 
 
 def settled(supervisor: int, before: Footprint) -> list[str]:

@@ -22,6 +22,11 @@ def descendants(root: int) -> dict[int, str]:
     return found
 
 
+def named(root: int, word: str) -> list[int]:
+    """The processes at and below `root` whose command line has this word."""
+    return [pid for pid, command in descendants(root).items() if word in command]
+
+
 def in_folder(folder: Path) -> dict[int, str]:
     """The processes that run in a folder."""
     return {pid: _command(pid) for pid in _pids() if _cwd(pid) == folder}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -39,6 +40,20 @@ class Service:
         """The process id of the supervisor."""
         state = Path(self.environment["FLOWRAY_HOME"], "service.json").read_text()
         return int(json.loads(state)["pid"])
+
+    @property
+    def redis_url(self) -> str:
+        """Where its own Valkey answers."""
+        folder = Path(self.environment["FLOWRAY_HOME"], "valkey")
+        port = re.search(r"^port (\d+)", (folder / "valkey.conf").read_text(), re.MULTILINE)
+        assert port is not None
+        return f"redis://:{(folder / 'password').read_text()}@127.0.0.1:{port[1]}/0"
+
+    @property
+    def logs(self) -> Sequence[Path]:
+        """All that its processes have written down."""
+        home = Path(self.environment["FLOWRAY_HOME"])
+        return [file for folder in ("logs", "run") for file in (home / folder).rglob("*.log") if file.is_file()]
 
 
 @contextmanager

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import copy
-import json
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import flowray
+from tests.kit.shipped import shipped
 
 _ECHO = """name: echo
 
@@ -46,7 +45,7 @@ def calling(child_id: str, child_name: str, *, name: str) -> dict[str, Any]:
     flow = echo(name)
     nodes, edges = flow["data"]["nodes"], flow["data"]["edges"]
     given, said = "ChatInput-In~input_value", "ChatOutput-Out~message"
-    node: dict[str, Any] = copy.deepcopy(_run_flow())
+    node: dict[str, Any] = copy.deepcopy(shipped("RunFlow"))
     template = node["template"]
     template["flow_name_selected"]["value"], template["flow_id_selected"]["value"] = child_name, child_id
     field = next(one for one in nodes if one["id"] == "ChatInput-In")["data"]["node"]["template"]["input_value"]
@@ -69,7 +68,7 @@ def holding(child_name: str, *, name: str) -> dict[str, Any]:
     """A flow that has another one as a part: lfx's older Sub Flow, with all inputs of that as its own fields."""
     flow = echo(name)
     nodes, edges = flow["data"]["nodes"], flow["data"]["edges"]
-    node = _shipped("SubFlow")
+    node = copy.deepcopy(shipped("SubFlow"))
     template, given = node["template"], "ChatInput-In|input_value"
     template["flow_name"]["value"] = child_name
     inputs = next(one for one in nodes if one["id"] == "ChatInput-In")["data"]["node"]["template"]
@@ -105,13 +104,3 @@ def _drawn() -> dict[str, dict[str, Any]]:
     """The two flows that all others are made of; drawing takes a sandbox, and so a while."""
     drawn = flowray.expand({"echo": _ECHO, "agent": _AGENT})
     return {name: dict(flow) for name, flow in drawn.items()}
-
-
-def _shipped(component: str) -> dict[str, Any]:
-    index = json.loads(files("lfx").joinpath("_assets", "component_index.json").read_bytes())
-    return next(copy.deepcopy(found[component]) for _, found in index["entries"] if component in found)
-
-
-@cache
-def _run_flow() -> dict[str, Any]:
-    return _shipped("RunFlow")

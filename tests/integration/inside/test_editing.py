@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from tests.conformance.flows import shipped, source
 from tests.integration.inside.flows import component
 from tests.integration.inside.host import Inside
+from tests.kit.shipped import shipped, source
 
 
 def test_a_source_is_described_as_its_node(inside: Inside) -> None:

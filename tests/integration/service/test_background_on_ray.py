@@ -15,7 +15,7 @@ import pytest
 import redis
 
 from tests.chaos.flows import flow_of
-from tests.kit.processes import descendants
+from tests.kit.processes import named
 from tests.kit.service import Service, running_service
 
 _ENDS_WITHIN_S = 120
@@ -63,7 +63,7 @@ def until(http: httpx.Client, run: str, *statuses: str) -> dict[str, Any]:
 
 
 def kill(service: Service, word: str) -> None:
-    for pid in [pid for pid, command in descendants(service.supervisor).items() if word in command]:
+    for pid in named(service.supervisor, word):
         os.kill(pid, signal.SIGKILL)
 
 
@@ -85,19 +85,16 @@ def starts(http: httpx.Client, run: str) -> dict[str, int]:
 
 
 def empty_redis(service: Service) -> None:
-    folder = Path(service.environment["FLOWRAY_HOME"], "valkey")
-    port = next(line.split()[1] for line in (folder / "valkey.conf").read_text().splitlines() if "port " in line)
-    with redis.Redis(port=int(port), password=(folder / "password").read_text()) as client:
+    with redis.Redis.from_url(service.redis_url) as client:
         client.flushall()
 
 
 def process_of(service: Service, runner: str) -> int:
     """The process of the Runner with this name: it has its zygote's log open."""
-    for pid, command in descendants(service.supervisor).items():
-        if "ServeReplica:flowray:runner" in command:
-            files = [one.resolve().name for one in Path(f"/proc/{pid}/fd").iterdir()]
-            if any(file.endswith(f"-{runner}.log") for file in files):
-                return pid
+    for pid in named(service.supervisor, "ServeReplica:flowray:runner"):
+        files = [one.resolve().name for one in Path(f"/proc/{pid}/fd").iterdir()]
+        if any(file.endswith(f"-{runner}.log") for file in files):
+            return pid
     raise AssertionError(runner)
 
 

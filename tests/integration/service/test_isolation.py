@@ -172,10 +172,7 @@ def everything_kept(service: Service) -> Iterator[tuple[str, bytes]]:
     for file in (home / "objects").rglob("*"):
         if file.is_file():
             yield str(file.relative_to(home)), file.read_bytes()
-    password = (home / "valkey" / "password").read_text()
-    port = re.search(r"^port (\d+)", (home / "valkey" / "valkey.conf").read_text(), re.MULTILINE)
-    assert port is not None
-    yield from content_by_key(f"redis://:{password}@127.0.0.1:{port[1]}/0")
+    yield from content_by_key(service.redis_url)
 
 
 def test_a_tenants_logs_say_whose_they_are_and_no_secret(service: Service) -> None:
@@ -183,9 +180,7 @@ def test_a_tenants_logs_say_whose_they_are_and_no_secret(service: Service) -> No
     key = tenant.http.headers["x-api-key"]
     tenant.http.post("/api/v1/variables/", json={"name": "TOKEN", "value": tenant.mark}).raise_for_status()
     tenant.http.close()
-    home = Path(service.environment["FLOWRAY_HOME"])
-    logs = [file for folder in ("logs", "run") for file in (home / folder).rglob("*.log") if file.is_file()]
-    for text in (file.read_bytes() for file in logs):
+    for text in (file.read_bytes() for file in service.logs):
         assert tenant.mark.encode() not in text
         assert key.encode() not in text
-    assert json.dumps(service.key).encode() not in b"".join(file.read_bytes() for file in logs)
+    assert json.dumps(service.key).encode() not in b"".join(file.read_bytes() for file in service.logs)

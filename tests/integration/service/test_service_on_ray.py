@@ -12,7 +12,7 @@ import pytest
 
 from flowray_serve.home import Home
 from tests.kit.door import Door
-from tests.kit.processes import descendants, in_folder, listening_beyond_loopback
+from tests.kit.processes import descendants, in_folder, listening_beyond_loopback, named
 from tests.kit.service import Service, running_service
 
 _RECOVERS_WITHIN_S = 90
@@ -30,7 +30,7 @@ def own_service() -> Iterator[Service]:
 
 
 def the_process(service: Service, name: str) -> int:
-    (found,) = [pid for pid, command in descendants(service.supervisor).items() if name in command]
+    (found,) = named(service.supervisor, name)
     return found
 
 

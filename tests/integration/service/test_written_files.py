@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 
-from tests.conformance.flows import flow, node, shipped, wire
+from tests.conformance.flows import flow, node, wire
 from tests.kit.door import Door
+from tests.kit.shipped import shipped
 
 
 def test_a_written_file_is_among_the_tenants_own(door: Door) -> None:

@@ -5,13 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from flowray.runner.waiting import Waiting
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.kit.clock import Clock
 
 
 def served(waiting: Waiting[str]) -> list[asyncio.Future[str]]:
