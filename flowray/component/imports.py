@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ast
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+
+from flowray.component.syntax import BrokenSourceError, parsed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,13 +31,11 @@ class Imports:
 def imported_by(source: str) -> Imports:
     """Return the modules of a source's import statements; none when it is no Python."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(source)
-        every = frozenset(module for node in ast.walk(tree) for module in _modules(node))
-        needed = frozenset(module for node in _loaded(tree) for module in _modules(node))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        tree = parsed(source)
+    except BrokenSourceError:
         return Imports()
+    every = frozenset(module for node in ast.walk(tree) for module in _modules(node))
+    needed = frozenset(module for node in _loaded(tree) for module in _modules(node))
     return Imports(needed=needed, later=every - needed)
 
 

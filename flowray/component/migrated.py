@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from flowray.component.release import Raw, Release
-from flowray.component.sockets import own_fields
-from flowray.component.upgrade import TOOL_OUTPUT, NodeUpgrade, new_fields, source_of
+from flowray.component.sockets import is_tool, own_fields
+from flowray.component.upgrade import NodeUpgrade, new_fields, source_of
 from flowray.errors import ConflictError, InvalidRequestError
 from flowray.flow.handles import edge_of, with_handles
 from flowray.flow.langflow import read
@@ -60,7 +60,7 @@ def migrated(
             entry = release.components[one.component]
             _renew(node["data"]["node"], entry, release.version, whole=one.verdict != "safe")
     if lost:
-        _take_out(changed, set(map(_ends, lost)))
+        _take_out(changed, {edge.ends for edge in lost})
     return Migrated(document=changed, changed=tuple(chosen), lost=lost)
 
 
@@ -102,7 +102,7 @@ def _renew(body: Raw, entry: Raw, version: str, *, whole: bool) -> None:
         kept = {name: _with_value(theirs[name], field) for name, field in template.items() if name in theirs}
         own = {name: field for name, field in template.items() if name.startswith("_") and name not in kept}
         template = {**own, **kept, **own_fields(body, entry)}
-        if [one.get("name") for one in body.get("outputs") or []] != [TOOL_OUTPUT]:
+        if not is_tool(body):
             body["outputs"] = copy.deepcopy(entry.get("outputs") or [])
     body["template"] = {**template, **added}
     body["template"]["code"] = {**body["template"]["code"], "value": source}
@@ -124,12 +124,8 @@ def _with_value(theirs: Json, mine: Json) -> Json:
 def _take_out(document: Raw, ends: Collection[tuple[str, str, str, str]]) -> None:
     canvas = document.get("data", document)
     canvas["edges"] = [
-        raw for raw in canvas["edges"] if _ends(edge_of(with_handles(raw, "An edge"), "An edge")) not in ends
+        raw for raw in canvas["edges"] if edge_of(with_handles(raw, "An edge"), "An edge").ends not in ends
     ]
-    left = [edge for edge in read(document).edges if _ends(edge) in ends]
+    left = [edge for edge in read(document).edges if edge.ends in ends]
     if left:
         raise ConflictError(f"A wire into or within a group would be lost, at `{left[0].target}`. Ungroup it first.")
-
-
-def _ends(edge: Edge) -> tuple[str, str, str, str]:
-    return (edge.source, edge.output, edge.target, edge.field)

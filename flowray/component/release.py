@@ -8,14 +8,11 @@ from dataclasses import dataclass
 from dataclasses import field as _field
 from pathlib import Path
 
-import orjson
-
-from flowray.errors import FlowFormatError
+from flowray.component.index import INDEX, read_index
 from flowray.flow.shape import a_list, a_text, an_object
 from flowray.flow.types import Json
 
 Raw = dict[str, Json]
-_NAME = "The component index"
 # The names of before that no longer stand in the components themselves; as lfx has them.
 _FORMERLY = {"Prompt": "Prompt Template", "parser": "ParserComponent"}
 _OF_A_BUNDLE = re.compile(r"^ext:[^:]+:(?P<name>[^@]+)@.+$")
@@ -32,19 +29,16 @@ class Release:
 
 def read_release(path: Path) -> Release:
     """The release whose index this is."""
-    try:
-        index = an_object(orjson.loads(path.read_bytes()), _NAME)
-    except (OSError, orjson.JSONDecodeError) as cause:
-        raise FlowFormatError(f"{_NAME} at {path} cannot be read: {cause}.") from cause
-    entries = a_list(index.get("entries"), _NAME, "entries")
+    index = read_index(path)
+    entries = a_list(index.get("entries"), INDEX, "entries")
     named = [
-        (name, an_object(component, _NAME, name))
+        (name, an_object(component, INDEX, name))
         for entry in entries
         if isinstance(entry, list)
         for category in entry[1:2]
-        for name, component in an_object(category, _NAME, "entries").items()
+        for name, component in an_object(category, INDEX, "entries").items()
     ]
-    return Release(version=a_text(index.get("version"), _NAME, "version"), components=by_all_names(named))
+    return Release(version=a_text(index.get("version"), INDEX, "version"), components=by_all_names(named))
 
 
 def by_all_names(named: Iterable[tuple[str, Raw]]) -> dict[str, Raw]:

@@ -25,10 +25,9 @@ def sockets_of(body: Mapping[str, Json], *, saved: Mapping[str, Json] | None = N
 
     What a node has made of its component stays, and `saved` says it: that it is a tool, and the fields of its prompt.
     """
-    outputs = [one for one in body.get("outputs") or [] if isinstance(one, dict)]
-    before = [one for one in (saved or {}).get("outputs") or [] if isinstance(one, dict)]
-    if [one.get("name") for one in before] == [_TOOL_OUTPUT]:
-        outputs = before
+    outputs = outputs_in(body)
+    if is_tool(saved or {}):
+        outputs = outputs_in(saved or {})
     template = {**own_fields(saved or {}, body), **(body.get("template") or {})}
     fields = {name: one for name, one in template.items() if isinstance(one, dict)}
     return Sockets(
@@ -36,6 +35,16 @@ def sockets_of(body: Mapping[str, Json], *, saved: Mapping[str, Json] | None = N
         takes={name: frozenset(one.get("input_types") or ()) for name, one in fields.items()},
         loops=frozenset(str(one.get("name")) for one in outputs if one.get("allows_loop")),
     )
+
+
+def outputs_in(body: Mapping[str, Json]) -> list[dict[str, Json]]:
+    """The outputs of a node's or a component's description."""
+    return [one for one in body.get("outputs") or [] if isinstance(one, dict)]
+
+
+def is_tool(body: Mapping[str, Json]) -> bool:
+    """Whether a node has been made a tool: it has that output and no other."""
+    return [one.get("name") for one in outputs_in(body)] == [_TOOL_OUTPUT]
 
 
 def own_fields(saved: Mapping[str, Json], body: Mapping[str, Json]) -> dict[str, Json]:

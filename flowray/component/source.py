@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from flowray.component.spec import ComponentSpec
+from flowray.flow.nodes import with_template
 from flowray.flow.types import Flow, Node
 
 
@@ -21,7 +22,5 @@ def _with_source(node: Node, spec: ComponentSpec | None) -> Node:
     if node.code is not None or spec is None:
         return node
     source = spec.frontend["template"]["code"]
-    data = node.raw["data"]
-    template = {**data["node"]["template"], "code": source}
-    raw = {**node.raw, "data": {**data, "node": {**data["node"], "template": template}}}
-    return replace(node, code=source["value"], raw=raw)
+    template = {**node.raw["data"]["node"]["template"], "code": source}
+    return replace(node, code=source["value"], raw=with_template(node.raw, template))

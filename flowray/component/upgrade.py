@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from flowray.component.release import Raw, Release
-from flowray.component.sockets import Sockets, holds, own_fields, sockets_of
+from flowray.component.sockets import Sockets, holds, is_tool, outputs_in, own_fields, sockets_of
 from flowray.flow.types import Edge, Flow, Json, Node, NodeId
 
 # Safe: takes the new source as it is. Breaking: what the flow has saved does not fit it. Edited: somebody has written
@@ -20,7 +20,6 @@ from flowray.flow.types import Edge, Flow, Json, Node, NodeId
 Verdict = Literal["same", "safe", "breaking", "edited", "unknown"]
 _OWN = frozenset({"CustomComponent"})
 _PASSING = frozenset({"is_refresh", "tools_metadata"})
-TOOL_OUTPUT = "component_as_tool"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,14 +93,13 @@ def new_fields(template: Mapping[str, Json], other: Mapping[str, Json]) -> set[s
 
 def reasons_against(entry: Raw, body: Raw) -> Iterator[str]:
     """Why a node's saved state does not fit a component: lfx's rule, with its words spelt out."""
-    ours = [one for one in body.get("outputs") or [] if isinstance(one, dict)]
     theirs = entry.get("outputs") or []
     template, saved = entry.get("template") or {}, body.get("template") or {}
-    if [one.get("name") for one in ours] == [TOOL_OUTPUT]:
+    if is_tool(body):
         if not any(isinstance(field, dict) and field.get("tool_mode") for field in template.values()):
             yield "it can no longer be a tool"
     elif theirs:
-        yield from _against_outputs(theirs, ours)
+        yield from _against_outputs(theirs, outputs_in(body))
     for name in sorted(new_fields(template, saved)):
         field = template[name]
         if isinstance(field, dict) and field.get("required") and field.get("value") in (None, ""):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from flowray.flow.nodes import field_of
+from flowray.flow.nodes import field_of, with_template
 from flowray.flow.types import Flow, Json, Node
 
 
@@ -31,14 +31,11 @@ def _given(node: Node, before: Node | None) -> dict[str, dict[str, Json]]:
 
 
 def _with(node: Node, given: dict[str, dict[str, Json]]) -> Node:
-    data = node.raw["data"]
-    template, fields = dict(data["node"]["template"]), dict(node.fields)
+    if not given:
+        return node
+    template, fields = dict(node.raw["data"]["node"]["template"]), dict(node.fields)
     for name, facts in given.items():
         if name in fields:
             template[name] = {**template[name], **facts}
             fields[name] = field_of(name, template[name], f"Node `{node.id[:80]}`")
-    if not given:
-        return node
-    return replace(
-        node, fields=fields, raw={**node.raw, "data": {**data, "node": {**data["node"], "template": template}}}
-    )
+    return replace(node, fields=fields, raw=with_template(node.raw, template))

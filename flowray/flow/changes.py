@@ -148,8 +148,8 @@ def same(one: Json, other: Json) -> bool:
 
 
 def _edges(before: Flow, after: Flow) -> Iterator[EdgeChange]:
-    old = {_ends(edge): edge for edge in before.edges}
-    new = {_ends(edge): edge for edge in after.edges}
+    old = {edge.ends: edge for edge in before.edges}
+    new = {edge.ends: edge for edge in after.edges}
     for ends in sorted(old.keys() | new.keys()):
         edge = old.get(ends) or new[ends]
         if ends not in new:
@@ -158,10 +158,6 @@ def _edges(before: Flow, after: Flow) -> Iterator[EdgeChange]:
             yield _edge(edge, "added")
         elif meaning_of_edge(old[ends]) != meaning_of_edge(new[ends]):
             yield _edge(new[ends], "changed")
-
-
-def _ends(edge: Edge) -> tuple[str, str, str, str]:
-    return (edge.source, edge.output, edge.target, edge.field)
 
 
 def _edge(edge: Edge, kind: Kind) -> EdgeChange:

@@ -37,8 +37,7 @@ def meaning_of_node(node: Node) -> dict[str, Json]:
 
 def meaning_of_edge(edge: Edge) -> tuple[Json, ...]:
     """Return what of a wire counts."""
-    ends = (edge.source, edge.output, edge.target, edge.field, edge.feedback)
-    return (*ends, sorted(edge.source_types), sorted(edge.target_types))
+    return (*edge.ends, edge.feedback, sorted(edge.source_types), sorted(edge.target_types))
 
 
 def _node_bytes(node: Node) -> bytes:

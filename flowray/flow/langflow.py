@@ -92,12 +92,11 @@ def _edges(raws: list[Raw]) -> tuple[Edge, ...]:
     names: set[str] = set()
     for index, raw in enumerate(raws):
         edge = edge_of(raw, f"Edge {index}")
-        key = (edge.source, edge.output, edge.target, edge.field)
-        if key in wires:
+        if edge.ends in wires:
             continue
         name = edge.id or f"{edge.source}.{edge.output}-{edge.target}.{edge.field}"
         if name in names:
             name = f"{name}#{index}"
         names.add(name)
-        wires[key] = edge if name == edge.id else replace(edge, id=name)
+        wires[edge.ends] = edge if name == edge.id else replace(edge, id=name)
     return tuple(wires.values())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from flowray.flow.shape import a_list, a_name, a_text, an_object, clipped, misfit, some_texts
 from flowray.flow.types import Field, Json, Node, NodeId, Output
 
@@ -48,6 +50,12 @@ def _complete(raw: Raw, data: Raw, body: Raw, template: Raw) -> Raw:
         return raw
     body = {**body, "template": {"_type": "Component", **template}, "outputs": body.get("outputs") or []}
     return {**raw, "data": {"id": raw["id"], **data, "node": body}}
+
+
+def with_template(raw: Mapping[str, Json], template: Mapping[str, Json]) -> Raw:
+    """Return a raw node with another template."""
+    data = raw["data"]
+    return {**raw, "data": {**data, "node": {**data["node"], "template": template}}}
 
 
 def fields_of(template: Raw, place: str) -> dict[str, Field]:

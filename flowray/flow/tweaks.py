@@ -10,7 +10,7 @@ import orjson
 from flowray.errors import FlowFormatError, FlowRayError, TweakRefusedError
 from flowray.flow.document import Bounds, check_values
 from flowray.flow.nearest import meant
-from flowray.flow.nodes import field_of
+from flowray.flow.nodes import field_of, with_template
 from flowray.flow.shape import clipped
 from flowray.flow.types import Flow, Json, Node, NodeId
 
@@ -161,8 +161,7 @@ def _protected(node: Node, name: str, value: Json) -> bool:
 
 
 def _tweaked(node: Node, values: Values) -> Node:
-    raw_data = node.raw["data"]
-    template = dict(raw_data["node"]["template"])
+    template = dict(node.raw["data"]["node"]["template"])
     fields = dict(node.fields)
     for name, value in values.items():
         template[name] = _set(template[name], value)
@@ -170,8 +169,7 @@ def _tweaked(node: Node, values: Values) -> Node:
             fields[name] = field_of(name, template[name], f"The tweaks of node `{clipped(node.id)}`")
         except FlowFormatError as cause:
             raise TweakRefusedError(cause.message) from cause
-    body = {**raw_data["node"], "template": template}
-    return replace(node, fields=fields, raw={**node.raw, "data": {**raw_data, "node": body}})
+    return replace(node, fields=fields, raw=with_template(node.raw, template))
 
 
 def _set(field: Values, value: Json) -> Values:

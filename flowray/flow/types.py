@@ -91,6 +91,11 @@ class Edge:
     feedback: bool = False
     raw: JsonObject = _field(default_factory=dict, repr=False, compare=False)
 
+    @property
+    def ends(self) -> tuple[NodeId, str, NodeId, str]:
+        """Where it is plugged in: no two wires of a flow have the same."""
+        return (self.source, self.output, self.target, self.field)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Group:

@@ -8,11 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from flowray.errors import StoreUnavailableError
+from flowray.quotas.away import Away
 from flowray.quotas.rate import Bucket, Rate, Taken
 
 _MOST_BUCKETS = 100_000
-_AWAY_S = 1.0
 
 
 class Buckets(Protocol):
@@ -60,16 +59,13 @@ class SteadyBuckets:
         self._shared = shared
         self._local = local
         self._replicas = replicas
-        self._clock = clock
-        self._away_until = 0.0
+        self._away = Away(clock)
 
     async def take(self, asked: Sequence[tuple[str, Rate]]) -> Sequence[Taken]:
         """See `Buckets`."""
-        if self._clock() >= self._away_until:
-            try:
-                return await self._shared.take(asked)
-            except StoreUnavailableError:
-                self._away_until = self._clock() + _AWAY_S
+        found = await self._away.asked(lambda: self._shared.take(asked))
+        if found is not None:
+            return found
         return await self._local.take([(name, _part(rate, self._replicas)) for name, rate in asked])
 
 

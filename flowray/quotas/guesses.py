@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from flowray.errors import StoreUnavailableError
+from flowray.quotas.away import Away
 
-_IPV6_SHARED_BITS, _IPV4, _AWAY_S = 64, 4, 1.0
+_IPV6_SHARED_BITS, _IPV4 = 64, 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,27 +88,18 @@ class SteadyGuesses:
     def __init__(self, shared: Guesses, local: Guesses, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._shared = shared
         self._local = local
-        self._clock = clock
-        self._away_until = 0.0
+        self._away = Away(clock)
 
     async def wait_s(self, source: str) -> float:
         """See `Guesses`."""
-        if self._clock() >= self._away_until:
-            try:
-                return await self._shared.wait_s(source)
-            except StoreUnavailableError:
-                self._away_until = self._clock() + _AWAY_S
-        return await self._local.wait_s(source)
+        found = await self._away.asked(lambda: self._shared.wait_s(source))
+        return await self._local.wait_s(source) if found is None else found
 
     async def failed(self, source: str, attempt: str) -> float:
         """See `Guesses`."""
         seen_s = await self._local.failed(source, attempt)  # always: so that it knows when the others go away
-        if self._clock() >= self._away_until:
-            try:
-                return await self._shared.failed(source, attempt)
-            except StoreUnavailableError:
-                self._away_until = self._clock() + _AWAY_S
-        return seen_s
+        found = await self._away.asked(lambda: self._shared.failed(source, attempt))
+        return seen_s if found is None else found
 
 
 def block(source: str) -> str:

@@ -18,9 +18,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from flowray.component.inside import inside_package
 from flowray.errors import SandboxUnavailableError
 from flowray.sandbox import launch
-from flowray.sandbox.image import Image, inside_package
+from flowray.sandbox.image import Image
 
 _INSIDE_UID = "1000"
 # The powers that building the inner walls takes, over the jail's own namespaces only.

@@ -7,7 +7,6 @@ It is built aside and renamed into place, so an image that can be found is compl
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import os
 import platform
@@ -21,6 +20,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from flowray.component.inside import inside_package
 from flowray.errors import ImageError
 from flowray.sandbox.interpreter import Interpreter, interpreters
 
@@ -37,14 +37,6 @@ class Image:
     python: Path
     site_packages: Path
     base_prefix: Path
-
-
-def inside_package() -> Path:
-    """The folder of `flowray_sandbox`, found without importing it: the trusted side never loads what runs inside."""
-    spec = importlib.util.find_spec("flowray_sandbox")
-    if spec is None or not spec.submodule_search_locations:
-        raise ImageError("The package `flowray_sandbox` is not installed. Install FlowRay again: pip install flowray")
-    return Path(spec.submodule_search_locations[0])
 
 
 def default_lock() -> Path:

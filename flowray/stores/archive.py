@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 
 from flowray.engine.codec import encode, from_json, loads
 from flowray.engine.events import Recorded, RunId
@@ -26,7 +26,7 @@ class Archive:
 
     async def keep_all(self, tenant: str, run: RunId, recorded: Iterable[Recorded]) -> None:
         """Keep a finished journal that is at hand."""
-        await self.keep(tenant, run, (b"[" + encode(one) + b"]" for one in recorded))
+        await self.keep(tenant, run, lines_of(recorded))
 
     async def find(self, tenant: str, run: RunId) -> Sequence[Recorded] | None:
         """A journal that was kept."""
@@ -50,6 +50,11 @@ class Archive:
                     yield tenant, RunId(file.removesuffix(".jsonl.gz"))
                 case _:
                     continue
+
+
+def lines_of(recorded: Iterable[Recorded]) -> Iterator[bytes]:
+    """The lines of a journal: JSON lists of one event each."""
+    return (b"[" + encode(one) + b"]" for one in recorded)
 
 
 def packed(lines: Iterable[bytes]) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, Generic, TypeVar
@@ -12,8 +11,6 @@ from flowray.errors import NotFoundError
 from flowray.stores.objects import ObjectStore
 from flowray.stores.paths import is_segment, path
 from flowray.stores.records import ProjectRecord, UploadRecord
-
-_READ_AT_ONCE = 16
 
 T = TypeVar("T", ProjectRecord, UploadRecord)
 
@@ -28,19 +25,18 @@ class Drawer(Generic[T]):
 
     async def list(self, tenant: str) -> tuple[T, ...]:
         """All of a tenant's, the oldest first."""
-        gate = asyncio.Semaphore(_READ_AT_ONCE)
-
-        async def read(key: str) -> T | None:
-            async with gate:
-                return await self._read(key)
-
         keys = [one.key async for one in self._objects.list(path(tenant, self._folder))]
-        found = [one for one in await asyncio.gather(*map(read, keys)) if one is not None]
+        found = [self._make(**loads(kept)) for kept in (await self._objects.get_all(keys)).values()]
         return tuple(sorted(found, key=lambda one: (one.created_at, one.id)))
 
     async def find(self, tenant: str, name: str) -> T | None:
         """The one with this id."""
-        return await self._read(self._key(tenant, name)) if is_segment(name) else None
+        if not is_segment(name):
+            return None
+        try:
+            return self._make(**loads(await self._objects.get(self._key(tenant, name))))
+        except NotFoundError:
+            return None
 
     async def save(self, tenant: str, record: T) -> None:
         """Keep it in place of what was there."""
@@ -50,12 +46,6 @@ class Drawer(Generic[T]):
     async def delete(self, tenant: str, name: str) -> None:
         """Forget it."""
         await self._objects.delete(self._key(tenant, name))
-
-    async def _read(self, key: str) -> T | None:
-        try:
-            return self._make(**loads(await self._objects.get(key)))
-        except NotFoundError:
-            return None
 
     def _key(self, tenant: str, name: str) -> str:
         return path(tenant, self._folder, f"{name}.json")

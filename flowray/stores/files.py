@@ -54,13 +54,11 @@ class Files:
         """Remove a file; it may be gone already."""
         folder = _folder(tenant, file_path)
         if folder is not None:
-            async for one in self._objects.list(folder):
-                await self._objects.delete(one.key)
+            await self._objects.clear(folder)
 
     async def forget(self, tenant: str, flow_id: str) -> None:
         """Remove all files of a flow."""
-        async for one in self._objects.list(path(tenant, "files", flow_id)):
-            await self._objects.delete(one.key)
+        await self._objects.clear(path(tenant, "files", flow_id))
 
 
 def _folder(tenant: str, file_path: str) -> str | None:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 
 from flowray.engine.codec import dumps, loads
-from flowray.errors import NotFoundError, StoreUnavailableError
+from flowray.errors import StoreUnavailableError
 from flowray.stores.objects import ObjectStore
 from flowray.stores.paths import is_segment, path
 from flowray.stores.records import VersionRecord
 
 CURRENT = "latest"
-_READ_AT_ONCE = 16
 _TRIES = 50
 _NUMBER = re.compile(r"v?([1-9][0-9]{0,6})")  # fewer digits than a digest is named by
 _DIGEST = re.compile(r"[0-9a-f]{8,64}")
@@ -31,19 +29,11 @@ class History:
         """The versions of a flow, the newest first; of a flow from before there was a history, what is kept of it."""
         if not is_segment(flow_id):
             return ()
-        gate = asyncio.Semaphore(_READ_AT_ONCE)
-
-        async def read(key: str) -> VersionRecord | None:
-            async with gate:
-                try:
-                    return _record(loads(await self._objects.get(key)))
-                except NotFoundError:
-                    return None
-
         keys = sorted([one.key async for one in self._objects.list(_folder(tenant, flow_id))], reverse=True)
         if not keys:
             return await self._from_before(tenant, flow_id)
-        return tuple(one for one in await asyncio.gather(*map(read, keys)) if one is not None)
+        records = (_record(loads(kept)) for kept in (await self._objects.get_all(keys)).values())
+        return tuple(one for one in records if one is not None)
 
     async def add(
         self,
@@ -80,8 +70,7 @@ class History:
 
     async def forget_all(self, tenant: str, flow_id: str) -> None:
         """Forget a flow's history with the flow."""
-        async for one in self._objects.list(_folder(tenant, flow_id)):
-            await self._objects.delete(one.key)
+        await self._objects.clear(_folder(tenant, flow_id))
 
     async def _next(self, tenant: str, flow_id: str, *, but: str) -> int:
         keys = [one.key async for one in self._objects.list(_folder(tenant, flow_id))]

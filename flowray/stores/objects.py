@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig, S3Config
 
 _Store = LocalStore | MemoryStore | S3Store
-_LISTED_AT_ONCE = 1_000
+_LISTED_AT_ONCE, _READ_AT_ONCE = 1_000, 16
 # A bucket that is away should fail the request that needs it, not hold it for minutes.
 _RETRIES: RetryConfig = {"max_retries": 3, "retry_timeout": timedelta(seconds=20)}
 _CONNECT_S, _ANSWER_S = timedelta(seconds=5), timedelta(seconds=60)
@@ -69,6 +70,19 @@ class ObjectStore:
             found = await obstore.get_async(self._store, key)
             return bytes(await found.bytes_async())
 
+    async def get_all(self, keys: Iterable[str]) -> Mapping[str, bytes]:
+        """The bytes of these, in their order; what is gone since it was listed is passed over."""
+        gate = asyncio.Semaphore(_READ_AT_ONCE)
+
+        async def read(key: str) -> tuple[str, bytes] | None:
+            async with gate:
+                try:
+                    return key, await self.get(key)
+                except NotFoundError:
+                    return None
+
+        return dict(filter(None, await asyncio.gather(*map(read, keys))))
+
     async def exists(self, key: str) -> bool:
         """Whether there is an object with this key."""
         try:
@@ -85,6 +99,11 @@ class ObjectStore:
                 await obstore.delete_async(self._store, key)
         except NotFoundError:
             return
+
+    async def clear(self, folder: str) -> None:
+        """Remove all that lies below a folder."""
+        async for one in self.list(folder):
+            await self.delete(one.key)
 
     async def move(self, key: str, to: str) -> None:
         """Give an object another key; `NotFoundError` when there is none."""

@@ -15,6 +15,14 @@ from flowray.errors import SettingsError, StoreUnavailableError
 # How long a follower waits before it looks whether the journal is still there.
 BLOCK_S = 5.0
 _ANSWER_S = 10.0
+# The head of a script: `now`, in seconds, is its first argument, or the server's own time when that is empty.
+NOW = """
+local now = tonumber(ARGV[1])
+if not now then
+  local t = redis.call('TIME')
+  now = tonumber(t[1]) + tonumber(t[2]) / 1000000
+end
+"""
 
 
 def connect(url: str) -> redis.asyncio.Redis:

@@ -7,18 +7,15 @@ from collections.abc import Callable, Sequence
 import redis.asyncio
 
 from flowray.quotas.rate import Rate, Taken
-from flowray.stores.redis import answered
+from flowray.stores.redis import NOW, answered
 
 # A rate limit must not hold a request for long: without an answer by then, the local mode holds.
 _ANSWER_S = 1.0
 
 # KEYS: the buckets. ARGV: the time or nothing, then seconds per token and burst of each bucket. See `Bucket.take`.
-_TAKE = """
-local now = tonumber(ARGV[1])
-if not now then
-  local t = redis.call('TIME')
-  now = tonumber(t[1]) + tonumber(t[2]) / 1000000
-end
+_TAKE = (
+    NOW
+    + """
 local answer, after, all = {}, {}, true
 for i, key in ipairs(KEYS) do
   local each, burst = tonumber(ARGV[2 * i]), tonumber(ARGV[2 * i + 1])
@@ -40,6 +37,7 @@ if all then
 end
 return answer
 """
+)
 
 
 class RedisBuckets:

@@ -7,22 +7,20 @@ from collections.abc import Callable
 import redis.asyncio
 
 from flowray.quotas.guesses import Patience, block
-from flowray.stores.redis import answered
+from flowray.stores.redis import NOW, answered
 
 _ANSWER_S = 1.0
-_NOW = """
-local now = tonumber(ARGV[1])
-if not now then
-  local t = redis.call('TIME')
-  now = tonumber(t[1]) + tonumber(t[2]) / 1000000
-end
+_KNOWN = (
+    NOW
+    + """
 local known = redis.call('HMGET', KEYS[1], 'count', 'until', 'last')
 local left = string.format('%.17g', math.max(0, (tonumber(known[2]) or 0) - now))
 """
+)
 # KEYS: the source. ARGV: the time or nothing.
-_WAIT = f"{_NOW} return left"
+_WAIT = f"{_KNOWN} return left"
 # And: the attempt, then the numbers of `Patience`. See `MemoryGuesses.failed`.
-_FAILED = f"""{_NOW}
+_FAILED = f"""{_KNOWN}
 if known[3] == ARGV[2] then return left end
 local count = (tonumber(known[1]) or 0) + 1
 local doublings = math.min(count - tonumber(ARGV[3]), 20)

@@ -21,13 +21,12 @@ from flowray.engine.accepted import (
     run_from_json,
     run_to_json,
 )
-from flowray.engine.codec import encode
 from flowray.engine.events import Recorded, RunId
 from flowray.engine.ports import RunRequest
 from flowray.errors import NotFoundError
 from flowray.flow.types import Flow
 from flowray.plan.types import Plan
-from flowray.stores.archive import packed, unpacked
+from flowray.stores.archive import lines_of, packed, unpacked
 from flowray.stores.objects import ObjectStore
 from flowray.stores.paths import is_segment, path
 from flowray.stores.sealing import Seal
@@ -83,8 +82,7 @@ class Requests:
     async def keep_journal(self, tenant: str, run: RunId, recorded: Sequence[Recorded]) -> None:
         """Keep the journal of a run that waits, as it stands."""
         place = path(tenant, _PAUSED, run)
-        lines = (b"[" + encode(one) + b"]" for one in recorded)
-        await self._objects.put(place, self._seal.seal(packed(lines), place=place))
+        await self._objects.put(place, self._seal.seal(packed(lines_of(recorded)), place=place))
 
     async def journal(self, tenant: str, run: RunId) -> Sequence[Recorded]:
         """The journal of a run as it stood when it last waited; nothing when it never did."""

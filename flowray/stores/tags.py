@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from flowray.engine.codec import dumps, loads
-from flowray.errors import NotFoundError
 from flowray.stores.objects import ObjectStore
 from flowray.stores.paths import is_segment, path, spelled, unspelled
 
@@ -21,14 +20,11 @@ class Tags:
         if not is_segment(flow_id):
             return {}
         found: dict[str, str] = {}
-        for key in sorted([one.key async for one in self._objects.list(path(tenant, "tags", flow_id))]):
+        keys = sorted([one.key async for one in self._objects.list(path(tenant, "tags", flow_id))])
+        for key, kept in (await self._objects.get_all(keys)).items():
             name = unspelled(key.rpartition("/")[2].removesuffix(".json"))
-            try:
-                kept = loads(await self._objects.get(key))
-            except NotFoundError:
-                continue
             if name is not None:
-                found[name] = kept["version"]
+                found[name] = loads(kept)["version"]
         return found
 
     async def put(self, tenant: str, flow_id: str, tag: str, version: str) -> None:
@@ -41,8 +37,7 @@ class Tags:
 
     async def forget_all(self, tenant: str, flow_id: str) -> None:
         """Forget a flow's tags with the flow."""
-        async for one in self._objects.list(path(tenant, "tags", flow_id)):
-            await self._objects.delete(one.key)
+        await self._objects.clear(path(tenant, "tags", flow_id))
 
 
 def _key(tenant: str, flow_id: str, tag: str) -> str:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flowray.engine.codec import dumps, loads
-from flowray.errors import NotFoundError
 from flowray.stores.objects import ObjectStore
 from flowray.stores.paths import path, spelled
-
-_READ_AT_ONCE = 16
 
 
 class ObjectVariableRecords:
@@ -31,17 +27,7 @@ class ObjectVariableRecords:
     async def list(self, tenant: str) -> Sequence[Mapping[str, Any]]:
         """All of a tenant's."""
         keys = [one.key async for one in self._objects.list(path(tenant, "variables"))]
-        gate = asyncio.Semaphore(_READ_AT_ONCE)
-
-        async def read(key: str) -> Mapping[str, Any] | None:
-            async with gate:
-                try:
-                    record: Mapping[str, Any] = loads(await self._objects.get(key))
-                except NotFoundError:
-                    return None  # removed since it was listed
-                return record
-
-        return [record for record in await asyncio.gather(*map(read, keys)) if record is not None]
+        return [loads(kept) for kept in (await self._objects.get_all(keys)).values()]
 
     async def remove(self, tenant: str, name: str) -> None:
         """Forget one; it may be gone already."""

@@ -10,7 +10,7 @@ from flowray.engine.codec import dumps
 from flowray.errors import ConflictError, InvalidRequestError, NotFoundError
 from flowray.flow.types import Json
 from flowray.stores.generations import Generations
-from flowray.stores.history import History, is_taken_by_others, resolved
+from flowray.stores.history import CURRENT, History, is_taken_by_others, resolved
 from flowray.stores.objects import ObjectStore
 from flowray.stores.paths import path
 from flowray.stores.records import VersionRecord
@@ -57,7 +57,8 @@ class Versions:
         head = (await self._shelves.of(tenant)).flows.get(flow_id)
         if head is None:
             return None
-        tags, history = await self.tags(tenant, flow_id), await self.all(tenant, flow_id)
+        tags = await self.tags(tenant, flow_id)
+        history = () if name in tags or name == CURRENT else await self.all(tenant, flow_id)
         self._meant[key] = (generation, resolved(name, history, tags, head.version))
         if len(self._meant) > self._capacity:
             self._meant.popitem(last=False)
@@ -118,8 +119,7 @@ class Versions:
 
     async def forget_all(self, tenant: str, flow_id: str) -> None:
         """Forget the versions of a flow with the flow."""
-        async for one in self._objects.list(path(tenant, "versions", flow_id)):
-            await self._objects.delete(one.key)
+        await self._objects.clear(path(tenant, "versions", flow_id))
         await self.history.forget_all(tenant, flow_id)
         await self._tags.forget_all(tenant, flow_id)
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from flowray.errors import ForbiddenError
-from flowray.tenancy.permissions import ROLES
+from flowray.tenancy.permissions import TENANT_ROLES
 from flowray.tenancy.principal import Principal, Role
 from flowray.tenancy.tenant import Tenant
 
-_NAMED: Mapping[str, Role] = {role: role for role in ROLES if role != "operator"}
+_NAMED: Mapping[str, Role] = {role: role for role in TENANT_ROLES}
 _SUBJECT_LIMIT_CHARS = 100
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any, get_args
+from typing import Any
 
 from flowray.errors import InvalidRequestError
-from flowray.tenancy.principal import Role
+from flowray.tenancy.keyring import NAME_LIMIT_CHARS
+from flowray.tenancy.permissions import TENANT_ROLES
 
-# Operators are not made by a file of tenants.
-_ROLES = tuple(role for role in get_args(Role) if role != "operator")
-_KEYS_LIMIT, _NAME_LIMIT_CHARS = 1_000, 100
+_KEYS_LIMIT = 1_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +60,8 @@ def shown_key(change: KeyChange) -> Sequence[str]:
 
 
 def _name(place: str, name: Any) -> str:
-    if not isinstance(name, str) or not 0 < len(name) <= _NAME_LIMIT_CHARS:
-        raise InvalidRequestError(f"{place}: a key's name is a text of at most {_NAME_LIMIT_CHARS} characters.")
+    if not isinstance(name, str) or not 0 < len(name) <= NAME_LIMIT_CHARS:
+        raise InvalidRequestError(f"{place}: a key's name is a text of at most {NAME_LIMIT_CHARS} characters.")
     return name
 
 
@@ -72,8 +71,8 @@ def _terms(place: str, value: Any) -> KeyTerms | None:
     if not isinstance(value, Mapping) or set(value) - {"roles", "expires_at"} or not value.get("roles"):
         raise InvalidRequestError(f"{place} must have `roles`, may have `expires_at`, and nothing else; null revokes.")
     roles = value["roles"]
-    if not isinstance(roles, list) or not all(role in _ROLES for role in roles):
-        raise InvalidRequestError(f"{place}.roles must be a list of {', '.join(_ROLES)}.")
+    if not isinstance(roles, list) or not all(role in TENANT_ROLES for role in roles):
+        raise InvalidRequestError(f"{place}.roles must be a list of {', '.join(TENANT_ROLES)}.")
     return KeyTerms(roles=tuple(sorted(set(roles))), expires_at=_moment(place, value.get("expires_at")))
 
 

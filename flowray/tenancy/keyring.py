@@ -16,7 +16,7 @@ from flowray.tenancy.principal import Principal, Role
 from flowray.tenancy.tenant import tenant_id
 
 _KIND = "key"
-_NAME_LIMIT_CHARS = 100
+NAME_LIMIT_CHARS = 100
 _ALL: tuple[Role, ...] = ("admin",)
 
 
@@ -54,7 +54,7 @@ class Keyring:
             tenant=tenant_id(tenant),
             digest=digest_of(key),
             prefix=shown(key),
-            name=name[:_NAME_LIMIT_CHARS],
+            name=name[:NAME_LIMIT_CHARS],
             roles=tuple(sorted(roles)),
             created_at=self._clock(),
             created_by=by,

@@ -39,6 +39,8 @@ _ADDED: Mapping[Role, frozenset[Permission]] = {
     "operator": frozenset({_P.OPERATE}),
 }
 ROLES: tuple[Role, ...] = get_args(Role)
+# What may be given within a tenant: nobody's claims, settings or files make an operator.
+TENANT_ROLES = tuple(role for role in ROLES if role != "operator")
 _GIVEN: Mapping[Role, frozenset[Permission]] = {
     role: frozenset().union(*(_ADDED[smaller] for smaller in ROLES[: rank + 1])) for rank, role in enumerate(ROLES)
 }

@@ -10,11 +10,10 @@ from typing import Any, get_args
 from flowray.errors import InvalidRequestError
 from flowray.flow.hosts import parsed
 from flowray.quotas.settled import check_budgets, check_quotas
-from flowray.tenancy.principal import Role
+from flowray.tenancy.permissions import TENANT_ROLES
 from flowray.tenancy.tenant import State, Tenant, tenant_id
 
 _TEXT_LIMIT, _ENTRIES_LIMIT = 300, 1_000
-_ROLES = tuple(role for role in get_args(Role) if role != "operator")
 
 
 def settled(tenant: Tenant, change: Mapping[str, Any]) -> dict[str, Any]:
@@ -65,8 +64,8 @@ def _mapping(place: str, value: Any) -> Mapping[str, Any]:
 def _roles(place: str, value: Any) -> Mapping[str, Any]:
     mapping = _mapping(place, value)
     for claim, role in mapping.items():
-        if role not in _ROLES:
-            raise InvalidRequestError(f"{place}: `{claim[:80]}` must give one of {', '.join(_ROLES)}.")
+        if role not in TENANT_ROLES:
+            raise InvalidRequestError(f"{place}: `{claim[:80]}` must give one of {', '.join(TENANT_ROLES)}.")
     return mapping
 
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field as _field
-from importlib.util import find_spec
-from pathlib import Path
 
 import orjson
 
-from flowray.errors import ImageError
+from flowray.component.inside import inside_package
 from flowray.flow.types import Json, Node
 
 
@@ -40,9 +38,6 @@ class Shape:
 
 def read_shape(name: str) -> Shape:
     """Return a description that is shipped beside the code that runs inside, which is never imported here."""
-    spec = find_spec("flowray_sandbox")
-    if spec is None or not spec.submodule_search_locations:
-        raise ImageError("The package `flowray_sandbox` is not installed. Install FlowRay again: pip install flowray")
-    told = orjson.loads((Path(spec.submodule_search_locations[0]) / "adapters" / f"{name}.json").read_bytes())
+    told = orjson.loads((inside_package() / "adapters" / f"{name}.json").read_bytes())
     frontend = told.pop("node")
     return Shape(**told, frontend=frontend)
