@@ -14,8 +14,6 @@ from flowray.stores.objects import ObjectStore
 from flowray.stores.paths import path
 from flowray.stores.records import FlowRecord
 
-_READ_AT_ONCE = 16
-
 
 @dataclass(frozen=True)
 class Shelf:
@@ -60,17 +58,11 @@ class Shelves:
         return shelf
 
     async def _read(self, tenant: str, generation: str, old: Shelf | None) -> Shelf:
-        known = old.tags if old is not None else {}
         tags = {one.key: one.tag async for one in self._objects.list(path(tenant, "flows"))}
-        gate = asyncio.Semaphore(_READ_AT_ONCE)
-
-        async def head(key: str) -> FlowRecord | None:
-            if old is not None and known.get(key) == tags[key]:
-                return old.flows[flow_id_of(key)]
-            async with gate:
-                return await read_head(self._objects, key)
-
-        found = [record for record in await asyncio.gather(*map(head, tags)) if record is not None]
+        unchanged = tags.items() & old.tags.items() if old is not None else set()
+        known = {key: old.flows[flow_id_of(key)] for key, _ in unchanged} if old is not None else {}
+        changed = await self._objects.get_all(tags.keys() - known.keys())
+        found = [*known.values(), *(_record(kept) for kept in changed.values())]
         flows = {record.id: record for record in found}
         return Shelf(
             generation=generation,
@@ -83,10 +75,9 @@ class Shelves:
 async def read_head(objects: ObjectStore, key: str) -> FlowRecord | None:
     """A flow's current record without its canvas."""
     try:
-        kept = loads(await objects.get(key))
+        return _record(await objects.get(key))
     except NotFoundError:
         return None
-    return FlowRecord(id=kept["id"], version=kept["version"], revision=kept["revision"], document=kept["document"])
 
 
 def head_key(tenant: str, flow_id: str) -> str:
@@ -97,3 +88,8 @@ def head_key(tenant: str, flow_id: str) -> str:
 def flow_id_of(key: str) -> str:
     """The flow whose record is there."""
     return key.rpartition("/")[2].removesuffix(".json")
+
+
+def _record(head: bytes) -> FlowRecord:
+    kept = loads(head)
+    return FlowRecord(id=kept["id"], version=kept["version"], revision=kept["revision"], document=kept["document"])

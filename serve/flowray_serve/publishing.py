@@ -21,11 +21,11 @@ from flowray_serve.bodies.flow import FlowBody, FlowChange
 from flowray_serve.flow_answer import version_token
 from flowray_serve.library import Checker, Planner, read_kept, unknown_flow
 from flowray_serve.ports import FlowStore, Registry
+from flowray_serve.taken_names import TakenNames
 
 _log = logging.getLogger(__name__)
 
 _LOADED_AT_ONCE = 2
-_NAMES_TRIED = 1_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,14 +80,19 @@ class Publisher:
 
     async def create(self, tenant: str, body: FlowBody) -> Published:
         """Keep a new flow. As in Langflow, a name in use gets a number and never refuses the flow."""
-        taken = await self._store.list(tenant)
-        fields = body.model_dump(exclude_unset=True)
-        fields["name"] = _free_name(body.name, taken)
-        if body.endpoint_name:
-            fields["endpoint_name"] = _free(body.endpoint_name, {one.endpoint_name or "" for one in taken}, "{}-{}")
-        wanted = str(body.id or uuid.uuid4())
-        flow_id = wanted if all(one.id != wanted for one in taken) else str(uuid.uuid4())
-        return await self._keep(tenant, flow_id, fields, old={})
+        return (await self.create_all(tenant, [body]))[0]
+
+    async def create_all(self, tenant: str, bodies: Sequence[FlowBody]) -> Sequence[Published]:
+        """Keep new flows, each as `create` does, one after the other."""
+        taken = TakenNames(await self._store.list(tenant))
+        return [await self._create(tenant, body, taken) for body in bodies]
+
+    async def _create(self, tenant: str, body: FlowBody, taken: TakenNames) -> Published:
+        try:
+            return await self._keep(tenant, *taken.give(body), old={})
+        except ConflictError:  # somebody else was given the name meanwhile
+            taken.add(await self._store.list(tenant))
+            return await self._keep(tenant, *taken.give(body), old={})
 
     async def put(self, tenant: str, flow_id: str, body: FlowBody, *, expected: str | None = None) -> Published:
         """Keep the flow under this id, whether or not it is there already. A new one's name gets a number if taken."""
@@ -95,7 +100,7 @@ class Publisher:
         fields = body.model_dump(exclude_unset=True)
         await self._refuse_taken_endpoint(tenant, flow_id, fields)
         if there is None:
-            fields["name"] = _free_name(body.name, await self._store.list(tenant))
+            fields["name"] = TakenNames(await self._store.list(tenant)).free_name(body.name)
             return await self._keep(tenant, flow_id, fields, old={})
         _refuse_outdated(there, expected)
         return await self._keep(tenant, flow_id, {**there.document, **fields}, old=there.document)
@@ -132,16 +137,17 @@ class Publisher:
         if there is None:
             raise unknown_flow(flow_id)
         document = {**there.document, "data": canvas}
-        version, findings = await self._examined(tenant, document, flow_id)
+        version, findings = await self._examined(tenant, read_kept(document), document)
         record = await self._store.versions.keep(tenant, flow_id, version, document, description=description)
         return record, findings
 
-    async def _examined(self, tenant: str, document: dict[str, Json], flow_id: str) -> tuple[str, Sequence[Finding]]:
+    async def _examined(
+        self, tenant: str, flow: Flow, document: dict[str, Json], *, is_new: bool = False
+    ) -> tuple[str, Sequence[Finding]]:
         """The digest of a document's flow and what there is to say of it; the document says then where it will run."""
-        flow = read_kept(document)
         doubts = self._missing_packages(flow)  # before anything of it is loaded where it cannot be
         version = digest(flow)
-        before = await self._store.read(tenant, flow_id, version=version)
+        before = None if is_new else await self._store.read(tenant, str(document["id"]), version=version)
         images = (before.document.get("images") if before is not None else None) or ()
         findings, plan = await self._planned(tenant, flow, images)
         document["images"] = list(self._images_of(plan) if plan is not None else images)
@@ -174,8 +180,9 @@ class Publisher:
         }
         if "version_token" not in document or document.get("data") != old.get("data"):
             document["version_token"] = str(uuid.uuid4())
-        document["webhook"] = any(node.component == "Webhook" for node in read_kept(document).nodes)
-        version, findings = await self._examined(tenant, document, flow_id)
+        flow = read_kept(document)
+        document["webhook"] = any(node.component == "Webhook" for node in flow.nodes)
+        version, findings = await self._examined(tenant, flow, document, is_new=not old)
         record = FlowRecord(id=flow_id, version=version, revision=uuid.uuid4().hex, document=document)
         await self._store.save(tenant, record, note=note)
         facts = {"tenant": tenant, "flow": flow_id, "version": record.version, "findings": len(findings)}
@@ -222,10 +229,6 @@ def _refuse_outdated(there: FlowRecord, expected: str | None) -> None:
         )
 
 
-def _free_name(name: str, taken: Sequence[FlowRecord]) -> str:
-    return _free(name, {str(one.document.get("name")) for one in taken}, "{} ({})")
-
-
 def _is_change(name: str, value: Any) -> bool:
     """Null takes a flow's optional fields away, but neither its name nor its canvas."""
     return value is not None or name not in ("name", "data")
@@ -233,10 +236,3 @@ def _is_change(name: str, value: Any) -> bool:
 
 def _json_ready(fields: Mapping[str, Any]) -> dict[str, Json]:
     return {name: str(value) if isinstance(value, uuid.UUID) else value for name, value in fields.items()}
-
-
-def _free(name: str, taken: set[str], pattern: str) -> str:
-    if name not in taken:
-        return name
-    numbered = (pattern.format(name, number) for number in range(1, _NAMES_TRIED))
-    return next((one for one in numbered if one not in taken), f"{name}-{uuid.uuid4().hex[:8]}")

@@ -119,18 +119,15 @@ class ProjectRoutes:
         bundle = read_bundle(file.content, limit_bytes=limit_bytes)
         bodies = [fit(FlowBody, flow) for flow in bundle.flows]
         made = await self._projects.create(caller.tenant, _title(bundle, file.name), bundle.description)
-        return reply([await self._published(caller.tenant, body, made.id) for body in bodies], status=201)
-
-    async def _published(self, tenant: str, body: FlowBody, project: str) -> dict[str, Any]:
-        placed = body.model_copy(update={"folder_id": UUID(project)})
-        published = await self._services.publisher.create(tenant, placed)
-        return flow_read(tenant, published.record, published.findings)
+        placed = [body.model_copy(update={"folder_id": UUID(made.id)}) for body in bodies]
+        published = await self._services.publisher.create_all(caller.tenant, placed)
+        return reply([flow_read(caller.tenant, one.record, one.findings) for one in published], status=201)
 
     async def _fill(self, tenant: str, project: str, flows: Sequence[UUID]) -> None:
         """Put these flows into the project; those that are not there are passed over."""
         there = {flow.id for flow in await self._services.store.list(tenant)} if flows else set()
         change = FlowChange(folder_id=UUID(project))
-        for flow in flows:
+        for flow in dict.fromkeys(flows):
             if str(flow) in there:
                 await self._services.publisher.change(tenant, str(flow), change)
 

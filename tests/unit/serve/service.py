@@ -109,11 +109,16 @@ def known_tenants(news: News | None = None) -> Tenants:
 
 
 class MemoryFlows(Documents):
-    """Flows in memory, and how often a canvas was read."""
+    """Flows in memory, and how often a canvas was read and all were listed."""
 
     def __init__(self, objects: ObjectStore) -> None:
         super().__init__(objects, MemoryGenerations())
         self.reads = 0
+        self.lists = 0
+
+    async def list(self, tenant: str) -> tuple[FlowRecord, ...]:
+        self.lists += 1
+        return await super().list(tenant)
 
     async def read(self, tenant: str, flow_id: str, *, version: str | None = None) -> FlowRecord | None:
         self.reads += 1

@@ -31,6 +31,23 @@ async def test_a_batch_creates_all_its_flows() -> None:
     assert [flow["name"] for flow in response.json()] == ["Echo", "Other"]
 
 
+async def test_flows_of_a_batch_that_share_names_and_ids_each_get_their_own() -> None:
+    made = service()
+    same = {**ECHO, "id": str(uuid.uuid4()), "endpoint_name": "echo"}
+    flows = (await made.http.post("/api/v1/flows/batch/", json={"flows": [same, same, same]})).json()
+    assert [flow["name"] for flow in flows] == ["Echo", "Echo (1)", "Echo (2)"]
+    assert [flow["endpoint_name"] for flow in flows] == ["echo", "echo-1", "echo-2"]
+    assert len({flow["id"] for flow in flows}) == 3
+
+
+async def test_the_flows_that_are_there_are_listed_once_for_a_whole_batch() -> None:
+    made = service()
+    await made.http.post("/api/v1/flows/batch/", json={"flows": [ECHO]})
+    of_one, made.flows.lists = made.flows.lists, 0
+    await made.http.post("/api/v1/flows/batch/", json={"flows": [ECHO] * 10})
+    assert made.flows.lists == of_one
+
+
 async def test_a_batch_with_an_id_in_use_creates_nothing() -> None:
     made = service()
     flow_id = await made.publish(ECHO)

@@ -29,6 +29,16 @@ async def test_a_flow_goes_to_the_project_it_names_and_else_to_the_first() -> No
     assert (named["folder_id"], unknown["folder_id"]) == (project, first)
 
 
+async def test_a_flow_that_is_listed_twice_is_moved_once() -> None:
+    made = service()
+    flow = await made.publish(ECHO)
+    made.flows.reads = 0
+    await new_project(made, flows_list=[flow])
+    once, made.flows.reads = made.flows.reads, 0
+    await new_project(made, name="Other", flows_list=[flow] * 9)
+    assert made.flows.reads == once
+
+
 async def test_a_project_shows_its_flows_and_no_others() -> None:
     made = service()
     inside = await made.publish(ECHO)
