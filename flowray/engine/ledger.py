@@ -76,8 +76,6 @@ class Ledger:
 
     async def close(self) -> None:
         """Write what is left."""
-        if self._soon is not None:
-            self._soon.cancel()
         try:
             await self._written()
         except FlowRayError as error:
@@ -94,17 +92,23 @@ class Ledger:
             self._soon = asyncio.get_running_loop().call_later(LINGER_S, self._write)
 
     def _write(self) -> asyncio.Task[None]:
+        """Begin to write, where nobody does: two at once would take the same events, and remember them twice."""
         self._soon = None
         self._writing = asyncio.create_task(self._append(), name=f"journal of run {self._run}")
         return self._writing
 
     async def _written(self) -> None:
         """Wait until nothing is unwritten. A write is never cancelled: nobody could say whether it was done."""
-        if self._writing is not None:
-            writing, self._writing = self._writing, None
-            await asyncio.shield(writing)
-        if self._unwritten:
-            await asyncio.shield(self._write())
+        if self._soon is not None:
+            self._soon.cancel()
+            self._soon = None
+        while self._writing is not None or self._unwritten:
+            writing = self._writing or self._write()
+            try:
+                await asyncio.shield(writing)
+            finally:
+                if writing.done() and self._writing is writing:
+                    self._writing = None
 
     async def _append(self) -> None:
         while self._unwritten:

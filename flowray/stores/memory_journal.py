@@ -26,6 +26,7 @@ class MemoryJournal:
         """See `flowray.engine.ports.Journal`."""
         if not events:
             return
+        check_numbers(events)
         key = (tenant, events[0].run)
         there = self._runs.get(key, [])
         if there[events[0].seq - 1 :] == list(events):
@@ -89,6 +90,13 @@ def _check(events: Sequence[Recorded], there: Sequence[Recorded], *, lease: int,
         raise journal_gap(run, len(there))
     if first != len(there) + 1:
         raise journal_conflict(run)
+
+
+def check_numbers(events: Sequence[Recorded]) -> None:
+    """Refuse events that do not follow one another: what is in a journal, nobody takes out again."""
+    if events[-1].seq - events[0].seq + 1 != len(events):
+        numbers = ", ".join(str(one.seq) for one in events[:20])
+        raise ConflictError(f"The numbers of these events of run `{events[0].run}` have a gap or a repeat: {numbers}.")
 
 
 def fenced(run: RunId) -> FencedError:

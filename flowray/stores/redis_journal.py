@@ -12,7 +12,14 @@ from flowray.engine.codec import encode, from_json, loads
 from flowray.engine.events import Recorded, RunAccepted, RunFinished, RunId, RunPaused, RunStarted
 from flowray.errors import FlowRayError
 from flowray.stores.archive import Archive
-from flowray.stores.memory_journal import fenced, journal_conflict, journal_gap, lease_forgotten, unknown_run
+from flowray.stores.memory_journal import (
+    check_numbers,
+    fenced,
+    journal_conflict,
+    journal_gap,
+    lease_forgotten,
+    unknown_run,
+)
 from flowray.stores.paths import is_segment
 from flowray.stores.redis import BLOCK_S, answered, batches
 from flowray.stores.redis_keys import Keys
@@ -79,6 +86,7 @@ class RedisJournal:
         """See `flowray.engine.ports.Journal`."""
         if not events:
             return
+        check_numbers(events)
         run, keys = events[0].run, self._keys
         lines = [encode(one) for one in events]
         accepted_at, finished_at, fields = landmarks(events, lines)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -159,6 +159,15 @@ async def test_two_engines_cannot_both_write_one_run(journal: Journal, first: in
     with pytest.raises(ConflictError):
         await journal.append(ACME, recorded(line(2), line(3), first=first))
     assert await _all(journal) == events
+
+
+@pytest.mark.parametrize("numbers", [(2, 3, 2, 3, 4), (2, 4), (3, 2)])
+async def test_a_batch_with_a_gap_or_a_repeat_in_it_is_refused(journal: Journal, numbers: Sequence[int]) -> None:
+    await journal.append(ACME, recorded(ACCEPTED))
+    batch = [Recorded(seq=seq, at=1.5, run=RUN, event=line(seq)) for seq in numbers]
+    with pytest.raises(ConflictError):
+        await journal.append(ACME, batch)
+    assert await _all(journal) == recorded(ACCEPTED)
 
 
 async def test_appending_nothing_does_nothing(journal: Journal) -> None:

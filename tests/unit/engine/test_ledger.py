@@ -1,0 +1,102 @@
+"""The ledger of one run under a journal that is slow, or forgets: each event is written once, in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from flowray.engine.events import Log, Recorded, RunAccepted
+from flowray.engine.ledger import LINGER_S, Ledger
+from flowray.flow.types import NodeId
+from flowray.stores.memory_journal import MemoryJournal
+from tests.unit.engine.whole_runs import RUN, TENANT, journaled
+
+ACCEPTED = RunAccepted(tenant=TENANT, flow="f", flow_name="F", version="v", session="s")
+
+
+class SlowJournal(MemoryJournal):
+    """Takes what comes once it is let; knows how many appends were on their way at one time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.let = asyncio.Event()
+        self.at_once = self.most_at_once = 0
+
+    async def append(self, tenant: str, events: Sequence[Recorded], *, lease: int = 0) -> None:
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        await self.let.wait()
+        self.at_once -= 1
+        await super().append(tenant, events, lease=lease)
+
+
+def ledger_of(journal: MemoryJournal) -> Ledger:
+    return Ledger(journal, tenant=TENANT, run=RUN, durability="pipelined", clock=lambda: 1.5)
+
+
+def line(number: int) -> Log:
+    return Log(node=NodeId("a"), text=f"line {number}")
+
+
+async def lingered() -> None:
+    """Until a write that was put off would have begun."""
+    over = asyncio.Event()
+    asyncio.get_running_loop().call_later(2 * LINGER_S, over.set)
+    await over.wait()
+
+
+async def test_what_is_written_at_once_is_not_written_again_by_what_was_put_off() -> None:
+    journal = SlowJournal()
+    ledger = ledger_of(journal)
+    ledger.note(ACCEPTED)
+    await ledger.settle()
+    ledger.note(line(1))
+    settling = asyncio.create_task(ledger.settle(written=True))
+    await lingered()
+    journal.let.set()
+    await settling
+    ledger.note(line(2))
+    await ledger.close()
+
+    assert journal.most_at_once == 1
+    assert [one.seq for one in await journaled(journal)] == [1, 2, 3]
+
+
+async def test_who_gives_up_waiting_for_a_write_leaves_no_second_one_behind() -> None:
+    journal = SlowJournal()
+    ledger = ledger_of(journal)
+    ledger.note(ACCEPTED)
+    await ledger.settle()
+    await lingered()
+    waiting = asyncio.create_task(ledger.settle(written=True))
+    await lingered()
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    ledger.note(line(1))
+    closing = asyncio.create_task(ledger.close())
+    await lingered()
+    journal.let.set()
+    await closing
+
+    assert journal.most_at_once == 1
+    assert [one.seq for one in await journaled(journal)] == [1, 2]
+
+
+async def test_a_journal_that_forgot_everything_is_written_again_without_repeats() -> None:
+    journal = SlowJournal()
+    ledger = ledger_of(journal)
+    ledger.note(ACCEPTED)
+    await ledger.settle()
+    ledger.note(line(1))
+    settling = asyncio.create_task(ledger.settle(written=True))
+    await lingered()
+    journal.let.set()
+    await settling
+    journal.empty()
+    ledger.note(line(2))
+    await ledger.close()
+
+    assert [one.seq for one in await journaled(journal)] == [1, 2, 3]
