@@ -11,6 +11,7 @@ import redis.asyncio
 import redis.exceptions
 
 from flowray.errors import SettingsError, StoreUnavailableError
+from flowray.stores.shared_line import SharedRedis
 
 # How long a follower waits before it looks whether the journal is still there.
 BLOCK_S = 5.0
@@ -32,7 +33,7 @@ def connect(url: str) -> redis.asyncio.Redis:
     `asyncio.wait_for`, which until Python 3.12 now and then swallows a cancellation, and then a cancelled task goes on.
     """
     try:
-        return redis.asyncio.from_url(
+        return SharedRedis.from_url(
             url,
             protocol=2,  # answers have other shapes in version 3
             socket_timeout=None,
