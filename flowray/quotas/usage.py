@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 from flowray.engine.events import (
@@ -21,6 +22,7 @@ from flowray.quotas.prices import Prices
 COLUMNS = ("runs", "steps", "calls", "input_tokens", "output_tokens", "tokens", "cpu_s", "memory_gib_s", "money")
 GROUPS = ("tenant", "day", "flow", "node", "model")
 _MIB_PER_GIB = 1024
+_DAY_S = 86_400
 
 
 class Row(NamedTuple):
@@ -119,7 +121,12 @@ def total(uses: Uses) -> Mapping[str, float]:
 
 def day_of(at: float) -> str:
     """The day of a moment, in UTC."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d")
+    return _day(at // _DAY_S)
+
+
+@lru_cache(maxsize=16)
+def _day(number: float) -> str:
+    return datetime.fromtimestamp(number * _DAY_S, UTC).strftime("%Y-%m-%d")
 
 
 def _of_call(call: ModelUsed, prices: Prices) -> Mapping[str, float]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
@@ -15,6 +17,8 @@ from flowray.flow.types import Json
 CHAT_LIMIT = 10_000
 ORDERS = frozenset({"timestamp", "sender", "sender_name", "session_id", "text", "id"})
 _TIME_FORMATS = ("%Y-%m-%d %H:%M:%S.%f %Z", "%Y-%m-%d %H:%M:%S %Z")
+# What nearly all of them look like; `strptime` takes twenty times as long.
+_USUAL = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{6})?) UTC")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,6 +71,9 @@ def select(messages: Iterable[ChatMessage], wanted: Wanted) -> tuple[ChatMessage
 def seconds_of(timestamp: Json) -> float:
     """When a message was said, from one of the ways Langflow writes it; now when it does not say."""
     text = str(timestamp or "")
+    if usual := _USUAL.fullmatch(text):
+        with suppress(ValueError):
+            return datetime.fromisoformat(usual[1]).replace(tzinfo=UTC).timestamp()
     for pattern in _TIME_FORMATS:
         try:
             return datetime.strptime(text, pattern).replace(tzinfo=UTC).timestamp()

@@ -34,15 +34,17 @@ _STATE: Final = """
 if redis.call('EXISTS', KEYS[4]) == 0 then return {'unknown'} end
 if redis.call('EXISTS', KEYS[1]) == 0 and redis.call('ZSCORE', KEYS[3], ARGV[1]) then return {'cold'} end
 """
+# And after these, for writing, a key for each message: which chat it is in.
 # ARGV: the chat, now, seconds to keep, its name among the waiting, the change, most messages, how many follow as
 # id, time, body; then the ids to forget.
 _WRITE: Final = (
     _STATE
     + """
 local at = 8
-for _ = 1, tonumber(ARGV[7]) do
+for number = 1, tonumber(ARGV[7]) do
   redis.call('HSET', KEYS[1], ARGV[at], ARGV[at + 2])
   redis.call('ZADD', KEYS[2], ARGV[at + 1], ARGV[at])
+  redis.call('SET', KEYS[6 + number], ARGV[1], 'EX', ARGV[3])
   at = at + 3
 end
 local gone = 0
@@ -171,11 +173,8 @@ class RedisChats:
         change: Change = {"put": [dict(one.body) for one in put]} if put else {"gone": list(gone)}
         bodies = [fact for one in put for fact in (one.id, one.at, dumps(one.body))]
         facts = [now, self._keep_s, waiting_name(tenant, chat), dumps(change), self._limit, len(put)]
-        _, removed = await self._do(self._write, tenant, chat, [*facts, *bodies, *gone])
-        async with answered(), self._redis.pipeline(transaction=False) as pipe:
-            for one in put:
-                pipe.set(self._keys.message(tenant, one.id), member_of(chat), ex=self._keep_s)
-            await pipe.execute()
+        whose = [self._keys.message(tenant, one.id) for one in put]
+        _, removed = await self._do(self._write, tenant, chat, [*facts, *bodies, *gone], whose)
         return int(removed)
 
     async def _find_in(self, tenant: str, chat: Chat, wanted: Wanted) -> tuple[ChatMessage, ...]:
@@ -203,11 +202,13 @@ class RedisChats:
         _, *bodies = await self._do(self._read, tenant, chat, [first, last, int(newest_first)])
         return [message_of(loads(body)) for body in bodies if body is not None]
 
-    async def _do(self, script: Any, tenant: str, chat: Chat, arguments: Sequence[Any]) -> list[Any]:
+    async def _do(
+        self, script: Any, tenant: str, chat: Chat, arguments: Sequence[Any], more_names: Sequence[str] = ()
+    ) -> list[Any]:
         """Run a script on a chat that is warm."""
         for _ in range(_TRIES):
             async with answered():
-                said: list[Any] = await script(self._names(tenant, chat), [member_of(chat), *arguments])
+                said: list[Any] = await script([*self._names(tenant, chat), *more_names], [member_of(chat), *arguments])
             if said[0] == b"unknown":
                 await self._list_anew(tenant)
             elif said[0] == b"cold":

@@ -9,13 +9,13 @@ from __future__ import annotations
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import redis.asyncio
 
 from flowray.engine.codec import EventFormatError, dumps, from_json, loads
-from flowray.engine.events import RunId
+from flowray.engine.events import Recorded, RunId
 from flowray.errors import NotFoundError
 from flowray.quotas.prices import Prices
 from flowray.quotas.usage import Row, Uses, day_of, fold, total
@@ -29,6 +29,8 @@ _DAY_S = 86_400
 _KEPT_S = 400 * _DAY_S
 _MOST_FIELDS = 50_000
 _LOCK_S = 600
+# The most frequent kinds of events, which count nothing.
+_FREE = frozenset({"token", "log", "message_added", "node_started", "node_finished", "step_queued", "step_started"})
 
 # KEYS: the run's mark, the tenant's days, then a hash for each use. ARGV: seconds to keep, most fields, and for each
 # use the day, the field, where it goes when there are too many fields, and the amount.
@@ -118,7 +120,7 @@ class CountedArchive(Archive):
         """See `Archive`."""
         lines = list(lines)
         try:
-            uses = fold((from_json(plain) for line in lines for plain in loads(line)), self._prices)
+            uses = fold(_counting(lines), self._prices)
             await self._book.add(tenant, run, uses)
         except EventFormatError as error:
             # A journal that a later version wrote has to be archived all the same.
@@ -184,6 +186,11 @@ class UsageRecord:
         except NotFoundError:
             return {}
         return {Row(*names): measures for *names, measures in plain}
+
+
+def _counting(lines: Iterable[bytes]) -> Iterator[Recorded]:
+    """The events of a journal that count; most of its others need not be read for that."""
+    return (from_json(plain) for line in lines for plain in loads(line) if plain.get("kind") not in _FREE)
 
 
 def _field(row: Row, measure: str) -> str:
