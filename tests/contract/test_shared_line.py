@@ -42,8 +42,8 @@ async def test_an_error_is_for_who_asked_for_it(valkey: redis.asyncio.Redis) -> 
 async def test_who_gives_up_leaves_the_answers_of_others_alone(valkey: redis.asyncio.Redis) -> None:
     await valkey.set("mine", "1")
     await valkey.set("theirs", "2")
-    gives_up = asyncio.create_task(valkey.get("mine"))
-    stays = asyncio.create_task(valkey.get("theirs"))
+    gives_up = asyncio.ensure_future(valkey.get("mine"))
+    stays = asyncio.ensure_future(valkey.get("theirs"))
     await asyncio.sleep(0)
 
     gives_up.cancel()
@@ -63,7 +63,7 @@ async def test_a_script_that_redis_does_not_have_is_given_to_it(valkey: redis.as
 async def test_a_connection_that_is_lost_is_made_again(valkey: redis.asyncio.Redis, valkey_url: str) -> None:
     await valkey.set("key", "value")
     async with connect(valkey_url) as other:
-        await other.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        await other.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")  # type: ignore[no-untyped-call]
 
     found = await asyncio.gather(*(valkey.get("key") for _ in range(10)))
 
