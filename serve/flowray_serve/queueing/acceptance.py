@@ -19,6 +19,7 @@ from flowray.flow.types import Json
 from flowray.stores.objects import ObjectStore
 from flowray.stores.paths import path, spelled
 from flowray.stores.requests import Requests
+from flowray_serve.queueing.recall import Recall
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +68,7 @@ class Acceptance:
         self._objects = objects
         self._admit = admit
         self._clock = clock
+        self._recall = Recall(queue, requests, journal, name="acceptance")
 
     async def accept(
         self, request: RunRequest, facts: Mapping[str, Json], *, idempotency: Idempotency | None = None
@@ -104,6 +106,10 @@ class Acceptance:
                 await self._journal.append(tenant, waited)
             else:
                 await self._open(accepted.request, accepted.at)
+
+    async def remind(self, tenant: str) -> int:
+        """Let the tenant's runs go on that wait for what is on record already; how many."""
+        return sum([await self._recall.remind(tenant, run) for run in await self._queue.parked(tenant)])
 
     async def _open(self, request: RunRequest, at: float) -> None:
         """Begin the journal, so that the run can be followed before an engine takes it."""

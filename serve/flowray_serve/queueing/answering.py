@@ -17,7 +17,7 @@ from flowray.engine.ports import Journal, RunRequest
 from flowray.errors import ConflictError, InvalidRequestError, NotFoundError
 from flowray.flow.types import Json, NodeId
 from flowray.stores.requests import Requests
-from flowray_serve.queueing.carry import read_all
+from flowray_serve.queueing.recall import Recall, read_all
 
 EXPIRED = "__expired__"
 _CLAIM_S = 10.0
@@ -64,6 +64,7 @@ class Answering:
         self._journal = journal
         self._name = name
         self._clock = clock
+        self._recall = Recall(queue, requests, journal, name=name)
 
     async def pause(self, request: RunRequest, facts: Mapping[str, Json]) -> None:
         """Put a run that paused in its gateway on record, and let it wait where background runs wait."""
@@ -96,6 +97,7 @@ class Answering:
         accepted = await self._requests.find(tenant, run)
         if accepted is None:
             raise NotFoundError(f"There is no background run `{run[:80]}`.")
+        await self._recall.remind(tenant, run)  # an answer that is on record counts, whatever Redis has lost
         for _ in range(_TRIES):
             recorded = await read_all(self._journal, tenant, run)
             node, request = _asked(accepted.request, recorded, request_id, decision)

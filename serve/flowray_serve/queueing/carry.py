@@ -8,14 +8,15 @@ from contextlib import suppress
 from typing import Protocol
 
 from flowray.engine.commands import FinishRun
-from flowray.engine.events import Event, Recorded, RunFinished, RunId, RunPaused
+from flowray.engine.events import Event, Recorded, RunFinished, RunPaused
 from flowray.engine.hold import Hold, RunLeftError
 from flowray.engine.leasing import Lease, Queue
 from flowray.engine.ports import Journal, RunRequest
-from flowray.errors import ConflictError, NotFoundError
+from flowray.errors import ConflictError
 from flowray.stores.archive import Archive
 from flowray.stores.requests import Requests
 from flowray_serve.queueing.held import Held
+from flowray_serve.queueing.recall import Recall, read_all
 
 log = logging.getLogger(__name__)
 
@@ -52,12 +53,13 @@ class Carrier:
         self._journal = journal
         self._engine = engine
         self._most_takes = most_takes
+        self._recall = Recall(queue, requests, journal)
 
     async def __call__(self, held: Held) -> None:
         """Carry it on; the lease is over when this returns, unless it was lost."""
         lease = held.lease
         accepted = await self._requests.find(lease.tenant, lease.run)
-        recorded = await read_all(self._journal, lease.tenant, lease.run)
+        recorded = await self._recall.read(lease)
         if accepted is None:
             log.error("No request", extra={"action": "request_missing", "tenant": lease.tenant, "run": lease.run})
             await self._queue.done(lease)
@@ -107,11 +109,3 @@ class Carrier:
 def cancelled(reason: str) -> FinishRun:
     """The verdict on a run that was stopped before its turn."""
     return FinishRun(status="cancelled", kind="cancelled", error=reason)
-
-
-async def read_all(journal: Journal, tenant: str, run: RunId) -> list[Recorded]:
-    """A run's events so far; none when nothing was ever written."""
-    try:
-        return [one async for one in journal.read(tenant, run)]
-    except NotFoundError:
-        return []

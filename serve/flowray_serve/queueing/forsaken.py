@@ -17,7 +17,7 @@ from flowray.engine.ports import Journal
 from flowray.errors import ConflictError, FlowRayError
 from flowray.stores.redis_open_runs import ForsakenRun
 from flowray.stores.requests import Requests
-from flowray_serve.queueing.carry import read_all
+from flowray_serve.queueing.recall import read_all
 
 log = logging.getLogger(__name__)
 

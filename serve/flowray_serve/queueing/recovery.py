@@ -112,16 +112,17 @@ class Recovery:
     async def work(self) -> None:
         """Look, until cancelled."""
         loop = asyncio.get_running_loop()
-        due, server = loop.time(), ""
+        due, server, restarted = loop.time(), "", False
         while True:
             try:
                 before, server = server, await self._upkeep.server()
                 if before not in ("", server):
-                    due = min(due, loop.time() + self._watch.young_s)
+                    due, restarted = min(due, loop.time() + self._watch.young_s), True
                 is_filled = await self._upkeep.is_filled()
                 is_time = loop.time() >= due
                 if (is_time or not is_filled) and await self._upkeep.mine("recovery", by=self._name, for_s=_HOLD_S):
-                    await self._recover(is_filled=is_filled)
+                    await self._recover(is_filled=is_filled, restarted=restarted)
+                    restarted = False
                     due = loop.time() + self._watch.whole_s
                 elif is_time:
                     due = loop.time() + _HOLD_S  # another one does it, or is gone by then
@@ -129,26 +130,33 @@ class Recovery:
                 log.warning("Nothing recovered", extra={"action": "recovery_failed", "reason": error.message})
             await asyncio.sleep(self._watch.look_s)
 
-    async def _recover(self, *, is_filled: bool) -> None:
+    async def _recover(self, *, is_filled: bool, restarted: bool = False) -> None:
         if not is_filled:
             log.warning("Redis is empty; it is filled from the record", extra={"action": "redis_empty"})
             await asyncio.sleep(self._watch.settle_s)
-        found = await self.recover(everything=not is_filled)
+        found = await self.recover(everything=not is_filled, restarted=restarted)
         if not is_filled:
             await self._upkeep.note_filled()
         log.info("Recovered", extra={"action": "recovered", "queued": found.queued, "closed": found.closed})
 
-    async def recover(self, *, everything: bool = True) -> Found:
-        """Queue what is not over and unknown. With `everything`, fill also the list of runs and the callbacks."""
-        queued, closed = await self._open_runs(everything=everything)
+    async def recover(self, *, everything: bool = True, restarted: bool = False) -> Found:
+        """Queue what is not over and unknown. With `everything`, fill also the list of runs and the callbacks.
+
+        Of a Redis that was `restarted`, parked runs as well that it remembers as they were before their answers.
+        """
+        queued, closed, tenants = await self._open_runs(everything=everything)
+        for tenant in tenants if restarted else ():
+            queued += await self._acceptance.remind(tenant)
         callbacks = await self._record.owing.refill()
         listed = await self._runs.rebuild() if everything else 0
         return Found(queued=queued, closed=closed, callbacks=callbacks, listed=listed)
 
-    async def _open_runs(self, *, everything: bool) -> tuple[int, int]:
+    async def _open_runs(self, *, everything: bool) -> tuple[int, int, frozenset[str]]:
         before = self._clock() - (0.0 if everything else self._watch.young_s)
         queued = closed = 0
+        tenants: set[str] = set()
         async for tenant, run, at in self._record.requests.open():
+            tenants.add(tenant)
             if at > before:
                 continue
             if await self._record.archive.has(tenant, run):
@@ -159,7 +167,7 @@ class Recovery:
             if await self._queue.recover(tenant, run, at=at):
                 log.warning("Run found again", extra={"action": "run_recovered", "tenant": tenant, "run": run})
                 queued += 1
-        return queued, closed
+        return queued, closed, frozenset(tenants)
 
     async def _close(self, tenant: str, run: RunId) -> bool:
         recorded = await self._record.archive.find(tenant, run) or ()

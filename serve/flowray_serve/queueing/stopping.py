@@ -11,7 +11,8 @@ from flowray.engine.leasing import Cancels, Queue
 from flowray.engine.ports import Journal
 from flowray.errors import StoreUnavailableError
 from flowray.stores.requests import Requests
-from flowray_serve.queueing.carry import LeasedEngine, cancelled, read_all
+from flowray_serve.queueing.carry import LeasedEngine, cancelled
+from flowray_serve.queueing.recall import Recall
 
 _ASK_AGAIN_S = 0.5
 _CLAIM_S = 10.0
@@ -53,6 +54,7 @@ class Stopping:
         self._engine = engine
         self._name = name
         self._within_s = within_s
+        self._recall = Recall(queue, requests, journal, name=name)
 
     async def stop(self, tenant: str, run: RunId, *, reason: str = "Somebody asked the run to stop.") -> RunStatus:
         """How the run ended: as cancelled, or as it had ended before. `NotFoundError` when there is none."""
@@ -77,7 +79,7 @@ class Stopping:
             return False
         accepted = await self._requests.find(tenant, run)
         if accepted is not None:
-            recorded = await read_all(self._journal, tenant, run)
+            recorded = await self._recall.read(lease)
             await self._engine.end(accepted.request, recorded, cancelled(reason), hold=Hold(lease.number))
         await self._queue.done(lease)
         return accepted is not None

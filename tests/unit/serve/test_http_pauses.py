@@ -260,3 +260,50 @@ async def test_a_stream_says_what_is_asked() -> None:
 )
 def test_a_late_answer_takes_the_fallback(request_: dict[str, Any], now: float, action: str) -> None:
     assert in_time(request_, {"action_id": "yes"}, now)["action_id"] == action
+
+
+def forget_the_answer(made: Service, job: Mapping[str, Any]) -> None:
+    """Bring the stores back to where they were before somebody answered, as a crash without its last second does."""
+    key = ("default", job["job_id"])
+    events = made.journal._runs[key]
+    [answered] = [at for at, one in enumerate(events) if isinstance(one.event, ev.RunResumed)]
+    del events[answered:]
+    made.queue._runs[key].where = "parked"
+    made.queue._runs[key].until = float("inf")
+
+
+@pytest.mark.parametrize("found_by", ["a second answer", "recovery", "an engine"])
+async def test_a_confirmed_answer_counts_though_redis_has_lost_it(found_by: str) -> None:
+    made = service()
+    made.steps.script = asking
+    async with made.engine():
+        job = await paused(made)
+        await parked(made)
+    request_id = (await pending(made))[0]["request_id"]
+    assert (await answer(made, job, request_id, "approve")).status_code == 200
+    forget_the_answer(made, job)
+
+    if found_by == "a second answer":
+        refused = await answer(made, job, request_id, "reject")
+        assert (refused.status_code, refused.json()["code"]) == (409, "not_resumable")
+    elif found_by == "recovery":
+        assert (await made.services.jobs.recovery.recover(everything=False, restarted=True)).queued == 1
+    else:
+        made.queue._runs["default", job["job_id"]].where = "leased"
+        made.queue._runs["default", job["job_id"]].until = 0.0
+    async with made.engine():
+        body = (await ended(made, job)).json()
+
+    assert (body["status"], body["output"]["text"]) == ("completed", "approve")
+    happened = [one async for one in made.journal.read("default", job["job_id"])]
+    assert [one.seq for one in happened] == list(range(1, len(happened) + 1))
+
+
+async def test_a_run_that_waits_for_an_answer_is_left_alone_after_a_restart() -> None:
+    made = service()
+    made.steps.script = asking
+    async with made.engine():
+        await paused(made)
+        await parked(made)
+    assert (await made.services.jobs.recovery.recover(everything=False, restarted=True)).queued == 0
+    assert (await made.queue.stats()).parked == 1
