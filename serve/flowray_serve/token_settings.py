@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from flowray_serve.settings_group import SettingsGroup
 
 
-class _ClaimSettings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
+class _ClaimSettings(SettingsGroup):
     jwks_url: str | None = Field(None, description="Where the issuer's keys are; unset: found by discovery.")
     leeway_s: int = Field(60, ge=0, le=600, description="Seconds that clocks may differ.")
     tenant_claim: str = Field("tenant", description="The claim that names the tenant; dots lead inward.")

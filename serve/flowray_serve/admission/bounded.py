@@ -20,11 +20,11 @@ from flowray.stores.versions import Versions
 _MIB = 1024 * 1024
 
 
-Room = Callable[[str, int], Awaitable[None]]
+Room = Callable[[str, Mapping[str, Json] | bytes], Awaitable[None]]
 
 
 class BoundedVersions(Versions):
-    """Versions that are refused when there is no `room` for them: it raises for a tenant and a size in bytes."""
+    """Versions that are refused when there is no `room` for them: it raises for a tenant and what would be kept."""
 
     def __init__(self, objects: ObjectStore, generations: Generations, shelves: Shelves, room: Room) -> None:
         super().__init__(objects, generations, shelves)
@@ -34,7 +34,7 @@ class BoundedVersions(Versions):
         self, tenant: str, flow_id: str, version: str, document: Mapping[str, Json], *, description: str | None = None
     ) -> VersionRecord:
         """See `Versions`."""
-        await self._room(tenant, len(dumps(dict(document))))
+        await self._room(tenant, document)
         return await super().keep(tenant, flow_id, version, document, description=description)
 
 
@@ -54,7 +54,7 @@ class BoundedDocuments(Documents):
     async def save(self, tenant: str, record: FlowRecord, *, note: str | None = None) -> None:
         """See `Documents`."""
         quota = (await self._terms_of(tenant)).quota
-        await self._require_room(tenant, len(dumps(record.document)))
+        await self._require_room(tenant, record.document)
         most = quota.flows
         is_new = most is not None and await self.find(tenant, record.id) is None
         if is_new and len(await self.list(tenant)) >= (most or 0):
@@ -66,16 +66,17 @@ class BoundedDocuments(Documents):
 
     async def save_file(self, tenant: str, file_path: str, content: bytes) -> None:
         """See `Documents`."""
-        await self._require_room(tenant, len(content))
+        await self._require_room(tenant, content)
         await super().save_file(tenant, file_path, content)
 
-    async def _require_room(self, tenant: str, size: int) -> None:
+    async def _require_room(self, tenant: str, more: Mapping[str, Json] | bytes) -> None:
         """Files and all versions of flows count together."""
         most = (await self._terms_of(tenant)).quota.stored_mib
         if most is None:
             return
         folders = (path(tenant, "files"), path(tenant, "versions"))
         stored = sum([one.size for folder in folders async for one in self._kept.list(folder)])
+        size = len(more if isinstance(more, bytes) else dumps(dict(more)))
         if stored + size > most * _MIB:
             raise _too_large(tenant, most)
 

@@ -58,6 +58,5 @@ def _pulled(folder: Folder, pair: Pair, *, force: bool, dry_run: bool) -> str:
     if not dry_run:
         if did != "same":
             folder.write(pair.document, pair.file)
-        _, now = pair.forms
-        folder.note(pair.id, now.fingerprint if now is not None else "")
+        folder.note(pair.id, pair.fingerprint or "")
     return did

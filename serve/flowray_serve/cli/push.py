@@ -52,8 +52,8 @@ def command(
 
 def _pushed(client: Client, folder: Folder, pair: Pair, *, force: bool, dry_run: bool) -> Mapping[str, Any]:
     said: dict[str, Any] = {"id": pair.id, "name": pair.name, "standing": pair.standing, "done": _left(pair)}
-    if pair.standing == "same" and not dry_run and pair.document is not None:
-        folder.note(pair.id, form(pair.document).fingerprint)
+    if pair.standing == "same" and not dry_run:
+        folder.note(pair.id, pair.fingerprint or "")
     if pair.made is None or not (pair.standing in _PUSHED or (force and pair.standing == "apart")):
         return said
     said |= {"changes": pair.changes(push=True), "unfilled": pair.made.unfilled, "done": "would push"}

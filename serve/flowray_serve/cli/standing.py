@@ -9,7 +9,7 @@ from typing import Any, Literal
 from flowray.client import Client, version_calls
 from flowray.errors import NotFoundError
 from flowray.flow.changes import Change, changes, same
-from flowray.flow.form import ATTRIBUTES, Form, form
+from flowray.flow.form import ATTRIBUTES, form
 from flowray.flow.formed import Formed
 from flowray.flow.langflow import read
 from flowray_serve.cli.folder import FlowFile, Folder
@@ -31,7 +31,7 @@ def standing(here: str | None, there: str | None, seen: str | None) -> Standing:
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """A flow as it is here and there; `made` is what a push would publish."""
+    """A flow as it is here and there; `made` is what a push would publish, `fingerprint` is the service's."""
 
     id: str
     name: str
@@ -39,7 +39,7 @@ class Pair:
     file: FlowFile | None = None
     document: Mapping[str, Any] | None = None
     made: Formed | None = None
-    forms: tuple[Form | None, Form | None] = (None, None)
+    fingerprint: str | None = None
 
     def changes(self, *, push: bool) -> Mapping[str, Any]:
         """What a push would change on the service, or a pull in the folder."""
@@ -65,12 +65,11 @@ def pairs(client: Client, folder: Folder, names: list[str]) -> Iterator[Pair]:
 def pair_of(flow_id: str, file: FlowFile | None, document: Mapping[str, Any] | None, seen: str | None) -> Pair:
     """One flow of both sides."""
     made = file.document(document) if file is not None else None
-    here = form(made.document) if made is not None else None
-    there = form(document) if document is not None else None
-    prints = [one.fingerprint if one is not None else None for one in (here, there)]
+    here = form(made.document).fingerprint if made is not None else None
+    there = form(document).fingerprint if document is not None else None
     name = file.name if file is not None else str((document or {}).get("name"))
-    found = standing(prints[0], prints[1], seen)
-    return Pair(id=flow_id, name=name, standing=found, file=file, document=document, made=made, forms=(here, there))
+    found = standing(here, there, seen)
+    return Pair(id=flow_id, name=name, standing=found, file=file, document=document, made=made, fingerprint=there)
 
 
 def _is_named(flow_id: str, files: Mapping[str, FlowFile], listed: Mapping[str, Any], names: list[str]) -> bool:

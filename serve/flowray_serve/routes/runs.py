@@ -112,7 +112,7 @@ class RunsRoutes:
         """Run again, in the background, with the HTTP answers that were recorded: a new run that reaches nobody."""
         caller = await self._services.authenticator(request)
         content = await read_body(request, limit_bytes=self._services.limits.run_bytes)
-        body = fit(ReplayBody, parse_object(content) if content else {})
+        body = fit(ReplayBody, parse_object(content))
         loaded = ran = None
         if body.flow is not None:
             loaded = await self._named(caller.tenant, RunId(run), body.flow)

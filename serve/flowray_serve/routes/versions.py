@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
@@ -62,7 +63,8 @@ class VersionRoutes:
     ) -> Response:
         """The versions of a flow, the newest first, without their canvases."""
         caller, found = await self._flow(request, flow)
-        records, tags = await self._known(caller, found)
+        versions = self._services.store.versions
+        records, tags = await versions.all(caller, found.id), dict(await versions.tags(caller, found.id))
         shown = records[offset : offset + limit]
         entries = [version_read(caller, found, one, tags) for one in shown]
         return reply({"entries": entries, "max_entries": _MOST, "total": len(records), "tags": tags})
@@ -72,7 +74,7 @@ class VersionRoutes:
         """Keep a canvas as a version without making it the flow; without one, describe what the flow is now."""
         caller, found = await self._flow(request, flow)
         content = await read_body(request, limit_bytes=self._services.limits.flow_bytes)
-        body = fit(VersionBody, parse_object(content) if content else {})
+        body = fit(VersionBody, parse_object(content))
         versions = self._services.store.versions
         if body.data is not None:
             record, findings = await self._services.publisher.keep_aside(
@@ -123,7 +125,7 @@ class VersionRoutes:
     ) -> Response:
         """What is different in another version, node by node; values of secrets are not shown."""
         caller, found = await self._flow(request, flow)
-        before, after = [await self._digest(caller, found, name) for name in (version, other)]
+        before, after = [one.version for one in await self._records(caller, found, version, other)]
         was, now = [read_kept((await self._kept(caller, found, one)).document) for one in (before, after)]
         return reply(differences_read(before, after, changes(was, now)))
 
@@ -138,10 +140,10 @@ class VersionRoutes:
         """Have a tag stand at a version; one that stands elsewhere is moved."""
         caller, found = await self._flow(request, flow)
         content = await read_body(request, limit_bytes=self._services.limits.run_bytes)
-        body = fit(TagBody, parse_object(content) if content else {})
+        body = fit(TagBody, parse_object(content))
         versions = self._services.store.versions
         before = (await versions.tags(caller, found.id)).get(tag)
-        version = await self._digest(caller, found, body.version)
+        version = (await self._record(caller, found, body.version)).version
         await versions.tag(caller, found.id, tag, version)
         return reply({"tag": tag, "version": version, "before": before})
 
@@ -156,17 +158,21 @@ class VersionRoutes:
         caller = await self._services.authenticator(request)
         return caller.tenant, await self._services.library.find(caller.tenant, flow)
 
-    async def _known(self, tenant: str, flow: FlowRecord) -> tuple[tuple[VersionRecord, ...], dict[str, str]]:
-        versions = self._services.store.versions
-        return tuple(await versions.all(tenant, flow.id)), dict(await versions.tags(tenant, flow.id))
-
     async def _current(self, tenant: str, flow: FlowRecord) -> VersionRecord:
         records = await self._services.store.versions.all(tenant, flow.id)
         return next((one for one in records if one.version == flow.version), VersionRecord(number=1, version="", at=0))
 
     async def _record(self, tenant: str, flow: FlowRecord, name: str) -> VersionRecord:
-        """The version of this name, or of this id; of several with the same content, the newest."""
+        return (await self._records(tenant, flow, name))[0]
+
+    async def _records(self, tenant: str, flow: FlowRecord, *names: str) -> Sequence[VersionRecord]:
+        """The versions of these names or ids; of several with the same content, the newest."""
         records = await self._services.store.versions.all(tenant, flow.id)
+        return [await self._one_of(records, tenant, flow, name) for name in names]
+
+    async def _one_of(
+        self, records: Sequence[VersionRecord], tenant: str, flow: FlowRecord, name: str
+    ) -> VersionRecord:
         numbered = [one for one in records if name in (f"v{one.number}", version_uuid(flow.id, one.number))]
         if numbered:
             return numbered[0]
@@ -175,9 +181,6 @@ class VersionRoutes:
         if not found:
             raise UnknownVersionError(f"Version `{name[:80]}` of the flow `{flow.id}` was forgotten.")
         return found[0]
-
-    async def _digest(self, tenant: str, flow: FlowRecord, name: str) -> str:
-        return (await self._record(tenant, flow, name)).version
 
     async def _kept(self, tenant: str, flow: FlowRecord, version: str) -> FlowRecord:
         kept = await self._services.store.read(tenant, flow.id, version=version)
