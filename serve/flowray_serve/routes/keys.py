@@ -11,7 +11,7 @@ from starlette.responses import Response
 from flowray.tenancy.permissions import Permission
 from flowray_serve.auth import needs, on_record
 from flowray_serve.bodies.reading import fit, parse_object, read_body
-from flowray_serve.bodies.tenancy import KeyBody, RotationBody
+from flowray_serve.bodies.tenancy import KeyBody, KeyChangeBody, RotationBody
 from flowray_serve.key_answer import keys_read
 from flowray_serve.replies import reply
 from flowray_serve.routes.openapi import takes
@@ -32,6 +32,7 @@ class KeyRoutes:
         router.add_api_route("/", self.list, methods=["GET"])
         router.add_api_route("/", self.create, methods=["POST"], openapi_extra=takes(KeyBody))
         router.add_api_route("/{key}", self.revoke, methods=["DELETE"])
+        router.add_api_route("/{key}", self.settle, methods=["PATCH"], openapi_extra=takes(KeyChangeBody))
         router.add_api_route("/{key}/rotate", self.rotate, methods=["POST"], openapi_extra=takes(RotationBody))
         return router
 
@@ -56,6 +57,15 @@ class KeyRoutes:
         caller = await self._services.authenticator(request)
         await self._services.keys.revoke(caller.tenant, key, caller)
         return reply({"detail": "API Key deleted"})
+
+    @needs(Permission.KEYS)
+    async def settle(self, request: Request, key: str) -> Response:
+        """Change a key's roles, or when it ends; every gateway goes by it within a second."""
+        caller = await self._services.authenticator(request)
+        body = fit(KeyChangeBody, parse_object(await read_body(request, limit_bytes=_BODY_LIMIT_BYTES)))
+        settled = await self._services.keys.settle(caller.tenant, key, body, caller)
+        on_record(request, roles=", ".join(settled["roles"]))
+        return reply(settled)
 
     @needs(Permission.KEYS)
     async def rotate(self, request: Request, key: str) -> Response:

@@ -43,6 +43,8 @@ def test_a_key_works_until_it_is_revoked_or_its_tenant_is_suspended(service: Ser
     with httpx.Client(base_url=service.url, headers={"x-api-key": made["api_key"]}) as http:
         assert http.get("/api/v1/runs").status_code == 200
         assert http.post("/api/v1/flows/", json={}).json()["code"] == "forbidden"
+        said(service, "key", "settle", made["id"], "--tenant", name, "--role", "editor")
+        assert http.post("/api/v1/flows/", json={}).json()["code"] == "invalid_request"
         said(service, "tenant", "suspend", name)
         assert http.get("/api/v1/runs").json()["code"] == "tenant_suspended"
         said(service, "tenant", "resume", name)

@@ -42,6 +42,25 @@ async def test_a_list_shows_a_key_by_its_first_characters_and_how_it_was_used() 
     assert (await made.http.get(KEYS, headers={"x-api-key": OTHER_KEY})).json()["api_keys"] == []
 
 
+async def test_a_key_may_what_its_tenant_settles_from_the_next_request_on() -> None:
+    made = service()
+    key = await made_key(made, roles=["viewer"])
+    theirs = {"x-api-key": key["api_key"]}
+    assert (await made.http.post(KEYS, json={}, headers=theirs)).status_code == 403
+
+    settled = (await made.http.patch(KEYS + key["id"], json={"roles": ["admin"]})).json()
+
+    assert (settled["roles"], settled["expires_at"]) == (["admin"], None)
+    assert (await made.http.post(KEYS, json={}, headers=theirs)).status_code == 200
+
+
+async def test_nobody_settles_that_a_key_may_more_than_they_may() -> None:
+    made = service()
+    key = await made_key(made, roles=["viewer"])
+    refused = await made.http.patch(KEYS + key["id"], json={"roles": ["operator"]})
+    assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
+
+
 async def test_a_revoked_key_opens_nothing_from_the_next_request_on() -> None:
     made = service()
     key = await made_key(made)
