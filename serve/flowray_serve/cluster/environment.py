@@ -46,6 +46,12 @@ _WATCHFUL = {
     "RAY_health_check_initial_delay_ms": "1000",
     "RAY_health_check_failure_threshold": "3",
 }
+_PATIENT = {
+    # By default a proxy that is not up within 5 s is killed, and with it the start of the service: on a machine that is
+    # busy HAProxy alone takes longer.
+    "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",
+    "RAY_SERVE_HAPROXY_STARTUP_TIMEOUT_S": "60",
+}
 _CLOSED = {
     "RAY_AUTH_MODE": "token",
     # Else Ray turns a node address of 127.0.0.1 into that of a network card, and listens on all of them.
@@ -79,6 +85,7 @@ def ray_environment(*, token: Path, run: Path, launcher: Path, ports: Ports) -> 
         **_FAST,
         **_AWAKE,
         **_WATCHFUL,
+        **_PATIENT,
         **_CLOSED,
         **_STOPS_SOON,
         "RAY_AUTH_TOKEN_PATH": str(token),
