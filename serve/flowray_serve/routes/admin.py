@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
@@ -17,6 +18,7 @@ from flowray_serve.auth import needs, on_record
 from flowray_serve.bodies.reading import fit, parse_object, read_body
 from flowray_serve.bodies.tenancy import KeyBody, KeyChangeBody, RotationBody, TenantBody, TenantChange
 from flowray_serve.key_answer import keys_read
+from flowray_serve.queueing.posting import checked_url
 from flowray_serve.replies import reply
 from flowray_serve.routes.openapi import takes
 from flowray_serve.services import Services
@@ -63,6 +65,7 @@ class AdminRoutes:
         """Make a tenant."""
         body = await _read(request, TenantBody)
         on_record(request, tenant=body.id)
+        self._check_webhook(body.settings)
         if await self._services.tenant_data.is_there(tenant_id(body.id)):
             raise ConflictError(
                 f"A former tenant `{body.id}` has left data, which would become this one's. Choose another id, or "
@@ -81,6 +84,7 @@ class AdminRoutes:
         """Settle something for a tenant; every gateway goes by it within a second."""
         body = await _read(request, TenantChange)
         on_record(request, settings=", ".join(body.settings))
+        self._check_webhook(body.settings)
         settled = await self._services.tenants.settle(tenant, body.settings, revision=body.revision)
         return reply(settled.as_json())
 
@@ -134,6 +138,13 @@ class AdminRoutes:
         caller = await self._services.authenticator(request)
         issued = await self._services.keys.rotate(tenant, key, await _read(request, RotationBody), caller)
         return reply(issued, status=HTTPStatus.CREATED)
+
+    def _check_webhook(self, settings: Mapping[str, Any]) -> None:
+        """Refuse, while somebody reads it, a budgets' webhook that could never be told."""
+        budgets = settings.get("budgets")
+        webhook = budgets.get("webhook") if isinstance(budgets, Mapping) else None
+        if isinstance(webhook, str) and webhook:
+            checked_url(webhook, private=self._services.jobs.private_hosts)
 
 
 async def _read(request: Request, model: type[_Body]) -> _Body:

@@ -79,6 +79,7 @@ async def test_only_a_suspended_tenant_is_removed_and_its_keys_with_it(operator:
         ("POST", TENANTS, {"id": "default"}, 409),
         ("POST", TENANTS, {"id": "Not An Id"}, 422),
         ("POST", TENANTS, {"id": "acme", "settings": {"colour": "red"}}, 422),
+        ("PATCH", f"{TENANTS}/default", {"settings": {"budgets": {"webhook": "http://10.0.0.1/x"}}}, 422),
         ("GET", f"{TENANTS}/nobody", None, 404),
         ("PATCH", f"{TENANTS}/nobody", {"settings": {}}, 404),
         ("POST", f"{TENANTS}/nobody/keys", {}, 404),
