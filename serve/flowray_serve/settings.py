@@ -113,6 +113,15 @@ class SecretSettings(SettingsGroup):
     key_file: Path | None = Field(None, description="A file with them instead, one a line.")
 
 
+class LogSettings(SettingsGroup):
+    """What gateways, engines and Runners write down, one JSON object a line."""
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="The least that is written.")
+    file_mib: int = Field(20, ge=1, le=10_000, description="MiB of a file before the next one is begun.")
+    files: int = Field(5, ge=2, le=1_000, description="Files that one process keeps; the oldest makes room.")
+    days: int = Field(14, ge=1, le=3_650, description="Days that files of processes that are gone are kept.")
+
+
 class CallbackSettings(SettingsGroup):
     """Who is told of the end of background runs."""
 
@@ -151,6 +160,7 @@ class Settings(BaseSettings):
     ray: RaySettings = Field(RaySettings(), description="The Ray cluster that all of it runs on.")
     redis: RedisSettings = Field(RedisSettings(), description="Where what is hot is kept.")
     objects: ObjectSettings = Field(ObjectSettings(), description="Where the record is kept.")
+    logs: LogSettings = Field(LogSettings(), description="What is written down.")
     audit: AuditSettings = Field(AuditSettings(), description="What is put on record.")
     secrets: SecretSettings = Field(SecretSettings(), description="What secrets are encrypted with.")
     tokens: TokenSettings = Field(TokenSettings(), description="Bearer tokens of an OpenID Connect issuer.")

@@ -58,7 +58,7 @@ class Service:
 
 @contextmanager
 def running_service(*reachable: str, settings: Mapping[str, str] | None = None, standby: int = 0) -> Iterator[Service]:
-    """`flowray up` in a home and on a port of its own, with these variables; its runs may reach these hosts.
+    """`flowray up` in a home and on a port of its own, with these variables; runs and callbacks may reach these hosts.
 
     A standby Runner and engine cost some seconds of CPU time once the service answers: they are there for who asks.
     """
@@ -81,6 +81,7 @@ def _environment(home: str, reachable: Sequence[str], standby: int) -> dict[str,
         "FLOWRAY_PORT": str(free_port()),
         "FLOWRAY_LIMITS__WALL_S": "20",
         "FLOWRAY_ENGINES__STANDBY": str(standby),
+        "FLOWRAY_CALLBACKS__PRIVATE_HOSTS": json.dumps(reachable),
         "FLOWRAY_POOLS": json.dumps({"default": pool}),
     }
 

@@ -1,4 +1,4 @@
-"""A small web for components that read one: a page with links, a feed, and papers the way arXiv answers."""
+"""A small web: a page with links, a feed, papers the way arXiv answers, and a webhook that keeps what it is told."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ ANSWER = "6*7"
 
 @dataclass
 class Web:
-    """The web as a test sees it: where it is, and what was read."""
+    """The web as a test sees it: where it is, what was read, and what its webhook was told, with the headers."""
 
     url: str = ""
     reads: list[str] = field(default_factory=list)
+    told: list[tuple[dict[str, Any], Mapping[str, str]]] = field(default_factory=list)
 
     @property
     def host(self) -> str:
@@ -85,8 +86,13 @@ def _application(web: Web) -> Starlette:
         feed = f"<feed xmlns='http://www.w3.org/2005/Atom'>{entries}</feed>"
         return Response(feed, media_type="application/atom+xml")
 
+    async def hear(request: Request) -> Response:
+        web.told.append((await request.json(), request.headers))
+        return Response(status_code=204)
+
     return Starlette(
         routes=[
+            Route("/told", hear, methods=["POST"]),
             Route("/page", page),
             Route("/more", page),
             Route("/feed", feed),

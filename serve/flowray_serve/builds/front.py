@@ -27,6 +27,7 @@ from flowray.tenancy.sealing import Sealer
 from flowray_registry.reader import Reader, RegistryOnRay
 from flowray_registry.snapshot import Snapshot
 from flowray_serve.admission.bounded import BoundedDocuments
+from flowray_serve.builds.log import keep_log
 from flowray_serve.builds.plant import Plant, images_of, objects_of, planned
 from flowray_serve.builds.runs import run_service
 from flowray_serve.child_runs import ChildRuns
@@ -79,6 +80,7 @@ class Front:
 
 async def build_front(plant: Plant, name: str, runners: Mapping[str, Any]) -> Front:
     """Build a gateway, in its own process."""
+    keep_log(plant, f"gateway-{name}")
     redis, objects = connect(plant.redis_url), objects_of(plant)
     archive = Archive(objects)
     journal = RedisJournal(redis, archive)

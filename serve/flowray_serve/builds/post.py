@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
-from pathlib import Path
 
 import ray
 
@@ -15,6 +13,7 @@ from flowray.sandbox.image import find_image
 from flowray.sandbox.probe import require
 from flowray.stores.places import Place, RedisPlaces
 from flowray.stores.redis import connect
+from flowray_serve.builds.log import keep_log, log_folder
 from flowray_serve.builds.plant import Plant, objects_of
 from flowray_serve.lanes.station import Station
 from flowray_serve.parts.desks import runner_desk
@@ -48,6 +47,7 @@ class Post:
 
 async def build_post(plant: Plant, pool_name: str, name: str) -> Post:
     """Build a Runner of a pool and open it for engines, in its own process."""
+    keep_log(plant, f"runner-{pool_name}-{name}")
     pool, redis, objects = plant.settings.pools[pool_name], connect(plant.redis_url), objects_of(plant)
     image = find_image(pool.image, plant.settings.images)
     await require(image, pool.lowered_walls)
@@ -65,7 +65,7 @@ async def build_post(plant: Plant, pool_name: str, name: str) -> Post:
         tenant=pool.tenants[0] if pool.lowered_walls else None,
         learn=learning.note,
     )
-    log = _log_folder(plant) / f"zygote-{pool_name}-{name}.log"
+    log = log_folder(plant) / f"zygote-{pool_name}-{name}.log"
     runner = Runner.on(image, objects=objects, name=name, rules=rules, preload=pool.preload, log=log)
     place = Place(name=name, pool=pool_name, address=_lane_address(plant, name), capacity=pool.max_running)
     station = Station(runner, place, places=RedisPlaces(redis), secret=plant.secret)
@@ -77,10 +77,3 @@ def _lane_address(plant: Plant, name: str) -> str:
     if plant.settings.ray.address is None:
         return f"unix:{plant.run / name}"
     return f"tls:{ray.util.get_node_ip_address()}:0"  # type: ignore[no-untyped-call]  # Ray
-
-
-def _log_folder(plant: Plant) -> Path:
-    """Return where this machine keeps its logs; the home is a folder of the machine that `flowray up` was called on."""
-    folder = plant.logs if plant.settings.ray.address is None else Path(tempfile.gettempdir()) / "flowray-logs"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder

@@ -22,6 +22,7 @@ from flowray.tenancy.sealing import Sealer
 from flowray_registry.reader import Reader, RegistryOnRay
 from flowray_registry.snapshot import Snapshot
 from flowray_serve.admission.bounded import BoundedDocuments
+from flowray_serve.builds.log import keep_log
 from flowray_serve.builds.plant import Plant, objects_of, planned
 from flowray_serve.builds.runs import run_service
 from flowray_serve.child_runs import ChildRuns
@@ -45,6 +46,7 @@ from flowray_serve.queueing.acceptance import Acceptance
 
 async def build_works(plant: Plant, name: str) -> EngineWorks:
     """Build an engine that drives queued runs, in its own process."""
+    keep_log(plant, f"engine-{name}")
     redis, objects = connect(plant.redis_url), objects_of(plant)
     identity = build_identity(redis, objects, Sealer(plant.master_keys), plant.settings)
     sharing = build_sharing(redis, objects, plant.settings, identity.tenants, name=f"engine-{name}")

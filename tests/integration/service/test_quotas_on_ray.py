@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ import pytest
 
 from tests.kit.door import Door, Refused
 from tests.kit.service import Service
+from tests.kit.web import Web
 
 _WITHIN_S = 60
 _TENANTS = "/api/v1/admin/tenants"
@@ -23,10 +25,10 @@ class Tenant:
     def __init__(self, operator: httpx.Client, door: Door, name: str) -> None:
         self.door = door
         self._operator = operator
-        self._name = name
+        self.name = name
 
     def settle(self, **settings: Any) -> None:
-        self._operator.patch(f"{_TENANTS}/{self._name}", json={"settings": settings}).raise_for_status()
+        self._operator.patch(f"{_TENANTS}/{self.name}", json={"settings": settings}).raise_for_status()
 
 
 @pytest.fixture
@@ -67,6 +69,29 @@ def test_flows_and_files_beyond_a_quota_are_refused_until_it_is_raised(tenant: T
     tenant.settle(quotas={"flows": 2, "stored_mib": 2})
     until(lambda: tenant.door.publish(report), None)
     until(lambda: tenant.door.upload(flow, "more.bin", more), None)
+
+
+def test_a_budget_that_is_nearly_spent_is_told_once_and_stops_nothing(
+    tenant: Tenant, service: Service, web: Web, report: dict[str, Any]
+) -> None:
+    flow = tenant.door.publish(report)
+    tenant.settle(budgets={"day": {"cpu_s": 1_000}, "warn_at": 1e-6, "webhook": f"{web.url}/told"})
+
+    def told() -> list[Any]:
+        return [(said, headers) for said, headers in web.told if said["data"]["tenant"] == tenant.name]
+
+    patience_ends = time.monotonic() + _WITHIN_S
+    while not told():
+        assert tenant.door.run(flow).text
+        assert time.monotonic() < patience_ends
+    assert tenant.door.run(flow).text
+
+    ((said, headers),) = told()
+    assert (said["type"], said["data"]["measure"], said["data"]["most"]) == ("budget.warning", "cpu_s", 1_000)
+    assert headers["webhook-signature"].startswith("v1,")
+    written = [json.loads(line) for file in service.logs if file.name.startswith("gateway-") for line in file.open()]
+    (warning,) = [one for one in written if one.get("action") == "budget_warning" and one["tenant"] == tenant.name]
+    assert (warning["level"], warning["measure"]) == ("WARNING", "cpu_s")
 
 
 def test_a_budget_that_is_spent_stops_runs_and_a_higher_one_lets_them_go_on(

@@ -1,0 +1,65 @@
+"""What a process says is a file of JSON lines, and files of processes that are gone do not stay for ever."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flowray.tenancy.sealing import MasterKeys, new_master_key
+from flowray_serve.builds.log import keep_log
+from flowray_serve.builds.plant import Plant
+from flowray_serve.settings import Settings
+
+SPOKEN = ("flowray", "flowray_serve", "flowray_registry")
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    before = [(logger, logger.handlers, logger.level, logger.propagate) for logger in map(logging.getLogger, SPOKEN)]
+    yield
+    for logger, handlers, level, propagate in before:
+        for handler in logger.handlers:
+            handler.close()
+        logger.handlers, logger.propagate = handlers, propagate
+        logger.setLevel(level)
+
+
+def plant(folder: Path) -> Plant:
+    return Plant(
+        settings=Settings(),
+        redis_url="",
+        objects_url="memory:",
+        secret=b"",
+        master_keys=MasterKeys.of(new_master_key("m1")),
+        run=folder,
+        logs=folder,
+    )
+
+
+def test_a_line_says_what_is_known_beside_its_message(tmp_path: Path) -> None:
+    keep_log(plant(tmp_path), "gateway-1")
+    logging.getLogger("flowray.engine.drive").info("Run finished", extra={"action": "run_finished", "tenant": "acme"})
+    logging.getLogger("flowray.engine.drive").debug("Too small")
+    (line,) = (tmp_path / "gateway-1.log").read_text().splitlines()
+    said = json.loads(line)
+    assert (said["level"], said["message"], said["action"], said["tenant"]) == (
+        "INFO",
+        "Run finished",
+        "run_finished",
+        "acme",
+    )
+
+
+def test_files_that_nobody_has_written_for_weeks_are_removed(tmp_path: Path) -> None:
+    old, young = tmp_path / "gateway-0.log.2", tmp_path / "zygote-0.log"
+    for file in (old, young):
+        file.touch()
+    os.utime(old, (0, time.time() - 15 * 86_400))
+    keep_log(plant(tmp_path), "gateway-1")
+    assert (old.exists(), young.exists()) == (False, True)
