@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,12 +11,10 @@ from typing import Any, Generic, TypedDict, TypeVar
 import httpx
 
 from flowray.client.answers import PublishedFlow, answer, published_flow, published_flows
+from flowray.client.sources import FlowSource, document_of
 from flowray.engine.outcome import Answer
-from flowray.errors import FlowFormatError, InvalidRequestError
-from flowray.flow.types import Flow
 
 T = TypeVar("T")
-FlowSource = Flow | Mapping[str, Any] | str | os.PathLike[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +32,7 @@ class Call(Generic[T]):
 
 def publish(source: FlowSource) -> Call[PublishedFlow]:
     """Create the flow, or bring it up to date when it is there already."""
-    document = _document(source)
+    document = document_of(source)
     flow_id = document.get("id") or str(uuid.uuid5(uuid.NAMESPACE_URL, f"flowray:flow:{document.get('name')}"))
     return Call(method="PUT", path=f"/api/v1/flows/{flow_id}", json=document, read=published_flow)
 
@@ -151,26 +147,3 @@ def health() -> Call[Mapping[str, Any]]:
 def events_path(run_id: str) -> str:
     """Where a run's journal streams from."""
     return f"/api/v1/runs/{run_id}/events"
-
-
-def _document(source: FlowSource) -> Mapping[str, Any]:
-    match source:
-        case Flow():
-            return source.raw
-        case Mapping():
-            return source
-        case _:
-            return read_document(Path(source))
-
-
-def read_document(path: Path) -> Mapping[str, Any]:
-    """The document in a file."""
-    try:
-        document = json.loads(path.read_bytes())
-    except OSError as cause:
-        raise InvalidRequestError(f"Cannot read {path}: {cause.strerror}.") from cause
-    except ValueError as cause:
-        raise FlowFormatError(f"{path} is not JSON: {cause}.") from cause
-    if not isinstance(document, Mapping):
-        raise FlowFormatError(f"{path} is not a Langflow export: its top level must be an object.")
-    return document

@@ -13,9 +13,10 @@ import httpx
 
 from flowray.client import calls
 from flowray.client.answers import PublishedFlow
-from flowray.client.calls import Call, FlowSource, RunOptions
+from flowray.client.calls import Call, RunOptions
 from flowray.client.errors import ServiceUnreachableError, error_of
 from flowray.client.follow import Follower
+from flowray.client.sources import FlowSource
 from flowray.client.sse import FrameReader
 from flowray.engine.events import Recorded
 from flowray.engine.outcome import Answer

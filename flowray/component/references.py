@@ -23,14 +23,18 @@ def words_of(flow: Flow) -> frozenset[str]:
 
 def named_by_fields(flow: Flow) -> frozenset[str]:
     """What fields name: a variable that they take their value from, or a provider that has variables of its own."""
-    found: set[str] = set()
+    found = set(taken_from(flow))
     for node in flow.nodes:
         for field in node.fields.values():
-            if field.load_from_db and isinstance(field.value, str):
-                found.add(field.value)
             for provider in _providers(field.value):
                 found.update(variables_of(provider))
     return frozenset(found)
+
+
+def taken_from(flow: Flow) -> frozenset[str]:
+    """The variables that fields take their values from."""
+    fields = (field for node in flow.nodes for field in node.fields.values())
+    return frozenset(field.value for field in fields if field.load_from_db and isinstance(field.value, str))
 
 
 def _providers(value: Json) -> Iterator[str]:

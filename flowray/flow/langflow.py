@@ -64,12 +64,18 @@ def write(flow: Flow) -> Raw:
     return outside
 
 
-def _graph(document: Raw) -> tuple[list[Raw], list[Raw]]:
+def canvas_of(document: Raw) -> Raw:
+    """The object that has the nodes and edges: the document itself, or its `data`."""
     graph = document
     if "data" in document:
         graph = an_object(document["data"], "The document", "data")
     if "nodes" not in graph:
         raise FlowFormatError(_not_a_flow(document))
+    return graph
+
+
+def _graph(document: Raw) -> tuple[list[Raw], list[Raw]]:
+    graph = canvas_of(document)
     raw_nodes = a_list(graph["nodes"], "The document", "nodes")
     nodes = [an_object(raw, f"Node {index}") for index, raw in enumerate(raw_nodes)]
     edges = [
@@ -83,7 +89,10 @@ def _not_a_flow(document: Raw) -> str:
     flows = document.get("flows")
     if isinstance(flows, list):
         return f"This is a collection of {len(flows)} flows, not a flow. Give one of its `flows`."
-    return "This is not a Langflow flow: it has no `nodes`, neither at the top nor in `data`."
+    return (
+        "This is not a Langflow flow: it has no `nodes`, neither at the top nor in `data`. "
+        "Export the flow from Langflow, and give that file."
+    )
 
 
 def _edges(raws: list[Raw]) -> tuple[Edge, ...]:

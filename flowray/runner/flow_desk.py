@@ -6,21 +6,34 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from flowray.engine.ports import RunRequest
+from flowray.errors import NotFoundError
 from flowray.flow.types import Json
 from flowray.runner.asking import Answer, Ask
 from flowray.stores.records import FlowRecord
 
 _SHOWN = ("name", "description", "updated_at", "endpoint_name", "folder_id")
+_AT = "@"
+
+
+class Versions(Protocol):
+    """What flows were before, and what that is called."""
+
+    async def resolve(self, tenant: str, flow_id: str, name: str) -> str | None:
+        """The version that a name means; None when it means none."""
 
 
 class Flows(Protocol):
     """The flows of all tenants."""
 
+    @property
+    def versions(self) -> Versions:
+        """Their versions."""
+
     async def list(self, tenant: str) -> Sequence[FlowRecord]:
         """All flows of a tenant, without their canvases."""
 
-    async def read(self, tenant: str, flow_id: str) -> FlowRecord | None:
-        """The flow with its canvas."""
+    async def read(self, tenant: str, flow_id: str, *, version: str | None = None) -> FlowRecord | None:
+        """The flow with its canvas, in an older version when one is named."""
 
 
 class FlowDesk:
@@ -42,19 +55,41 @@ class FlowDesk:
         return Answer(value=[_shown(flow) for flow in flows])
 
     async def find(self, request: RunRequest, ask: Ask) -> Answer:
-        """The flow with this id, or else this name; null when there is none."""
-        flow = await named(self._flows, request.tenant, ask.details)
-        found = await self._flows.read(request.tenant, flow.id) if flow is not None else None
-        return Answer(value=None if found is None else {**_shown(found), "data": found.document.get("data")})
+        """The flow with this id, or else this name, in the version behind its `@`; null when there is none."""
+        meant = await named(self._flows, request.tenant, ask.details)
+        if meant is None:
+            return Answer(value=None)
+        flow, version = meant
+        digest = await self._digest(request.tenant, flow, version) if version else None
+        found = await self._flows.read(request.tenant, flow.id, version=digest)
+        if found is None:
+            return Answer(value=None)
+        # Who goes on to run it, by this id, runs what was looked at.
+        return Answer(value={**_shown(found), "id": naming(flow, version), "data": found.document.get("data")})
+
+    async def _digest(self, tenant: str, flow: FlowRecord, version: str) -> str:
+        digest = await self._flows.versions.resolve(tenant, flow.id, version)
+        if digest is None:
+            raise NotFoundError(f"The flow `{flow.name}` has no version `{version[:80]}`.")
+        return digest
 
 
-async def named(flows: Flows, tenant: str, details: Mapping[str, Json]) -> FlowRecord | None:
-    """The flow that a question names, without its canvas."""
-    flow_id, name = details.get("flow_id"), details.get("flow_name")
-    for flow in await flows.list(tenant):
-        if flow.id == flow_id or (flow_id is None and flow.name == name):
-            return flow
-    return None
+async def named(flows: Flows, tenant: str, details: Mapping[str, Json]) -> tuple[FlowRecord, str] | None:
+    """The flow that a question names, without its canvas, and what stands behind an `@`: the name of a version."""
+    flow_id = details.get("flow_id")
+    said = details.get("flow_name") if flow_id is None else flow_id
+    by_name = {flow.name if flow_id is None else flow.id: flow for flow in await flows.list(tenant)}
+    if not isinstance(said, str):
+        return None
+    if said in by_name:  # a flow's own name may have an `@`
+        return by_name[said], ""
+    name, _, version = said.rpartition(_AT)
+    return (by_name[name], version) if version and name in by_name else None
+
+
+def naming(flow: FlowRecord, version: str) -> str:
+    """The name by which a flow is run in this version; in its current one when that is empty."""
+    return f"{flow.id}{_AT}{version}" if version else flow.id
 
 
 def _shown(flow: FlowRecord) -> dict[str, Json]:

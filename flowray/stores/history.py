@@ -35,6 +35,11 @@ class History:
         records = (_record(loads(kept)) for kept in (await self._objects.get_all(keys)).values())
         return tuple(one for one in records if one is not None)
 
+    async def numbers(self, tenant: str) -> tuple[tuple[str, int], ...]:
+        """Each version of each flow, by the flow's id and its number; those that were forgotten, too."""
+        keys = [one.key.split("/")[-2:] async for one in self._objects.list(path(tenant, "history"))]
+        return tuple((flow_id, int(name.removesuffix(".json"))) for flow_id, name in keys)
+
     async def add(
         self,
         tenant: str,

@@ -42,6 +42,10 @@ class Versions:
         """The versions of a flow, the newest first."""
         return await self.history.all(tenant, flow_id)
 
+    async def numbers(self, tenant: str) -> tuple[tuple[str, int], ...]:
+        """Each version of each flow, by the flow's id and its number; those that were forgotten, too."""
+        return await self.history.numbers(tenant)
+
     async def tags(self, tenant: str, flow_id: str) -> Mapping[str, str]:
         """The flow's tags, and the version that each stands at."""
         return await self._tags.all(tenant, flow_id)

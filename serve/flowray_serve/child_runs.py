@@ -13,7 +13,7 @@ from flowray.errors import InvalidRequestError, NotFoundError, RunnerUnavailable
 from flowray.flow.types import Flow, Json
 from flowray.plan.types import StepId
 from flowray.runner.asking import Answer, Ask, NotAnsweredError
-from flowray.runner.flow_desk import Flows, named
+from flowray.runner.flow_desk import Flows, named, naming
 from flowray_serve.run_service import RunOrder
 
 _INPUT_TYPES = frozenset({"chat", "text", "any"})
@@ -55,11 +55,12 @@ class ChildRuns:
             raise RunnerUnavailableError("No runs can be started here yet.")
         if request.depth >= self._deepest:
             raise TooDeepError(f"Flows run one another {self._deepest} levels deep here, which is the limit.")
-        flow = await named(self._flows, request.tenant, ask.details)
-        if flow is None:
+        meant = await named(self._flows, request.tenant, ask.details)
+        if meant is None:
             name = ask.details.get("flow_id") or ask.details.get("flow_name")
             raise NotFoundError(f"There is no flow `{str(name)[:80]}` to run.")
-        prepared = await self._runs.prepare(request.tenant, flow.id, _order(request, ask.details))
+        flow, version = meant
+        prepared = await self._runs.prepare(request.tenant, naming(flow, version), _order(request, ask.details))
         child = replace(prepared, asked_by=request.run, asking_step=ask.step, depth=request.depth + 1)
         if ask.tell is not None:
             ask.tell(ChildStarted(step=StepId(ask.step), child=child.run, flow=flow.id, flow_name=flow.name or ""))

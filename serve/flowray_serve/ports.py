@@ -21,6 +21,9 @@ class VersionStore(Protocol):
     async def all(self, tenant: str, flow_id: str) -> Sequence[VersionRecord]:
         """The versions of a flow, the newest first."""
 
+    async def numbers(self, tenant: str) -> Sequence[tuple[str, int]]:
+        """Each version of each flow, by the flow's id and its number; those that were forgotten, too."""
+
     async def tags(self, tenant: str, flow_id: str) -> Mapping[str, str]:
         """The flow's tags, and the version that each stands at."""
 

@@ -8,6 +8,7 @@ from tests.conformance.flows import NOBODYS, echo
 from tests.conformance.sides import SIGNED_OUT, Side
 from tests.conformance.stories_of_flows import bulk, catalogue, editing, files, flows, lists, own_files, projects
 from tests.conformance.stories_of_runs import advanced, builds, jobs, pauses, responses, runs, webhooks, workflows
+from tests.kit.shipped import shipped
 
 
 def about(ask: Side) -> None:
@@ -98,6 +99,13 @@ def variables(ask: Side) -> None:
     ask("variable create secret", "POST", path, json={**fields, "name": "SECRET", "type": "Credential"})
     ask("variable create without value", "POST", path, json={"name": "EMPTY"})
     ask("variable list", "GET", path)
+    field = {**shipped("ChatInput")["template"]["input_value"], "value": " RIVER", "load_from_db": True}
+    flow = echo("Naming")
+    flow["data"]["nodes"][0]["data"]["node"]["template"] |= {"input_value": field}
+    made_flow = ask.made("/api/v1/flows/", json=flow)["id"]
+    kept = ask.made(f"/api/v1/flows/{made_flow}/versions/", json={})["id"]
+    for name, ids in (("", [kept, kept]), (" of none", []), (" of nobody's", [NOBODYS]), (" of no uuid", ["abc"])):
+        ask(f"variable detections{name}", "POST", f"{path}detections", json={"flow_version_ids": ids})
     ask("variable change", "PATCH", f"{path}{made['id']}", json={"id": made["id"], "value": "Oder"})
     ask("variable change nobody's", "PATCH", f"{path}{NOBODYS}", json={"id": NOBODYS, "value": "Oder"})
     ask("variable delete", "DELETE", f"{path}{made['id']}")

@@ -156,3 +156,22 @@ async def test_nonsense_is_answered_with_an_error(url: str, body: bytes) -> None
         )
     assert response.status_code < 500
     assert b"error" in response.content
+
+
+async def test_tools_of_a_version_run_that_version(url: str, made: Service) -> None:
+    flow = await made.publish({**MOODY, "name": "Tagged"})
+    await made.publish({**MOODY, "name": "Untagged"})
+    assert (await made.http.put(f"/api/v1/flows/{flow}/tags/steady", json={"version": "v1"})).status_code == 200
+    assert (await made.http.patch(f"/api/v1/flows/{flow}", json={"data": ECHO["data"]})).status_code == 200
+
+    async with speaking(url, "/api/v1/mcp/streamable?version=steady") as session:
+        tools = {tool.name: tool for tool in (await session.list_tools()).tools}
+        said = await session.call_tool("tagged", {"input_value": "hi", "mood": "gladly "})
+        other = await session.call_tool("untagged", {"input_value": "hi"})
+    async with speaking(url) as session:
+        now = await session.call_tool("tagged", {"input_value": "hi", "mood": "gladly "})
+
+    assert list(tools) == ["tagged"]
+    assert "mood" in tools["tagged"].inputSchema["properties"]
+    assert (text_of(said), text_of(now)) == (["gladly hi"], ["hi"])
+    assert (other.isError, "no version `steady`" in text_of(other)[0]) == (True, True)

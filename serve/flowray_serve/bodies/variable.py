@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Annotated, Literal
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -26,3 +27,11 @@ class VariableBody(VariableChange):
 
     name: str
     value: str
+
+
+class DetectionsBody(BaseModel):
+    """Versions of flows, by their ids, to look through for the variables that they name."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    flow_version_ids: Sequence[UUID] = Field(min_length=1, max_length=50)

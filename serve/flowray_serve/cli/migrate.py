@@ -11,8 +11,9 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from flowray.client import Client, calls
+from flowray.client import Client
 from flowray.client import version_calls as of_versions
+from flowray.client.sources import read_document
 from flowray.component.migrated import Migrated, migrated
 from flowray.component.release import Release
 from flowray.component.upgrade import NodeUpgrade, judged
@@ -80,7 +81,7 @@ def command(
 def _subject(flow: str, client: Client | None) -> _Subject:
     if client is not None:
         return _Subject(client.ask(of_versions.document(flow)), flow.partition("@")[0])
-    return _Subject(imported(calls.read_document(Path(flow))), None)
+    return _Subject(imported(read_document(Path(flow))), None)
 
 
 def _write(out: Path, subject: _Subject, changed: Migrated) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Final
 
 import anyio
 from anyio.abc import TaskStatus
@@ -24,11 +24,13 @@ from flowray.engine.events import NodeFinished
 from flowray.engine.outcome import Outcome
 from flowray.engine.ports import RunRequest
 from flowray.errors import FlowRayError, InvalidRequestError
+from flowray.runner.flow_desk import naming
 from flowray.stores.records import FlowRecord
 from flowray.tenancy.permissions import Permission
 from flowray_serve import mcp_tools
 from flowray_serve.auth import needs
 from flowray_serve.bodies.reading import read_body
+from flowray_serve.bodies.version import VERSION_NAME_LIMIT
 from flowray_serve.problems import incident
 from flowray_serve.routes.direct import DirectRoute
 from flowray_serve.routes.variables import header_variables
@@ -37,6 +39,16 @@ from flowray_serve.services import Services
 
 _NAME = "langflow-mcp-server"  # what Langflow's clients expect to find
 _SESSION_LENGTH = 256
+_QUERY: Final = {
+    "parameters": [
+        {
+            "in": "query",
+            "name": "version",
+            "schema": {"type": "string", "default": "", "maxLength": VERSION_NAME_LIMIT},
+            "description": "The version that the tools run, such as a tag; a flow without it is no tool.",
+        }
+    ]
+}
 
 
 class McpRoutes:
@@ -48,8 +60,8 @@ class McpRoutes:
     def router(self) -> APIRouter:
         """The routes. A server that begins no conversation of its own answers GET with 405."""
         router = APIRouter(prefix="/api/v1/mcp", tags=["mcp"], route_class=DirectRoute)
-        router.add_api_route("/streamable", self.tenant, methods=["POST"])
-        router.add_api_route("/project/{project}/streamable", self.project, methods=["POST"])
+        router.add_api_route("/streamable", self.tenant, methods=["POST"], openapi_extra=_QUERY)
+        router.add_api_route("/project/{project}/streamable", self.project, methods=["POST"], openapi_extra=_QUERY)
         return router
 
     @needs(Permission.RUNS_START)
@@ -76,9 +88,17 @@ class McpRoutes:
             tenant=tenant,
             named=mcp_tools.tool_names(runnable, by_action=by_action),
             by_action=by_action,
+            version=_version(request),
             variables=header_variables(request),
         )
         return Conversation(tools.server(), content)
+
+
+def _version(request: Request) -> str:
+    version = request.query_params.get("version", "")
+    if len(version) > VERSION_NAME_LIMIT:
+        raise InvalidRequestError(f"`version` is a name of at most {VERSION_NAME_LIMIT} characters.")
+    return version
 
 
 class Tools:
@@ -91,12 +111,14 @@ class Tools:
         tenant: str,
         named: Mapping[str, FlowRecord],
         by_action: bool,
+        version: str,
         variables: Mapping[str, str],
     ) -> None:
         self._services = services
         self._tenant = tenant
         self._named = named
         self._by_action = by_action
+        self._version = version
         self._variables = variables
 
     def server(self) -> Server[Any, Any]:
@@ -111,7 +133,7 @@ class Tools:
         found = []
         for name, flow in self._named.items():
             try:
-                loaded = await self._services.library.load(self._tenant, flow.id)
+                loaded = await self._services.library.load(self._tenant, naming(flow, self._version))
             except FlowRayError:
                 continue
             text = mcp_tools.description(flow, name, by_action=self._by_action)
@@ -137,7 +159,8 @@ class Tools:
         flow = self._named.get(name)
         if flow is None:
             raise InvalidRequestError(f"Flow with name '{name[:80]}' not found")
-        loaded = await self._services.library.load(self._tenant, flow.id)
+        meant = naming(flow, self._version)
+        loaded = await self._services.library.load(self._tenant, meant)
         session, said = arguments.pop("session_id", None), arguments.pop("input_value", None)
         if session is not None and (not isinstance(session, str) or len(session) > _SESSION_LENGTH):
             raise InvalidRequestError(f"`session_id` is a text of at most {_SESSION_LENGTH} characters.")
@@ -147,7 +170,7 @@ class Tools:
             tweaks=mcp_tools.tweaks(loaded.flow, arguments),
             variables=self._variables,
         )
-        return await self._services.runs.prepare(self._tenant, flow.id, order)
+        return await self._services.runs.prepare(self._tenant, meant, order)
 
     async def _run(self, server: Server[Any, Any], prepared: RunRequest) -> Outcome:
         """Run to the end; a caller that wants to know how far it is, is told node by node."""

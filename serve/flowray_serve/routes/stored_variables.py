@@ -12,7 +12,8 @@ from flowray.tenancy.permissions import Permission
 from flowray.tenancy.variables import Variable
 from flowray_serve.auth import needs, on_record
 from flowray_serve.bodies.reading import fit, parse_object, read_body
-from flowray_serve.bodies.variable import VariableBody, VariableChange
+from flowray_serve.bodies.variable import DetectionsBody, VariableBody, VariableChange
+from flowray_serve.detections import named_in
 from flowray_serve.replies import reply
 from flowray_serve.routes.openapi import takes
 from flowray_serve.services import Services
@@ -32,6 +33,7 @@ class StoredVariableRoutes:
         router = APIRouter(prefix="/api/v1/variables", tags=["variables"])
         router.add_api_route("/", self.list, methods=["GET"])
         router.add_api_route("/", self.create, methods=["POST"], status_code=201, openapi_extra=takes(VariableBody))
+        router.add_api_route("/detections", self.detect, methods=["POST"], openapi_extra=takes(DetectionsBody))
         router.add_api_route("/{variable}", self.change, methods=["PATCH"], openapi_extra=takes(VariableChange))
         router.add_api_route("/{variable}", self.remove, methods=["DELETE"], status_code=204)
         return router
@@ -57,6 +59,16 @@ class StoredVariableRoutes:
             default_fields=body.default_fields or (),
         )
         return reply(self._read(caller.tenant, made), status=201)
+
+    @needs(Permission.VARIABLES_READ)
+    async def detect(self, request: Request) -> Response:
+        """Which of the tenant's variables these versions of flows take a field's value from."""
+        caller = await self._services.authenticator(request)
+        body = fit(DetectionsBody, parse_object(await read_body(request, limit_bytes=_BODY_LIMIT_BYTES)))
+        named = await named_in(self._services.store, caller.tenant, [str(one) for one in body.flow_version_ids])
+        # Only what is a variable is told: a field may hold a secret where its author thought to name one.
+        known = {variable.name for variable in await self._variables.list(caller.tenant)}
+        return reply({"variables": sorted(named & known)})
 
     @needs(Permission.VARIABLES_WRITE)
     async def change(self, request: Request, variable: str) -> Response:

@@ -102,3 +102,39 @@ def test_an_error_that_only_the_service_has_keeps_its_code_and_its_kind() -> Non
     error = error_of(httpx.Response(404, json=told))
     assert isinstance(error, NotFoundError)
     assert (error.code, error.fault, error.status, error.message) == ("version_not_found", "caller", 404, "No.")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('{"name": "x", "dependencies": {}}', "not a Langflow flow: it has no `nodes`"),
+        ('{"flows": [1, 2]}', "a collection of 2 flows"),
+        ("[1]", "an object"),
+        ("{", "not JSON"),
+        ('{"name": "x", "data": {"nodes": [], "size": NaN}}', "NaN"),
+        ('{"name": "x", "data": null}', "`data`"),
+    ],
+)
+def test_a_file_that_is_no_flow_is_named_with_what_is_wrong(tmp_path: Path, content: str, said: str) -> None:
+    file = tmp_path / "package.json"
+    file.write_text(content)
+
+    with pytest.raises(FlowFormatError) as refused:
+        publish(file)
+
+    assert refused.value.message.startswith(f"{file}: ")
+    assert said in refused.value.message
+
+
+def test_bare_nodes_and_edges_are_a_flow_named_like_their_file(tmp_path: Path) -> None:
+    file = tmp_path / "my-flow.json"
+    file.write_text('{"nodes": [], "edges": []}')
+
+    call = publish(file)
+
+    assert call.json == {"name": "my-flow", "data": {"nodes": [], "edges": []}}
+
+
+def test_a_document_without_a_name_is_asked_for_one() -> None:
+    with pytest.raises(FlowFormatError, match="no `name`"):
+        publish({"data": {"nodes": []}})

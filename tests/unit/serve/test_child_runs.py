@@ -14,7 +14,7 @@ from flowray.runner.asking import Ask, NotAnsweredError
 from flowray.runner.flow_desk import FlowDesk
 from flowray_serve.child_runs import ChildRuns, TooDeepError
 from flowray_serve.run_service import RunOrder
-from tests.unit.serve.service import ECHO, Service, service
+from tests.unit.serve.service import ECHO, Service, canvas, drawn, service
 
 
 async def opened(deepest: int = 2) -> tuple[Service, ChildRuns, RunRequest, str]:
@@ -60,6 +60,44 @@ async def test_a_flow_may_be_named_and_its_inputs_tweaked() -> None:
     request = made.steps.requests[-1]
     assert request.input_value is None
     assert request.flow.nodes[0].fields["input_value"].value == "tweaked"
+
+
+async def test_a_flow_may_be_named_in_a_version() -> None:
+    made, children, parent, flow = await opened()
+    await made.http.put(f"/api/v1/flows/{flow}/tags/prod", json={"version": "v1"})
+    other = canvas(drawn("TextInput-1", input_value={"type": "str", "value": ""}))["data"]
+    assert (await made.http.patch(f"/api/v1/flows/{flow}", json={"data": other})).status_code == 200
+    desk = FlowDesk(made.services.store)
+
+    found = (await desk.find(parent, Ask(what="flows.find", details={"flow_name": "Echo@prod"}))).value
+    await children.answer(parent, run(found["id"]))
+
+    assert found["id"] == f"{flow}@prod"
+    assert found["data"]["nodes"][0]["id"] == "ChatInput-1"
+    assert made.steps.requests[-1].flow.nodes[0].id == "ChatInput-1"
+    await children.answer(parent, run(flow))
+    assert made.steps.requests[-1].flow.nodes[0].id == "TextInput-1"
+
+
+@pytest.mark.parametrize("name", ["Echo@nope", "Echo@"])
+async def test_a_version_that_is_not_there_is_neither_found_nor_run(name: str) -> None:
+    made, children, parent, _ = await opened()
+    details = {"flow_name": name}
+
+    with pytest.raises(NotFoundError):
+        await children.answer(parent, Ask(what="flows.run", details=details))
+    if name.endswith("nope"):
+        with pytest.raises(NotFoundError, match="no version `nope`"):
+            await FlowDesk(made.services.store).find(parent, Ask(what="flows.find", details=details))
+
+
+async def test_an_at_in_a_flows_own_name_is_part_of_it() -> None:
+    made, children, parent, _ = await opened()
+    other = await made.publish({**ECHO, "name": "Mail to@prod"})
+
+    await children.answer(parent, Ask(what="flows.run", details={"flow_name": "Mail to@prod"}))
+
+    assert made.steps.requests[-1].flow_id == other
 
 
 async def test_no_flow_of_another_tenant_is_run_or_found() -> None:

@@ -105,3 +105,41 @@ async def test_master_keys_change_hands_for_all_tenants_when_the_operator_says_s
     headers = {"x-api-key": KEYS_BY_ROLE["operator"]}
     answer = await made.http.post("/api/v1/admin/secrets/rewrap", headers=headers)
     assert answer.json() == {"tenants": 2, "rewrapped": 0}
+
+
+async def test_versions_say_which_of_the_variables_they_name() -> None:
+    made = service()
+    await kept(made, "CRM_TOKEN", "sk-secret")
+    await kept(made, "OTHER_TOKEN", "sk-other")
+    flow = await made.publish(canvas(drawn("ChatInput-1", token=FROM_VARIABLE)))
+    now_of = FROM_VARIABLE | {"value": "sk-pasted-by-mistake"}
+    await made.http.patch(f"/api/v1/flows/{flow}", json={"data": canvas(drawn("ChatInput-1", token=now_of))["data"]})
+    second, first = (await made.http.get(f"/api/v1/flows/{flow}/versions/")).json()["entries"]
+
+    answers = [
+        (await made.http.post(VARIABLES + "detections", json={"flow_version_ids": ids})).json()
+        for ids in ([first["id"]], [second["id"]], [first["id"], second["id"], first["id"]])
+    ]
+
+    assert answers == [{"variables": ["CRM_TOKEN"]}, {"variables": []}, {"variables": ["CRM_TOKEN"]}]
+
+
+async def test_no_version_of_another_tenant_and_none_that_is_gone_says_anything() -> None:
+    made = service()
+    flow = await made.publish(canvas(drawn("ChatInput-1", token=FROM_VARIABLE)))
+    await made.http.patch(f"/api/v1/flows/{flow}", json={"data": canvas(drawn("ChatInput-1"))["data"]})
+    first = (await made.http.get(f"/api/v1/flows/{flow}/versions/v1")).json()["id"]
+    sent: dict[str, Any] = {"json": {"flow_version_ids": [first]}}
+
+    strangers = await made.http.post(VARIABLES + "detections", **sent, headers={"x-api-key": OTHER_KEY})
+    await made.http.delete(f"/api/v1/flows/{flow}/versions/v1")
+    forgotten = await made.http.post(VARIABLES + "detections", **sent)
+
+    assert [strangers.status_code, forgotten.status_code] == [404, 404]
+    assert forgotten.json()["detail"] == f"Flow version {first} not found."
+
+
+@pytest.mark.parametrize("ids", [[], ["abc"], "abc", [None], ["00000000-0000-4000-8000-000000000000"] * 51])
+async def test_bad_ids_of_versions_are_named(ids: object) -> None:
+    response = await service().http.post(VARIABLES + "detections", json={"flow_version_ids": ids})
+    assert (response.status_code, "flow_version_ids" in response.json()["detail"]) == (422, True)
