@@ -17,7 +17,8 @@ _DURATION = re.compile(r"\d+(\.\d+)? (ms|s|seconds)")
 _MEASURED = frozenset(
     {"timedelta", "duration", "build_duration", "totalLatencyMs", "latencyMs", "created", "created_at"}
 )
-_UNORDERED = frozenset({"to_run"})
+# Langflow lists a flow's files in the order of its folder, which is none.
+_UNORDERED = frozenset({"to_run", "files"})
 _NAMING = frozenset({"username", "owner_username", "last_modified_by_username", "package"})
 _COMMENT = ("id:", "event:", ":")
 _FRAMES = ("text/event-stream", "application/x-ndjson")
@@ -62,8 +63,8 @@ def normal(value: Any, names: Mapping[str, str]) -> Any:
 def _normal_field(name: str, value: Any, names: Mapping[str, str]) -> Any:
     if name in _MEASURED and value is not None:
         return "<measured>"
-    if name in _UNORDERED:
-        return sorted(value)
+    if name in _UNORDERED and isinstance(value, list):
+        return sorted(normal(value, names), key=str)
     if name in _NAMING:
         return names.get(value, value)
     return normal(value, names)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from pprint import pformat
 from typing import Any
 
 import httpx
@@ -33,7 +34,7 @@ def test_a_starter_answers_on_both_what_it_answers_on_one(
 
     what = difference(*answers)
     covering = [row for row in table if what and row.covers(Difference(f"starter {name} {how}", what))]
-    assert what is None or covering, answers
+    assert what is None or covering, f"{what}:\n{pformat(answers, width=200)}"
 
 
 def difference(there: Texts | None, here: Texts | None) -> str | None:

@@ -24,7 +24,7 @@ from flowray_serve.bodies.flow import FlowBody, FlowChange, FlowsBody, ProjectBo
 from flowray_serve.bodies.openai import ChatCompletionBody, ResponsesBody
 from flowray_serve.bodies.run import ReplayBody, RerunBody, RunBody
 from flowray_serve.bodies.tenancy import KeyBody, KeyChangeBody, RotationBody, TenantBody, TenantChange
-from flowray_serve.bodies.variable import VariableBody, VariableChange
+from flowray_serve.bodies.variable import DetectionsBody, VariableBody, VariableChange
 from flowray_serve.bodies.version import TagBody, VersionBody
 from flowray_serve.bodies.workflow import ResumeBody, StopBody, WorkflowBody
 
@@ -55,6 +55,7 @@ _BODIES: tuple[type[BaseModel], ...] = (
     TenantChange,
     VariableBody,
     VariableChange,
+    DetectionsBody,
     FlowsBody,
     ProjectBody,
     ProjectChange,
