@@ -1,7 +1,7 @@
 """What another release of lfx would change in a flow, node by node, and which wires would not hold.
 
-The rule for what is safe is lfx's own (`lfx.upgrade.checker`), on data alone, and one more: whatever would break a wire
-is not safe. Tests hold both against each other.
+The rule for what is safe is lfx's own (`lfx.upgrade.checker`), on data alone, but for two things: whatever would break
+a wire is not safe, and an output that says nothing of loops closes none. Tests hold both against each other.
 """
 
 from __future__ import annotations
@@ -120,7 +120,8 @@ def _against_outputs(theirs: list[Raw], ours: list[Raw]) -> Iterator[str]:
             yield f"output `{one['name']}` no longer gives {', '.join(lost)}"
         if one.get("method") != saved.get("method"):
             yield f"output `{one['name']}` is made by another method"
-        if one.get("allows_loop") != saved.get("allows_loop"):
+        # Exports from before there were loops say nothing of them; lfx takes that for another answer than no.
+        if bool(one.get("allows_loop")) != bool(saved.get("allows_loop")):
             yield f"output `{one['name']}` closes loops otherwise"
 
 

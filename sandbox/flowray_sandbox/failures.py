@@ -17,6 +17,7 @@ from lfx.field_typing.constants import DEFAULT_IMPORT_STRING
 
 import flowray_sandbox
 from flowray_sandbox import troubles
+from flowray_sandbox.channel import RefusedError
 
 _COMPONENT_FILE = "<string>"  # lfx compiles component code under this name
 _LINES_BEFORE = DEFAULT_IMPORT_STRING.count("\n") + 1  # and puts these lines in front of it
@@ -59,7 +60,7 @@ def component_failed(cause: BaseException, *, node: str | None = None, code: str
     """What a component raised, said in its own words."""
     error = own_error(cause)
     kind = "memory" if isinstance(error, MemoryError) else "component"
-    text = str(error) or ("out of memory" if kind == "memory" else type(error).__name__)
+    text = _said(error) or ("out of memory" if kind == "memory" else type(error).__name__)
     return JobFailedError(
         text,
         kind=kind,
@@ -68,6 +69,14 @@ def component_failed(cause: BaseException, *, node: str | None = None, code: str
         trace=trimmed(error, code),
         cause=troubles.trouble_of(cause),
     )
+
+
+def _said(error: BaseException) -> str:
+    """Its words; and the host's, when it refused something and the component, as Run Flow does, hides with what."""
+    hidden = error.__context__
+    if isinstance(hidden, RefusedError) and str(hidden) not in str(error):
+        return f"{error}: {hidden}"
+    return str(error)
 
 
 def own_error(cause: BaseException) -> BaseException:

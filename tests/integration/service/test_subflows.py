@@ -94,6 +94,27 @@ def test_a_tenant_that_may_run_one_thing_at_a_time_runs_flows_that_run_flows(ser
     assert answer.text == "through the eye of a needle"
 
 
+def test_a_flow_runs_a_version_of_another_one(door: Door) -> None:
+    child = door.publish(echo("Tagged child"))
+    canvas = echo("Tagged child")["data"]
+    canvas["nodes"][0]["data"]["node"]["template"]["sender_name"]["value"] = "Somebody else"
+    assert door.http.put(f"/api/v1/flows/{child}/tags/prod", json={"version": "v1"}).status_code == 200
+    changed = door.http.patch(f"/api/v1/flows/{child}", json={"data": canvas}).json()
+    names = {"now": (child, "Tagged child"), "by id": (f"{child}@prod", ""), "by name": ("", "Tagged child@prod")}
+
+    ran = {}
+    for how, (child_id, name) in names.items():
+        answer = door.run(door.publish(calling(child_id, name, name=f"Caller {how}")), "hello")
+        (told,) = children_of(door, answer.run)
+        ran[how] = door.http.get(f"/api/v1/runs/{told['run']}").json()["flow"]["version"]
+
+    assert ran["now"] == changed["version"]
+    assert ran["by id"] == ran["by name"] != ran["now"]
+    with pytest.raises(Refused) as refused:
+        door.run(door.publish(calling(f"{child}@nope", "Tagged child", name="Caller of none")), "hello")
+    assert "`Tagged child` has no version `nope`" in refused.value.problem["detail"]
+
+
 def test_a_flow_that_is_not_there_is_named(door: Door) -> None:
     parent = door.publish(calling("4c29e3f6-8f9c-4d7e-b1b0-000000000000", "Missing", name="Orphan"))
 
