@@ -20,11 +20,14 @@ Durability = Literal["strict", "pipelined", "relaxed"]
 
 strict     an event is written before anything follows from it: nothing that has an effect is ever forgotten.
 pipelined  events are written in order, some milliseconds behind; the run's end is written before its answer goes out.
+           Where only its own caller waits for a run, what follows its beginning may be a tenth of a second behind.
 relaxed    all events are written at the end in one go; a crash forgets the run, and a journal that cannot be
            reached does not fail it.
 """
 
 LINGER_S = 0.02
+# Of a run whose caller is answered by the engine itself: somebody else may read along, and hardly anybody does.
+UNHURRIED_S = 0.1
 # A run of a hundred thousand tokens should not be kept in memory, however relaxed its journal.
 _MOST_UNWRITTEN = 2_000
 # A store that was restarted may have lost its last seconds; one that was emptied, everything. So many of the events
@@ -33,9 +36,9 @@ _KEPT_EVENTS = 2_000
 
 
 class Ledger:
-    """Numbers the events of one run. `past` are those there were before."""
+    """Numbers the events of one run. `past` are those there were before; writing may lag `linger_s` behind."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is used on its own
         self,
         journal: Journal,
         *,
@@ -44,12 +47,14 @@ class Ledger:
         durability: Durability,
         clock: Callable[[], float],
         past: Sequence[Recorded] = (),
+        linger_s: float = LINGER_S,
     ) -> None:
         self._journal = journal
         self._tenant = tenant
         self._run = run
         self._durability = durability
         self._clock = clock
+        self._linger_s = linger_s
         self._seq = past[-1].seq if past else 0
         self._unwritten: list[Recorded] = []
         self._written_lately: deque[Recorded] = deque(past, maxlen=_KEPT_EVENTS)
@@ -89,7 +94,9 @@ class Ledger:
             done, self._writing = self._writing, None
             done.result()  # raises what went wrong behind the run
         if self._writing is None and self._soon is None:
-            self._soon = asyncio.get_running_loop().call_later(LINGER_S, self._write)
+            # That a run has begun is written soon: what is on record is looked after if its engine dies.
+            linger_s = self._linger_s if self._written_lately else LINGER_S
+            self._soon = asyncio.get_running_loop().call_later(linger_s, self._write)
 
     def _write(self) -> asyncio.Task[None]:
         """Begin to write, where nobody does: two at once would take the same events, and remember them twice."""

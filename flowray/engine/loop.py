@@ -23,7 +23,7 @@ from flowray.engine.events import (
 )
 from flowray.engine.hold import Hold
 from flowray.engine.journals import LeasedJournal
-from flowray.engine.ledger import Durability, Ledger
+from flowray.engine.ledger import LINGER_S, Durability, Ledger
 from flowray.engine.ports import Journal, RunRequest, Steps
 from flowray.engine.state import State
 
@@ -32,9 +32,9 @@ _LAG = 64
 
 
 class Engine:
-    """Runs requests. `name` is this engine's in the journals; `durability` how far those may lag behind."""
+    """Runs requests. `name` is this engine's in the journals; `durability` and `linger_s` say how far those may lag."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is used on its own
         self,
         journal: Journal,
         steps: Steps,
@@ -42,6 +42,7 @@ class Engine:
         name: str,
         clock: Callable[[], float] = time.time,
         durability: Durability = "pipelined",
+        linger_s: float = LINGER_S,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
         self._journal = journal
@@ -49,12 +50,19 @@ class Engine:
         self._name = name
         self._clock = clock
         self._durability: Durability = durability
+        self._linger_s = linger_s
         self._sleep = sleep
 
     def writing_to(self, journal: Journal) -> Engine:
         """The same engine, with another journal."""
         return Engine(
-            journal, self._steps, name=self._name, clock=self._clock, durability=self._durability, sleep=self._sleep
+            journal,
+            self._steps,
+            name=self._name,
+            clock=self._clock,
+            durability=self._durability,
+            linger_s=self._linger_s,
+            sleep=self._sleep,
         )
 
     def run(self, request: RunRequest) -> AsyncGenerator[Recorded, None]:
@@ -138,6 +146,7 @@ class Engine:
             durability=self._durability,
             clock=self._clock,
             past=past,
+            linger_s=self._linger_s,
         )
 
     def _first(self, state: State) -> Sequence[Event]:

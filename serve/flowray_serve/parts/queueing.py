@@ -10,7 +10,7 @@ from typing import Any
 
 from flowray.engine.journals import PatientJournal
 from flowray.engine.leasing import Cancels, Queue, QueueStats, Turns
-from flowray.engine.ledger import Durability
+from flowray.engine.ledger import UNHURRIED_S, Durability
 from flowray.engine.loop import Engine
 from flowray.engine.ports import Journal, Steps
 from flowray.errors import FlowRayError
@@ -72,7 +72,7 @@ def gateway_engine(journal: Journal, steps: Steps, settings: Settings, *, name: 
     """The engine of synchronous runs; a Redis that is restarted under it fails none of them."""
     if settings.durability != "relaxed":
         journal = PatientJournal(journal, patience_s=_GATEWAY_PATIENCE_S)
-    return Engine(journal, steps, name=name, durability=settings.durability)
+    return Engine(journal, steps, name=name, durability=settings.durability, linger_s=UNHURRIED_S)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -64,6 +64,24 @@ async def test_what_is_written_at_once_is_not_written_again_by_what_was_put_off(
     assert [one.seq for one in await journaled(journal)] == [1, 2, 3]
 
 
+async def test_what_follows_a_run_s_beginning_may_lag_further_behind() -> None:
+    journal = MemoryJournal()
+    ledger = Ledger(
+        journal, tenant=TENANT, run=RUN, durability="pipelined", clock=lambda: 1.5, linger_s=1_000 * LINGER_S
+    )
+    ledger.note(ACCEPTED)
+    await ledger.settle()
+    await lingered()
+    ledger.note(line(1))
+    await ledger.settle()
+    await lingered()
+    begun = [one.seq for one in await journaled(journal)]
+    await ledger.close()
+
+    assert begun == [1]
+    assert [one.seq for one in await journaled(journal)] == [1, 2]
+
+
 async def test_who_gives_up_waiting_for_a_write_leaves_no_second_one_behind() -> None:
     journal = SlowJournal()
     ledger = ledger_of(journal)
