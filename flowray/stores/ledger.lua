@@ -1,11 +1,12 @@
 -- The quota ledger: every question is one call of this script, so that no two answers can contradict each other.
 -- It tells the story of flowray/quotas/fair.py and memory_ledger.py; tests/contract/test_ledger.py holds them to each other.
 -- KEYS[1]: the prefix of all names, with a hash tag: all of them live in one slot of a cluster.
--- ARGV: what is asked, the time (empty: Redis's own), who asks, the rest as JSON.
+-- ARGV: the time (empty: Redis's own), who asks, the rules as JSON; then each question, and what it is about as JSON.
+-- Questions that came at the same moment are answered one after the other, in a list.
 
-local base, op, holder = KEYS[1], ARGV[1], ARGV[3]
-local said = cjson.decode(ARGV[4])
-local rules = said.rules
+local base, holder = KEYS[1], ARGV[2]
+local rules = cjson.decode(ARGV[3])
+local said
 local call = redis.call
 local ENDLESS = 9007199254740991
 local LOOKED_AT = 32
@@ -13,7 +14,7 @@ local FEW, EXTRA = 16, 4
 local PRIORITY_WORTH_S = 30
 local DAY_S = 86400
 
-local now = tonumber(ARGV[2])
+local now = tonumber(ARGV[1])
 if not now then
   local t = call('TIME')
   now = tonumber(t[1]) + tonumber(t[2]) / 1000000
@@ -353,9 +354,19 @@ function does.turns()
   return found
 end
 
-if op == 'inaugurate' then
+function does.inaugurate()
   if call('HSETNX', name('meta'), 'last', exact(now)) == 1 then call('HSET', name('meta'), 'quiet_until', '0') end
-  return nil
 end
-if op ~= 'standing' and op ~= 'turns' then enter() end
-return does[op]()
+
+local reads = {standing = true, turns = true, inaugurate = true}
+local answers, entered = {}, false
+for at = 4, #ARGV, 2 do
+  local op = ARGV[at]
+  said = cjson.decode(ARGV[at + 1])
+  if not reads[op] and not entered then
+    enter()
+    entered = true
+  end
+  answers[#answers + 1] = does[op]() or false
+end
+return answers

@@ -1,7 +1,8 @@
-"""The quota ledger in Redis: one script that is asked once per question, so that the whole cluster has one truth."""
+"""The quota ledger in Redis: one script that hears every question, so that the whole cluster has one truth."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -9,6 +10,7 @@ from typing import Any, cast
 import orjson
 import redis.asyncio
 
+from flowray.errors import FlowRayError
 from flowray.quotas.amounts import Amounts
 from flowray.quotas.ledger import LedgerRules, NeverFitsError, Opening, Renewed, Standing
 from flowray.quotas.memory_ledger import never_fits
@@ -18,6 +20,10 @@ from flowray.stores.redis import answered
 
 _SCRIPT = Path(__file__).with_name("ledger.lua").read_text(encoding="utf-8")
 _READ_AT_ONCE = 1_000
+# Redis serves nobody else meanwhile.
+_ASKED_AT_ONCE = 32
+
+_Question = tuple[str, bytes, "asyncio.Future[Any]"]
 
 
 class RedisLedger:
@@ -37,15 +43,9 @@ class RedisLedger:
         self._base = f"{prefix}{{ledger}}:"
         self._clock = clock
         self._script = client.register_script(_SCRIPT)
-        rules = rules or LedgerRules()
-        self._rules = {
-            "fair": rules.fair.fair,
-            "patience_s": rules.fair.patience_s,
-            "lease_s": rules.lease_s,
-            "silence_s": rules.silence_s,
-            "quiet_s": rules.quiet_s,
-            "slack_s": rules.slack_s,
-        }
+        self._rules = _rules(rules or LedgerRules())
+        self._unasked: list[_Question] = []
+        self._asking: asyncio.Task[None] | None = None
 
     async def open_run(self, run: str, tenant: str, terms: Terms) -> Opening:
         """See `Ledger`."""
@@ -109,10 +109,50 @@ class RedisLedger:
         return [tenant for _, tenant in sorted(zip(map(float, found), tenants, strict=True))]
 
     async def _ask(self, question: str, **facts: Any) -> Any:
+        """The answer to a question; those that come while others are under way go together."""
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._unasked.append((question, orjson.dumps(facts), answer))
+        if self._asking is None:
+            self._asking = asyncio.create_task(self._ask_all(), name="ask the ledger")
+        return await answer
+
+    async def _ask_all(self) -> None:
+        try:
+            while self._unasked:
+                asked, self._unasked = self._unasked[:_ASKED_AT_ONCE], self._unasked[_ASKED_AT_ONCE:]
+                await self._ask_these(asked)
+        finally:
+            self._asking = None
+
+    async def _ask_these(self, asked: Sequence[_Question]) -> None:
         now = "" if self._clock is None else repr(self._clock())
-        told = orjson.dumps({"rules": self._rules, **facts})
-        async with answered():
-            return await self._script([self._base], [question, now, self._holder, told])
+        told = [part for question, facts, _ in asked for part in (question, facts)]
+        try:
+            async with answered():
+                answers = await self._script([self._base], [now, self._holder, self._rules, *told])
+            for (*_, waiting), answer in zip(asked, answers, strict=True):
+                if not waiting.done():
+                    waiting.set_result(answer)
+        except FlowRayError as error:
+            for *_, waiting in asked:
+                if not waiting.done():
+                    waiting.set_exception(error)
+        finally:
+            for *_, waiting in asked:
+                waiting.cancel()  # of those that were answered, nothing comes of it
+
+
+def _rules(rules: LedgerRules) -> bytes:
+    return orjson.dumps(
+        {
+            "fair": rules.fair.fair,
+            "patience_s": rules.fair.patience_s,
+            "lease_s": rules.lease_s,
+            "silence_s": rules.silence_s,
+            "quiet_s": rules.quiet_s,
+            "slack_s": rules.slack_s,
+        }
+    )
 
 
 def _terms(terms: Terms) -> Mapping[str, Any]:

@@ -156,6 +156,39 @@ async def test_many_at_once_do_not_pass_the_quota(hold: Hold) -> None:
     assert (await hold("a").standing("t")).held.steps == 7
 
 
+async def test_what_a_holder_asks_at_once_is_answered_one_after_the_other(hold: Hold) -> None:
+    one, quota = hold("a"), terms(runs=1, cpu=1.0)
+
+    answers = await asyncio.gather(
+        one.open_run("r1", "t", quota),
+        one.open_run("r2", "t", quota),
+        one.ask(ticket("too large", cpu_m=2000), quota),
+        one.ask(ticket("k1", cpu_m=1000), quota),
+        one.end(["r1"]),
+        one.open_run("r3", "t", quota),
+        return_exceptions=True,
+    )
+
+    first, second, too_large, grant, _, third = answers
+    assert (first, second, third) == ("open", "full", "open")
+    assert isinstance(too_large, NeverFitsError)
+    assert grant is not None
+    standing = await one.standing("t")
+    assert (standing.runs, standing.held.cpu_m) == (1, 1000)
+
+
+async def test_a_question_that_nobody_waits_for_any_more_takes_no_other_s_answer(hold: Hold) -> None:
+    one = hold("a")
+    gives_up = asyncio.ensure_future(one.standing("t"))
+    stays = asyncio.ensure_future(one.open_run("r1", "t", terms()))
+    await asyncio.sleep(0)
+
+    gives_up.cancel()
+
+    assert await stays == "open"
+    assert (await one.standing("t")).runs == 1
+
+
 async def test_what_a_dead_holder_had_comes_back_when_its_lease_runs_out(hold: Hold, clock: Clock) -> None:
     await hold("dead").ask(ticket("k1"), terms(steps=1))
     await hold("dead").open_run("r1", "t", terms(steps=1))
