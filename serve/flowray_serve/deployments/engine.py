@@ -8,6 +8,7 @@ from typing import Protocol
 from ray import serve
 
 from flowray.engine.leasing import QueueStats
+from flowray_serve.cluster.garbage import collect_seldom
 from flowray_serve.cluster.niceness import be_no_lighter
 from flowray_serve.cluster.side_door import shut_side_door
 from flowray_serve.deployments.scaling import OLDEST_S, RUNNING, WAITING
@@ -35,6 +36,7 @@ class EngineReplica:
 
     async def __init__(self, build: Callable[[str], Awaitable[Works]]) -> None:  # type: ignore[misc] # Serve awaits it
         be_no_lighter()
+        collect_seldom()
         shut_side_door()
         self._works = await build(serve.get_replica_context().replica_id.unique_id)
 

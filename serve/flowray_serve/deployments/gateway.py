@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from ray import serve
 from starlette.types import ASGIApp
 
+from flowray_serve.cluster.garbage import collect_seldom
 from flowray_serve.cluster.niceness import be_no_lighter
 from flowray_serve.cluster.side_door import shut_side_door
 
@@ -32,6 +33,7 @@ class GatewayReplica:
         self, build: Callable[[str, Mapping[str, Any]], Awaitable[Front]], runners: Mapping[str, Any], _engines: Any
     ) -> None:
         be_no_lighter()
+        collect_seldom()
         shut_side_door()
         self._front = await build(serve.get_replica_context().replica_id.unique_id, runners)
 

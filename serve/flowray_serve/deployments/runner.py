@@ -9,6 +9,7 @@ from ray import serve
 
 from flowray.flow.types import Json
 from flowray.runner.runner import EditorJob
+from flowray_serve.cluster.garbage import collect_seldom
 from flowray_serve.cluster.niceness import be_no_lighter
 from flowray_serve.cluster.side_door import shut_side_door
 from flowray_serve.deployments.scaling import RUNNING
@@ -43,6 +44,7 @@ class RunnerReplica:
 
     async def __init__(self, build: Callable[[str], Awaitable[Post]]) -> None:  # type: ignore[misc] # Serve awaits it
         be_no_lighter()
+        collect_seldom()
         shut_side_door()
         self._post = await build(serve.get_replica_context().replica_id.unique_id)
 
