@@ -13,7 +13,7 @@ from pythonjsonlogger.orjson import OrjsonFormatter
 from flowray_serve.builds.plant import Plant
 
 _SPOKEN = ("flowray", "flowray_serve", "flowray_registry")
-_FIELDS = {"levelname": "level", "name": "logger"}
+_FIELDS = {"levelname": "severity", "name": "logger"}
 _MIB, _DAY_S = 1024 * 1024, 86_400.0
 
 

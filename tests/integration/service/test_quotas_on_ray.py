@@ -89,9 +89,10 @@ def test_a_budget_that_is_nearly_spent_is_told_once_and_stops_nothing(
     ((said, headers),) = told()
     assert (said["type"], said["data"]["measure"], said["data"]["most"]) == ("budget.warning", "cpu_s", 1_000)
     assert headers["webhook-signature"].startswith("v1,")
-    written = [json.loads(line) for file in service.logs if file.name.startswith("gateway-") for line in file.open()]
+    gateways = [file.read_text() for file in service.logs if file.name.startswith("gateway-")]
+    written = [json.loads(line) for text in gateways for line in text.splitlines()]
     (warning,) = [one for one in written if one.get("action") == "budget_warning" and one["tenant"] == tenant.name]
-    assert (warning["level"], warning["measure"]) == ("WARNING", "cpu_s")
+    assert (warning["severity"], warning["measure"]) == ("WARNING", "cpu_s")
 
 
 def test_a_budget_that_is_spent_stops_runs_and_a_higher_one_lets_them_go_on(

@@ -48,7 +48,7 @@ def test_a_line_says_what_is_known_beside_its_message(tmp_path: Path) -> None:
     logging.getLogger("flowray.engine.drive").debug("Too small")
     (line,) = (tmp_path / "gateway-1.log").read_text().splitlines()
     said = json.loads(line)
-    assert (said["level"], said["message"], said["action"], said["tenant"]) == (
+    assert (said["severity"], said["message"], said["action"], said["tenant"]) == (
         "INFO",
         "Run finished",
         "run_finished",
