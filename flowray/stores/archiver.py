@@ -1,35 +1,35 @@
-"""Carries finished journals from Redis into the archive."""
+"""Carries finished journals from Redis into the archive: those that nobody else has seen to."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from typing import cast
+from collections.abc import Callable, Sequence
 
 import redis.asyncio
 
 from flowray.engine.codec import decode
-from flowray.engine.events import RunFinished, RunId
-from flowray.errors import FlowRayError, StoreUnavailableError
+from flowray.engine.events import RunFinished
+from flowray.errors import FlowRayError
 from flowray.stores.archive import Archive
+from flowray.stores.fresh_ends import AfterRun, followed_up
 from flowray.stores.redis import answered
+from flowray.stores.redis_ends import RedisEnds, Run
 from flowray.stores.redis_keys import Keys
 
 log = logging.getLogger(__name__)
 
-AfterRun = Callable[[str, RunId, RunFinished], Awaitable[None]]
-
 
 class Archiver:
-    """Archived journals stay in Redis for `keep_s` more, for those who look at a run that has just ended.
+    """Sees to runs that ended `left_s` seconds ago and are still there: whoever drove them is gone (see `FreshEnds`).
 
-    Two of them at work do no harm: the same journal is written twice. `after` is called for each queued run once its
-    journal is archived, and again if something fails before the run is released.
+    Archived journals stay in Redis for `keep_s` more. Two of these at work do no harm: the same journal is written
+    twice. `after` is called for each queued run once its journal is archived, and again if something fails before the
+    run is released.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is used on its own
         self,
         client: redis.asyncio.Redis,
         archive: Archive,
@@ -37,27 +37,27 @@ class Archiver:
         after: AfterRun | None = None,
         prefix: str = "flowray:",
         keep_s: int = 600,
+        left_s: float = 0.0,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._redis = client
         self._archive = archive
         self._keys = Keys(prefix)
-        self._keep_s = keep_s
+        self._ends = RedisEnds(client, prefix=prefix, keep_s=keep_s)
         self._after = after
+        self._left_s = left_s
+        self._clock = clock
 
     async def archive(self, *, limit: int = 50) -> int:
         """Archive what finished first; how many."""
-        async with answered():
-            found = await self._redis.zrange(self._keys.finished, 0, limit - 1)
-        members = [member.decode() for member in cast("list[bytes]", found)]
-        if members:
-            runs = [(tenant, RunId(run)) for tenant, run in (member.split("/") for member in members)]
-            journals = await self._journals(runs)
-            for (tenant, run), lines in zip(runs, journals, strict=True):
+        runs = await self._ends.waiting(limit=limit, before=self._clock() - self._left_s)
+        if runs:
+            for (tenant, run), lines in zip(runs, await self._journals(runs), strict=True):
                 if lines:
                     await self._archive.keep(tenant, run, lines)
             await self._follow_up(runs)
-            await self._release(runs, members)
-        return len(members)
+            await self._ends.release(runs)
+        return len(runs)
 
     async def work(self, *, every_s: float = 1.0) -> None:
         """Archive what is finished, until cancelled, and rest twice as long as that takes: runs come first."""
@@ -70,14 +70,14 @@ class Archiver:
                 pause_s = every_s
             await asyncio.sleep(pause_s or 2 * (time.monotonic() - began))
 
-    async def _journals(self, runs: Sequence[tuple[str, RunId]]) -> list[list[bytes]]:
+    async def _journals(self, runs: Sequence[Run]) -> list[list[bytes]]:
         async with answered(), self._redis.pipeline(transaction=False) as pipe:
             for tenant, run in runs:
                 pipe.xrange(self._keys.journal(tenant, run))
             streams = await pipe.execute()
         return [[fields[b"events"] for _, fields in entries] for entries in streams]
 
-    async def _follow_up(self, runs: Sequence[tuple[str, RunId]]) -> None:
+    async def _follow_up(self, runs: Sequence[Run]) -> None:
         """Do what follows from the end of those that were queued."""
         after = self._after
         if after is None:
@@ -91,22 +91,4 @@ class Archiver:
                 continue
             event = decode(finished).event
             if isinstance(event, RunFinished):
-                await _followed_up(after, tenant, run, event)
-
-    async def _release(self, runs: Sequence[tuple[str, RunId]], members: Sequence[str]) -> None:
-        async with answered(), self._redis.pipeline(transaction=True) as pipe:
-            for tenant, run in runs:
-                pipe.expire(self._keys.journal(tenant, run), self._keep_s)
-            pipe.zrem(self._keys.finished, *members)
-            await pipe.execute()
-
-
-async def _followed_up(after: AfterRun, tenant: str, run: RunId, event: RunFinished) -> None:
-    """A run that cannot be read must not hold up all those behind it; a store that is away may."""
-    try:
-        await after(tenant, run, event)
-    except StoreUnavailableError:
-        raise
-    except FlowRayError as error:
-        facts = {"tenant": tenant, "run": run, "reason": error.message}
-        log.error("Nothing followed a run's end", extra={"action": "follow_up_failed", **facts})  # noqa: TRY400
+                await followed_up(after, tenant, run, event)

@@ -19,7 +19,7 @@ from flowray.engine.events import Recorded, RunId
 from flowray.errors import NotFoundError
 from flowray.quotas.prices import Prices
 from flowray.quotas.usage import Row, Uses, day_of, fold, total
-from flowray.stores.archive import Archive
+from flowray.stores.archive import Archive, lines_of
 from flowray.stores.objects import ObjectStore
 from flowray.stores.paths import path
 from flowray.stores.redis import answered
@@ -126,6 +126,16 @@ class CountedArchive(Archive):
             # A journal that a later version wrote has to be archived all the same.
             log.warning("Run not counted", extra={"action": "count_failed", "run": run, "reason": error.message})
         await super().keep(tenant, run, lines)
+
+    async def keep_all(self, tenant: str, run: RunId, recorded: Iterable[Recorded]) -> None:
+        """See `Archive`."""
+        recorded = list(recorded)
+        await self.count(tenant, run, recorded)
+        await super().keep(tenant, run, lines_of(recorded))
+
+    async def count(self, tenant: str, run: RunId, recorded: Iterable[Recorded]) -> None:
+        """See `Archive`."""
+        await self._book.add(tenant, run, fold(recorded, self._prices))
 
 
 class UsageRecord:

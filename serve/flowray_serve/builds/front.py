@@ -54,6 +54,8 @@ from flowray_serve.services import BodyLimits, Services
 from flowray_serve.settings import Settings
 
 _MIB = 1024 * 1024
+# Whoever drove a run has it on record sooner than this, or is gone.
+_LEFT_S = 15.0
 
 
 class Front:
@@ -99,8 +101,8 @@ async def build_front(plant: Plant, name: str, runners: Mapping[str, Any]) -> Fr
     planner = partial(planned, pools)
     library = Library(store=flows, registry=registry, planner=planner, checker=check)
     remembered = remembering(steps, redis, objects, secret=plant.secret)
-    engine = gateway_engine(journal, sharing.admitted(remembered), plant.settings, name=name)
-    queueing = build_queueing(redis, objects, journal, secret=plant.secret)
+    queueing = build_queueing(redis, journal, sharing, objects, secret=plant.secret)
+    engine = gateway_engine(journal, sharing.admitted(remembered), plant.settings, ends=queueing.ends, name=name)
     runs = run_service(plant, identity, sharing, queueing, engine=engine, library=library)
     children.open(runs)
     queue = build_gateway_queue(queueing, runs, engine, journal, objects, sharing=sharing)
@@ -138,8 +140,9 @@ async def build_front(plant: Plant, name: str, runners: Mapping[str, Any]) -> Fr
         head_limits=head_limits(plant.settings.bodies),
         version=importlib.metadata.version("flowray"),
     )
-    archiver = Archiver(redis, sharing.archive(objects), after=queueing.upkeep.endings)
+    archiver = Archiver(redis, sharing.archive(objects), after=queueing.upkeep.endings, left_s=_LEFT_S)
     archiving = [
+        asyncio.create_task(queueing.ends.work(), name="record ends"),
         asyncio.create_task(archiver.work(), name="archive journals"),
         saving_chats(redis, objects),
         asyncio.create_task(say_alive(queueing.upkeep.open_runs, name), name="say that this gateway lives"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from functools import partial
 
@@ -57,10 +58,10 @@ async def build_works(plant: Plant, name: str) -> EngineWorks:
     await steps.start()
     archive = Archive(objects)
     journal = RedisJournal(redis, archive)
-    queueing = build_queueing(redis, objects, journal, secret=plant.secret, turns=sharing.turns)
+    queueing = build_queueing(redis, journal, sharing, objects, secret=plant.secret, turns=sharing.turns)
     # What queued runs do, the runs that they start do as well.
     remembered = remembering(steps, redis, objects, secret=plant.secret)
-    engine = gateway_engine(journal, sharing.admitted(remembered), plant.settings, name=name)
+    engine = gateway_engine(journal, sharing.admitted(remembered), plant.settings, ends=queueing.ends, name=name)
     runs = run_service(plant, identity, sharing, queueing, engine=engine, library=_library(plant, flows, objects))
     children.open(runs)
     acceptance = Acceptance(queueing.requests, queueing.queue, journal, objects)
@@ -76,8 +77,9 @@ async def build_works(plant: Plant, name: str) -> EngineWorks:
         secret=plant.secret,
         name=name,
     )
+    recording = asyncio.create_task(queueing.ends.work(), name="record ends")
     driver = build_driver(queueing, remembered, journal, archive, sharing, name=name)
-    return EngineWorks(driver, steps, upkeep, closing=(runs.close, sharing.close, identity.close))
+    return EngineWorks(driver, steps, (*upkeep, recording), closing=(runs.close, sharing.close, identity.close))
 
 
 def _library(plant: Plant, flows: Documents, objects: ObjectStore) -> Library:

@@ -15,9 +15,13 @@ from flowray.engine.loop import Engine
 from flowray.engine.ports import Journal, Steps
 from flowray.errors import FlowRayError
 from flowray.stores.archive import Archive
+from flowray.stores.ended import Ends
+from flowray.stores.fresh_ends import FreshEnds
+from flowray.stores.handing_journal import HandingJournal
 from flowray.stores.objects import ObjectStore
 from flowray.stores.recording_journal import RecordingJournal
 from flowray.stores.redis_cancels import RedisCancels
+from flowray.stores.redis_ends import RedisEnds
 from flowray.stores.redis_queue import RedisQueue
 from flowray.stores.requests import Requests
 from flowray.stores.sealing import SecretSeal
@@ -50,29 +54,34 @@ class Queueing:
     cancels: Cancels
     answering: Answering
     upkeep: UpkeepParts
+    ends: FreshEnds
     secret: bytes
 
 
 def build_queueing(
-    redis: Any, objects: ObjectStore, journal: Journal, *, secret: bytes, turns: Turns | None = None
+    redis: Any, journal: Journal, sharing: Sharing, objects: ObjectStore, *, secret: bytes, turns: Turns | None = None
 ) -> Queueing:
     """Build it, in a process of its own."""
     requests, queue = Requests(objects, SecretSeal(secret)), RedisQueue(redis, turns=turns)
+    upkeep = upkeep_parts(redis, objects, requests)
     return Queueing(
         requests=requests,
         queue=queue,
         cancels=RedisCancels(redis),
-        upkeep=upkeep_parts(redis, objects, requests),
+        upkeep=upkeep,
+        ends=FreshEnds(RedisEnds(redis), journal, sharing.archive(objects), after=upkeep.endings),
         secret=secret,
         answering=Answering(queue, requests, journal),
     )
 
 
-def gateway_engine(journal: Journal, steps: Steps, settings: Settings, *, name: str) -> Engine:
+def gateway_engine(journal: Journal, steps: Steps, settings: Settings, *, ends: Ends, name: str) -> Engine:
     """The engine of synchronous runs; a Redis that is restarted under it fails none of them."""
     if settings.durability != "relaxed":
         journal = PatientJournal(journal, patience_s=_GATEWAY_PATIENCE_S)
-    return Engine(journal, steps, name=name, durability=settings.durability, linger_s=UNHURRIED_S)
+    return Engine(
+        HandingJournal(journal, ends), steps, name=name, durability=settings.durability, linger_s=UNHURRIED_S
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +107,7 @@ def build_gateway_queue(
     sharing: Sharing,
 ) -> GatewayQueue:
     """Build it, in the gateway's own process."""
-    recording = RecordingJournal(journal, Archive(objects))
+    recording = RecordingJournal(journal, Archive(objects), queueing.ends)
     ending = engine.writing_to(PatientJournal(recording, patience_s=_GATEWAY_PATIENCE_S))
     stopping = Stopping(runs, queueing.queue, queueing.cancels, queueing.requests, journal, ending, name="gateway")
     acceptance = Acceptance(queueing.requests, queueing.queue, journal, objects, admit=sharing.runs.may_queue)
@@ -173,7 +182,7 @@ def build_driver(
     # from this journal.
     settings = sharing.settings
     durability: Durability = "strict" if settings.durability == "strict" else "pipelined"
-    patient = PatientJournal(RecordingJournal(journal, archive), patience_s=_ENGINE_PATIENCE_S)
+    patient = PatientJournal(RecordingJournal(journal, archive, queueing.ends), patience_s=_ENGINE_PATIENCE_S)
     engine = Engine(patient, sharing.admitted(steps), name=name, durability=durability)
     shape, admitted = settings.engines, AdmittedLeasedEngine(engine, sharing.runs)
     carrier = Carrier(queueing.queue, queueing.requests, journal, admitted, archive, most_takes=shape.takes)

@@ -114,7 +114,7 @@ def begin_upkeep(  # noqa: PLR0913 - each is used on its own
         return usual.settled((record or {}).get("retention") or {})
 
     sweeper = Sweeper(objects, requests, parts.runs, retention_of)
-    forsaken = Forsaken(parts.open_runs, journal, requests, queue)
+    forsaken = Forsaken(parts.open_runs, journal, requests, queue, parts.archive)
     works = {
         "say that this engine lives": say_alive(parts.open_runs, name),
         "recover runs": recovery.work(),

@@ -15,6 +15,7 @@ from flowray.engine.events import Recorded, RunFinished, RunId
 from flowray.engine.leasing import Queue
 from flowray.engine.ports import Journal
 from flowray.errors import ConflictError, FlowRayError
+from flowray.stores.archive import Archive
 from flowray.stores.redis_open_runs import ForsakenRun
 from flowray.stores.requests import Requests
 from flowray_serve.queueing.recall import read_all
@@ -48,12 +49,13 @@ class Turn(Protocol):
 class Forsaken:
     """Ends runs that nobody drives, or has them driven on."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is used on its own
         self,
         runs: OpenRuns,
         journal: Journal,
         requests: Requests,
         queue: Queue,
+        archive: Archive,
         *,
         clock: Callable[[], float] = time.time,
         sure_after_s: float = _SURE_AFTER_S,
@@ -62,6 +64,7 @@ class Forsaken:
         self._journal = journal
         self._requests = requests
         self._queue = queue
+        self._archive = archive
         self._clock = clock
         self._sure_after_s = sure_after_s
         self._suspects: dict[tuple[str, RunId], float] = {}
@@ -96,13 +99,17 @@ class Forsaken:
         recorded = await read_all(self._journal, one.tenant, one.run)
         if not recorded or isinstance(recorded[-1].event, RunFinished):
             return
-        verdict = RunFinished(status="failed", kind="lost", error=_why(one))
-        last = Recorded(seq=recorded[-1].seq + 1, at=self._clock(), run=one.run, event=verdict)
+        # Its caller may have had the answer, and Redis has forgotten that: what is on record is how it ended.
+        kept = await self._archive.find(one.tenant, one.run)
         try:
-            await self._journal.append(one.tenant, [last])
+            await self._journal.append(one.tenant, kept[len(recorded) :] if kept else [self._lost(one, recorded)])
         except ConflictError:
             return  # it lives after all
         log.warning("Run ended", extra={"action": "forsaken_ended", "tenant": one.tenant, "run": one.run})
+
+    def _lost(self, one: ForsakenRun, recorded: Sequence[Recorded]) -> Recorded:
+        verdict = RunFinished(status="failed", kind="lost", error=_why(one))
+        return Recorded(seq=recorded[-1].seq + 1, at=self._clock(), run=one.run, event=verdict)
 
 
 async def say_alive(runs: OpenRuns, engine: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from flowray.engine.events import Event, Recorded, RunAccepted, RunFinished, RunId, RunStarted
+from flowray.stores.archive import Archive
 from flowray.stores.memory_queue import MemoryQueue
 from flowray.stores.redis_open_runs import ForsakenRun
 from flowray_serve.queueing.forsaken import Forsaken
@@ -34,7 +35,16 @@ class Watched:
         self.now = 0.0
         self.queue = MemoryQueue(made.journal)
         requests = made.services.jobs.requests
-        self.forsaken = Forsaken(runs, made.journal, requests, self.queue, clock=lambda: self.now, sure_after_s=SURE_S)
+        self.archive = Archive(made.objects)
+        self.forsaken = Forsaken(
+            runs,
+            made.journal,
+            requests,
+            self.queue,
+            self.archive,
+            clock=lambda: self.now,
+            sure_after_s=SURE_S,
+        )
 
     async def looks(self, *times: float) -> list[int]:
         dealt_with = []
@@ -87,3 +97,14 @@ async def test_an_accepted_run_that_the_queue_has_lost_is_queued_again() -> None
     await watched.looks(0, SURE_S)
     assert (await watched.queue.stats()).waiting == 1
     assert not isinstance(await last_of(made, job["job_id"]), RunFinished)
+
+
+async def test_a_run_whose_end_is_on_record_ends_as_it_says_there() -> None:
+    made = service()
+    run = await begun(made)
+    watched = Watched(made, Abandoned(run))
+    told = [one async for one in made.journal.read("default", RunId(run))]
+    answered = Recorded(seq=len(told) + 1, at=2.0, run=RunId(run), event=RunFinished(status="succeeded"))
+    await watched.archive.keep_all("default", RunId(run), [*told, answered])
+    await watched.looks(0, SURE_S)
+    assert await last_of(made, run) == RunFinished(status="succeeded")

@@ -1,0 +1,47 @@
+"""The ends of runs, as Redis knows them: which wait for the archive, and which it has forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import redis.asyncio
+
+from flowray.engine.events import RunId
+from flowray.engine.leasing import member_of, of_member
+from flowray.stores.redis import answered
+from flowray.stores.redis_keys import Keys
+
+Run = tuple[str, RunId]
+
+
+class RedisEnds:
+    """Journals that are on record stay in Redis for `keep_s` more, for those who look at a run that has just ended."""
+
+    def __init__(self, client: redis.asyncio.Redis, *, prefix: str = "flowray:", keep_s: int = 600) -> None:
+        self._redis = client
+        self._keys = Keys(prefix)
+        self._keep_s = keep_s
+
+    async def waiting(self, *, limit: int, before: float | None = None) -> Sequence[Run]:
+        """The runs that ended first, before a time when given, and that nobody has released."""
+        until = "+inf" if before is None else before
+        async with answered():
+            found = await self._redis.zrangebyscore(self._keys.finished, "-inf", until, start=0, num=limit)
+        return [of_member(member.decode()) for member in cast("list[bytes]", found)]
+
+    async def forgotten(self, runs: Sequence[Run]) -> Sequence[int | None]:
+        """Of each run whose end Redis does not know, the number of the last event that it has; None of the others."""
+        async with answered(), self._redis.pipeline(transaction=False) as pipe:
+            for tenant, run in runs:
+                pipe.hmget(self._keys.run(tenant, run), ["last", "finished"])
+            known = await pipe.execute()
+        return [None if finished is not None else int(last or 0) for last, finished in known]
+
+    async def release(self, runs: Sequence[Run]) -> None:
+        """Their journals are on record, and what followed from their ends is done."""
+        async with answered(), self._redis.pipeline(transaction=True) as pipe:
+            for tenant, run in runs:
+                pipe.expire(self._keys.journal(tenant, run), self._keep_s)
+            pipe.zrem(self._keys.finished, *(member_of(*one) for one in runs))
+            await pipe.execute()
