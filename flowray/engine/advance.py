@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import assert_never
 
+from flowray.engine.bereft import bereft
 from flowray.engine.commands import Command, FinishRun, PauseNode, PauseRun, StartStep, StopStep
 from flowray.engine.events import (
     BranchStopped,
@@ -40,7 +41,7 @@ from flowray.engine.events import (
     Token,
 )
 from flowray.engine.remains import closed_now, is_done, remains, start_of
-from flowray.engine.retry import EFFECT, MOST_UNSTARTED, again, pause_s
+from flowray.engine.retry import EFFECT, MOST_UNSTARTED, again, decided_by_person, pause_s
 from flowray.engine.state import Asked, Over, Paused, Phase, Started, State, Waiting
 from flowray.flow.types import NodeId
 from flowray.plan.types import StepId
@@ -259,6 +260,10 @@ def _after_failure(state: State, failed: StepFailed, phase: Asked | Started) -> 
     if going_on is None:
         return _decided(state.with_phase(step, Over()), FinishRun.of(failed))
     state = going_on.state
+    end = bereft(state, [one.node for one in going_on.decisions if one.decision == "skip"])
+    if end is not None:
+        state, commands = _decided(state.with_phase(step, Over()), end)
+        return state, (*going_on.decisions, *commands)
     for ask in going_on.asks:
         state = replace(state, asked=state.asked.with_({ask.node: ask.request}))
     state, commands = _launched(state, [(step, attempt)], after_s=going_on.after_s)
@@ -275,12 +280,9 @@ def _resumed(state: State, event: RunResumed) -> Next:
     if node in state.at_work:
         state = replace(state, at_work=state.at_work.with_({node: None}))
     if event.request_id and request.get("kind") == EFFECT:
-        action = event.decision.get("action_id") if isinstance(event.decision, dict) else None
-        if action == "fail":
-            error = f"`{node}` was lost midway, and somebody decided that the run fails of it."
-            return _decided(state, FinishRun(status="failed", kind="lost", node=node, error=error))
-        if action == "skip":
-            state = replace(state, passed=state.passed | state.wiring.set_of([node]))
+        state, end = decided_by_person(state, node, event.decision)
+        if end is not None:
+            return _decided(state, end)
     elif event.request_id:
         state = replace(state, answers=state.answers.with_({event.request_id: event.decision}))
     step = state.wiring.plan.step_of[node]

@@ -79,6 +79,7 @@ FailureKind = Literal[
     "protocol",  # the sandbox broke the frame protocol
     "lost",  # the runner died; the step may have run
     "unavailable",  # no runner took the step; it did not run
+    "skipped",  # a node that may not run twice was passed over, and another one needs its value
     "cancelled",
 ]
 

@@ -70,6 +70,12 @@ class RunnerLostError(RunFailedError):
     status = 503
 
 
+class NodeSkippedError(RunFailedError):
+    """A node that may not run twice was lost midway and passed over; another one needs its value."""
+
+    code = "node_skipped"
+
+
 class NoRunnerError(RunFailedError):
     """No runner took the step; it did not run."""
 
@@ -102,6 +108,7 @@ _ERRORS: Mapping[FailureKind, type[RunFailedError]] = {
     "protocol": ProtocolBrokenError,
     "lost": RunnerLostError,
     "unavailable": NoRunnerError,
+    "skipped": NodeSkippedError,
     "cancelled": RunCancelledError,
 }
 

@@ -26,6 +26,7 @@ from flowray.engine.journals import LeasedJournal
 from flowray.engine.ledger import LINGER_S, Durability, Ledger
 from flowray.engine.ports import Journal, RunRequest, Steps
 from flowray.engine.state import State
+from flowray.flow.check import unfed
 
 # How many batches of events a slow reader may lag behind before its run waits for it.
 _LAG = 64
@@ -171,6 +172,7 @@ def standing(request: RunRequest, recorded: Sequence[Recorded]) -> State:
         context=request.context,
         seed=request.run,
         traffic=request.traffic if request.egress else None,
+        unfed=unfed(request.flow) if request.plan.cautious else frozenset(),
     )
     return replay(start, recorded)
 

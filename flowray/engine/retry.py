@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from flowray.component.terms import Terms
-from flowray.engine.commands import NoteDecision, PauseNode
+from flowray.engine.bereft import bereft
+from flowray.engine.commands import FinishRun, NoteDecision, PauseNode
 from flowray.engine.events import Decision, FailureKind, StepFailed
 from flowray.engine.remains import Remains, remains
 from flowray.engine.state import State
@@ -65,6 +66,18 @@ def again(state: State, failed: StepFailed, attempt: int) -> Again | None:
         return None
     after_s = _after_s(counted, failed, terms, attempt)
     return _decided(counted, failed, midway, attempt=attempt, after_s=after_s)
+
+
+def decided_by_person(state: State, node: NodeId, decision: Json) -> tuple[State, FinishRun | None]:
+    """Return the state after a person said what becomes of a node that was lost midway, and the run's end if it is."""
+    action = decision.get("action_id") if isinstance(decision, dict) else None
+    if action == "fail":
+        error = f"`{node}` was lost midway, and somebody decided that the run fails of it."
+        return state, FinishRun(status="failed", kind="lost", node=node, error=error)
+    if action != "skip":
+        return state, None
+    state = replace(state, passed=state.passed | state.wiring.set_of([node]))
+    return state, bereft(state, [node])
 
 
 def _counted(state: State, blamed: Collection[NodeId], terms: Collection[Terms]) -> State | None:

@@ -64,6 +64,7 @@ class State:
     it paused, or a person has said that it may run again, so that nothing speaks against it);
     `tries` counts failures by node, or by step when no node is to blame. `asked` are the requests of paused nodes (None
     once answered), `answers` the decisions by request, `woken` the nodes that have waited enough.
+    `unfed` are the fields that have no value but what a wire brings.
     `purse` is what its connections may still use; None: it may have none.
     `verdict` is set once the run has been decided, and nothing changes after that. `seed` makes its jitter its own.
     """
@@ -85,6 +86,7 @@ class State:
     states: Growing[NodeId, Ref] = _field(default_factory=Growing)
     woken: frozenset[NodeId] = frozenset()
     paused: frozenset[StepId] = frozenset()
+    unfed: frozenset[tuple[NodeId, str]] = frozenset()
     purse: Purse | None = None
     verdict: FinishRun | None = None
 
@@ -97,6 +99,7 @@ class State:
         context: Mapping[str, Json] | None = None,
         seed: str = "",
         traffic: Traffic | None = None,
+        unfed: frozenset[tuple[NodeId, str]] = frozenset(),
     ) -> State:
         """Nothing has happened yet. With `only_nodes`, the others never run."""
         steps: dict[StepId, Phase] = {step.id: Waiting(len(set(step.needs))) for step in plan.steps}
@@ -109,6 +112,7 @@ class State:
             steps_left=len(steps),
             closed=wiring.set_of(kept_out),
             context=Growing[str, Json]().with_(context or {}),
+            unfed=unfed,
             purse=None if traffic is None else Purse(left=traffic),
         )
 

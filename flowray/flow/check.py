@@ -130,6 +130,11 @@ def _cycle(stuck: tuple[NodeId, ...]) -> Finding:
     return _error("cycle", message, stuck[0])
 
 
+def unfed(flow: Flow) -> frozenset[tuple[NodeId, str]]:
+    """Return the fields, by node and name, that need a value and have none but what a wire brings."""
+    return frozenset((node.id, one.name) for node in flow.nodes for one in node.fields.values() if _missing(node, one))
+
+
 def _loose_ends(flow: Flow) -> Iterator[Finding]:
     wired = {(edge.target, edge.field) for edge in flow.edges}
     sources = {edge.source for edge in flow.edges}

@@ -240,3 +240,52 @@ def test_other_steps_go_on_while_one_waits() -> None:
     assert the_start(commands).step == "d"
     _, commands = after(state, finished("d"))
     assert commands == (PauseRun(),)
+
+
+def unfed(plan: Plan, *fields: tuple[str, str]) -> State:
+    """A run of a plan in whose flow these fields have no value but what a wire brings."""
+    return State.start(plan, unfed=frozenset((NodeId(node), field) for node, field in fields))
+
+
+BEGUN = RunStarted(engine="engine-1")
+
+
+def test_a_run_ends_and_says_so_when_a_node_needs_the_value_of_one_that_was_passed_over() -> None:
+    state = unfed(on(CHAIN, "b", effect="skip"), ("c", "in"))
+    state, commands = after(state, BEGUN, started(STEP), *ran("a"), *runs("b"), lost())
+    assert decisions(commands) == {"b": "skip"}
+    end = commands[-1]
+    assert isinstance(end, FinishRun)
+    assert (end.status, end.kind, end.node) == ("failed", "skipped", "b")
+    assert "`c` needs one at `in`" in end.error
+
+
+@pytest.mark.parametrize("fields", [(("c", "other"),), (("b", "in"),), ()])
+def test_what_can_do_without_it_runs_on(fields: tuple[tuple[str, str], ...]) -> None:
+    state = unfed(on(CHAIN, "b", effect="skip"), *fields)
+    _, commands = after(state, BEGUN, started(STEP), *ran("a"), *runs("b"), lost())
+    assert the_start(commands).skip == {"b"}
+
+
+def test_another_wire_at_the_same_field_is_enough() -> None:
+    plan = on(wired("a.out > c", "b.out > c", steps=("a b c",)), "b", effect="skip")
+    _, commands = after(unfed(plan, ("c", "in")), BEGUN, started(STEP), *ran("a"), *runs("b"), lost())
+    assert (the_start(commands).done, the_start(commands).skip) == (ids("a"), ids("b"))
+
+
+def test_a_node_on_a_closed_branch_needs_nothing() -> None:
+    plan = on(wired("a.out > b", "b.out > c", "r.no > c", steps=("r", "a b c")), "b", effect="skip")
+    state, _ = after(unfed(plan, ("c", "in")), BEGUN)
+    state = replace(state, closed=state.wiring.set_of([NodeId("c")]))
+    _, commands = after(state, closed("r", "no"), finished("r"), started(STEP), *ran("a"), *runs("b"), lost())
+    assert not any(isinstance(one, FinishRun) and one.status == "failed" for one in commands)
+
+
+def test_who_says_that_a_node_is_done_hears_what_needs_its_value() -> None:
+    state = unfed(on(CHAIN, "b", effect="ask"), ("c", "in"))
+    state, commands = after(state, BEGUN, started(STEP), *ran("a"), *runs("b"), lost())
+    request = next(command.request for command in commands if isinstance(command, PauseNode))
+    answer = RunResumed(node=NodeId("b"), request_id=request["request_id"], decision={"action_id": "skip"})
+    state, _ = after(state, answer)
+    assert state.verdict is not None
+    assert (state.verdict.kind, state.verdict.node) == ("skipped", "b")
