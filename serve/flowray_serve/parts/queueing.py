@@ -79,9 +79,7 @@ def gateway_engine(journal: Journal, steps: Steps, settings: Settings, *, ends: 
     """The engine of synchronous runs; a Redis that is restarted under it fails none of them."""
     if settings.durability != "relaxed":
         journal = PatientJournal(journal, patience_s=_GATEWAY_PATIENCE_S)
-    return Engine(
-        HandingJournal(journal, ends), steps, name=name, durability=settings.durability, linger_s=UNHURRIED_S
-    )
+    return Engine(HandingJournal(journal, ends), steps, name=name, durability=settings.durability, linger_s=UNHURRIED_S)
 
 
 @dataclass(frozen=True, kw_only=True)
