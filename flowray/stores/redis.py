@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from types import TracebackType
 from typing import cast
 
 import redis.asyncio
@@ -43,16 +42,34 @@ def connect(url: str) -> redis.asyncio.Redis:
         raise SettingsError(f"This is no Redis URL: {cause}") from cause
 
 
-@asynccontextmanager
-async def answered(*, within_s: float = _ANSWER_S) -> AsyncIterator[None]:
-    """Bound the wait for Redis, and say what goes wrong with it as our own error."""
-    try:
-        async with asyncio.timeout(within_s):
-            yield
-    except TimeoutError as cause:
-        raise StoreUnavailableError(f"Redis did not answer within {within_s:g} s.") from cause
-    except (redis.exceptions.RedisError, OSError) as cause:
-        raise StoreUnavailableError(f"Redis did not answer: {cause or type(cause).__name__}") from cause
+def answered(*, within_s: float = _ANSWER_S) -> _Answered:
+    """Bound the wait for Redis, and say what goes wrong with it as our own error: an asynchronous context."""
+    return _Answered(within_s)
+
+
+class _Answered:
+    """Written out: as a generator it would take longer than what it bounds takes of this process."""
+
+    __slots__ = ("_limit", "_within_s")
+
+    def __init__(self, within_s: float) -> None:
+        self._within_s = within_s
+        self._limit = asyncio.timeout(within_s)
+
+    async def __aenter__(self) -> None:
+        await self._limit.__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, cause: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            await self._limit.__aexit__(kind, cause, traceback)
+        except TimeoutError as late:
+            raise StoreUnavailableError(f"Redis did not answer within {self._within_s:g} s.") from late
+        if isinstance(cause, TimeoutError):
+            raise StoreUnavailableError(f"Redis did not answer within {self._within_s:g} s.") from cause
+        if isinstance(cause, redis.exceptions.RedisError | OSError):
+            raise StoreUnavailableError(f"Redis did not answer: {cause or type(cause).__name__}") from cause
 
 
 async def batches(
