@@ -31,13 +31,14 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.node_figures import flow, measure
 from tests.chaos.flows import flow_of
-from tests.kit.processes import named
+from tests.kit.processes import descendants
 from tests.kit.service import Service, running_service
 
 MODES = ("strict", "pipelined", "relaxed")
 CALLERS = 8
 IN_HAND = 8
 NODE_S = 3.0
+WARM_WITHIN_S = 240.0
 SETTLED_S = 5.0
 LEASE_S = 5.0
 WANTED = {
@@ -78,17 +79,19 @@ class Bench:
 
     def killed(self, word: str) -> float:
         """Kill one of the processes whose command line has this word; when."""
-        found = named(self.service.supervisor, word)
+        found = self.ready(word)
         at = time.time()
         os.kill(random.choice(found), signal.SIGKILL)
         return at
 
+    def ready(self, word: str) -> list[int]:
+        """The processes with this word that have warmed up; until then Ray calls them by what they do."""
+        return [pid for pid, command in descendants(self.service.supervisor).items() if command.endswith(word)]
+
     def until_there_are(self, word: str, count: int) -> None:
         """Wait for the replacement, and for it to have warmed up."""
-        deadline = time.monotonic() + 120
-        while time.monotonic() < deadline:
-            if len(named(self.service.supervisor, word)) >= count:
-                break
+        deadline = time.monotonic() + WARM_WITHIN_S
+        while time.monotonic() < deadline and len(self.ready(word)) < count:
             time.sleep(0.2)
         time.sleep(SETTLED_S)
 
@@ -209,6 +212,8 @@ def speed(bench: Bench, seconds: float) -> dict[str, object]:
 def recovery(bench: Bench, kills: int) -> dict[str, object]:
     flow = bench.publish(flow_of("through", effect="replay", sleep_s=NODE_S))
     engine, runner = "ServeReplica:flowray:engine", "ServeReplica:flowray:runner-default"
+    bench.until_there_are(engine, 2)
+    bench.until_there_are(runner, 2)
     return {
         "lease_s": LEASE_S,
         "engine_killed": moves_again(bench, flow, engine, "run_started", kills),
