@@ -28,17 +28,21 @@ _LIMITS = (
 
 
 class Allowance:
-    """The calls that hold a child to its spec, written in the zygote, counted from what a child uses at its start."""
+    """The calls that hold a child to its spec, written in the zygote, counted from what it uses when it is ready."""
 
     def __init__(self, lowered: Collection[str]) -> None:
-        self._data = memory.in_use(resource.RLIMIT_DATA)
-        self._address_space = memory.in_use(resource.RLIMIT_AS)
+        self._data = self._address_space = 0
         self._values = buffer(len(_LIMITS) * _LIMIT.size)
         self._batches = online, offline = self._written(Batch()), self._written(Batch())
         if "seccomp" not in lowered:
             offline.add("seccomp", 1, 0, seccomp.offline().kept_by(offline))
         self._online, self._offline = online.sealed(), offline.sealed()
         self._landlock = "landlock" not in lowered
+
+    def measure(self) -> None:
+        """Take what is in use now for what a child has before it does anything."""
+        self._data = memory.in_use(resource.RLIMIT_DATA)
+        self._address_space = memory.in_use(resource.RLIMIT_AS)
 
     def apply(self, spec: Mapping[str, Any]) -> None:
         """Hold the calling child to this spec, soft and hard, so that it cannot raise anything again."""

@@ -22,20 +22,23 @@ Buffer = ctypes.Array[ctypes.c_char]
 _NUMBERS = numbers(syscalls.MACHINE)
 _ENTRY = struct.Struct("=8Q")
 _MASK = (1 << 64) - 1
-_INDIRECT = 1 << 31
+_INDIRECT, _COPY = 1 << 31, 1 << 30
 _ERROR_BITS = 16
 
 # For each entry of eight words: load the number and six arguments, call; on an error leave with index << 16 | errno,
-# else store the result where the eighth word points. With bit 31 set in the number, the first argument is in memory.
+# else store the result where the eighth word points. With bit 31 set in the number, the first argument is in memory;
+# with bit 30 set there is no call, but so many bytes are copied: destination, source, size.
 #   endbr64; push rbx, r12, r13; mov rbx, rdi; mov r12, rsi; xor r13, r13
 #   next: cmp r13, r12; jae done; mov rax, [rbx]; mov rdi, [rbx+8]; btr rax, 31; jnc direct; mov edi, [rdi]
-#   direct: mov rsi, [rbx+16]; mov rdx, [rbx+24]; mov r10, [rbx+32]; mov r8, [rbx+40]; mov r9, [rbx+48]; syscall
-#         cmp rax, -4095; jae failed; mov rcx, [rbx+56]; mov [rcx], eax; add rbx, 64; inc r13; jmp next
+#   direct: mov rsi, [rbx+16]; mov rdx, [rbx+24]; btr rax, 30; jc copy
+#         mov r10, [rbx+32]; mov r8, [rbx+40]; mov r9, [rbx+48]; syscall
+#         cmp rax, -4095; jae failed; mov rcx, [rbx+56]; mov [rcx], eax
+#   advance: add rbx, 64; inc r13; jmp next;  copy: mov rcx, rdx; rep movsb; jmp advance
 #   done: xor eax, eax; jmp out;  failed: neg rax; shl r13, 16; or rax, r13;  out: pop r13, r12, rbx; ret
 _X86_64 = bytes.fromhex(
-    "f30f1efa53415441554889fb4989f44531ed4d39e5733d488b03488b7b08480fbaf01f73028b3f48"
-    "8b7310488b53184c8b53204c8b43284c8b4b300f05483d01f0ffff7313488b4b3889014883c34049"
-    "ffc5ebbe31c0eb0a48f7d849c1e5104c09e8415d415c5bc3"
+    "f30f1efa53415441554889fb4989f44531ed4d39e5734b488b03488b7b08480fbaf01f73028b3f48"
+    "8b7310488b5318480fbaf01e72254c8b53204c8b43284c8b4b300f05483d01f0ffff731a488b4b38"
+    "89014883c34049ffc5ebb74889d1f3a4ebf031c0eb0a48f7d849c1e5104c09e8415d415c5bc3"
 )
 
 
@@ -72,6 +75,10 @@ class Batch:
         values = [_word(argument) for argument in arguments] + [0] * (6 - len(arguments))
         self._calls.append((name, _ENTRY.pack(number, *values, (store or self._ignored).address)))
 
+    def copy(self, destination: int, source: int, size: int) -> None:
+        """Append that so many bytes are copied from one address to the other."""
+        self._calls.append(("copy", _ENTRY.pack(_COPY, destination, source, size, 0, 0, 0, self._ignored.address)))
+
     def keep(self, *memory: object) -> None:
         """Hold memory that a buffer points to."""
         self._kept += memory
@@ -98,6 +105,9 @@ def _word(argument: int | Buffer | Place) -> int:
 
 def _in_python(entries: Buffer) -> int:
     for index, (number, first, *rest, store) in enumerate(_ENTRY.iter_unpack(entries)):
+        if number & _COPY:
+            ctypes.memmove(first, rest[0], rest[1])
+            continue
         if number & _INDIRECT:
             first = ctypes.c_uint32.from_address(first).value  # noqa: PLW2901 - as the machine code does
         try:

@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from flowray_sandbox import descriptors, immortal, jail, libraries, memory, seccomp, syscalls
+from flowray_sandbox import descriptors, immortal, jail, libraries, memory, room, seccomp, syscalls
 from flowray_sandbox.forker import Forker
 
 _THREAD_STACK = 2 << 20
@@ -68,11 +68,24 @@ def _prepare(wanted: Mapping[str, Any]) -> Forker:
     syscalls.assert_one_thread()
     threading.stack_size(_THREAD_STACK)
     libraries.make_anonymous()
+    warm = [importlib.import_module(name) for name in wanted["warm"]]
+    makes_room = bool(warm) and room.pays()
     heap.fill()
-    for name in wanted["warm"]:
-        importlib.import_module(name).settle()
-    forker = _forker(wanted)
+    gc.freeze()
+    place = room.Room() if makes_room else None
+    for module in warm:
+        module.gather()
+    if place is not None:
+        place.reserve()
+    forker = _forker(wanted, place)
+    # Last, so that what Python remembers of the look-ups of late is what children will look up.
+    for module in warm:
+        module.rehearse()
+    gc.collect()
     immortal.keep_for_ever()
+    if place is not None:
+        heap.fill(place)
+    forker.measure()
     heap.freeze()
     _lock(wanted["lowered"])
     gc.enable()
@@ -110,7 +123,7 @@ def _preload(name: str) -> None:
         raise RuntimeError(f"`{name}`, which the pool's `preload` names, cannot be preloaded: {cause}") from cause
 
 
-def _forker(wanted: Mapping[str, Any]) -> Forker:
+def _forker(wanted: Mapping[str, Any], place: room.Room | None) -> Forker:
     """Import last, and so close together in memory, what runs for each child."""
     serve = importlib.import_module(wanted["work"]).serve
-    return Forker(serve, always=wanted["always"], lowered=wanted["lowered"])
+    return Forker(serve, always=wanted["always"], lowered=wanted["lowered"], room=place)

@@ -21,6 +21,7 @@ from flowray_sandbox.batch import Batch, Place, buffer
 from flowray_sandbox.descriptors import CHANNEL, ORDERS
 from flowray_sandbox.jail import CONTROL_SIZE, Walls, message
 from flowray_sandbox.packages import Packages
+from flowray_sandbox.room import Room
 
 Serve = Callable[[int, Callable[[Mapping[str, Any]], None]], None]
 
@@ -38,7 +39,9 @@ _CLONE_FAILED = -1
 class Forker:
     """Forks and waits on order."""
 
-    def __init__(self, serve: Serve, *, always: Collection[str], lowered: Collection[str]) -> None:
+    def __init__(
+        self, serve: Serve, *, always: Collection[str], lowered: Collection[str], room: Room | None = None
+    ) -> None:
         self._serve = serve
         self._order = buffer(ORDER.size)
         self._passed = buffer(_PASSED)
@@ -46,9 +49,13 @@ class Forker:
         self._forked = buffer(FORKED.size)
         self._ended = buffer(4 + _RUSAGE)
         self._packages = Packages(always=always, lowered=lowered)
-        self._walls = Walls(self._order, self._passed, lowered, self._packages)
+        self._walls = Walls(self._order, self._passed, lowered, self._packages, room)
         self._allowance = Allowance(lowered)
         self._batches: list[Batch] = []
+
+    def measure(self) -> None:
+        """Count the children's limits from what is in use now: nothing large comes later."""
+        self._allowance.measure()
 
     def run(self) -> None:
         """Carry out orders until the zygote ends."""

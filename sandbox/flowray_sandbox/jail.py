@@ -18,6 +18,7 @@ from flowray_sandbox.batch import Batch, Buffer, Place, buffer
 from flowray_sandbox.descriptors import ALLOWED, CHANNEL, CONTROL, NULL, RULES, THEIRS
 from flowray_sandbox.landlock import Landlock
 from flowray_sandbox.packages import Packages
+from flowray_sandbox.room import Room
 
 _OWN = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS | syscalls.CLONE_NEWCGROUP
 _MOUNT_FLAGS = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
@@ -54,14 +55,18 @@ class Walls:
     `lowered` names walls that an operator, or a test of this very wall, leaves out.
     """
 
-    def __init__(self, report: Buffer, passed: Buffer, lowered: Collection[str], packages: Packages) -> None:
+    def __init__(
+        self, report: Buffer, passed: Buffer, lowered: Collection[str], packages: Packages, room: Room | None
+    ) -> None:
         """`passed` holds three descriptors: a network namespace, the child's end of its channel, the host's end.
 
-        `packages` have a rule set that waits for the spec.
+        `packages` have a rule set that waits for the spec; `room` is what the child copies before all else.
         """
         start = len(passed) - 4 * 4
         namespace, ours, theirs = (Place(passed, start + 4 * index) for index in range(3))
         self._batch = Batch()
+        if room is not None:
+            room.copy_first(self._batch)
         self._rights = buffer(_RIGHTS.pack(_RIGHTS.size, socket.SOL_SOCKET, socket.SCM_RIGHTS, THEIRS, -1))
         self._separate(namespace, user_namespace="user_namespace" not in lowered)
         self._batch.add("pidfd_open", 1, 0, store=Place(self._rights, _RIGHTS.size - 4))

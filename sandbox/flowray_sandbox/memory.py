@@ -13,8 +13,12 @@ import gc
 import mmap
 import resource
 from ctypes import c_int, c_size_t, c_ssize_t, c_void_p
+from typing import TYPE_CHECKING
 
 from flowray_sandbox import arenas, syscalls
+
+if TYPE_CHECKING:
+    from flowray_sandbox.room import Room
 
 HUGE = 2 << 20
 _MADV_COLLAPSE = 25
@@ -35,11 +39,11 @@ class Heap:
     def __init__(self) -> None:
         self._start = _start_of_heap()
 
-    def fill(self) -> None:
+    def fill(self, room: Room | None = None) -> None:
         """Take what is free between the imported objects, so that all that comes later lies together, behind them.
 
         A write after a fork copies its page and breaks up the huge page that it is part of: the zygote's own loop would
-        otherwise break up a third of the heap, and each child as much again.
+        otherwise break up a third of the heap, and each child as much again. With a room, that is where it lies.
         """
         gc.collect()  # also gives up what the interpreter keeps for reuse
         _libc.mallopt(arenas.M_TOP_PAD, 0)
@@ -47,8 +51,10 @@ class Heap:
         for size in _FILLINGS:
             while int(_libc.malloc(size)) < end:
                 pass
+        if room is not None:
+            room.open()
         for size in range(16, 513, 16):
-            while int(ctypes.pythonapi.PyObject_Malloc(size)) < end:
+            while not _is_new(int(ctypes.pythonapi.PyObject_Malloc(size)), end, room):
                 pass
 
     def freeze(self) -> None:
@@ -63,6 +69,10 @@ class Heap:
         _libc.mallopt(arenas.M_MMAP_THRESHOLD, 4 << 20)
         # What children allocate is short-lived and small: a zeroed huge page for each would cost more than it saves.
         syscalls.prctl(syscalls.PR_SET_THP_DISABLE, 1, 0, 0, 0)
+
+
+def _is_new(address: int, end: int, room: Room | None) -> bool:
+    return address in room if room is not None else address >= end
 
 
 def collapse(start: int, end: int) -> None:

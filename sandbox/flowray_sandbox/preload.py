@@ -62,12 +62,16 @@ def _look_packages_up() -> None:
         ask()
 
 
-def settle() -> None:
-    """Once nothing is imported any more: put what a run executes together, and let Python specialise it again."""
-    from flowray_sandbox import rehearsal
-
+def gather() -> None:
+    """Once nothing is imported any more: put what a run executes together."""
     for hot in _HOT:
         hot.gather()
+
+
+def rehearse() -> None:
+    """Let Python specialise what was put together."""
+    from flowray_sandbox import rehearsal
+
     rehearsal.rehearse()
 
 

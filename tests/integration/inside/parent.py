@@ -17,7 +17,8 @@ def main(control: int, folder: Path) -> None:
     preload.warm()
     from flowray_sandbox import work
 
-    preload.settle()
+    preload.gather()
+    preload.rehearse()
 
     gc.collect()
     gc.freeze()
