@@ -11,7 +11,6 @@ from tests.chaos.flows import KINDS, REPEATED, said
 
 Event = Mapping[str, Any]
 Order = Sequence[tuple[str, str]]
-UNRECORDED_S = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +32,7 @@ class History:
     """All that was seen.
 
     Accepted runs, their journals by run, how often each label's effect was seen outside, the answers that were
-    confirmed by run, which node comes before which by kind, how much was seen outside at one time and may be, and
-    when Redis was made to forget.
+    confirmed by run, which node comes before which by kind, and how much was seen outside at one time and may be.
     """
 
     accepted: Sequence[Accepted]
@@ -44,7 +42,6 @@ class History:
     order: Mapping[str, Order] = field(default_factory=dict)
     at_once: int = 0
     quota: int | None = None
-    forgotten: Sequence[float] = ()
 
 
 def faults(history: History) -> list[str]:
@@ -52,8 +49,6 @@ def faults(history: History) -> list[str]:
     found: list[str] = []
     for one in history.accepted:
         events = history.journals.get(one.run, ())
-        if _may_be_forgotten(one, events, history.forgotten):
-            continue
         found += [f"{one.kind} {one.run}: {what}" for what in _of_run(one, events, history)]
     if history.quota is not None and history.at_once > history.quota:
         found.append(f"{history.at_once} steps were seen at work at one time, and {history.quota} may be")
@@ -69,16 +64,6 @@ def endings(history: History) -> Counter[str]:
         why = f" ({end.get('failure')})" if end is not None and status == "failed" else ""
         told[f"{one.kind} {status}{why}"] += 1
     return told
-
-
-def may_be_unrecorded(one: Accepted, forgotten: Sequence[float]) -> bool:
-    """Whether Redis forgot before the record had the run: what is left of it in Redis may have no end."""
-    return one.kind == "sync" and any(0 <= at - one.at <= UNRECORDED_S for at in forgotten)
-
-
-def _may_be_forgotten(one: Accepted, events: Sequence[Event], forgotten: Sequence[float]) -> bool:
-    """The journal of a synchronous run reaches the record a moment after its answer; until then Redis alone has it."""
-    return _end(events) is None and may_be_unrecorded(one, forgotten)
 
 
 def _of_run(one: Accepted, events: Sequence[Event], history: History) -> Iterable[str]:

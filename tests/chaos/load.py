@@ -8,20 +8,18 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import httpx
 
 from tests.chaos.flows import documents, said
-from tests.chaos.history import Accepted, Event, may_be_unrecorded
+from tests.chaos.history import Accepted, Event
 from tests.chaos.people import People
 from tests.chaos.world import World
 from tests.kit.service import Service
 
 _SHARES = "echo=3 sync=4 webhook=2 skip=2 ask=1 replay=2 parallel=2 loop=2 pause=2 cancel=1"
 _WEIGHTS = {kind: int(weight) for kind, weight in (share.split("=") for share in _SHARES.split())}
-# How long a run is waited for whose end may be lost with what Redis forgot.
-_SOON_S = 30.0
 
 
 class Load:
@@ -54,15 +52,14 @@ class Load:
         for caller in self._callers:
             caller.join(90)
 
-    def journals(self, *, within_s: float, forgotten: Sequence[float]) -> Mapping[str, list[Event]]:
+    def journals(self, *, within_s: float) -> Mapping[str, list[Event]]:
         """The journals of all accepted runs, once they are over, or as they are when time is."""
         found: dict[str, list[Event]] = {}
-        began = time.monotonic()
-        until = {one.run: began + (_SOON_S if may_be_unrecorded(one, forgotten) else within_s) for one in self.accepted}
+        until = time.monotonic() + within_s
         with self._http() as http:
             while len(found) < len(self.accepted):
                 for one in self.accepted:
-                    if one.run not in found and (events := self._journal(http, one.run, until[one.run])) is not None:
+                    if one.run not in found and (events := self._journal(http, one.run, until)) is not None:
                         found[one.run] = events
                 time.sleep(0.5)
         self.people.stop()

@@ -65,7 +65,6 @@ class Monkey:
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)  # noqa: S311 - the same each time is what is wanted
         self._last: dict[str, float] = {}
-        self.forgotten: list[float] = []
         self._turns = self._each()
 
     def play(self, for_s: float) -> None:
@@ -128,12 +127,10 @@ class Monkey:
                     return
 
     def _forget(self, what: str) -> bool:
-        self.forgotten.append(time.time())
         if what == "all":
             self.stores.forget_all()
         else:
             self.stores.forget_last_second()
-        self.forgotten.append(time.time())  # what was answered meanwhile is forgotten as well
         return True
 
     def _stop(self, pid: int | None, for_s: float) -> bool:

@@ -67,7 +67,7 @@ def play(
             monkey.play(for_s)
             load.stop()
             tell(f"{len(load.accepted)} accepted; waiting for their ends")
-            journals = load.journals(within_s=_SETTLES_S, forgotten=monkey.forgotten)
+            journals = load.journals(within_s=_SETTLES_S)
     history = History(
         accepted=tuple(load.accepted),
         journals=journals,
@@ -76,7 +76,6 @@ def play(
         order=order(load.documents),
         at_once=world.most_at_once,
         quota=STEPS_AT_ONCE,
-        forgotten=tuple(monkey.forgotten),
     )
     found = tuple(faults(history))
     report = Report(
