@@ -10,9 +10,9 @@ A sandbox's private memory (`Private_*` of its smaps) is read while it waits for
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
-import re
 import statistics
 from collections import Counter
 from collections.abc import Sequence
@@ -78,15 +78,15 @@ class Place:
         """What the smallest and the largest of its sandboxes have for themselves: a parked one, and one at work."""
         forker = self._forker
         children = Path(f"/proc/{forker}/task/{forker}/children").read_text().split()
-        found = [private_mib(int(child)) for child in children]
+        found = []
+        for child in children:
+            with contextlib.suppress(OSError):  # it has ended meanwhile
+                found.append(private_mib(int(child)))
         return min(found), max(found)
 
     @property
     def _forker(self) -> int:
-        pid = self.zygote.pid if self.zygote else 0
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        parent = int(re.findall(r"PPid:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[0])
-        return max((pid, parent, *map(int, children)), key=_resident_mib)
+        return self.zygote.pid if self.zygote else 0
 
     def _learn(self, claimed: Any) -> None:
         self.imported.append(claimed or [])
