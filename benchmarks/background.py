@@ -144,7 +144,7 @@ def starts(bench: Bench, flow: str, rate: float, seconds: float) -> dict[str, fl
 
 
 def moves_again(bench: Bench, flow: str, word: str, kind: str, times: int) -> dict[str, float]:
-    """Seconds from kill -9 to the next event of this kind, of the runs that were in hand and have one.
+    """Seconds from kill -9 to the next event of this kind, of the runs that the kill has hit: those with a lost step.
 
     One of two is killed, and it may have nothing in hand: that counts as no kill.
     """
@@ -168,7 +168,9 @@ def _moved_again(bench: Bench, flow: str, word: str, kind: str) -> list[float]:
     for run in runs:
         events = bench.journal(run)
         assert events[-1]["status"] == "succeeded", events[-1]
-        waits += [event["at"] - at for event in events if event["kind"] == kind and event["at"] > at][:1]
+        after = [event for event in events if event["at"] > at]
+        is_hit = any(event["kind"] == "step_failed" and event["failure"] == "lost" for event in after)
+        waits += [event["at"] - at for event in after if event["kind"] == kind and is_hit][:1]
     bench.until_there_are(word, 2)
     return waits
 
@@ -259,7 +261,7 @@ def main() -> None:
     if options.kills:
         _say("kill -9")
         two = {
-            "FLOWRAY_POOLS": json.dumps({"default": {"spares": 8, "replicas": 2}}),
+            "FLOWRAY_POOLS": json.dumps({"default": {"spares": 8, "replicas": 2, "standby": 0}}),
             "FLOWRAY_ENGINES__REPLICAS": "2",
             "FLOWRAY_ENGINES__LEASE_S": str(LEASE_S),
         }
