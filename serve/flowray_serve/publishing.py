@@ -91,8 +91,8 @@ class Publisher:
         try:
             return await self._keep(tenant, *taken.give(body), old={})
         except ConflictError:  # somebody else was given the name meanwhile
-            taken.add(await self._store.list(tenant))
-            return await self._keep(tenant, *taken.give(body), old={})
+            now_taken = TakenNames(await self._store.list(tenant))
+            return await self._keep(tenant, *now_taken.give(body), old={})
 
     async def put(self, tenant: str, flow_id: str, body: FlowBody, *, expected: str | None = None) -> Published:
         """Keep the flow under this id, whether or not it is there already. A new one's name gets a number if taken."""

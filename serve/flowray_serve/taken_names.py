@@ -16,16 +16,9 @@ class TakenNames:
     """The names, endpoint names and ids that a tenant's flows have."""
 
     def __init__(self, flows: Sequence[FlowRecord]) -> None:
-        self._names: set[str] = set()
-        self._endpoint_names: set[str] = set()
-        self._ids: set[str] = set()
-        self.add(flows)
-
-    def add(self, flows: Sequence[FlowRecord]) -> None:
-        """Count these flows as well."""
-        self._names |= {str(flow.name) for flow in flows}
-        self._endpoint_names |= {flow.endpoint_name for flow in flows if flow.endpoint_name}
-        self._ids |= {flow.id for flow in flows}
+        self._names = {str(flow.name) for flow in flows}
+        self._endpoint_names = {flow.endpoint_name for flow in flows if flow.endpoint_name}
+        self._ids = {flow.id for flow in flows}
 
     def give(self, body: FlowBody) -> tuple[str, dict[str, Any]]:
         """The id and the fields of a new flow, taken from now on."""

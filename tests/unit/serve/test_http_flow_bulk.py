@@ -40,6 +40,22 @@ async def test_flows_of_a_batch_that_share_names_and_ids_each_get_their_own() ->
     assert len({flow["id"] for flow in flows}) == 3
 
 
+async def test_a_flow_whose_name_somebody_takes_meanwhile_gets_a_number_and_keeps_its_id(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made, wanted = service(), str(uuid.uuid4())
+    await made.publish(ECHO)
+    seen = [(), await made.flows.list("default")]
+
+    async def late(_: str) -> Any:
+        return seen.pop(0)
+
+    monkeypatch.setattr(made.services.store, "list", late)
+    body = {**ECHO, "id": wanted}
+    created = (await made.http.post("/api/v1/flows/", json=body)).json()
+    assert (created["name"], created["id"]) == ("Echo (1)", wanted)
+
+
 async def test_the_flows_that_are_there_are_listed_once_for_a_whole_batch() -> None:
     made = service()
     await made.http.post("/api/v1/flows/batch/", json={"flows": [ECHO]})
