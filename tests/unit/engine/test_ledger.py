@@ -32,8 +32,8 @@ class SlowJournal(MemoryJournal):
         await super().append(tenant, events, lease=lease)
 
 
-def ledger_of(journal: MemoryJournal) -> Ledger:
-    return Ledger(journal, tenant=TENANT, run=RUN, durability="pipelined", clock=lambda: 1.5)
+def ledger_of(journal: MemoryJournal, *, linger_s: float = LINGER_S) -> Ledger:
+    return Ledger(journal, tenant=TENANT, run=RUN, durability="pipelined", clock=lambda: 1.5, linger_s=linger_s)
 
 
 def line(number: int) -> Log:
@@ -47,8 +47,7 @@ async def lingered() -> None:
     await over.wait()
 
 
-async def test_what_is_written_at_once_is_not_written_again_by_what_was_put_off() -> None:
-    journal = SlowJournal()
+async def written_at_once_beside_what_was_put_off(journal: SlowJournal) -> Ledger:
     ledger = ledger_of(journal)
     ledger.note(ACCEPTED)
     await ledger.settle()
@@ -57,6 +56,12 @@ async def test_what_is_written_at_once_is_not_written_again_by_what_was_put_off(
     await lingered()
     journal.let.set()
     await settling
+    return ledger
+
+
+async def test_what_is_written_at_once_is_not_written_again_by_what_was_put_off() -> None:
+    journal = SlowJournal()
+    ledger = await written_at_once_beside_what_was_put_off(journal)
     ledger.note(line(2))
     await ledger.close()
 
@@ -66,9 +71,7 @@ async def test_what_is_written_at_once_is_not_written_again_by_what_was_put_off(
 
 async def test_what_follows_a_run_s_beginning_may_lag_further_behind() -> None:
     journal = MemoryJournal()
-    ledger = Ledger(
-        journal, tenant=TENANT, run=RUN, durability="pipelined", clock=lambda: 1.5, linger_s=1_000 * LINGER_S
-    )
+    ledger = ledger_of(journal, linger_s=1_000 * LINGER_S)
     ledger.note(ACCEPTED)
     await ledger.settle()
     await lingered()
@@ -105,14 +108,7 @@ async def test_who_gives_up_waiting_for_a_write_leaves_no_second_one_behind() ->
 
 async def test_a_journal_that_forgot_everything_is_written_again_without_repeats() -> None:
     journal = SlowJournal()
-    ledger = ledger_of(journal)
-    ledger.note(ACCEPTED)
-    await ledger.settle()
-    ledger.note(line(1))
-    settling = asyncio.create_task(ledger.settle(written=True))
-    await lingered()
-    journal.let.set()
-    await settling
+    ledger = await written_at_once_beside_what_was_put_off(journal)
     journal.empty()
     ledger.note(line(2))
     await ledger.close()
