@@ -138,6 +138,9 @@ class _Line(asyncio.Protocol):
                 raise
             writer = cast("asyncio.StreamWriter", connection._writer)  # noqa: SLF001 - it offers no other way
             transport = cast("asyncio.Transport", writer.transport)
+            if transport.is_closing():  # whose protocol has been told already, and will not be again
+                await connection.disconnect(nowait=True)
+                raise redis.exceptions.ConnectionError("The connection was lost while it was made.")
             self._connection, self._before, self._reader = connection, transport.get_protocol(), _new_reader()
             transport.set_protocol(self)
             self._transport = transport

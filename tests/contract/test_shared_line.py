@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import redis.asyncio
 import redis.exceptions
+from redis.asyncio.connection import AbstractConnection
 
 from flowray.stores import shared_line
 from flowray.stores.redis import connect
@@ -82,6 +84,28 @@ async def test_a_line_that_stays_silent_is_taken_down_by_who_gives_up(
 
         async with asyncio.timeout(10):
             await connections[0].wait_closed()
+
+
+async def test_a_line_that_is_lost_while_it_is_made_is_made_again(
+    valkey: redis.asyncio.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect_whole = AbstractConnection.connect
+    lost = []
+
+    async def connect_and_lose(self: Any) -> None:
+        await connect_whole(self)  # type: ignore[no-untyped-call]
+        if not lost:
+            lost.append(self)
+            self._writer.transport.abort()
+            await asyncio.sleep(0.05)  # its protocol is told
+
+    monkeypatch.setattr(AbstractConnection, "connect", connect_and_lose)
+
+    async with asyncio.timeout(5):
+        assert await valkey.get("key") is None
+        assert await valkey.get("key") is None
+
+    assert len(lost) == 1
 
 
 @pytest.fixture
