@@ -19,6 +19,7 @@ from flowray.flow.types import Json
 from flowray.stores.objects import ObjectStore
 from flowray.stores.paths import path, spelled
 from flowray.stores.requests import Requests
+from flowray_serve.queueing.one_of_many import one_of_many
 from flowray_serve.queueing.recall import Recall
 
 log = logging.getLogger(__name__)
@@ -109,7 +110,11 @@ class Acceptance:
 
     async def remind(self, tenant: str) -> int:
         """Let the tenant's runs go on that wait for what is on record already; how many."""
-        return sum([await self._recall.remind(tenant, run) for run in await self._queue.parked(tenant)])
+        reminded = 0
+        for run in await self._queue.parked(tenant):
+            with one_of_many("Run not reminded", tenant=tenant, run=run):
+                reminded += await self._recall.remind(tenant, run)
+        return reminded
 
     async def _open(self, request: RunRequest, at: float) -> None:
         """Begin the journal, so that the run can be followed before an engine takes it."""

@@ -18,6 +18,7 @@ from flowray.errors import ConflictError, FlowRayError
 from flowray.stores.archive import Archive
 from flowray.stores.redis_open_runs import ForsakenRun
 from flowray.stores.requests import Requests
+from flowray_serve.queueing.one_of_many import one_of_many
 from flowray_serve.queueing.recall import read_all
 
 log = logging.getLogger(__name__)
@@ -88,7 +89,8 @@ class Forsaken:
         self._suspects = {key: self._suspects.get(key, now) for key in found}
         sure = [one for key, one in found.items() if now - self._suspects[key] >= self._sure_after_s]
         for one in sure:
-            await self._settle(one)
+            with one_of_many("Forsaken run not settled", tenant=one.tenant, run=one.run):
+                await self._settle(one)
             del self._suspects[one.tenant, one.run]
         return len(sure)
 

@@ -19,6 +19,7 @@ from flowray.stores.archive import Archive
 from flowray.stores.requests import Requests
 from flowray_serve.queueing.acceptance import Acceptance
 from flowray_serve.queueing.endings import Endings
+from flowray_serve.queueing.one_of_many import one_of_many
 from flowray_serve.queueing.owing import Owing
 
 log = logging.getLogger(__name__)
@@ -159,15 +160,20 @@ class Recovery:
             tenants.add(tenant)
             if at > before:
                 continue
-            if await self._record.archive.has(tenant, run):
-                closed += await self._close(tenant, run)
-                continue
-            if everything:
-                await self._acceptance.reopen(tenant, run)
-            if await self._queue.recover(tenant, run, at=at):
-                log.warning("Run found again", extra={"action": "run_recovered", "tenant": tenant, "run": run})
-                queued += 1
+            with one_of_many("Run not recovered", tenant=tenant, run=run):
+                if await self._record.archive.has(tenant, run):
+                    closed += await self._close(tenant, run)
+                else:
+                    queued += await self._queue_again(tenant, run, at, everything=everything)
         return queued, closed, frozenset(tenants)
+
+    async def _queue_again(self, tenant: str, run: RunId, at: float, *, everything: bool) -> bool:
+        if everything:
+            await self._acceptance.reopen(tenant, run)
+        queued = await self._queue.recover(tenant, run, at=at)
+        if queued:
+            log.warning("Run found again", extra={"action": "run_recovered", "tenant": tenant, "run": run})
+        return queued
 
     async def _close(self, tenant: str, run: RunId) -> bool:
         recorded = await self._record.archive.find(tenant, run) or ()

@@ -263,6 +263,33 @@ async def test_what_the_queue_knows_and_what_is_archived_is_not_queued_again() -
     assert [one.run for one in await ends.letters.list("default")] == [run]
 
 
+async def test_a_run_whose_record_is_damaged_keeps_no_other_from_being_queued_again() -> None:
+    made = service()
+    flow = await made.publish(ECHO)
+    damaged, *_ = [(await submitted(made, flow))["job_id"] for _ in range(3)]
+    ends = Ends(made)
+    await made.objects.put(f"tenants/default/accepted/{damaged}", b"no request at all")
+    await made.objects.put(f"tenants/default/journals/{damaged}.jsonl.gz", b"no journal at all")
+    made.queue.empty()
+
+    found = await ends.recovery().recover()
+
+    assert (found.queued, found.closed) == (2, 0)
+
+
+async def test_a_store_that_is_away_ends_a_recovery() -> None:
+    made = service()
+    ends, _ = await accepted(made)
+
+    async def away(*_: Any, **__: Any) -> bool:
+        raise StoreUnavailableError("away")
+
+    made.queue.recover = away  # type: ignore[method-assign]
+
+    with pytest.raises(StoreUnavailableError):
+        await ends.recovery().recover()
+
+
 async def test_a_fresh_store_is_marked_once_it_is_filled() -> None:
     made = service()
     ends, _ = await accepted(made)
