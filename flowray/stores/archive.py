@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import zlib
-from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
-from flowray.engine.codec import encode, from_json, loads
+from flowray.engine.codec import EventFormatError, encode, from_json, loads
 from flowray.engine.events import Recorded, RunId
 from flowray.errors import NotFoundError
 from flowray.stores.objects import ObjectStore
 from flowray.stores.paths import is_segment, path
 
+log = logging.getLogger(__name__)
+
+_READ_AT_ONCE = 64
 _GZIP = 31  # zlib's name for a window of 15 bits with gzip's frame around it
 
 
@@ -45,14 +50,33 @@ class Archive:
         folder = path(tenant, "journals")
         return is_segment(run) and await self._objects.exists(f"{folder}/{run}.jsonl.gz")
 
-    async def all(self) -> AsyncGenerator[tuple[str, RunId], None]:
-        """The tenant and id of each run that is kept."""
-        async for one in self._objects.list("tenants"):
-            match one.key.split("/"):
-                case ["tenants", tenant, "journals", file]:
-                    yield tenant, RunId(file.removesuffix(".jsonl.gz"))
-                case _:
-                    continue
+    async def all(self) -> AsyncGenerator[tuple[str, RunId, bytes], None]:
+        """Each journal that is kept, packed, in any order; some are read at a time, as reading one takes long."""
+        async for tenant in self._objects.folders("tenants"):
+            async for keys in _some(one.key async for one in self._objects.list(path(tenant, "journals"))):
+                for key, content in (await self._objects.get_all(keys)).items():
+                    yield tenant, RunId(key.rpartition("/")[2].removesuffix(".jsonl.gz")), content
+
+
+@contextmanager
+def if_readable(tenant: str, run: RunId) -> Iterator[None]:
+    """Pass over a journal that is damaged, or that a later version wrote, and say so."""
+    try:
+        yield
+    except (EventFormatError, zlib.error, ValueError, LookupError) as cause:
+        facts = {"tenant": tenant, "run": run, "reason": str(cause)}
+        log.warning("Journal not readable", extra={"action": "journal_unreadable", **facts})
+
+
+async def _some(keys: AsyncIterator[str]) -> AsyncGenerator[list[str], None]:
+    some: list[str] = []
+    async for key in keys:
+        some.append(key)
+        if len(some) == _READ_AT_ONCE:
+            yield some
+            some = []
+    if some:
+        yield some
 
 
 def lines_of(recorded: Iterable[Recorded]) -> Iterator[bytes]:
@@ -68,8 +92,12 @@ def packed(lines: Iterable[bytes]) -> bytes:
 
 def unpacked(content: bytes) -> Sequence[Recorded]:
     """What `packed` made."""
-    lines = zlib.decompress(content, wbits=_GZIP).splitlines()
-    return [from_json(plain) for line in lines for plain in loads(line)]
+    return [from_json(plain) for line in unpacked_lines(content) for plain in loads(line)]
+
+
+def unpacked_lines(content: bytes) -> Sequence[bytes]:
+    """The lines that `packed` was given."""
+    return zlib.decompress(content, wbits=_GZIP).splitlines()
 
 
 def _path(tenant: str, run: RunId) -> str:

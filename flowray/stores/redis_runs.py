@@ -7,10 +7,10 @@ from typing import cast
 
 import redis.asyncio
 
-from flowray.engine.codec import decode, encode
+from flowray.engine.codec import decode, encode, from_json, loads
 from flowray.engine.events import Recorded, RunId
 from flowray.engine.summary import RunSummary, summary
-from flowray.stores.archive import Archive
+from flowray.stores.archive import Archive, if_readable, unpacked_lines
 from flowray.stores.redis import answered
 from flowray.stores.redis_journal import landmarks
 from flowray.stores.redis_keys import Keys
@@ -44,17 +44,20 @@ class RedisRuns:
     async def rebuild(self) -> int:
         """List the archived runs again, for a Redis that has lost everything; how many there are."""
         count = 0
-        async for tenant, run in self._archive.all():
-            recorded = await self._archive.find(tenant, run) or ()
-            if recorded:
-                await self._restore(tenant, run, recorded)
+        async for tenant, run, content in self._archive.all():
+            with if_readable(tenant, run):
+                await self._restore(tenant, run, _ends(unpacked_lines(content)))
                 count += 1
         return count
 
-    async def _restore(self, tenant: str, run: RunId, recorded: Sequence[Recorded]) -> None:
-        ends = [recorded[0], recorded[-1]]
+    async def _restore(self, tenant: str, run: RunId, ends: Sequence[Recorded]) -> None:
         accepted_at, _, fields = landmarks(ends, [encode(one) for one in ends])
         async with answered(), self._redis.pipeline(transaction=True) as pipe:
-            pipe.hset(self._keys.run(tenant, run), items=[*fields, "last", recorded[-1].seq])
+            pipe.hset(self._keys.run(tenant, run), items=[*fields, "last", ends[-1].seq])
             pipe.zadd(self._keys.runs(tenant), {run: float(accepted_at)})
             await pipe.execute()
+
+
+def _ends(lines: Sequence[bytes]) -> Sequence[Recorded]:
+    """The first event and the last; what lies between need not be read."""
+    return [from_json(loads(lines[0])[0]), from_json(loads(lines[-1])[-1])]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import redis.asyncio
@@ -19,7 +19,7 @@ from flowray.engine.events import Recorded, RunId
 from flowray.errors import NotFoundError
 from flowray.quotas.prices import Prices
 from flowray.quotas.usage import Row, Uses, day_of, fold, total
-from flowray.stores.archive import Archive, lines_of
+from flowray.stores.archive import Archive, if_readable, lines_of, unpacked_lines
 from flowray.stores.objects import ObjectStore
 from flowray.stores.paths import path
 from flowray.stores.redis import answered
@@ -28,7 +28,6 @@ log = logging.getLogger(__name__)
 _DAY_S = 86_400
 _KEPT_S = 400 * _DAY_S
 _MOST_FIELDS = 50_000
-_LOCK_S = 600
 # The most frequent kinds of events, which count nothing.
 _FREE = frozenset({"token", "log", "message_added", "node_started", "node_finished", "step_queued", "step_started"})
 
@@ -92,18 +91,6 @@ class RedisUsageBook:
             found = await cast("Any", self._redis.smembers(self._key(tenant, "days", "all")))
         return sorted(day.decode() for day in found)
 
-    async def claim_rebuild(self) -> bool:
-        """Whether the book is gone, and it is the caller who has to write it again."""
-        async with answered():
-            if await self._redis.exists(f"{self._prefix}{{usage}}:whole"):
-                return False
-            return bool(await self._redis.set(f"{self._prefix}{{usage}}:rebuilding", 1, nx=True, ex=_LOCK_S))
-
-    async def is_whole(self) -> None:
-        """Say that the book has all that the record has."""
-        async with answered():
-            await self._redis.set(f"{self._prefix}{{usage}}:whole", 1)
-
     def _key(self, tenant: str, kind: str, name: str) -> str:
         return f"{self._prefix}{{usage}}:{tenant}:{kind}:{name}"
 
@@ -139,7 +126,10 @@ class CountedArchive(Archive):
 
 
 class UsageRecord:
-    """What of the book is kept in the object store, and how the book is written again from the record."""
+    """What of the book is kept in the object store, and how the book is written again from the record.
+
+    `is_whole` says whether the book has all that the record has; days are kept of a whole one only.
+    """
 
     def __init__(
         self,
@@ -148,9 +138,11 @@ class UsageRecord:
         archive: Archive,
         prices: Prices,
         *,
+        is_whole: Callable[[], Awaitable[bool]],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._book = book
+        self._is_whole = is_whole
         self._objects = objects
         self._archive = archive
         self._prices = prices
@@ -167,7 +159,7 @@ class UsageRecord:
         return kept
 
     async def rebuild(self) -> int:
-        """Count everything again, for a Redis that has lost it; how many runs."""
+        """Count everything again, for a Redis that has lost it; how many runs were not counted yet."""
         kept: dict[str, set[str]] = defaultdict(set)
         async for one in self._objects.list("tenants"):
             match one.key.split("/"):
@@ -178,16 +170,18 @@ class UsageRecord:
                 case _:
                     continue
         runs = 0
-        async for tenant, run in self._archive.all():
-            recorded = await self._archive.find(tenant, run) or ()
-            uses = {row: used for row, used in fold(recorded, self._prices).items() if row.day not in kept[tenant]}
-            runs += await self._book.add(tenant, run, uses)
-        await self._book.is_whole()
+        async for tenant, run, content in self._archive.all():
+            with if_readable(tenant, run):
+                counted = fold(_counting(unpacked_lines(content)), self._prices)
+                uses = {row: used for row, used in counted.items() if row.day not in kept[tenant]}
+                runs += await self._book.add(tenant, run, uses)
         return runs
 
     async def _keep(self, tenant: str, day: str) -> bool:
         key = path(tenant, "usage", f"{day}.json")
         uses = await self._book.uses(tenant, [day])
+        if not await self._is_whole():
+            return False  # Redis was emptied, and is not filled yet
         return await self._objects.create(key, dumps([[*row, dict(measures)] for row, measures in uses.items()]))
 
     async def _kept(self, tenant: str, day: str) -> Uses:

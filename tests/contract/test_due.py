@@ -59,11 +59,47 @@ async def test_work_for_one_is_whose_turn_it_is_until_that_runs_out(valkey: redi
 
 async def test_an_emptied_redis_says_so(valkey: redis.asyncio.Redis) -> None:
     upkeep = RedisUpkeep(valkey)
-    assert not await upkeep.is_filled()
-    await upkeep.note_filled()
-    assert await upkeep.is_filled()
+    assert not await upkeep.is_filled("runs")
+    assert await upkeep.note_filled("runs", await upkeep.begin("runs"))
+    assert await upkeep.is_filled("runs")
+    assert not await upkeep.is_filled("usage")
     await valkey.flushdb()
-    assert not await upkeep.is_filled()
+    assert not await upkeep.is_filled("runs")
+
+
+async def test_what_was_emptied_while_it_was_filled_is_not_filled(valkey: redis.asyncio.Redis) -> None:
+    upkeep = RedisUpkeep(valkey)
+    begun = await upkeep.begin("runs")
+
+    await valkey.flushdb()
+
+    assert not await upkeep.note_filled("runs", begun)
+    await upkeep.begin("runs")
+    assert not await upkeep.note_filled("runs", begun)
+    assert not await upkeep.is_filled("runs")
+
+
+async def test_what_was_started_again_while_it_was_filled_is_not_filled(
+    valkey: redis.asyncio.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upkeep = RedisUpkeep(valkey)
+    begun = await upkeep.begin("runs")
+
+    async def another() -> str:
+        return "another"
+
+    monkeypatch.setattr(upkeep, "server", another)
+
+    assert not await upkeep.note_filled("runs", begun)
+
+
+async def test_two_that_fill_the_same_do_not_disturb_each_other(valkey: redis.asyncio.Redis) -> None:
+    one, other = RedisUpkeep(valkey), RedisUpkeep(valkey)
+    begun = await one.begin("runs")
+
+    await other.begin("runs")
+
+    assert await one.note_filled("runs", begun)
 
 
 async def test_a_redis_has_one_name_from_its_start_to_its_end(valkey: redis.asyncio.Redis) -> None:

@@ -284,6 +284,21 @@ async def test_the_list_of_runs_is_rebuilt_from_the_archive(hot: Hot) -> None:
     assert [one.run for one in await hot.runs.runs(OTHER, limit=9)] == [RUN_2]
 
 
+async def test_a_damaged_journal_keeps_no_other_run_from_being_listed_again(hot: Hot) -> None:
+    await hot.journal.append(ACME, recorded(ACCEPTED, SUCCEEDED))
+    await hot.archiver.archive()
+    await hot.archive._objects.put(f"tenants/{ACME}/journals/damaged.jsonl.gz", b"no journal at all")
+    assert await hot.runs.rebuild() == 1
+
+
+async def test_more_runs_than_are_read_at_a_time_are_listed_again(hot: Hot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flowray.stores.archive._READ_AT_ONCE", 2)
+    for number in range(5):
+        await hot.journal.append(ACME, recorded(ACCEPTED, SUCCEEDED, run=RunId(f"run-{number}")))
+    await hot.archiver.archive()
+    assert await hot.runs.rebuild() == 5
+
+
 async def test_a_rebuilt_run_takes_no_more_events(hot: Hot) -> None:
     await hot.journal.append(ACME, recorded(ACCEPTED, SUCCEEDED))
     await hot.archiver.archive()

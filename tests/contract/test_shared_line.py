@@ -90,7 +90,7 @@ async def test_a_line_that_is_lost_while_it_is_made_is_made_again(
     valkey: redis.asyncio.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connect_whole = AbstractConnection.connect
-    lost = []
+    lost: list[AbstractConnection] = []
 
     async def connect_and_lose(self: Any) -> None:
         await connect_whole(self)  # type: ignore[no-untyped-call]

@@ -31,6 +31,10 @@ DAY = "2026-11-25"
 PRICES = Prices(models={"gpt-4o": Price(2.0, 10.0), "gpt-4o-mini": Price(0.2, 1.0)}, cpu_hour=3.6)
 
 
+async def is_whole() -> bool:
+    return True
+
+
 def journal(run: str = "r1", *, at: float = NOON) -> list[Recorded]:
     events: Sequence[Event] = [
         RunAccepted(tenant="t", flow="f1", flow_name="F", version="v", session="s"),
@@ -108,22 +112,41 @@ async def test_what_redis_has_lost_is_counted_again_from_the_record(valkey: Any)
     archive = CountedArchive(objects, book, PRICES)
     await archive.keep("t", RunId("old"), lines(journal("old", at=NOON - 5 * 86_400)))
     await archive.keep("t", RunId("new"), lines(journal("new")))
-    record = UsageRecord(book, objects, Archive(objects), PRICES, clock=lambda: NOON)
+    record = UsageRecord(book, objects, Archive(objects), PRICES, is_whole=is_whole, clock=lambda: NOON)
     assert await record.keep_old_days(["t"]) == 1
     before = await book.totals("t", ["2026-11-20", DAY])
 
     await valkey.flushdb()
-    assert await book.claim_rebuild()
     await record.rebuild()
 
     assert dict(await book.totals("t", ["2026-11-20", DAY])) == pytest.approx(dict(before))
-    assert not await book.claim_rebuild()
+
+
+async def test_a_day_of_a_book_that_is_not_whole_is_not_kept(valkey: Any) -> None:
+    book, objects = RedisUsageBook(valkey), open_objects("memory:")
+    await book.add("t", "r1", fold(journal(at=NOON - 5 * 86_400), PRICES))
+
+    async def is_not() -> bool:
+        return False
+
+    record = UsageRecord(book, objects, Archive(objects), PRICES, is_whole=is_not, clock=lambda: NOON)
+
+    assert await record.keep_old_days(["t"]) == 0
+
+
+async def test_a_journal_that_cannot_be_read_keeps_no_other_from_being_counted_again(valkey: Any) -> None:
+    book, objects = RedisUsageBook(valkey), open_objects("memory:")
+    await Archive(objects).keep("t", RunId("r1"), lines(journal()))
+    await objects.put("tenants/t/journals/damaged.jsonl.gz", b"no journal at all")
+    await Archive(objects).keep("t", RunId("later"), [b'[{"seq":1,"at":1.0,"run":"later","kind":"from the future"}]'])
+
+    assert await UsageRecord(book, objects, Archive(objects), PRICES, is_whole=is_whole).rebuild() == 1
 
 
 async def test_a_day_that_is_kept_outlasts_its_journals(valkey: Any) -> None:
     book, objects = RedisUsageBook(valkey), open_objects("memory:")
     await book.add("t", "swept", fold(journal("swept", at=NOON - 5 * 86_400), PRICES))
-    record = UsageRecord(book, objects, Archive(objects), PRICES, clock=lambda: NOON)
+    record = UsageRecord(book, objects, Archive(objects), PRICES, is_whole=is_whole, clock=lambda: NOON)
     await record.keep_old_days(["t"])
 
     await valkey.flushdb()

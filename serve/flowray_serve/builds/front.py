@@ -45,10 +45,11 @@ from flowray_serve.parts.queueing import (
     gateway_engine,
 )
 from flowray_serve.parts.remembering import remembering
-from flowray_serve.parts.sharing import build_sharing
+from flowray_serve.parts.sharing import USAGE, build_sharing
 from flowray_serve.projects import Projects
 from flowray_serve.publishing import Publisher
 from flowray_serve.queueing.forsaken import say_alive
+from flowray_serve.queueing.refilling import Refilling
 from flowray_serve.routes.application import build_app
 from flowray_serve.services import BodyLimits, Services
 from flowray_serve.settings import Settings
@@ -141,12 +142,15 @@ async def build_front(plant: Plant, name: str, runners: Mapping[str, Any]) -> Fr
         version=importlib.metadata.version("flowray"),
     )
     archiver = Archiver(redis, sharing.archive(objects), after=queueing.upkeep.endings, left_s=_LEFT_S)
+    usage = sharing.usage(objects, queueing.upkeep.marks)
+    counting = Refilling(queueing.upkeep.marks, USAGE, usage.rebuild, name=name)
     archiving = [
         asyncio.create_task(queueing.ends.work(), name="record ends"),
         asyncio.create_task(archiver.work(), name="archive journals"),
         saving_chats(redis, objects),
         asyncio.create_task(say_alive(queueing.upkeep.open_runs, name), name="say that this gateway lives"),
-        asyncio.create_task(sharing.keep_usage(objects), name="keep usage"),
+        asyncio.create_task(sharing.keep_usage(usage), name="keep usage"),
+        asyncio.create_task(counting.work(), name="count usage again"),
     ]
     closing = (queue.close, runs.close, steps.close, sharing.close, identity.close)
     app = build_app(services, for_operators=plant.settings.gateway.operator_port is None)

@@ -7,6 +7,7 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from flowray.engine.ports import Steps
@@ -29,6 +30,7 @@ from flowray.stores.redis import connect
 from flowray.stores.redis_buckets import RedisBuckets
 from flowray.stores.redis_ledger import RedisLedger
 from flowray.stores.redis_usage import CountedArchive, RedisUsageBook, UsageRecord
+from flowray.stores.upkeep import RedisUpkeep
 from flowray.tenancy.tenants import Tenants
 from flowray_serve.admission.lending import Lending
 from flowray_serve.admission.queued import FairTurns
@@ -46,6 +48,8 @@ from flowray_serve.settings import Settings
 log = logging.getLogger(__name__)
 _COUNT_EVERY_S = 1.0
 _KEEP_USAGE_EVERY_S = 60.0
+# What a mark calls it that says whether Redis has all that was used.
+USAGE = "usage"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,14 +90,14 @@ class Sharing:
         """Where finished journals go, each counted on its way."""
         return CountedArchive(objects, self.book, self.prices)
 
-    async def keep_usage(self, objects: ObjectStore) -> None:
-        """Keep what was used on days that are over, and count again what Redis has lost; until cancelled."""
-        record = UsageRecord(self.book, objects, Archive(objects), self.prices)
+    def usage(self, objects: ObjectStore, marks: RedisUpkeep) -> UsageRecord:
+        """What was used, on record."""
+        return UsageRecord(self.book, objects, Archive(objects), self.prices, is_whole=partial(marks.is_filled, USAGE))
+
+    async def keep_usage(self, record: UsageRecord) -> None:
+        """Keep what was used on days that are over, until cancelled."""
         while True:
             try:
-                if await self.book.claim_rebuild():
-                    runs = await record.rebuild()
-                    log.info("Usage counted again", extra={"action": "usage_rebuilt", "runs": runs})
                 await record.keep_old_days([one.id for one in await self.tenants.list()])
             except FlowRayError as error:
                 log.warning("Usage not kept", extra={"action": "usage_failed", "reason": error.message})

@@ -34,6 +34,7 @@ from flowray_serve.queueing.outbox import Outbox
 from flowray_serve.queueing.owing import Owing
 from flowray_serve.queueing.posting import VettedPost
 from flowray_serve.queueing.recovery import Record, Recovery, Watch
+from flowray_serve.queueing.refilling import Refilling
 from flowray_serve.queueing.sweeping import Retention, Sweeper
 from flowray_serve.settings import Settings
 from flowray_serve.workflow_answer import failed, succeeded
@@ -115,9 +116,11 @@ def begin_upkeep(  # noqa: PLR0913 - each is used on its own
 
     sweeper = Sweeper(objects, requests, parts.runs, retention_of)
     forsaken = Forsaken(parts.open_runs, journal, requests, queue, parts.archive)
+    listing = Refilling(parts.marks, "list", parts.runs.rebuild, name=name)
     works = {
         "say that this engine lives": say_alive(parts.open_runs, name),
         "recover runs": recovery.work(),
+        "list runs again": listing.work(),
         "end forsaken runs": forsaken.work(parts.marks, name=name),
         "deliver callbacks": callbacks.work(),
         "sweep": sweeper.work(parts.marks, name=name),

@@ -20,6 +20,7 @@ from flowray.stores.redis_open_runs import ForsakenRun
 from flowray.stores.requests import Requests
 from flowray_serve.queueing.one_of_many import one_of_many
 from flowray_serve.queueing.recall import read_all
+from flowray_serve.queueing.turn import Turn
 
 log = logging.getLogger(__name__)
 
@@ -38,13 +39,6 @@ class OpenRuns(Protocol):
 
     async def forsaken(self) -> Sequence[ForsakenRun]:
         """The runs that nobody drives."""
-
-
-class Turn(Protocol):
-    """Whether it is this process' turn."""
-
-    async def mine(self, work: str, *, by: str, for_s: int) -> bool:
-        """Whether this work is the caller's to do now."""
 
 
 class Forsaken:

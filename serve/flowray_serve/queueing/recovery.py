@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from flowray.engine.events import RunFinished, RunId
@@ -21,26 +21,19 @@ from flowray_serve.queueing.acceptance import Acceptance
 from flowray_serve.queueing.endings import Endings
 from flowray_serve.queueing.one_of_many import one_of_many
 from flowray_serve.queueing.owing import Owing
+from flowray_serve.queueing.refilling import Marks
+from flowray_serve.queueing.turn import HELD_S, kept
 
 log = logging.getLogger(__name__)
 
-_HOLD_S = 120
+_RUNS = "runs"
 
 
-class Upkeep(Protocol):
+class Upkeep(Marks, Protocol):
     """See `flowray.stores.upkeep.RedisUpkeep`."""
-
-    async def is_filled(self) -> bool:
-        """Whether Redis was filled from the record."""
-
-    async def note_filled(self) -> None:
-        """It is now."""
 
     async def server(self) -> str:
         """Which process Redis is: another name after each start."""
-
-    async def mine(self, work: str, *, by: str, for_s: int) -> bool:
-        """Whether this work is the caller's to do now."""
 
 
 class Runs(Protocol):
@@ -119,29 +112,32 @@ class Recovery:
                 before, server = server, await self._upkeep.server()
                 if before not in ("", server):
                     due, restarted = min(due, loop.time() + self._watch.young_s), True
-                is_filled = await self._upkeep.is_filled()
+                is_filled = await self._upkeep.is_filled(_RUNS)
                 is_time = loop.time() >= due
-                if (is_time or not is_filled) and await self._upkeep.mine("recovery", by=self._name, for_s=_HOLD_S):
-                    await self._recover(is_filled=is_filled, restarted=restarted)
+                if (is_time or not is_filled) and await self._upkeep.mine("recovery", by=self._name, for_s=HELD_S):
+                    async with kept(self._upkeep, "recovery", by=self._name):
+                        await self._recover(is_filled=is_filled, restarted=restarted)
                     restarted = False
                     due = loop.time() + self._watch.whole_s
                 elif is_time:
-                    due = loop.time() + _HOLD_S  # another one does it, or is gone by then
+                    due = loop.time() + HELD_S  # another one does it, or is gone by then
             except FlowRayError as error:
                 log.warning("Nothing recovered", extra={"action": "recovery_failed", "reason": error.message})
             await asyncio.sleep(self._watch.look_s)
 
     async def _recover(self, *, is_filled: bool, restarted: bool = False) -> None:
+        begun = ""
         if not is_filled:
             log.warning("Redis is empty; it is filled from the record", extra={"action": "redis_empty"})
+            begun = await self._upkeep.begin(_RUNS)
             await asyncio.sleep(self._watch.settle_s)
         found = await self.recover(everything=not is_filled, restarted=restarted)
         if not is_filled:
-            await self._upkeep.note_filled()
+            await self._upkeep.note_filled(_RUNS, begun)
         log.info("Recovered", extra={"action": "recovered", "queued": found.queued, "closed": found.closed})
 
     async def recover(self, *, everything: bool = True, restarted: bool = False) -> Found:
-        """Queue what is not over and unknown. With `everything`, fill also the list of runs and the callbacks.
+        """Queue what is not over and unknown; with `everything`, bring its journals back as well.
 
         Of a Redis that was `restarted`, parked runs as well that it remembers as they were before their answers.
         """
@@ -149,8 +145,12 @@ class Recovery:
         for tenant in tenants if restarted else ():
             queued += await self._acceptance.remind(tenant)
         callbacks = await self._record.owing.refill()
-        listed = await self._runs.rebuild() if everything else 0
-        return Found(queued=queued, closed=closed, callbacks=callbacks, listed=listed)
+        return Found(queued=queued, closed=closed, callbacks=callbacks)
+
+    async def reindex(self) -> Found:
+        """Do all of it at once, with the list of runs."""
+        found = await self.recover()
+        return replace(found, listed=await self._runs.rebuild())
 
     async def _open_runs(self, *, everything: bool) -> tuple[int, int, frozenset[str]]:
         before = self._clock() - (0.0 if everything else self._watch.young_s)

@@ -13,6 +13,7 @@ from flowray.errors import FlowRayError, InvalidRequestError
 from flowray.stores.objects import ObjectStore
 from flowray.stores.paths import path
 from flowray.stores.requests import Requests
+from flowray_serve.queueing.turn import Turn
 
 log = logging.getLogger(__name__)
 
@@ -41,13 +42,6 @@ class RunList(Protocol):
 
     async def forget(self, tenant: str, *, before: float) -> None:
         """List no longer what was accepted before a time."""
-
-
-class Turn(Protocol):
-    """Whether it is this process' turn."""
-
-    async def mine(self, work: str, *, by: str, for_s: int) -> bool:
-        """Whether this work is the caller's to do now."""
 
 
 RetentionOf = Callable[[str], Awaitable[Retention]]

@@ -29,7 +29,7 @@ class UpkeepRoutes:
     @needs(Permission.OPERATE)
     async def reindex(self) -> Response:
         """Bring Redis up to the record: accepted runs, callbacks, the list of runs."""
-        return reply(asdict(await self._services.jobs.recovery.recover()))
+        return reply(asdict(await self._services.jobs.recovery.reindex()))
 
     @needs(Permission.OPERATE)
     async def queue(self) -> Response:

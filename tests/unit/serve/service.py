@@ -195,11 +195,14 @@ class NoRuns:
 
 
 class NoMarks:
-    async def is_filled(self) -> bool:
+    async def is_filled(self, what: str) -> bool:
         return True
 
-    async def note_filled(self) -> None:
-        return
+    async def begin(self, what: str) -> str:
+        return "begun"
+
+    async def note_filled(self, what: str, begun: str) -> bool:
+        return True
 
     async def server(self) -> str:
         return "one"

@@ -86,11 +86,15 @@ class Ends:
     async def rebuild(self) -> int:
         return 3
 
-    async def is_filled(self) -> bool:
+    async def is_filled(self, what: str) -> bool:
         return self.filled
 
-    async def note_filled(self) -> None:
-        self.filled = True
+    async def begin(self, what: str) -> str:
+        return f"{what} of {self.redis}"
+
+    async def note_filled(self, what: str, begun: str) -> bool:
+        self.filled = begun == f"{what} of {self.redis}"
+        return self.filled
 
     async def server(self) -> str:
         self.looks += 1
@@ -242,7 +246,7 @@ async def test_accepted_runs_are_queued_again_after_the_store_was_emptied() -> N
     ends.due = MemoryDueList()
     ends.owing = Owing(ends.owed, ends.due)
     made.queue.empty()
-    found = await ends.recovery().recover()
+    found = await ends.recovery().reindex()
     assert (found.queued, found.closed, found.callbacks, found.listed) == (1, 0, 1, 3)
     async with made.engine():
         answer = await ended(made, {"job_id": run, "links": {"status": _status(run)}})
@@ -299,6 +303,29 @@ async def test_a_fresh_store_is_marked_once_it_is_filled() -> None:
     await recovery._recover(is_filled=False)
     assert ends.filled
     assert (await made.queue.stats()).waiting == 1
+
+
+async def test_a_store_that_is_emptied_while_it_is_filled_is_filled_once_more() -> None:
+    made = service()
+    ends, run = await accepted(made)
+    made.queue.empty()
+    recovery = ends.recovery()
+    recovery._watch = Watch(look_s=0.001, settle_s=0)
+    refill = ends.owing.refill
+
+    async def refill_and_lose() -> int:
+        if ends.redis == "one":  # the runs are queued by now
+            made.queue.empty()
+            ends.redis = "another"
+        return await refill()
+
+    ends.owing.refill = refill_and_lose  # type: ignore[method-assign]
+    watching = asyncio.create_task(recovery.work())
+    async with asyncio.timeout(5):
+        while not ends.filled:  # noqa: ASYNC110 - the mark tells nobody
+            await asyncio.sleep(0.001)
+    watching.cancel()
+    assert await made.queue.claim("default", run, holder="me", for_s=9) is not None
 
 
 async def test_what_redis_lost_when_it_was_started_again_is_queued_again() -> None:
