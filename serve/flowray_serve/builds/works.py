@@ -56,8 +56,7 @@ async def build_works(plant: Plant, name: str) -> EngineWorks:
     own_files = OwnFiles(Drawer(objects, "uploads", UploadRecord), flows)
     steps = LaneSteps(RedisPlaces(redis), secret=plant.secret, answers=engine_desk(children, own_files))
     await steps.start()
-    archive = Archive(objects)
-    journal = RedisJournal(redis, archive)
+    journal = RedisJournal(redis, Archive(objects))
     queueing = build_queueing(redis, journal, sharing, objects, secret=plant.secret, turns=sharing.turns)
     # What queued runs do, the runs that they start do as well.
     remembered = remembering(steps, redis, objects, secret=plant.secret)
@@ -78,7 +77,7 @@ async def build_works(plant: Plant, name: str) -> EngineWorks:
         name=name,
     )
     recording = asyncio.create_task(queueing.ends.work(), name="record ends")
-    driver = build_driver(queueing, remembered, journal, archive, sharing, name=name)
+    driver = build_driver(queueing, remembered, journal, sharing, name=name)
     return EngineWorks(driver, steps, (*upkeep, recording), closing=(runs.close, sharing.close, identity.close))
 
 

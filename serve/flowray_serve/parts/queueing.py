@@ -172,13 +172,11 @@ class EngineWorks:
             await close()
 
 
-def build_driver(
-    queueing: Queueing, steps: Steps, journal: Journal, archive: Archive, sharing: Sharing, *, name: str
-) -> Driver:
+def build_driver(queueing: Queueing, steps: Steps, journal: Journal, sharing: Sharing, *, name: str) -> Driver:
     """Build what drives queued runs, and let it begin."""
     # A queued run's events are written ahead of what follows from them, whatever synchronous runs do: others go on
     # from this journal.
-    settings = sharing.settings
+    settings, archive = sharing.settings, queueing.upkeep.archive
     durability: Durability = "strict" if settings.durability == "strict" else "pipelined"
     patient = PatientJournal(RecordingJournal(journal, archive, queueing.ends), patience_s=_ENGINE_PATIENCE_S)
     engine = Engine(patient, sharing.admitted(steps), name=name, durability=durability)

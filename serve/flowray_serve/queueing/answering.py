@@ -18,6 +18,7 @@ from flowray.errors import ConflictError, InvalidRequestError, NotFoundError
 from flowray.flow.types import Json, NodeId
 from flowray.stores.requests import Requests
 from flowray_serve.queueing.recall import Recall, read_all
+from flowray_serve.queueing.waiting import let_wait
 
 EXPIRED = "__expired__"
 _CLAIM_S = 10.0
@@ -74,9 +75,7 @@ class Answering:
         lease = await self._queue.claim(request.tenant, request.run, holder=self._name, for_s=_CLAIM_S)
         if lease is not None:  # else an engine has taken it, finds it paused, and lets it wait
             recorded = await read_all(self._journal, request.tenant, request.run)
-            last = recorded[-1].event if recorded else None
-            await self._requests.keep_journal(request.tenant, request.run, recorded)
-            await self._queue.park(lease, until=last.until if isinstance(last, RunPaused) else None)
+            await let_wait(self._queue, self._requests, lease, recorded)
 
     async def pending(self, tenant: str, flow: str | None = None) -> AsyncGenerator[Asked, None]:
         """What this tenant's paused runs ask, of one flow or of all."""

@@ -17,6 +17,7 @@ from flowray.stores.archive import Archive
 from flowray.stores.requests import Requests
 from flowray_serve.queueing.held import Held
 from flowray_serve.queueing.recall import Recall, read_all
+from flowray_serve.queueing.waiting import let_wait
 
 log = logging.getLogger(__name__)
 
@@ -77,10 +78,7 @@ class Carrier:
             await self._queue.give_back(lease)
             return
         if isinstance(last, RunPaused):
-            # From here on nobody has the journal in hand: when Redis is lost, it is found again in the record.
-            waits = await read_all(self._journal, lease.tenant, lease.run)
-            await self._requests.keep_journal(lease.tenant, lease.run, waits)
-            await self._queue.park(lease, until=last.until)
+            await let_wait(self._queue, self._requests, lease, await read_all(self._journal, lease.tenant, lease.run))
         else:
             await self._queue.done(lease)
 
