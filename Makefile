@@ -4,7 +4,7 @@ BIN := .venv/bin
 .DEFAULT_GOAL := help
 # Container images like to set it; without bytecode, each process compiles all that it imports anew.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help install image demo test install-dev lint types layers unit contract integration chaos conformance nodes frameworks lock clean
+.PHONY: help install image demo test install-dev lint types layers unit properties contract integration chaos conformance nodes frameworks lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -18,7 +18,7 @@ image: install ## build the default environment image, which sandboxes run in
 demo: image ## start FlowRay here, run an example flow over HTTP, stop again
 	@$(BIN)/flowray demo
 
-test: install-dev lint types layers unit contract integration ## everything CI runs
+test: install-dev lint types layers unit properties contract integration ## everything CI runs
 
 install-dev:
 	@$(PYTHON) deploy/install.py --lock dev
@@ -36,6 +36,9 @@ layers: ## import-linter: imports go down only
 
 unit: ## without Ray, sandboxes or servers; seconds
 	@$(BIN)/python -m pytest -q -n 2 --dist worksteal tests/unit tests/upkeep
+
+properties: ## what holds for any input: hypothesis searches, seeded worlds
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal tests/properties
 
 contract: ## ports and clients against real servers
 	@$(BIN)/python -m pytest -q -n 2 --dist worksteal tests/contract

@@ -3,7 +3,7 @@
     python benchmarks/fair_share.py                    # all of it, minutes
     python benchmarks/fair_share.py --decisions 50000  # a taste
 
-The worlds are those of the unit tests (`tests/unit/quotas/world.py`): random tenants, weights, arrivals, failures and
+The worlds are those of the tests (`tests/kit/simulation/turns.py`): random tenants, weights, arrivals, failures and
 changes of quota, out of a seed. A limit that is passed, or a ticket that is never granted, ends the recipe with an
 error. Prints one JSON object.
 """
@@ -26,7 +26,7 @@ from flowray.quotas.amounts import Amounts
 from flowray.quotas.fair import FairShare
 from flowray.quotas.quota import Quota, Terms
 from flowray.quotas.ticket import Ticket
-from tests.unit.quotas.world import World, shares_under_saturation
+from tests.kit.simulation.turns import World, shares_under_saturation
 
 _WORLDS = 20
 _WEIGHTS = (1, 1, 2, 3, 5)

@@ -25,6 +25,7 @@ schema = schemathesis.openapi.from_asgi("/openapi.json", build_app(service().ser
 @schema.parametrize()
 @settings(
     max_examples=8,
+    deadline=None,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
     derandomize=True,

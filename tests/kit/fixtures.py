@@ -1,48 +1,62 @@
-"""Fixtures: a running FlowRay, the model and the web that its flows reach, and lfx as the measure."""
+"""Fixtures: a running FlowRay, the model and the web that its flows reach, and lfx as the measure.
+
+Imports are made where they are used: every pytest process reads this file, and few of them start anything.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 
-import flowray
-from tests.kit.door import Door
-from tests.kit.llm import Llm, running_llm
-from tests.kit.reference import Reference, running_reference
-from tests.kit.service import Service, running_service
-from tests.kit.web import Web, running_web
+if TYPE_CHECKING:
+    from tests.kit.door import Door
+    from tests.kit.llm import Llm
+    from tests.kit.reference import Reference
+    from tests.kit.service import Service
+    from tests.kit.web import Web
 
 
 @pytest.fixture(scope="session")
 def web() -> Iterator[Web]:
+    from tests.kit.web import running_web
+
     with running_web() as web:
         yield web
 
 
 @pytest.fixture(scope="session")
 def llm(web: Web) -> Iterator[Llm]:
+    from tests.kit.llm import running_llm
+
     with running_llm(arguments=web.arguments) as llm:
         yield llm
 
 
 @pytest.fixture(scope="session")
 def reference() -> Iterator[Reference]:
+    from tests.kit.reference import running_reference
+
     with running_reference() as reference:
         yield reference
 
 
 @pytest.fixture(scope="session")
 def service(llm: Llm, web: Web) -> Iterator[Service]:
+    from tests.kit.service import running_service
+
     with running_service(llm.host, web.host) as service:
         yield service
 
 
 @pytest.fixture(scope="session")
 def door(service: Service) -> Iterator[Door]:
+    import httpx
+
+    from tests.kit.door import Door
+
     with httpx.Client(base_url=service.url, headers={"x-api-key": service.key}, timeout=120) as http:
         yield Door(http)
 
@@ -50,5 +64,7 @@ def door(service: Service) -> Iterator[Door]:
 @pytest.fixture(scope="session")
 def report() -> dict[str, Any]:
     """The example flow that needs nothing from outside."""
+    import flowray
+
     text = (resources.files("flowray_serve") / "examples" / "report.flow").read_text()
     return dict(flowray.expand({"report": text})["report"])

@@ -16,7 +16,7 @@ from flowray.flow.langflow import read, write
 from flowray.plan.planner import plan
 from flowray.plan.types import Fusion
 from tests.kit.starters import components, starters
-from tests.unit.flow.test_hostile_documents import VALUES, places, put, read_and_use
+from tests.properties.test_hostile_documents import VALUES, places, put, read_and_use
 
 NAMES = sorted(starters())
 CATALOG = load_index(find_index())

@@ -10,7 +10,7 @@ from uuid import UUID
 import orjson
 import pandas as pd  # type: ignore[import-untyped]  # has no stubs
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 from lfx.schema.content_types import TextContent, ToolContent
 from lfx.schema.data import Data
@@ -181,6 +181,7 @@ _json = some.recursive(
 )
 
 
+@settings(deadline=None)
 @given(_json)
 def test_whatever_is_json_comes_back_as_it_was(value: Any) -> None:
     assert travelled(value) == value

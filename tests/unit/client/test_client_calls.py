@@ -16,7 +16,6 @@ from flowray.engine.commands import StartStep
 from flowray.engine.failures import ComponentFailedError
 from flowray.engine.ports import RunRequest
 from flowray.errors import NotFoundError, UnauthorizedError
-from flowray_serve.routes.application import build_app
 from tests.unit.serve.service import ECHO, KEY, Held, Service, service
 
 
@@ -47,7 +46,7 @@ class Breaking(httpx.AsyncBaseTransport):
 
 
 def client_of(made: Service, key: str = KEY) -> AsyncClient:
-    return AsyncClient("http://flowray.test", key, transport=httpx.ASGITransport(app=build_app(made.services)))
+    return AsyncClient("http://flowray.test", key, transport=httpx.ASGITransport(app=made.app))
 
 
 async def no_pause(_: float) -> None:
@@ -114,14 +113,14 @@ async def test_a_broken_connection_is_resumed_without_losing_or_repeating(lines:
     made = service()
     async with client_of(made) as client:
         run = (await client.run((await client.publish(ECHO)).id)).run
-    transport = Breaking(httpx.ASGITransport(app=build_app(made.services)), lines=lines, refuse=2)
+    transport = Breaking(httpx.ASGITransport(app=made.app), lines=lines, refuse=2)
     async with AsyncClient("http://flowray.test", KEY, transport=transport, pause=no_pause) as client:
         assert [recorded.seq async for recorded in client.events(run)] == list(range(1, 11))
     assert transport.connections > 2
 
 
 async def test_a_service_that_stays_away_is_given_up() -> None:
-    transport = Breaking(httpx.ASGITransport(app=build_app(service().services)), lines=0, refuse=1000)
+    transport = Breaking(httpx.ASGITransport(app=service().app), lines=0, refuse=1000)
     async with AsyncClient("http://flowray.test", KEY, transport=transport, pause=no_pause) as client:
         with pytest.raises(ServiceUnreachableError, match="refused"):
             await anext(aiter(client.events("some-run")))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from flowray.component.imports import Imports, imported_by
 
@@ -41,8 +39,3 @@ def test_what_runs_on_loading_is_needed_and_the_rest_comes_later() -> None:
 @pytest.mark.parametrize("source", ["", "not python at all (", "x = '\\0'" + "\0", "(" * 5_000])
 def test_what_is_no_python_imports_nothing(source: str) -> None:
     assert imported_by(source) == Imports()
-
-
-@given(st.text(max_size=200))
-def test_any_text_is_read_without_an_error(source: str) -> None:
-    imported_by(source)

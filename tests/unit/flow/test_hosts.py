@@ -5,22 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from flowray.errors import FlowFormatError, InvalidRequestError
+from flowray.errors import FlowFormatError
 from flowray.flow.check import check_wiring
 from flowray.flow.digest import digest
-from flowray.flow.hosts import HostRule, common, hosts_of, parsed
+from flowray.flow.hosts import common, hosts_of
 from flowray.flow.langflow import read, write
 from flowray.flow.types import Flow
 from tests.unit.build import node
-
-NAMES = st.sampled_from(["a.org", "b.a.org", "c.b.a.org", "xa.org", "*.a.org", "*.b.a.org", "*.org"])
-PORTS = st.sampled_from(["", ":80", ":443", ":5432"])
-ENTRIES = st.builds(lambda name, port: name + port, NAMES, PORTS)
-LISTS = st.lists(ENTRIES, max_size=5)
-ASKED = [(host, port) for host in ("a.org", "b.a.org", "c.b.a.org", "xa.org", "d.org") for port in (80, 443, 5432)]
 
 
 def flow_with(own: Any) -> Flow:
@@ -44,26 +36,6 @@ def test_a_list_that_nobody_wrote_takes_nothing_away() -> None:
 
 def test_an_empty_list_takes_all_away() -> None:
     assert common(("a.org",), None, ()) == ()
-
-
-@given(LISTS, LISTS, LISTS)
-def test_exactly_what_all_lists_mean_is_common(first: list[str], second: list[str], third: list[str]) -> None:
-    def means(entries: list[str] | tuple[str, ...], host: str, port: int) -> bool:
-        return any(rule.covers(host, port) for rule in parsed(entries))
-
-    both = common(first, second, third)
-
-    for asked in ASKED:
-        assert means(both, *asked) == all(means(entries, *asked) for entries in (first, second, third))
-
-
-@given(st.text(max_size=300))
-def test_any_text_is_an_entry_or_a_clear_error(text: str) -> None:
-    try:
-        rule = HostRule.parse(text)
-    except InvalidRequestError:
-        return
-    assert HostRule.parse(str(rule)) == rule
 
 
 def test_a_flow_says_which_hosts_it_needs() -> None:

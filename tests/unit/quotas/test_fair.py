@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
-
 from flowray.quotas.amounts import Amounts
 from flowray.quotas.fair import FairRules, FairShare
 from flowray.quotas.quota import Quota, Terms
 from flowray.quotas.ticket import PRIORITY_WORTH_S, Ticket
-from tests.unit.quotas.world import World, shares_under_saturation
 
 
 def share_of(*, steps: int = 1, rules: FairRules | None = None) -> FairShare:
@@ -176,28 +173,3 @@ def test_a_step_that_nobody_knew_of_counts_even_beyond_the_quota() -> None:
     assert granted(share, now=1.0) is None
     share.end("lost", now=1.0)
     assert granted(share, now=1.0) == "new"
-
-
-@pytest.mark.parametrize("seed", range(2))
-def test_no_story_passes_a_limit_and_in_the_end_everybody_had_a_turn(seed: int) -> None:
-    world = World(seed)
-
-    story = world.play(decisions=4_000)
-    world.drain()
-
-    assert story.granted > 500
-
-
-@pytest.mark.parametrize("seed", range(2))
-def test_the_same_story_gives_the_same_decisions(seed: int) -> None:
-    first, second = (World(seed).play(decisions=1_500).trace for _ in range(2))
-
-    assert first == second
-
-
-@pytest.mark.parametrize("seed", [0, 3])
-def test_under_saturation_everybody_gets_what_their_weight_says_within_5_percent(seed: int) -> None:
-    got, promised = shares_under_saturation([1, 1, 2, 3, 5], seed=seed, decisions=4_000)
-
-    for part, weight in zip(got, promised, strict=True):
-        assert abs(part - weight) / weight < 0.05

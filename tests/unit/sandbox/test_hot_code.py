@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable
 
 from flowray_sandbox.hot_code import HotCode
@@ -35,6 +36,8 @@ def test_what_was_called_runs_on_copies_of_its_code_and_gives_the_same() -> None
         made_before()
         counter()()
         asyncio.run(doubled([1]))
+
+    gc.unfreeze()  # it looks for functions among what the garbage collector sees
 
     HotCode(act).gather()
 

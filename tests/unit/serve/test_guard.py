@@ -26,7 +26,7 @@ def kept(folder: Path, body: str, *, ready: bool = True) -> tuple[int, int]:
         (folder / f"seen-{pid}").touch()
         return ready
 
-    command = [sys.executable, "-c", _COUNT.format(body), str(runs)]
+    command = [sys.executable, "-IS", "-c", _COUNT.format(body), str(runs)]
     code = Guard(command, is_ready=is_ready, say=said.append, look_s=0.02).keep()
     count = len(runs.read_text())
     assert len(said) == count - 1
@@ -58,7 +58,7 @@ sys.exit(0 if count == 8 else 1)
             (tmp_path / f"seen-{pid}").touch()
         return ready
 
-    command = [sys.executable, "-c", _COUNT.format(body), str(tmp_path / "runs")]
+    command = [sys.executable, "-IS", "-c", _COUNT.format(body), str(tmp_path / "runs")]
     guard = Guard(command, is_ready=is_ready, say=said.append, look_s=0.02, pauses_s=(0.01, 0.02))
 
     assert guard.keep() == 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Sequence
 from ipaddress import ip_network
 from typing import Any
 
@@ -28,15 +28,14 @@ METHODS_THAT_ASK = ("get", "delete")
 THERE_OR_NOT = {"/api/v1/monitor/messages/session/{session}"}
 
 
-def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
-    for path, found in build_app(service().services).openapi()["paths"].items():
-        for method, operation in found.items():
-            yield method, path, operation
-
-
+OPERATIONS: Sequence[tuple[str, str, dict[str, Any]]] = [
+    (method, path, operation)
+    for path, found in build_app(service().services).openapi()["paths"].items()
+    for method, operation in found.items()
+]
 GUARDED = [
     (method, path, Permission(operation["x-flowray-permission"]))
-    for method, path, operation in operations()
+    for method, path, operation in OPERATIONS
     if "x-flowray-permission" in operation
 ]
 OF_A_THING = [one for one in GUARDED if "{" in one[1] and smallest_role(one[2]) != "operator"]
@@ -68,9 +67,9 @@ async def asked(made: Service, method: str, path: str, key: str) -> httpx.Respon
 
 
 def test_what_is_open_to_all_is_listed_here() -> None:
-    said = {path for _, path, operation in operations() if operation.get("security") == []}
+    said = {path for _, path, operation in OPERATIONS if operation.get("security") == []}
     assert said == OPEN
-    assert {path for _, path, _ in operations()} == OPEN | {path for _, path, _ in GUARDED}
+    assert {path for _, path, _ in OPERATIONS} == OPEN | {path for _, path, _ in GUARDED}
 
 
 @pytest.mark.parametrize(("method", "path", "permission"), GUARDED)

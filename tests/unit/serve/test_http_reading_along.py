@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import MutableMapping
 from typing import Any
 
-from flowray_serve.routes.application import build_app
 from tests.unit.serve.service import ECHO, KEY, Held, Service, service
 
 
@@ -31,7 +30,7 @@ class Reader:
             "server": ("t", 80),
             "client": ("c", 1),
         }
-        self._app = build_app(made.services)
+        self._app = made.app
 
     async def read(self) -> None:
         await self._app(self._scope, self._receive, self._send)
