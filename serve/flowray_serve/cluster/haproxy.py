@@ -10,13 +10,17 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
 from flowray_serve.cluster.leash import on_leash
+from flowray_serve.cluster.no_gateway import write_answers
 
 _EVERYWHERE = re.compile(r"^(\s*bind\s+)\*?:(\d+)", re.MULTILINE)
 _LOGGED = re.compile(r"^(\s*)option httplog[ \t]*$", re.MULTILINE)
+_ERROR_FILE = re.compile(r"^(\s*errorfile\s+(\d+)\s+).*$", re.MULTILINE)
+_NO_ROUTE = re.compile(r"^(\s*)http-request return status 404 .*not found\. Ping .*$", re.MULTILINE)
 _HEAD_TIMEOUT = re.compile(r"^\s*timeout http-request ", re.MULTILINE)
 
 
@@ -31,13 +35,22 @@ def kept_to_loopback(configuration: str) -> str:
     return _EVERYWHERE.sub(r"\g<1>127.0.0.1:\2", configuration)
 
 
-def amended(configuration: str) -> str:
-    """Keep it to loopback; have it say whom it heard, and not wait for ever for the head of a request."""
+def amended(configuration: str, *, answers: Mapping[int, Path]) -> str:
+    """Keep it to loopback; have it say whom it heard, not wait for ever for the head of a request, and use our answers.
+
+    Serve answers every failure of its own with 500, and everything with 404 as long as it knows no gateway.
+    """
     kept = kept_to_loopback(configuration)
     kept = _LOGGED.sub(r"\g<0>\n\g<1>option forwardfor", kept, count=1)
     if not _HEAD_TIMEOUT.search(kept):
         kept = _LOGGED.sub(r"\g<0>\n\g<1>timeout http-request 30s", kept, count=1)
-    return kept
+    kept = _NO_ROUTE.sub(r"\g<1>http-request deny deny_status 503", kept)
+    return _ERROR_FILE.sub(lambda found: _own_answer(found, answers), kept)
+
+
+def _own_answer(found: re.Match[str], answers: Mapping[int, Path]) -> str:
+    ours = answers.get(int(found[2]))
+    return found[0] if ours is None else f"{found[1]}{ours}"
 
 
 def become() -> NoReturn:
@@ -49,7 +62,8 @@ def become() -> NoReturn:
     arguments = sys.argv[1:]
     configuration = Path(arguments[arguments.index("-f") + 1])
     ours = configuration.with_suffix(".loopback")
-    ours.write_text(amended(configuration.read_text()))
+    answers = write_answers(configuration.parent)
+    ours.write_text(amended(configuration.read_text(), answers=answers))
     arguments[arguments.index("-f") + 1] = str(ours)
     binary = get_haproxy_binary()
     os.execv(binary, [binary, *arguments])  # noqa: S606 - the binary that Serve itself would have started

@@ -1,5 +1,6 @@
 """Ray for one home: closed to the outside, and able to live beside another."""
 
+import json
 import os
 import signal
 import socket
@@ -13,6 +14,7 @@ import pytest
 from flowray_serve.cluster.environment import Ports, ray_environment
 from flowray_serve.cluster.haproxy import amended, kept_to_loopback, write_launcher
 from flowray_serve.cluster.leftovers import end_leftovers
+from flowray_serve.cluster.no_gateway import write_answers
 from flowray_serve.cluster.ports import PortTakenError, check_free, free_ports
 
 PORTS = Ports(
@@ -30,10 +32,35 @@ SLEEP = [sys.executable, "-c", "import signal; print(flush=True); signal.pause()
 def test_haproxy_says_whom_it_heard_and_does_not_wait_for_ever_for_a_head() -> None:
     configuration = "defaults\n    mode http\n    option httplog\nfrontend f\n    bind *:8000\n"
 
-    lines = amended(configuration).splitlines()
+    lines = amended(configuration, answers={}).splitlines()
 
     assert lines[2:5] == ["    option httplog", "    timeout http-request 30s", "    option forwardfor"]
-    assert amended(configuration.replace("    mode", "    timeout http-request 9s\n    mode")).count("timeout") == 1
+    told = configuration.replace("    mode", "    timeout http-request 9s\n    mode")
+    assert amended(told, answers={}).count("timeout") == 1
+
+
+def test_haproxy_answers_for_gateways_that_are_not_there_as_they_would(tmp_path: Path) -> None:
+    configuration = (
+        "defaults\n    errorfile 502 /serve/500.http\n    errorfile 503 /serve/500.http\n    errorfile 400 /other\n"
+        "backend default_backend\n"
+        '    http-request return status 404 lf-string "Path not found. Ping http://.../-/routes for available routes."'
+    )
+    answers = write_answers(tmp_path)
+
+    ours = amended(configuration, answers=answers)
+
+    assert f"errorfile 502 {answers[502]}\n    errorfile 503 {answers[503]}\n    errorfile 400 /other\n" in ours
+    assert ours.endswith("\n    http-request deny deny_status 503")
+
+
+def test_what_haproxy_answers_is_a_problem_document_that_says_when_to_come_again(tmp_path: Path) -> None:
+    head, _, body = write_answers(tmp_path)[503].read_text().partition("\n\n")
+
+    assert head.splitlines()[0] == "HTTP/1.1 503 Service Unavailable"
+    assert {"Retry-After: 2", "Content-Type: application/problem+json", f"Content-Length: {len(body)}"} <= set(
+        head.splitlines()
+    )
+    assert (json.loads(body)["code"], json.loads(body)["status"]) == ("no_gateway", 503)
 
 
 def test_what_serve_opens_on_every_interface_is_kept_to_loopback() -> None:
