@@ -1,6 +1,7 @@
 """One application for all tests: making one takes a hundred routes and 50 ms, and a test speaks about one or two.
 
-Each call goes to the services that its own client was made for.
+Each call goes to the services that its own client was made for. Parts that a service may do without change what the
+application is made of, so that there is one for each choice of them.
 """
 
 from __future__ import annotations
@@ -16,16 +17,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from flowray_serve.routes.application import build_app
 from flowray_serve.services import Services
 
-# Parts that a service may do without change what the application is made of.
 _OPTIONAL = tuple(field.name for field in fields(Services) if field.default is None)
 _asked: ContextVar[Services] = ContextVar("the services of this call")
 
 
 def app_of(services: Services) -> ASGIApp:
     """The application over these services, without its lifespan."""
-    if any(getattr(services, name) is not None for name in _OPTIONAL):
-        return build_app(services)
-    app = _one_app()
+    app = _one_app(frozenset(name for name in _OPTIONAL if getattr(services, name) is not None))
 
     async def asked(scope: Scope, receive: Receive, send: Send) -> None:
         before = _asked.set(services)
@@ -38,8 +36,8 @@ def app_of(services: Services) -> ASGIApp:
 
 
 @cache
-def _one_app() -> FastAPI:
-    return build_app(cast("Services", _Asked()))
+def _one_app(optional: frozenset[str]) -> FastAPI:
+    return build_app(cast("Services", _Asked(optional)))
 
 
 class _Asked:
@@ -47,9 +45,12 @@ class _Asked:
 
     version = "0.1.0"
 
+    def __init__(self, optional: frozenset[str]) -> None:
+        self._optional = optional
+
     def __getattr__(self, name: str) -> Any:
         services = _asked.get(None)
-        if services is None and name in _OPTIONAL:
+        if services is None and name in _OPTIONAL and name not in self._optional:
             return None
         return _Part(name) if services is None else getattr(services, name)
 

@@ -31,9 +31,9 @@ from flowray_serve.admission.queued import AdmittedLeasedEngine, FairTurns
 from flowray_serve.admission.rates import RateLimiter
 from flowray_serve.admission.runs import AdmittedEngine, RunAdmission, RunOvertimeError
 from flowray_serve.admission.steps import AdmittedSteps
-from flowray_serve.routes.application import build_app
 from tests.unit.build import plan_of
 from tests.unit.engine.whole_runs import request as request_of
+from tests.unit.serve.one_app import app_of
 from tests.unit.serve.service import ECHO, KEY, OTHER_KEY, service
 
 
@@ -271,7 +271,7 @@ async def limited(**rates: str) -> httpx.AsyncClient:
         return {name: rate_of(text) for name, text in rates.items()}
 
     limiter = RateLimiter(MemoryBuckets(clock=lambda: 0.0), rates_of)  # type: ignore[arg-type]
-    app = build_app(replace(made.services, limiter=limiter))
+    app = app_of(replace(made.services, limiter=limiter))
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     return httpx.AsyncClient(transport=transport, base_url="http://flowray.test", headers={"x-api-key": KEY})
 

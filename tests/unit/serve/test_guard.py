@@ -45,10 +45,10 @@ def test_what_never_came_up_is_not(tmp_path: Path) -> None:
 def test_what_was_up_once_is_started_until_it_is_up_again(tmp_path: Path) -> None:
     body = """
 count = len(runs.read_text())
-if count in (1, 8):
+if count in (1, 5):
     runs.with_name(f"up-{os.getpid()}").touch()
     wait_until_seen()
-sys.exit(0 if count == 8 else 1)
+sys.exit(0 if count == 5 else 1)
 """
     said: list[str] = []
 
@@ -62,7 +62,7 @@ sys.exit(0 if count == 8 else 1)
     guard = Guard(command, is_ready=is_ready, say=said.append, look_s=0.02, pauses_s=(0.01, 0.02))
 
     assert guard.keep() == 0
-    assert len(said) == 7
+    assert len(said) == 4
 
 
 def test_what_stopped_in_order_is_not(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import httpx
 
 from flowray_serve.auth import OpenRequests
-from flowray_serve.routes.application import build_app
+from tests.unit.serve.one_app import app_of
 from tests.unit.serve.service import ECHO, KEY, OTHER_KEY, Held, service
 
 
@@ -17,7 +17,7 @@ async def test_a_stream_counts_for_as_long_as_it_is_open_and_for_its_own_tenant_
     flow = await made.publish(ECHO)
     made.steps.script = held
     gate = replace(made.services.gate, open_requests=OpenRequests(per_tenant=1))
-    transport = httpx.ASGITransport(app=build_app(replace(made.services, gate=gate)))
+    transport = httpx.ASGITransport(app=app_of(replace(made.services, gate=gate)))
     async with httpx.AsyncClient(transport=transport, base_url="http://x", headers={"x-api-key": KEY}) as http:
         stream = asyncio.create_task(http.post(f"/api/v1/run/{flow}?stream=true", json={}))
         await held.began.wait()

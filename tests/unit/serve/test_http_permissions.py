@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+import pytest_asyncio
 from fastapi import APIRouter
 from starlette.websockets import WebSocketDisconnect
 
@@ -48,7 +49,8 @@ def made() -> Service:
     return service()
 
 
-async def ids_of(made: Service) -> dict[str, str]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def ids(made: Service) -> dict[str, str]:
     """Things of the tenant `default`, by what paths call them."""
     flow = await made.publish(ECHO)
     run = await made.http.post(f"/api/v1/run/{flow}", json={"input_value": "a secret of default"})
@@ -91,9 +93,8 @@ async def test_with_a_role_too_small_it_refuses(made: Service, method: str, path
 
 @pytest.mark.parametrize(("method", "path", "permission"), OF_A_THING)
 async def test_with_another_tenants_key_a_thing_is_not_there(
-    made: Service, method: str, path: str, permission: Permission
+    made: Service, ids: dict[str, str], method: str, path: str, permission: Permission
 ) -> None:
-    ids = await ids_of(made)
     response = await asked(made, method, filled(path, ids), OTHER_KEY)
     if method in METHODS_THAT_ASK and path not in THERE_OR_NOT:
         assert response.status_code == 404
