@@ -13,11 +13,13 @@ from flowray.errors import FlowRayError, RunnerUnavailableError
 from flowray.runner.brood import SPAWN_S, Brood, Taken, hatch
 from flowray.runner.sandboxes import StartNursery
 from flowray.runner.succession import Heir, Retired
-from flowray.runner.waiting import Waiting
+from flowray.runner.waiting import Waiting, has_few
 
 log = logging.getLogger(__name__)
 
 _AT_ONCE = 2
+# Of four spares, one is for tenants that run few steps.
+_KEPT_BACK = 4
 _LOOK_AROUND_S = 15.0
 _FIRST_BACKOFF_S, _LONGEST_BACKOFF_S = 0.5, 30.0
 
@@ -86,11 +88,14 @@ class Pool:
         """Return a spare, at once when there is one. `RunnerUnavailableError` when none becomes free in time.
 
         A `lent` turn is that of a job which waits for this one: it waits behind nobody, however many are at work.
-        Else whoever is heavier, since its tenant runs few steps, waits less when a burst has used up what was parked.
+        Else whoever is heavier, since its tenant runs few steps, waits less when a burst has used up what was parked,
+        and there is something left that no burst may use up.
         """
         if self._closing:
             raise RunnerUnavailableError("The runner is shutting down.")
-        taken = None if self._waiting and not lent else self._fresh(lent=lent)
+        of_few = has_few(weight)
+        is_first = lent or self._waiting.first(of_few=of_few) is None
+        taken = self._fresh(lent=lent, of_few=of_few) if is_first else None
         if taken is None:
             taken = await self._wait(lent=lent, weight=weight)
         self._changed.set()
@@ -162,9 +167,14 @@ class Pool:
     def _free(self) -> int:
         return self.size.at_work - (self.at_work - len(self._lent))
 
-    def _fresh(self, *, lent: bool = False) -> Taken | None:
-        """Take the oldest spare that is alive, unless too many are at work."""
-        while self._spares and (lent or self._free > 0):
+    @property
+    def _kept_back(self) -> int:
+        return self.size.spares // _KEPT_BACK
+
+    def _fresh(self, *, lent: bool, of_few: bool) -> Taken | None:
+        """Take the oldest spare that is alive, unless too many are at work, or what is left is for others."""
+        kept_back = 0 if lent or of_few else self._kept_back
+        while self.parked > kept_back and (lent or self._free > 0):
             taken = self._spares.popleft()
             if taken.sandbox.alive and not taken.lost.is_set():
                 if lent:
@@ -177,8 +187,8 @@ class Pool:
 
     def _give(self) -> None:
         """Hand spares to those who wait, in their order."""
-        while (first := self._waiting.first()) is not None:
-            taken = self._fresh(lent=first in self._urgent)
+        while (first := self._waiting.first(of_few=self.parked <= self._kept_back)) is not None:
+            taken = self._fresh(lent=first in self._urgent, of_few=True)
             if taken is None:
                 return
             self._waiting.remove(first)
@@ -245,9 +255,11 @@ class Pool:
 
     def _missing(self) -> int:
         if self._waiting:
-            return min(len(self._waiting), max(self._free, 0) + len(self._urgent)) - self.parked
+            wanted = min(len(self._waiting), max(self._free, 0) + len(self._urgent))
+            return wanted + self._kept_back - self.parked
         # Forking takes the processor from running jobs; half of the spares is enough for the next ones.
-        return (self.size.spares if not self.at_work else (self.size.spares + 1) // 2) - self.parked
+        wanted = self.size.spares if not self.at_work else (self.size.spares + 1) // 2 + self._kept_back
+        return wanted - self.parked
 
     async def _spawn(self, brood: Brood, number: int) -> None:
         try:

@@ -1,4 +1,7 @@
-"""Who waits for a spare: the heavier come first, and nobody waits for ever behind them."""
+"""Who waits for a spare: the heavier come first, and nobody waits for ever behind them.
+
+The heavier a job, the fewer steps its tenant runs.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,15 @@ _T = TypeVar("_T")
 # as long as a burst of it takes to be served.
 _STEP_S = 0.01
 _FULL_WEIGHT = 100
+# A tenant that runs one step, or two, is no flood.
+_FEW = 50
+# Who is so late goes before all others, however few steps those have.
+_LONG_S = 10.0
+
+
+def has_few(weight: int) -> bool:
+    """Whether a job of this weight is of a tenant with few steps."""
+    return weight >= _FEW
 
 
 class Waiting(Generic[_T]):
@@ -22,6 +34,7 @@ class Waiting(Generic[_T]):
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._heap: list[tuple[float, int, asyncio.Future[_T]]] = []
+        self._few: list[tuple[float, int, asyncio.Future[_T]]] = []
         self._there: set[asyncio.Future[_T]] = set()
         self._numbers = itertools.count()
 
@@ -31,7 +44,10 @@ class Waiting(Generic[_T]):
     def add(self, waiting: asyncio.Future[_T], *, weight: int, at_once: bool = False) -> None:
         """One more; 100 is the weight of a step whose tenant runs no other. `at_once` is before all others."""
         due = 0.0 if at_once else self._clock() + _STEP_S * _FULL_WEIGHT / max(weight, 1)
-        heapq.heappush(self._heap, (due, next(self._numbers), waiting))
+        entry = due, next(self._numbers), waiting
+        heapq.heappush(self._heap, entry)
+        if at_once or has_few(weight):
+            heapq.heappush(self._few, entry)
         self._there.add(waiting)
 
     def remove(self, waiting: asyncio.Future[_T]) -> bool:
@@ -41,13 +57,20 @@ class Waiting(Generic[_T]):
         self._there.remove(waiting)
         return True
 
-    def first(self) -> asyncio.Future[_T] | None:
-        """Who is next; those that were given something, or gave up, are passed over."""
-        while self._heap:
-            waiting = self._heap[0][2]
+    def first(self, *, of_few: bool = False) -> asyncio.Future[_T] | None:
+        """Who is next, of all or of those whose tenants run few steps, and of those that have waited too long."""
+        first = self._head(self._heap)
+        if not of_few or first is None or self._heap[0][0] + _LONG_S <= self._clock():
+            return first
+        return self._head(self._few)
+
+    def _head(self, heap: list[tuple[float, int, asyncio.Future[_T]]]) -> asyncio.Future[_T] | None:
+        """Those that were given something, or gave up, are passed over."""
+        while heap:
+            waiting = heap[0][2]
             if waiting in self._there and not waiting.done():
                 return waiting
-            heapq.heappop(self._heap)
+            heapq.heappop(heap)
             self._there.discard(waiting)
         return None
 

@@ -74,7 +74,12 @@ class PoolSettings(SettingsGroup):
         le=100,
         description="Warm Runners beyond those, for when one dies; unset: 1 for a lone one that reserves nothing.",
     )
-    spares: int = Field(8, ge=1, le=512, description="Parked sandboxes per Runner; each costs a few MiB.")
+    spares: int = Field(
+        8,
+        ge=1,
+        le=512,
+        description="Parked sandboxes per Runner; each costs a few MiB. A quarter is for tenants that run few steps.",
+    )
     max_running: int = Field(32, ge=1, le=1_024, description="Steps that one Runner runs at a time.")
     step_cpu: float = Field(1.0, ge=0.01, le=1_024, description="Cores of a step whose components ask for none.")
     step_memory_mib: int | None = Field(

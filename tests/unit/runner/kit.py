@@ -148,11 +148,14 @@ class FakeNursery:
         self.closed = asyncio.Event()
         self.spawned: list[FakeSandbox] = []
         self.refuses = False
+        self.awake = asyncio.Event()
+        self.awake.set()
 
     async def spawn(self) -> FakeSandbox:
         if self.refuses or self.closed.is_set():
             raise SandboxUnavailableError("no more children")
         await asyncio.sleep(0)
+        await self.awake.wait()
         self.spawned.append(FakeSandbox(self.script))
         return self.spawned[-1]
 

@@ -61,18 +61,18 @@ async def test_a_sandbox_is_given_once(house: Any) -> None:
     assert not one.sandbox.sock.fileno() > 0
 
 
-async def test_while_jobs_run_half_of_the_spares_will_do_and_then_all_are_refilled(house: Any) -> None:
-    built = await house(spares=4)
+async def test_while_jobs_run_fewer_spares_will_do_and_then_all_are_refilled(house: Any) -> None:
+    built = await house(spares=8)
     taken = await built.pool.take()
     await built.settle()
-    assert built.pool.parked == 3
+    assert built.pool.parked == 7
     more = [await built.pool.take() for _ in range(3)]
     await built.settle()
-    assert built.pool.parked == 2
+    assert built.pool.parked == 6
     for one in (taken, *more):
         built.pool.done(one)
     await built.settle()
-    assert built.pool.parked == 4
+    assert built.pool.parked == 8
 
 
 async def test_more_than_the_spares_are_served_as_they_come(house: Any) -> None:
@@ -109,6 +109,22 @@ async def test_a_lent_turn_waits_behind_nobody_and_makes_no_room_for_others(hous
     built.pool.done(await waiting)
     built.pool.done(lent[1])
     assert built.pool.at_work == 0
+
+
+async def test_a_flood_leaves_spares_for_whoever_has_few_steps(house: Any) -> None:
+    built = await house(spares=4, wait_s=5)
+    built.nurseries[0].awake.clear()
+    flood = [asyncio.create_task(built.pool.take(weight=3)) for _ in range(5)]
+    await built.settle()
+    assert (sum(one.done() for one in flood), built.pool.parked) == (3, 1)
+
+    other = await asyncio.wait_for(built.pool.take(weight=100), 1)
+
+    built.nurseries[0].awake.set()
+    for one in (other, *await asyncio.gather(*flood)):
+        built.pool.done(one)
+    await built.settle()
+    assert (built.pool.at_work, built.pool.parked) == (0, 4)
 
 
 async def test_those_who_wait_are_served_in_order(house: Any) -> None:

@@ -42,6 +42,20 @@ async def test_nobody_waits_for_ever_behind_those_that_are_heavier() -> None:
     assert served(waiting) == [heavy[0], light, heavy[1]]
 
 
+async def test_what_is_left_is_for_those_with_few_and_for_whoever_waits_too_long() -> None:
+    clock = Clock()
+    waiting = Waiting[str](clock)
+    light, heavy = futures(2)
+    waiting.add(light, weight=3)
+    assert waiting.first(of_few=True) is None
+    clock.now = 5.0
+    waiting.add(heavy, weight=100)
+
+    assert waiting.first(of_few=True) is heavy
+    clock.now = 20.0
+    assert waiting.first(of_few=True) is light
+
+
 async def test_whom_others_wait_for_is_before_all() -> None:
     waiting = Waiting[str](Clock())
     usual, lent = futures(2)
