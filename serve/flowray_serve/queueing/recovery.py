@@ -119,8 +119,8 @@ class Recovery:
                         await self._recover(is_filled=is_filled, restarted=restarted)
                     restarted = False
                     due = loop.time() + self._watch.whole_s
-                elif is_time:
-                    due = loop.time() + HELD_S  # another one does it, or is gone by then
+                elif is_time:  # another one does it; what a restart has lost is not left to it alone, it may die
+                    due = loop.time() + (HELD_S if restarted else self._watch.whole_s)
             except FlowRayError as error:
                 log.warning("Nothing recovered", extra={"action": "recovery_failed", "reason": error.message})
             await asyncio.sleep(self._watch.look_s)
