@@ -8,7 +8,6 @@ import http.client
 import os
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -20,26 +19,16 @@ from flowray.sandbox.image import find_image
 from flowray.sandbox.probe import require
 from flowray_serve.cluster.environment import driver_environment, ray_environment
 from flowray_serve.cluster.haproxy import write_launcher
-from flowray_serve.cluster.head import (
-    GCS,
-    HeadOptions,
-    RayError,
-    dead_daemons,
-    enter,
-    join,
-    revive_gcs,
-    start_head,
-    stop_head,
-)
+from flowray_serve.cluster.head import HeadDaemons, HeadOptions, enter, join, start_head, stop_head
 from flowray_serve.cluster.leftovers import end_leftovers
 from flowray_serve.cluster.ports import check_free, free_ports
 from flowray_serve.embedded import EmbeddedValkey
 from flowray_serve.home import Home, Running
 from flowray_serve.settings import Settings
+from flowray_serve.watching import Watched, watching
 
 Progress = Callable[[str], None]
 _ANSWER_LIMIT_S = 30.0
-_WATCH_EVERY_S = 1.0
 _PRINTED_TO = (1, 2)
 
 
@@ -73,12 +62,14 @@ def supervise(settings: Settings, home: Home, *, progress: Progress, on_ready: C
         plant = app.plant_of(settings, home, valkey.url if valkey else None)
         key = app.first_key(plant, home)
         _start_ray(settings, home, stack, progress)
-        progress("Deploying the gateway and the runners; each warms up its sandboxes")
-        app.deploy_plant(plant)
-        _await_answer(settings.host, settings.port)
-        home.note_running(Running(url=url, pid=os.getpid(), ready=True, guard=os.getppid()))
-        on_ready(url, key)
-        _watch(home, valkey, progress)
+        watched = Watched(daemons=HeadDaemons(), valkey=valkey, ray_logs=home.run / "ray")
+        with watching(watched, progress=progress) as wait:
+            progress("Deploying the gateway and the runners; each warms up its sandboxes")
+            app.deploy_plant(plant)
+            _await_answer(settings.host, settings.port)
+            home.note_running(Running(url=url, pid=os.getpid(), ready=True, guard=os.getppid()))
+            on_ready(url, key)
+            wait()
 
 
 def _clear_away(home: Home, progress: Progress) -> None:
@@ -141,22 +132,6 @@ def _answers(host: str, port: int) -> bool:
         return False
     finally:
         connection.close()
-
-
-def _watch(home: Home, valkey: EmbeddedValkey | None, progress: Progress) -> None:
-    """Keep up what Ray does not look after. Signals end it, and what cannot be kept up: the guard begins anew."""
-    pause = threading.Event()
-    while True:
-        pause.wait(_WATCH_EVERY_S)
-        if valkey is not None and not valkey.alive:
-            progress("Valkey has died; starting it again")
-            valkey.start()
-        dead = dead_daemons()
-        if dead == [GCS]:
-            progress("Ray's control store has died; starting it again")
-            revive_gcs()
-        elif dead:
-            raise RayError(f"Ray's {', '.join(dead)} died. Its logs are in {home.run / 'ray'}.")
 
 
 @contextmanager

@@ -109,27 +109,30 @@ def leave(application: str) -> None:
         ray.shutdown()
 
 
-def revive_gcs() -> None:
-    """Start Ray's control store again, from what it had written down; everything else in Ray waits for it meanwhile."""
-    from ray._private import worker
+class HeadDaemons:
+    """Ray's own processes below this one; none where this process has joined another's cluster."""
 
-    node = worker._global_node  # noqa: SLF001 - Ray restarts nothing of its own
-    if node is None:
-        raise RayError("Ray does not run here.")
-    node.all_processes.pop(GCS, None)
-    node._gcs_address = node._gcs_client = None  # noqa: SLF001
-    try:
-        node.start_gcs_server()
-    except Exception as cause:
-        raise RayError(f"Ray's control store did not start again: {cause}") from cause
+    def dead(self) -> list[str]:
+        """The names of those that have died."""
+        node = self._node()
+        return [name for name, _ in node.dead_processes()] if node is not None else []
 
+    def revive_gcs(self) -> None:
+        """Start the control store again, from what it had written down; all else in Ray waits for it meanwhile."""
+        node = self._node()
+        if node is None:
+            raise RayError("Ray does not run here.")
+        node.all_processes.pop(GCS, None)
+        node._gcs_address = node._gcs_client = None  # noqa: SLF001
+        try:
+            node.start_gcs_server()
+        except Exception as cause:
+            raise RayError(f"Ray's control store did not start again: {cause}") from cause
 
-def dead_daemons() -> list[str]:
-    """Return the names of Ray's own processes that have died."""
-    from ray._private import worker
+    def _node(self) -> Any:
+        from ray._private import worker
 
-    node = worker._global_node  # noqa: SLF001 - Ray does not tell its driver otherwise
-    return [name for name, _ in node.dead_processes()] if node is not None else []
+        return worker._global_node  # noqa: SLF001 - Ray restarts nothing of its own, and tells its driver of nothing
 
 
 def _leave_out_what_nobody_asks() -> None:

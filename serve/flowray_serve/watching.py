@@ -1,0 +1,132 @@
+"""Keeps up what Ray does not look after, while the service is being started and for as long as it runs.
+
+It watches from a thread of its own: who waits for a cluster whose raylet has died waits for ever.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from flowray.errors import FlowRayError
+from flowray_serve.cluster.head import GCS, RayError
+
+_EVERY_S = 1.0
+# How long the main thread has to notice that it waits in vain. Whoever stands over this process begins anew.
+_NOTICES_WITHIN_S = 20.0
+_LOST = signal.SIGUSR1
+_EXIT_CODE = 1
+
+
+class Daemons(Protocol):
+    """Ray's own processes, see `flowray_serve.cluster.head`."""
+
+    def dead(self) -> list[str]:
+        """The names of those that have died."""
+
+    def revive_gcs(self) -> None:
+        """Start the control store again."""
+
+
+class Store(Protocol):
+    """A Valkey of our own."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+
+    def start(self) -> object:
+        """Start it, with what it had."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watched:
+    """What is watched. `ray_logs` is where a reader finds out more."""
+
+    daemons: Daemons
+    valkey: Store | None
+    ray_logs: Path
+
+
+@contextmanager
+def watching(
+    watched: Watched,
+    *,
+    progress: Callable[[str], None],
+    every_s: float = _EVERY_S,
+    notices_within_s: float = _NOTICES_WITHIN_S,
+) -> Generator[Callable[[], None], None, None]:
+    """Watch until this is left, in the main thread; what it yields waits for the loss of what cannot be kept up.
+
+    That raises, wherever the main thread is: a `FlowRayError` that says what was lost.
+    """
+    watch = _Watch(watched, progress, every_s=every_s, notices_within_s=notices_within_s)
+    before = signal.signal(_LOST, watch.tell)
+    watch.thread.start()
+    try:
+        yield watch.wait
+    finally:
+        watch.over.set()
+        watch.thread.join()
+        signal.signal(_LOST, before)
+
+
+class _Watch:
+    def __init__(
+        self, watched: Watched, progress: Callable[[str], None], *, every_s: float, notices_within_s: float
+    ) -> None:
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self._work, name="watch", daemon=True)
+        self._watched = watched
+        self._progress = progress
+        self._every_s = every_s
+        self._notices_within_s = notices_within_s
+        self._loss: FlowRayError | None = None
+
+    def wait(self) -> None:
+        while True:  # a wait without an end would not hear signals everywhere
+            self.over.wait(self._every_s)
+            self._raise()
+
+    def tell(self, _number: int, _frame: Any) -> None:
+        self._raise()
+
+    def _raise(self) -> None:
+        if self._loss is not None:
+            raise self._loss
+
+    def _work(self) -> None:
+        while not self.over.wait(self._every_s):
+            try:
+                self._look()
+            except FlowRayError as loss:
+                self._give_up(loss)
+                return
+
+    def _look(self) -> None:
+        valkey, daemons = self._watched.valkey, self._watched.daemons
+        if valkey is not None and not valkey.alive:
+            self._progress("Valkey has died; starting it again")
+            valkey.start()
+        dead = daemons.dead()
+        if dead == [GCS]:
+            self._progress("Ray's control store has died; starting it again")
+            daemons.revive_gcs()
+        elif dead:
+            raise RayError(f"Ray's {', '.join(dead)} died. Its logs are in {self._watched.ray_logs}.")
+
+    def _give_up(self, loss: FlowRayError) -> None:
+        self._loss = loss
+        os.kill(os.getpid(), _LOST)
+        if not self.over.wait(self._notices_within_s):
+            self._progress(f"{loss.message} Nothing else goes on here; this process ends")
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(_EXIT_CODE)

@@ -1,0 +1,91 @@
+"""What Ray does not look after is kept up, also while the service starts; what cannot be ends the wait for it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from flowray_serve.cluster.head import RayError
+from flowray_serve.watching import Watched, watching
+
+
+class Daemons:
+    """Ray's processes, of which some die."""
+
+    def __init__(self, *dead: str) -> None:
+        self.names = list(dead)
+        self.revived = threading.Event()
+
+    def dead(self) -> list[str]:
+        return self.names
+
+    def revive_gcs(self) -> None:
+        self.names = []
+        self.revived.set()
+
+
+class Valkey:
+    """A Valkey that has died."""
+
+    def __init__(self) -> None:
+        self.alive = False
+        self.started = threading.Event()
+
+    def start(self) -> None:
+        self.alive = True
+        self.started.set()
+
+
+def watched(daemons: Daemons, valkey: Valkey | None = None) -> Watched:
+    return Watched(daemons=daemons, valkey=valkey, ray_logs=Path("/somewhere/ray"))
+
+
+def test_what_has_died_is_started_again_while_the_main_thread_is_busy() -> None:
+    daemons, valkey = Daemons("gcs_server"), Valkey()
+    said: list[str] = []
+
+    with watching(watched(daemons, valkey), progress=said.append, every_s=0.001):
+        assert daemons.revived.wait(10)
+        assert valkey.started.wait(10)
+
+    assert said == ["Valkey has died; starting it again", "Ray's control store has died; starting it again"]
+
+
+def test_a_raylet_that_dies_ends_whatever_the_main_thread_waits_for() -> None:
+    with (
+        pytest.raises(RayError, match=r"raylet died\. Its logs are in /somewhere/ray"),
+        watching(watched(Daemons("raylet")), progress=print, every_s=0.001),
+    ):
+        threading.Event().wait(30)
+
+
+def test_who_waits_for_a_loss_hears_of_it() -> None:
+    daemons = Daemons()
+    threading.Timer(0.05, daemons.names.append, ["raylet"]).start()
+
+    with pytest.raises(RayError, match="raylet"), watching(watched(daemons), progress=print, every_s=0.001) as wait:
+        wait()
+
+
+def test_a_process_that_does_not_notice_is_ended() -> None:
+    deaf = """
+import signal, sys, time
+from pathlib import Path
+from flowray_serve.watching import Watched, watching
+
+class Daemons:
+    def dead(self):
+        return ["raylet"]
+
+watched = Watched(daemons=Daemons(), valkey=None, ray_logs=Path("x"))
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+with watching(watched, progress=print, every_s=0.01, notices_within_s=0.1):
+    time.sleep(60)
+"""
+    ended = subprocess.run([sys.executable, "-c", deaf], timeout=30, capture_output=True, text=True, check=False)
+
+    assert (ended.returncode, "raylet died" in ended.stdout) == (1, True), ended
