@@ -14,7 +14,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from flowray_sandbox import descriptors, immortal, jail, libraries, memory, room, seccomp, syscalls
-from flowray_sandbox.forker import Forker
+from flowray_sandbox.forker import Desk, Forker
 
 _THREAD_STACK = 2 << 20
 _ENVIRONMENT = {"HOME": "/tmp", "LANG": "C.UTF-8", "SSL_CERT_FILE": "/etc/ssl/cert.pem"}  # noqa: S108 - private there
@@ -75,9 +75,10 @@ def _prepare(wanted: Mapping[str, Any]) -> Forker:
     place = room.Room() if makes_room else None
     for module in warm:
         module.gather()
+    desk = Desk()
     if place is not None:
         place.reserve()
-    forker = _forker(wanted, place)
+    forker = _forker(wanted, desk, place)
     # Last, so that what Python remembers of the look-ups of late is what children will look up.
     for module in warm:
         module.rehearse()
@@ -123,7 +124,7 @@ def _preload(name: str) -> None:
         raise RuntimeError(f"`{name}`, which the pool's `preload` names, cannot be preloaded: {cause}") from cause
 
 
-def _forker(wanted: Mapping[str, Any], place: room.Room | None) -> Forker:
+def _forker(wanted: Mapping[str, Any], desk: Desk, place: room.Room | None) -> Forker:
     """Import last, and so close together in memory, what runs for each child."""
     serve = importlib.import_module(wanted["work"]).serve
-    return Forker(serve, always=wanted["always"], lowered=wanted["lowered"], room=place)
+    return Forker(serve, always=wanted["always"], lowered=wanted["lowered"], desk=desk, room=place)

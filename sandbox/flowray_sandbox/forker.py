@@ -8,6 +8,7 @@ fork a child with these descriptors, or wait for that one's end.
 from __future__ import annotations
 
 import ctypes
+import mmap
 import os
 import socket
 import struct
@@ -17,7 +18,7 @@ from typing import Any, NoReturn
 
 from flowray_sandbox import randomness, syscalls
 from flowray_sandbox.allowance import Allowance
-from flowray_sandbox.batch import Batch, Place, buffer
+from flowray_sandbox.batch import Batch, Buffer, Place, buffer
 from flowray_sandbox.descriptors import CHANNEL, ORDERS
 from flowray_sandbox.jail import CONTROL_SIZE, Walls, message
 from flowray_sandbox.packages import Packages
@@ -36,18 +37,44 @@ _RUSAGE = 144
 _CLONE_FAILED = -1
 
 
+class Desk:
+    """What the forker writes from one fork to the next: messages, and counters in the code of its loop.
+
+    Each huge page that it writes to is broken up for good, and costs every later fork and exit five hundred entries. So
+    its desk is made where pages are broken up anyway: in the room, before that is closed.
+    """
+
+    def __init__(self) -> None:
+        Forker.run.__code__ = Forker.run.__code__.replace()
+        # More than what Python serves from its own pools, which lie elsewhere.
+        self._sheet, self._taken = buffer(mmap.PAGESIZE), 0
+        self.order = self._part(ORDER.size)
+        self.passed = self._part(_PASSED)
+        self.received = self._part(4)
+        self.forked = self._part(FORKED.size)
+        self.ended = self._part(4 + _RUSAGE)
+
+    def _part(self, size: int) -> Buffer:
+        start, self._taken = self._taken, self._taken + -(-size // 16) * 16
+        return (ctypes.c_char * size).from_buffer(self._sheet, start)
+
+
 class Forker:
     """Forks and waits on order."""
 
     def __init__(
-        self, serve: Serve, *, always: Collection[str], lowered: Collection[str], room: Room | None = None
+        self,
+        serve: Serve,
+        *,
+        always: Collection[str],
+        lowered: Collection[str],
+        desk: Desk | None = None,
+        room: Room | None = None,
     ) -> None:
         self._serve = serve
-        self._order = buffer(ORDER.size)
-        self._passed = buffer(_PASSED)
-        self._received = buffer(4)
-        self._forked = buffer(FORKED.size)
-        self._ended = buffer(4 + _RUSAGE)
+        desk = desk or Desk()
+        self._order, self._passed, self._received = desk.order, desk.passed, desk.received
+        self._forked, self._ended = desk.forked, desk.ended
         self._packages = Packages(always=always, lowered=lowered)
         self._walls = Walls(self._order, self._passed, lowered, self._packages, room)
         self._allowance = Allowance(lowered)

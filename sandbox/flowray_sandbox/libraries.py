@@ -24,6 +24,8 @@ _LARGEST, _WIDEST_GAP = 64 << 20, 4 << 20
 _FAILED = (1 << 64) - 1
 # What runs while the copies are made.
 _AT_WORK = ("libc.so", "libm.so", "ld-linux", "libffi", "_ctypes.", "libpython", "linux-vdso", "libpthread", "libdl")
+# Since glibc 2.34 these are empty, there for old programs only.
+_EMPTY, _EMPTY_MOST = ("libpthread", "libdl"), 8 * mmap.PAGESIZE
 
 _libc = ctypes.PyDLL(None, use_errno=True)
 _libc.mmap.argtypes, _libc.mmap.restype = (c_void_p, c_size_t, c_int, c_int, c_int, c_long), c_uint64
@@ -102,7 +104,8 @@ def _page(address: int, *, up: bool = False) -> int:
 
 def _is_movable(one: Library) -> bool:
     file = one.name.rpartition("/")[2]
-    if not file or any(part in file for part in _AT_WORK):
+    is_empty = file.startswith(_EMPTY) and one.end - one.start <= _EMPTY_MOST
+    if not file or (any(part in file for part in _AT_WORK) and not is_empty):
         return False
     return one.end - one.start <= _LARGEST and all(flags & _READABLE for _, _, flags in one.segments)
 
