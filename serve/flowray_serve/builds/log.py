@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import tempfile
 import time
 from logging.handlers import RotatingFileHandler
@@ -21,7 +22,7 @@ def keep_log(plant: Plant, name: str) -> None:
     """Have this process write what it says to `NAME.log`; files of processes that are long gone are removed."""
     folder, settings = log_folder(plant), plant.settings.logs
     _sweep(folder, older_than_s=settings.days * _DAY_S)
-    handler = RotatingFileHandler(
+    handler = _Rolling(
         folder / f"{name}.log", maxBytes=settings.file_mib * _MIB, backupCount=settings.files - 1, encoding="utf-8"
     )
     handler.setFormatter(
@@ -32,6 +33,17 @@ def keep_log(plant: Plant, name: str) -> None:
         logger.handlers = [handler]
         logger.setLevel(settings.level)
         logger.propagate = False
+
+
+class _Rolling(RotatingFileHandler):
+    """Begins a new file once one is full. The standard one formats each line twice, to see whether it would fit."""
+
+    def shouldRollover(self, record: logging.LogRecord) -> bool:  # noqa: N802 - logging's
+        """Whether the file is full."""
+        del record
+        if self.stream is None:
+            self.stream = self._open()
+        return os.fstat(self.stream.fileno()).st_size >= self.maxBytes
 
 
 def log_folder(plant: Plant) -> Path:

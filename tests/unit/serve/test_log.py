@@ -63,3 +63,17 @@ def test_files_that_nobody_has_written_for_weeks_are_removed(tmp_path: Path) -> 
     os.utime(old, (0, time.time() - 15 * 86_400))
     keep_log(plant(tmp_path), "gateway-1")
     assert (old.exists(), young.exists()) == (False, True)
+
+
+def test_a_full_file_makes_way_for_a_new_one(tmp_path: Path) -> None:
+    keep_log(plant(tmp_path), "gateway-1")
+    said = logging.getLogger("flowray.engine.drive")
+    full = Settings().logs.file_mib * 1024 * 1024
+
+    for _ in range(2):
+        said.info("x" * full)
+    said.info("The last line")
+
+    lines = (tmp_path / "gateway-1.log").read_text().splitlines()
+    assert [json.loads(line)["message"] for line in lines] == ["The last line"]
+    assert all((tmp_path / f"gateway-1.log.{number}").stat().st_size > full for number in (1, 2))
