@@ -8,6 +8,7 @@ Copied together, the same functions are on a third of the pages, and few huge pa
 from __future__ import annotations
 
 import gc
+import opcode
 import os
 import struct
 import sys
@@ -18,6 +19,9 @@ from typing import Any, NoReturn
 from flowray_sandbox import syscalls
 
 _ID = struct.Struct("=Q")
+# Objects of up to 512 bytes come from Python's pools, larger ones from malloc, side by side. Of some code it counts a
+# little that the copy has not.
+_POOLED, _NOTHING = 512 + 32, bytes((opcode.opmap["NOP"], 0))
 
 
 class HotCode:
@@ -90,7 +94,13 @@ def _copier(hot: Mapping[int, CodeType]) -> Callable[[CodeType], CodeType]:
         if id(code) not in copies:
             # Functions within functions are made anew at each call, from the code that the outer one holds.
             within = tuple(copied(one) if id(one) in hot else one for one in code.co_consts)
-            copies[id(code)] = code.replace(co_consts=within)
+            copies[id(code)] = code.replace(co_consts=within, co_code=_padded(code))
         return copies[id(code)]
 
     return copied
+
+
+def _padded(code: CodeType) -> bytes:
+    """The code with as much behind it as takes it out of Python's pools, each of which would be pages of its own."""
+    missing = _POOLED - sys.getsizeof(code)
+    return code.co_code + _NOTHING * (missing // len(_NOTHING) + 1) if missing >= 0 else code.co_code

@@ -20,7 +20,7 @@ _MADV_HUGEPAGE = 14
 _PRIVATE, _FIXED, _NORESERVE = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, 0x10, 0x4000
 _READ_WRITE, _MOVE_TO = 3, 3
 # An arena of Python's (see `arenas`), and what else a small run takes from malloc.
-_LEAST_FREE = (1 << 20) + (384 << 10)
+_LEAST_FREE = (1 << 20) + (128 << 10)
 # What malloc puts before each piece of memory that it gives, and a piece that it has to take from the heap's end.
 _HEAD, _PROBE = 16, 64 << 10
 _FEW_FAULTS = 16

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 from collections.abc import Callable
 
 from flowray_sandbox.hot_code import HotCode
@@ -47,3 +48,15 @@ def test_what_was_called_runs_on_copies_of_its_code_and_gives_the_same() -> None
     # What was acted out, was so in a process of its own.
     assert [made_before(), made_before(), counter()()] == [1, 2, 1]
     assert asyncio.run(doubled([1, 2])) == [2, 4]
+
+
+def test_copies_are_too_large_for_pythons_pools_and_run_as_before() -> None:
+    made = counter()
+
+    def act() -> None:
+        made()
+
+    HotCode(act).gather()
+
+    assert sys.getsizeof(made.__code__) > 512
+    assert [made(), made()] == [1, 2]
