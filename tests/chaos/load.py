@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import random
 import threading
 import time
@@ -16,6 +15,7 @@ from tests.chaos.flows import documents, said
 from tests.chaos.history import Accepted, Event
 from tests.chaos.people import People
 from tests.chaos.world import World
+from tests.kit.frames import frames
 from tests.kit.service import Service
 
 _SHARES = "echo=3 sync=4 webhook=2 skip=2 ask=1 replay=2 parallel=2 loop=2 pause=2 cancel=1"
@@ -75,8 +75,7 @@ class Load:
                 return None
             with http.stream("GET", f"/api/v1/runs/{run}/events", timeout=5) as response:
                 if response.status_code == httpx.codes.OK:
-                    lines = (line for line in response.iter_lines() if line.startswith("data: "))
-                    told.extend(json.loads(line.removeprefix("data: ")) for line in lines)
+                    told.extend(frames(response.iter_lines()))
         except httpx.TransportError as gone:
             del gone  # still running, or the gateway has just died
         over = bool(told) and told[-1]["kind"] == "run_finished"
@@ -121,7 +120,7 @@ class Load:
         return response.is_success and "cancelled successfully" in response.json()["message"]
 
     def _http(self) -> httpx.Client:
-        return httpx.Client(base_url=self._service.url, headers={"x-api-key": self._service.key}, timeout=60)
+        return self._service.client()
 
     def _publish(self) -> Mapping[str, str]:
         with self._http() as http:

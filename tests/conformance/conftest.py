@@ -30,7 +30,7 @@ def theirs(langflow: Langflow) -> Iterator[Side]:
 @pytest.fixture(scope="session")
 def ours(service: Service, llm: Llm) -> Iterator[Side]:
     headers = {f"x-langflow-global-var-{name}": value for name, value in llm.variables.items()}
-    with httpx.Client(base_url=service.url, headers={"x-api-key": service.key, **headers}, timeout=120) as http:
+    with service.client(timeout_s=120, **headers) as http:
         yield Side(http, names={"default": "<user>", "FlowRay": "<package>"}, signs_in=("default", service.key))
 
 

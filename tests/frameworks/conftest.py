@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from flowray.sandbox.image import build_image
@@ -26,6 +25,6 @@ def frameworks(llm: Llm) -> Iterator[Door]:
     settings = {"FLOWRAY_POOLS": json.dumps(pools), "FLOWRAY_VARIABLES": json.dumps(llm.variables)}
     with (
         running_service(settings=settings) as service,
-        httpx.Client(base_url=service.url, headers={"x-api-key": service.key}, timeout=120) as http,
+        service.client(timeout_s=120) as http,
     ):
         yield Door(http)

@@ -53,11 +53,10 @@ def service(llm: Llm, web: Web) -> Iterator[Service]:
 
 @pytest.fixture(scope="session")
 def door(service: Service) -> Iterator[Door]:
-    import httpx
 
     from tests.kit.door import Door
 
-    with httpx.Client(base_url=service.url, headers={"x-api-key": service.key}, timeout=120) as http:
+    with service.client(timeout_s=120) as http:
         yield Door(http)
 
 

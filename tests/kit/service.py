@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
+
 from flowray_serve.cluster.ports import free_port
 
 _START_S = 420
@@ -34,6 +36,10 @@ class Service:
         return subprocess.run(
             command, env=self.environment, timeout=within_s, capture_output=True, text=True, check=False
         )
+
+    def client(self, key: str | None = None, *, timeout_s: float = 60, **headers: str) -> httpx.Client:
+        """Plain HTTP to it, with the key of its first tenant or another one."""
+        return httpx.Client(base_url=self.url, headers={"x-api-key": key or self.key, **headers}, timeout=timeout_s)
 
     @property
     def supervisor(self) -> int:

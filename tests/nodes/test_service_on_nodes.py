@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.contract.servers import running_valkey
@@ -32,9 +31,7 @@ def spread(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
         cluster = stack.enter_context(running_nodes(folder))
         settings = {**cluster, **stores, "FLOWRAY_REDIS__URL": redis}
         service: Service = stack.enter_context(running_service(settings=settings))
-        yield Door(
-            stack.enter_context(httpx.Client(base_url=service.url, headers={"x-api-key": service.key}, timeout=120))
-        )
+        yield Door(stack.enter_context(service.client(timeout_s=120)))
 
 
 def test_steps_run_on_another_node(spread: Door, report: dict[str, Any]) -> None:

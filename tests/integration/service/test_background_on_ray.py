@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import time
@@ -15,6 +14,7 @@ import pytest
 import redis
 
 from tests.chaos.flows import flow_of
+from tests.kit.frames import frames
 from tests.kit.processes import named
 from tests.kit.service import Service, running_service
 
@@ -30,7 +30,7 @@ def own_service() -> Iterator[Service]:
 
 @pytest.fixture(scope="module")
 def http(own_service: Service) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=own_service.url, headers={"x-api-key": own_service.key}, timeout=60) as http:
+    with own_service.client() as http:
         yield http
 
 
@@ -71,8 +71,7 @@ def begun(http: httpx.Client, run: str) -> str:
     """The Runner of the run, once the node in the middle of its only step has begun."""
     runner = ""
     with http.stream("GET", f"/api/v1/runs/{run}/events") as response:
-        for line in response.iter_lines():
-            event = json.loads(line.removeprefix("data: ")) if line.startswith("data: ") else {}
+        for event in frames(response.iter_lines()):
             runner = str(event.get("runner", runner))
             if event.get("kind") == "node_started" and event["node"] == MIDDLE:
                 return runner

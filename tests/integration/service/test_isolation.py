@@ -128,11 +128,11 @@ class TwoTenants(RuleBasedStateMachine):
 
 
 def made_tenant(service: Service) -> Tenant:
-    with httpx.Client(base_url=service.url, headers={"x-api-key": service.key}, timeout=60) as operator:
+    with service.client() as operator:
         name = f"t{secrets.token_hex(6)}"
         operator.post("/api/v1/admin/tenants", json={"id": name}).raise_for_status()
         key = operator.post(f"/api/v1/admin/tenants/{name}/keys", json={}).raise_for_status().json()["api_key"]
-    return Tenant(name, httpx.Client(base_url=service.url, headers={"x-api-key": key}, timeout=60))
+    return Tenant(name, service.client(key))
 
 
 def test_neither_of_two_tenants_sees_a_byte_of_the_other(

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.kit.door import Door, Refused
@@ -28,7 +27,7 @@ def equipped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service
         settings = {"FLOWRAY_POOLS": json.dumps(pools), "FLOWRAY_IMAGES": str(images)}
         with (
             running_service(settings=settings) as service,
-            httpx.Client(base_url=service.url, headers={"x-api-key": service.key}, timeout=120) as http,
+            service.client(timeout_s=120) as http,
         ):
             yield service, Door(http)
 

@@ -34,10 +34,10 @@ class Tenant:
 @pytest.fixture
 def tenant(service: Service) -> Iterator[Tenant]:
     name = f"t{secrets.token_hex(6)}"
-    with httpx.Client(base_url=service.url, headers={"x-api-key": service.key}, timeout=60) as operator:
+    with service.client() as operator:
         operator.post(_TENANTS, json={"id": name}).raise_for_status()
         made = operator.post(f"{_TENANTS}/{name}/keys", json={"roles": ["editor"]}).raise_for_status().json()
-        with httpx.Client(base_url=service.url, headers={"x-api-key": made["api_key"]}, timeout=60) as http:
+        with service.client(made["api_key"]) as http:
             yield Tenant(operator, Door(http), name)
 
 

@@ -6,10 +6,10 @@ import json
 import secrets
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.kit.door import Door, Refused
+from tests.kit.frames import frames
 from tests.kit.llm import Llm
 from tests.kit.service import Service
 from tests.kit.starters import model_tweaks
@@ -17,8 +17,7 @@ from tests.kit.subflows import calling, echo, holding, wielding
 
 
 def journal(door: Door, run: str) -> list[dict[str, Any]]:
-    text = door.http.get(f"/api/v1/runs/{run}/events").text
-    return [json.loads(line.removeprefix("data: ")) for line in text.splitlines() if line.startswith("data: ")]
+    return list(frames(door.http.get(f"/api/v1/runs/{run}/events").text.splitlines()))
 
 
 def children_of(door: Door, run: str) -> list[dict[str, Any]]:
@@ -83,7 +82,7 @@ def test_a_tenant_that_may_run_one_thing_at_a_time_runs_flows_that_run_flows(ser
         done = service.flowray(*words.split())
         assert done.returncode == 0, done.stderr
     key = json.loads(service.flowray("key", "create", "--tenant", name, "--json").stdout)["api_key"]
-    with httpx.Client(base_url=service.url, headers={"x-api-key": key}, timeout=60) as http:
+    with service.client(key) as http:
         narrow = Door(http)
         inner = narrow.publish(echo("Inner"))
         middle = narrow.publish(calling(inner, "Inner", name="Middle"))

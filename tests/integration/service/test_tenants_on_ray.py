@@ -6,7 +6,6 @@ import json
 import secrets
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.kit.service import Service
@@ -40,7 +39,7 @@ def test_a_file_of_tenants_is_applied_once_and_shows_what_it_would_do(
 def test_a_key_works_until_it_is_revoked_or_its_tenant_is_suspended(service: Service, name: str) -> None:
     said(service, "tenant", "create", name)
     made = json.loads(said(service, "key", "create", "--tenant", name, "--role", "viewer", "--json"))
-    with httpx.Client(base_url=service.url, headers={"x-api-key": made["api_key"]}) as http:
+    with service.client(made["api_key"]) as http:
         assert http.get("/api/v1/runs").status_code == 200
         assert http.post("/api/v1/flows/", json={}).json()["code"] == "forbidden"
         said(service, "key", "settle", made["id"], "--tenant", name, "--role", "editor")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import Any
 
 import httpx
 import pytest
 
 from flowray.errors import StoreUnavailableError
+from tests.kit.frames import frames
 from tests.unit.serve.service import ECHO, OTHER_KEY, Held, Service, canvas, drawn, service
 from tests.unit.serve.test_http_run import failing
 
@@ -39,12 +39,11 @@ async def ended(made: Service, job: dict[str, Any]) -> httpx.Response:
     return await told(made, job)
 
 
-async def frames(made: Service, job: dict[str, Any], **headers: str) -> list[tuple[str, dict[str, Any]]]:
+async def numbered(made: Service, job: dict[str, Any], **headers: str) -> list[tuple[str, dict[str, Any]]]:
     response = await made.http.get(job["links"]["events"], headers=headers)
     lines = response.text.splitlines()
     ids = [line.removeprefix("id: ") for line in lines if line.startswith("id: ")]
-    data = [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: ")]
-    return list(zip(ids, data, strict=True))
+    return list(zip(ids, frames(lines), strict=True))
 
 
 async def test_a_background_run_is_queued_then_runs_and_answers() -> None:
@@ -86,7 +85,7 @@ async def test_events_are_followed_in_the_protocol_that_was_asked_for() -> None:
     made = service()
     job = await submitted(made, await made.publish(ECHO), stream_protocol="agui", input_value="hi")
     async with made.engine():
-        said = await frames(made, job)
+        said = await numbered(made, job)
     kinds = [data["type"] for _, data in said]
     assert (kinds[0], kinds[-1]) == ("RUN_STARTED", "RUN_FINISHED")
     assert [number for number, _ in said] == [str(at) for at in range(len(said))]
@@ -96,8 +95,8 @@ async def test_events_continue_after_the_last_one_that_was_seen() -> None:
     made = service()
     job = await submitted(made, await made.publish(ECHO))
     async with made.engine():
-        everything = await frames(made, job)
-        rest = await frames(made, job, **{"last-event-id": "2"})
+        everything = await numbered(made, job)
+        rest = await numbered(made, job, **{"last-event-id": "2"})
     assert [number for number, _ in rest] == [number for number, _ in everything[3:]]
 
 

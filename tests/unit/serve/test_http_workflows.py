@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import httpx
 import pytest
 
 from flowray.flow.types import NodeId
+from tests.kit.frames import frames
 from tests.unit.serve.service import ECHO, OTHER_KEY, canvas, drawn, service
 from tests.unit.serve.test_http_run import failing, talking
 
@@ -21,8 +21,7 @@ CHAIN = canvas(
 
 
 def events(response: httpx.Response) -> list[dict[str, Any]]:
-    lines = [line.removeprefix("data: ") for line in response.text.splitlines() if line.startswith("data: ")]
-    return [json.loads(line) for line in lines]
+    return list(frames(response.text.splitlines()))
 
 
 async def test_a_sync_run_answers_with_its_text() -> None:
