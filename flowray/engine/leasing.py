@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from flowray.engine.events import RunId
-from flowray.errors import FlowRayError
+from flowray.errors import FlowRayError, StoreUnavailableError
 
 Kept = Literal["kept", "lost", "unknown"]
 """What became of a lease: still the holder's; somebody else's, or over; or not known, since the store was emptied."""
@@ -69,6 +69,12 @@ class QueueFullError(FlowRayError):
         return cls(f"{most} runs of tenant `{tenant}` wait, as many as its quota allows. Ask again when one has begun.")
 
 
+class StoreForgotError(StoreUnavailableError):
+    """The store was emptied or started again a moment ago: who lives has to claim again what is theirs first."""
+
+    code = "store_forgot"
+
+
 class Turns(Protocol):
     """Whose queued run is next."""
 
@@ -85,8 +91,15 @@ class Queue(Protocol):
         `QueueFullError` when `most` of the tenant's wait already.
         """
 
-    async def recover(self, tenant: str, run: RunId, *, at: float) -> bool:
-        """Let an open run wait that the queue does not know; one that it knows stays where it is, and stays known."""
+    async def knows(self, tenant: str, run: RunId, *, begun: str = "") -> bool:
+        """Whether it has this run, or knows that it is over; what it knows of an open run, it knows for longer then.
+
+        `begun` is what a store that can forget said when whoever had a run had last claimed it. When it has forgotten
+        something since, there is no telling, and this is a `StoreForgotError`.
+        """
+
+    async def recover(self, tenant: str, run: RunId, *, at: float, begun: str = "") -> bool:
+        """Let a run wait unless the queue `knows` it; whether it does not."""
 
     async def take(self, holder: str, *, limit: int, for_s: float) -> Sequence[Lease]:
         """Lease what is next, first what another engine let run out. May be empty."""

@@ -53,10 +53,14 @@ class MemoryQueue:
         self._wait((tenant, run), replace(entry, at=at) if entry else _Entry("waiting", at))
         return True
 
-    async def recover(self, tenant: str, run: RunId, *, at: float) -> bool:
+    async def knows(self, tenant: str, run: RunId, *, begun: str = "") -> bool:  # noqa: ARG002 - it forgets nothing
         """See `Queue`."""
         entry = self._runs.get((tenant, run))
-        return (entry is None or entry.where == "done") and await self.offer(tenant, run, at=at)
+        return (entry is not None and entry.where != "done") or self._journal.is_over(tenant, run)
+
+    async def recover(self, tenant: str, run: RunId, *, at: float, begun: str = "") -> bool:  # noqa: ARG002
+        """See `Queue`."""
+        return not await self.knows(tenant, run) and await self.offer(tenant, run, at=at)
 
     async def take(self, holder: str, *, limit: int, for_s: float) -> Sequence[Lease]:
         """See `Queue`."""

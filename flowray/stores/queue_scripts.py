@@ -39,6 +39,22 @@ local function pop(tenant)
   if redis.call('EXISTS', line(tenant)) == 0 then redis.call('ZREM', TENANTS, tenant) end
   return found[1]
 end
+-- What is known of an open run is kept for as long again: a run may be parked for a year.
+local function known(tenant, run)
+  local key = hash(tenant, run)
+  local queue, finished = unpack(redis.call('HMGET', key, 'queue', 'finished'))
+  if queue and not finished then
+    redis.call('EXPIRE', key, 2592000)
+    redis.call('EXPIRE', P..tenant..':journal:'..run, 2592000)
+  end
+  return queue or finished
+end
+local function forgot(begun, process, up_s)
+  if begun == '' then return false end
+  local server = redis.call('INFO', 'server')
+  return redis.call('GET', P..'filling:runs') ~= begun or string.match(server, 'run_id:(%w+)') ~= process
+    or tonumber(string.match(server, 'uptime_in_seconds:(%d+)')) < tonumber(up_s)
+end
 local function add(all, row) for _, word in ipairs(row) do all[#all + 1] = word end end
 """
 
@@ -54,18 +70,19 @@ wait(tenant, run, at)
 return 1
 """
 
-# ARGV: tenant, run, at. What is known of an open run is kept for as long again: a run may be parked for a year.
+# ARGV: tenant, run, and what Redis has to be the same as since: what the filling of its queue was begun with, its
+# process, and how many seconds that has to be up; all empty when that does not matter.
+_KNOWS = """
+if known(ARGV[2], ARGV[3]) then return 1 end
+return forgot(ARGV[4], ARGV[5], ARGV[6]) and -1 or 0
+"""
+
+# ARGV: tenant, run, then as above, and at.
 _RECOVER = """
-local tenant, run, at = ARGV[2], ARGV[3], ARGV[4]
-local key = hash(tenant, run)
-local queue, finished = unpack(redis.call('HMGET', key, 'queue', 'finished'))
-if finished then return 0 end
-if queue then
-  redis.call('EXPIRE', key, 2592000)
-  redis.call('EXPIRE', P..tenant..':journal:'..run, 2592000)
-  return 0
-end
-wait(tenant, run, at)
+local tenant, run = ARGV[2], ARGV[3]
+if known(tenant, run) then return 0 end
+if forgot(ARGV[4], ARGV[5], ARGV[6]) then return -1 end
+wait(tenant, run, ARGV[7])
 return 1
 """
 
@@ -216,6 +233,7 @@ ALL = {
     name: _COMMON + text
     for name, text in {
         "offer": _OFFER,
+        "knows": _KNOWS,
         "recover": _RECOVER,
         "take": _TAKE,
         "claim": _CLAIM,

@@ -17,6 +17,7 @@ from flowray.engine.leasing import (
     QueueFullError,
     QueueStats,
     Renewed,
+    StoreForgotError,
     Turns,
     Waiting,
     by_member,
@@ -29,13 +30,26 @@ from flowray.stores.redis_keys import Keys
 
 _KEPT = ("lost", "kept", "unknown")
 _FIELDS_OF_A_LEASE = 4
-_FULL = -1
+_FULL = _FORGOT = -1
+# Longer than an engine takes to renew what it has.
+SURE_AFTER_S = 10.0
 
 
 class RedisQueue:
-    """See `flowray.engine.leasing.Queue`. `turns` says whose run is next; without it, tenants take turns."""
+    """See `flowray.engine.leasing.Queue`. `turns` says whose run is next; without it, tenants take turns.
 
-    def __init__(self, client: redis.asyncio.Redis, *, turns: Turns | None = None, prefix: str = "flowray:") -> None:
+    A Redis that has been up for less than `sure_after_s` may have lost leases that are not claimed again yet.
+    """
+
+    def __init__(
+        self,
+        client: redis.asyncio.Redis,
+        *,
+        turns: Turns | None = None,
+        prefix: str = "flowray:",
+        sure_after_s: float = SURE_AFTER_S,
+    ) -> None:
+        self._sure_after_s = sure_after_s
         self._redis = client
         self._turns = turns
         self._prefix = prefix
@@ -50,10 +64,21 @@ class RedisQueue:
             raise QueueFullError.of(tenant, most or 0)
         return bool(offered)
 
-    async def recover(self, tenant: str, run: RunId, *, at: float) -> bool:
+    async def knows(self, tenant: str, run: RunId, *, begun: str = "") -> bool:
+        """See `Queue`; `begun` is what `flowray.stores.upkeep.RedisUpkeep.begin` said of `runs`."""
+        return await self._unless_forgot("knows", tenant, run, begun)
+
+    async def recover(self, tenant: str, run: RunId, *, at: float, begun: str = "") -> bool:
         """See `Queue`."""
+        return await self._unless_forgot("recover", tenant, run, begun, at)
+
+    async def _unless_forgot(self, name: str, tenant: str, run: RunId, begun: str, *more: Any) -> bool:
         self._keys.run(tenant, run)
-        return bool(await self._do("recover", tenant, run, at))
+        token, _, process = begun.partition("/")
+        told = await self._do(name, tenant, run, token, process, self._sure_after_s, *more)
+        if told == _FORGOT:
+            raise StoreForgotError("Redis has lost something a moment ago; nobody's runs are taken for lost yet.")
+        return bool(told)
 
     async def take(self, holder: str, *, limit: int, for_s: float) -> Sequence[Lease]:
         """See `Queue`."""

@@ -8,10 +8,11 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 import pytest
+import redis.asyncio
 
 from flowray.engine.events import Log, Recorded, RunAccepted, RunFinished, RunId
 from flowray.engine.fencing import FencedError, JournalGapError, LeaseForgottenError
-from flowray.engine.leasing import Cancels, Lease, Queue, QueueStats, Turns, Waiting
+from flowray.engine.leasing import Cancels, Lease, Queue, QueueStats, StoreForgotError, Turns, Waiting
 from flowray.engine.ports import Journal
 from flowray.errors import ConflictError, InvalidRequestError
 from flowray.flow.types import NodeId
@@ -22,6 +23,7 @@ from flowray.stores.objects import open_objects
 from flowray.stores.redis_cancels import RedisCancels
 from flowray.stores.redis_journal import RedisJournal
 from flowray.stores.redis_queue import RedisQueue
+from flowray.stores.upkeep import RedisUpkeep
 
 ACME, OTHER = "acme", "other"
 LONG_S = 100.0
@@ -197,6 +199,44 @@ async def test_a_parked_run_sleeps_on_when_it_is_only_looked_after(queue: Queue)
     assert await queue.take("e", limit=1, for_s=LONG_S) == []
     assert await queue.recover(ACME, run(2), at=5.0)
     assert runs(await queue.take("e", limit=1, for_s=LONG_S)) == ["run-2"]
+
+
+async def test_a_queue_knows_what_it_has_and_what_is_over(queue: Queue) -> None:
+    await queue.offer(ACME, run(1), at=1.0)
+    assert await queue.knows(ACME, run(1))
+    assert not await queue.knows(ACME, run(2))
+    (lease,) = await queue.take("e", limit=1, for_s=LONG_S)
+    assert await queue.knows(ACME, run(1))
+    await queue.park(lease)
+    assert await queue.knows(ACME, run(1))
+
+
+async def test_nothing_is_taken_for_lost_by_a_redis_that_was_emptied_since(valkey: redis.asyncio.Redis) -> None:
+    queue, upkeep = RedisQueue(valkey, sure_after_s=0), RedisUpkeep(valkey)
+    begun = await upkeep.begin("runs")
+    assert not await queue.knows(ACME, run(1), begun=begun)
+    assert await queue.recover(ACME, run(1), at=1.0, begun=begun)
+
+    await valkey.flushdb()
+
+    with pytest.raises(StoreForgotError):
+        await queue.knows(ACME, run(1), begun=begun)
+    with pytest.raises(StoreForgotError):
+        await queue.recover(ACME, run(1), at=1.0, begun=begun)
+    await upkeep.begin("runs")
+    with pytest.raises(StoreForgotError):
+        await queue.recover(ACME, run(1), at=1.0, begun=begun)
+    assert await queue.recover(ACME, run(1), at=1.0, begun=await upkeep.begin("runs"))
+
+
+async def test_nothing_is_taken_for_lost_by_a_redis_that_was_just_started(valkey: redis.asyncio.Redis) -> None:
+    queue, upkeep = RedisQueue(valkey, sure_after_s=1e9), RedisUpkeep(valkey)
+    begun = await upkeep.begin("runs")
+    with pytest.raises(StoreForgotError):
+        await queue.recover(ACME, run(1), at=1.0, begun=begun)
+    token = begun.partition("/")[0]
+    with pytest.raises(StoreForgotError):
+        await RedisQueue(valkey, sure_after_s=0).recover(ACME, run(1), at=1.0, begun=f"{token}/another")
 
 
 async def test_one_run_can_be_claimed_unless_an_engine_has_it(queue: Queue) -> None:

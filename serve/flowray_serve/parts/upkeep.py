@@ -77,7 +77,7 @@ def build_recovery(
 ) -> Recovery:
     """Build what brings Redis up to the record."""
     record = Record(requests=requests, archive=parts.archive, owing=parts.owing)
-    watch = Watch(settle_s=settings.engines.lease_s)
+    watch = Watch(settle_s=1.5 * settings.engines.lease_s)  # by then, who lives has claimed again what is theirs
     return Recovery(queue, record, acceptance, parts.endings, parts.runs, parts.marks, name=name, watch=watch)
 
 

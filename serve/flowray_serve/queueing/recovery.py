@@ -106,54 +106,57 @@ class Recovery:
     async def work(self) -> None:
         """Look, until cancelled."""
         loop = asyncio.get_running_loop()
-        due, server, restarted = loop.time(), "", False
+        due = sure_at = loop.time()
+        server, restarted = "", False
         while True:
             try:
                 before, server = server, await self._upkeep.server()
-                if before not in ("", server):
-                    due, restarted = min(due, loop.time() + self._watch.young_s), True
-                is_filled = await self._upkeep.is_filled(_RUNS)
-                is_time = loop.time() >= due
-                if (is_time or not is_filled) and await self._upkeep.mine("recovery", by=self._name, for_s=HELD_S):
+                if before != server:
+                    sure_at = loop.time() + self._watch.young_s
+                    restarted = restarted or before != ""
+                    due = min(due, sure_at)
+                is_time = loop.time() >= due or not await self._upkeep.is_filled(_RUNS)
+                if not is_time or loop.time() < sure_at:
+                    pass
+                elif await self._upkeep.mine("recovery", by=self._name, for_s=HELD_S):
                     async with kept(self._upkeep, "recovery", by=self._name):
-                        await self._recover(is_filled=is_filled, restarted=restarted)
+                        await self.recover(restarted=restarted)
                     restarted = False
                     due = loop.time() + self._watch.whole_s
-                elif is_time:  # another one does it; what a restart has lost is not left to it alone, it may die
+                elif loop.time() >= due:  # another one does it; what a restart has lost is not left to it alone
                     due = loop.time() + (HELD_S if restarted else self._watch.whole_s)
             except FlowRayError as error:
                 log.warning("Nothing recovered", extra={"action": "recovery_failed", "reason": error.message})
             await asyncio.sleep(self._watch.look_s)
 
-    async def _recover(self, *, is_filled: bool, restarted: bool = False) -> None:
-        begun = ""
-        if not is_filled:
+    async def recover(self, *, restarted: bool = False) -> Found:
+        """Queue what is not over and unknown; an emptied Redis is marked as filled then.
+
+        Of a Redis that was `restarted`, parked runs as well that it remembers as they were before their answers.
+        `StoreForgotError` when Redis has lost something meanwhile: nothing is known then of who has which run.
+        """
+        before = self._clock()
+        begun = await self._upkeep.begin(_RUNS)
+        is_filled = await self._upkeep.is_filled(_RUNS)  # asked after that: what is filled now is so since it was begun
+        if is_filled:
+            before -= self._watch.young_s
+        else:
             log.warning("Redis is empty; it is filled from the record", extra={"action": "redis_empty"})
-            begun = await self._upkeep.begin(_RUNS)
             await asyncio.sleep(self._watch.settle_s)
-        found = await self.recover(everything=not is_filled, restarted=restarted)
+        found, tenants = await self._open_runs(before, begun)
+        reminded = [await self._acceptance.remind(tenant) for tenant in tenants] if restarted else []
+        found = replace(found, queued=found.queued + sum(reminded), callbacks=await self._record.owing.refill())
         if not is_filled:
             await self._upkeep.note_filled(_RUNS, begun)
         log.info("Recovered", extra={"action": "recovered", "queued": found.queued, "closed": found.closed})
-
-    async def recover(self, *, everything: bool = True, restarted: bool = False) -> Found:
-        """Queue what is not over and unknown; with `everything`, bring its journals back as well.
-
-        Of a Redis that was `restarted`, parked runs as well that it remembers as they were before their answers.
-        """
-        queued, closed, tenants = await self._open_runs(everything=everything)
-        for tenant in tenants if restarted else ():
-            queued += await self._acceptance.remind(tenant)
-        callbacks = await self._record.owing.refill()
-        return Found(queued=queued, closed=closed, callbacks=callbacks)
+        return found
 
     async def reindex(self) -> Found:
         """Do all of it at once, with the list of runs."""
         found = await self.recover()
         return replace(found, listed=await self._runs.rebuild())
 
-    async def _open_runs(self, *, everything: bool) -> tuple[int, int, frozenset[str]]:
-        before = self._clock() - (0.0 if everything else self._watch.young_s)
+    async def _open_runs(self, before: float, begun: str) -> tuple[Found, frozenset[str]]:
         queued = closed = 0
         tenants: set[str] = set()
         async for tenant, run, at in self._record.requests.open():
@@ -163,14 +166,14 @@ class Recovery:
             with one_of_many("Run not recovered", tenant=tenant, run=run):
                 if await self._record.archive.has(tenant, run):
                     closed += await self._close(tenant, run)
-                else:
-                    queued += await self._queue_again(tenant, run, at, everything=everything)
-        return queued, closed, frozenset(tenants)
+                elif not await self._queue.knows(tenant, run, begun=begun):
+                    queued += await self._queue_again(tenant, run, at, begun)
+        return Found(queued=queued, closed=closed), frozenset(tenants)
 
-    async def _queue_again(self, tenant: str, run: RunId, at: float, *, everything: bool) -> bool:
-        if everything:
-            await self._acceptance.reopen(tenant, run)
-        queued = await self._queue.recover(tenant, run, at=at)
+    async def _queue_again(self, tenant: str, run: RunId, at: float, begun: str) -> bool:
+        """Its journal first: who takes a run without one begins it anew."""
+        await self._acceptance.reopen(tenant, run)
+        queued = await self._queue.recover(tenant, run, at=at, begun=begun)
         if queued:
             log.warning("Run found again", extra={"action": "run_recovered", "tenant": tenant, "run": run})
         return queued

@@ -109,7 +109,10 @@ class Ends:
     def recovery(self) -> Recovery:
         record = Record(requests=self.requests, archive=self.archive, owing=self.owing)
         acceptance = self.made.services.jobs.acceptance
-        return Recovery(self.made.queue, record, acceptance, self.endings, self, self, name="me", clock=lambda: 4e9)
+        watch = Watch(look_s=0.001, settle_s=0, young_s=0.001)
+        return Recovery(
+            self.made.queue, record, acceptance, self.endings, self, self, name="me", watch=watch, clock=lambda: 4e9
+        )
 
     def sweeper(self, *, days: float, now: Callable[[], float]) -> Sweeper:
         async def kept(tenant: str) -> Retention:
@@ -288,7 +291,7 @@ async def test_a_store_that_is_away_ends_a_recovery() -> None:
     async def away(*_: Any, **__: Any) -> bool:
         raise StoreUnavailableError("away")
 
-    made.queue.recover = away  # type: ignore[method-assign]
+    made.queue.knows = away  # type: ignore[method-assign]
 
     with pytest.raises(StoreUnavailableError):
         await ends.recovery().recover()
@@ -298,9 +301,7 @@ async def test_a_fresh_store_is_marked_once_it_is_filled() -> None:
     made = service()
     ends, _ = await accepted(made)
     made.queue.empty()
-    recovery = ends.recovery()
-    recovery._watch = recovery._watch.__class__(settle_s=0)
-    await recovery._recover(is_filled=False)
+    await ends.recovery().recover()
     assert ends.filled
     assert (await made.queue.stats()).waiting == 1
 
@@ -309,8 +310,6 @@ async def test_a_store_that_is_emptied_while_it_is_filled_is_filled_once_more() 
     made = service()
     ends, run = await accepted(made)
     made.queue.empty()
-    recovery = ends.recovery()
-    recovery._watch = Watch(look_s=0.001, settle_s=0)
     refill = ends.owing.refill
 
     async def refill_and_lose() -> int:
@@ -320,7 +319,7 @@ async def test_a_store_that_is_emptied_while_it_is_filled_is_filled_once_more() 
         return await refill()
 
     ends.owing.refill = refill_and_lose  # type: ignore[method-assign]
-    watching = asyncio.create_task(recovery.work())
+    watching = asyncio.create_task(ends.recovery().work())
     async with asyncio.timeout(5):
         while not ends.filled:  # noqa: ASYNC110 - the mark tells nobody
             await asyncio.sleep(0.001)
@@ -332,9 +331,7 @@ async def test_what_redis_lost_when_it_was_started_again_is_queued_again() -> No
     made = service()
     ends, _ = await accepted(made)
     ends.filled = True
-    recovery = ends.recovery()
-    recovery._watch = Watch(look_s=0.001, young_s=0.001)
-    watching = asyncio.create_task(recovery.work())
+    watching = asyncio.create_task(ends.recovery().work())
     async with asyncio.timeout(5):
         while ends.looks < 2:  # noqa: ASYNC110 - nobody tells that the look at the start is over
             await asyncio.sleep(0.001)

@@ -287,7 +287,7 @@ async def test_a_confirmed_answer_counts_though_redis_has_lost_it(found_by: str)
         refused = await answer(made, job, request_id, "reject")
         assert (refused.status_code, refused.json()["code"]) == (409, "not_resumable")
     elif found_by == "recovery":
-        assert (await made.services.jobs.recovery.recover(everything=False, restarted=True)).queued == 1
+        assert (await made.services.jobs.recovery.recover(restarted=True)).queued == 1
     else:
         made.queue._runs["default", job["job_id"]].where = "leased"
         made.queue._runs["default", job["job_id"]].until = 0.0
@@ -305,5 +305,5 @@ async def test_a_run_that_waits_for_an_answer_is_left_alone_after_a_restart() ->
     async with made.engine():
         await paused(made)
         await parked(made)
-    assert (await made.services.jobs.recovery.recover(everything=False, restarted=True)).queued == 0
+    assert (await made.services.jobs.recovery.recover(restarted=True)).queued == 0
     assert (await made.queue.stats()).parked == 1
