@@ -12,6 +12,7 @@ import ctypes
 import gc
 import mmap
 import resource
+import sys
 from ctypes import c_int, c_size_t, c_ssize_t, c_void_p
 from typing import TYPE_CHECKING
 
@@ -48,14 +49,17 @@ class Heap:
         gc.collect()  # also gives up what the interpreter keeps for reuse
         _libc.mallopt(arenas.M_TOP_PAD, 0)
         end = int(_libc.sbrk(0))
+        left = end - self._start  # no more than this can be free
         for size in _FILLINGS:
-            while int(_libc.malloc(size)) < end:
-                pass
+            while left > 0 and int(_libc.malloc(size)) < end:
+                left -= size
         if room is not None:
             room.open()
         for size in range(16, 513, 16):
-            while not _is_new(int(ctypes.pythonapi.PyObject_Malloc(size)), end, room):
-                pass
+            while left > 0 and not _is_new(int(ctypes.pythonapi.PyObject_Malloc(size)), end, room):
+                left -= size
+        if left <= 0:
+            print("The heap has no place behind its objects: forks copy more than they need", file=sys.stderr)  # noqa: T201
 
     def freeze(self) -> None:
         """Put all that was imported out of the collector's sight, and all of the heap onto huge pages."""
