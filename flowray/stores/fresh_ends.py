@@ -13,12 +13,13 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
+from flowray.engine.codec import encode
 from flowray.engine.events import RunFinished, RunId
 from flowray.engine.ports import Journal
 from flowray.errors import ConflictError, FlowRayError, StoreUnavailableError
 from flowray.stores.archive import Archive
 from flowray.stores.ended import Ended
-from flowray.stores.redis_ends import RedisEnds
+from flowray.stores.redis_ends import Known, RedisEnds
 
 log = logging.getLogger(__name__)
 
@@ -96,9 +97,8 @@ class FreshEnds:
         if not due:
             return 0
         keys = [key for key, _ in due]
-        for (_, one), last in zip(due, await self._ends.forgotten(keys), strict=True):
-            if last is not None:
-                await self._tell_again(one, last)
+        for (_, one), known in zip(due, await self._ends.known(keys), strict=True):
+            await self._tell_again(one, known)
         await self._ends.release(keys)
         for key in keys:
             del self._recorded[key]
@@ -112,11 +112,16 @@ class FreshEnds:
         if one.is_queued and self._after is not None and one.end is not None:
             await followed_up(self._after, one.tenant, one.run, one.end)
 
-    async def _tell_again(self, one: Ended, last: int) -> None:
+    async def _tell_again(self, one: Ended, known: Known) -> None:
         facts = {"tenant": one.tenant, "run": one.run}
-        log.warning("The end of a run was forgotten", extra={"action": "run_end_restored", **facts})
-        with suppress(ConflictError):  # it is an engine's again, who finds its end on record
-            await self._journal.append(one.tenant, one.recorded[last:])
+        if known.end is None:
+            log.warning("The end of a run was forgotten", extra={"action": "run_end_restored", **facts})
+            with suppress(ConflictError):  # it is an engine's again, who finds its end on record
+                await self._journal.append(one.tenant, one.recorded[known.last :])
+        elif not one.is_queued and known.end != encode(one.recorded[-1]):
+            # It was forgotten, and this process was silent for so long that others took the run for lost.
+            log.warning("A run had ended otherwise", extra={"action": "run_end_overruled", **facts})
+            await self._ends.overrule(one.tenant, one.run, one.recorded[-1])
 
 
 async def followed_up(after: AfterRun, tenant: str, run: RunId, event: RunFinished) -> None:

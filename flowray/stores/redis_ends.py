@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import cast
 
 import redis.asyncio
 
-from flowray.engine.events import RunId
+from flowray.engine.codec import encode
+from flowray.engine.events import Recorded, RunId
 from flowray.engine.leasing import member_of, of_member
 from flowray.stores.redis import answered
 from flowray.stores.redis_keys import Keys
 
 Run = tuple[str, RunId]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """What Redis has of a run: the number of its last event, and its end as it is written, once it is over."""
+
+    last: int
+    end: bytes | None
 
 
 class RedisEnds:
@@ -30,13 +40,20 @@ class RedisEnds:
             found = await self._redis.zrangebyscore(self._keys.finished, "-inf", until, start=0, num=limit)
         return [of_member(member.decode()) for member in cast("list[bytes]", found)]
 
-    async def forgotten(self, runs: Sequence[Run]) -> Sequence[int | None]:
-        """Of each run whose end Redis does not know, the number of the last event that it has; None of the others."""
+    async def known(self, runs: Sequence[Run]) -> Sequence[Known]:
+        """What Redis has of these runs."""
         async with answered(), self._redis.pipeline(transaction=False) as pipe:
             for tenant, run in runs:
                 pipe.hmget(self._keys.run(tenant, run), ["last", "finished"])
             known = await pipe.execute()
-        return [None if finished is not None else int(last or 0) for last, finished in known]
+        return [Known(last=int(last or 0), end=finished) for last, finished in known]
+
+    async def overrule(self, tenant: str, run: RunId, end: Recorded) -> None:
+        """Have a run end as it is on record, and be read from there."""
+        async with answered(), self._redis.pipeline(transaction=True) as pipe:
+            pipe.hset(self._keys.run(tenant, run), mapping={"last": end.seq, "finished": encode(end)})
+            pipe.delete(self._keys.journal(tenant, run))
+            await pipe.execute()
 
     async def release(self, runs: Sequence[Run]) -> None:
         """Their journals are on record, and what followed from their ends is done."""

@@ -135,6 +135,24 @@ async def test_an_end_that_redis_forgot_is_told_again(process: Process, lost: st
     assert await process.valkey.zcard("flowray:open") == 0
 
 
+@pytest.mark.parametrize("others", ["have put it on record", "have not"])
+async def test_an_end_that_redis_forgot_counts_though_others_took_the_run_for_lost(
+    process: Process, others: str
+) -> None:
+    await ran(process.journal)
+    await process.valkey.flushdb()
+    lost = Recorded(seq=3, at=30.0, run=RUN, event=RunFinished(status="failed", kind="lost", error="gone"))
+    await process.hot.append(ACME, [*WHOLE[:2], lost])
+    if others == "have put it on record":
+        await process.archive.keep_all(ACME, RUN, [*WHOLE[:2], lost])
+
+    await process.looks()
+
+    assert await process.archive.find(ACME, RUN) == WHOLE
+    assert await process.read() == WHOLE
+    assert await process.status() == ["succeeded"]
+
+
 async def test_a_queued_run_is_archived_once_and_followed_up_by_its_engine(process: Process) -> None:
     await ran(await leased(process))
     await process.looks()
