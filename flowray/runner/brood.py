@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flowray.runner.sandboxes import Nursery, Sandbox, StartNursery
@@ -35,6 +36,17 @@ class Brood:
         self.forks += 1
         return Taken(sandbox=await self.nursery.spawn(), brood=self)
 
+    async def spawn_some(self, number: int) -> Sequence[Taken | BaseException]:
+        """Fork some at once; what became of each. Who is cancelled meanwhile leaves none behind."""
+        spawning = [asyncio.create_task(self.spawn(), name="spawn a sandbox") for _ in range(number)]
+        try:
+            return await asyncio.gather(*spawning, return_exceptions=True)
+        except asyncio.CancelledError:
+            for one in spawning:
+                one.add_done_callback(_close_unwanted)
+            await asyncio.wait(spawning)
+            raise
+
 
 @dataclass(frozen=True, kw_only=True)
 class Taken:
@@ -52,9 +64,19 @@ class Taken:
 async def hatch(start: StartNursery, *, spares: int) -> tuple[Brood, list[Taken]]:
     """Start a zygote and park its first spares."""
     brood = Brood(await start())
+    parked: list[Taken] = []
     try:
         async with asyncio.timeout(SPAWN_S):
-            return brood, [await brood.spawn() for _ in range(spares)]
+            while len(parked) < spares:
+                parked.append(await brood.spawn())
     except BaseException:
+        for one in parked:
+            one.sandbox.close()
         await brood.nursery.stop()
         raise
+    return brood, parked
+
+
+def _close_unwanted(spawned: asyncio.Task[Taken]) -> None:
+    if not spawned.cancelled() and spawned.exception() is None:
+        spawned.result().sandbox.close()

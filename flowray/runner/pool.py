@@ -264,7 +264,7 @@ class Pool:
     async def _spawn(self, brood: Brood, number: int) -> None:
         try:
             async with asyncio.timeout(SPAWN_S):
-                spawned = await asyncio.gather(*(brood.spawn() for _ in range(number)), return_exceptions=True)
+                spawned = await brood.spawn_some(number)
         except TimeoutError:
             log.exception("The zygote hangs", extra={"action": "zygote_hangs"})
             await brood.nursery.stop()

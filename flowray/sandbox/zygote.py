@@ -90,7 +90,12 @@ class Zygote:
         awaited: asyncio.Future[Child] = self._loop.create_future()
         self._awaited[self._last] = awaited
         await self._order(control.spawn(self._last))
-        child = await awaited
+        try:
+            child = await awaited
+        except asyncio.CancelledError:
+            if not awaited.cancelled() and awaited.exception() is None:
+                awaited.result().close()  # born in the same moment in which nobody wants it any more
+            raise
         if self._groups is not None:
             await self._bound(child, self._groups.group())
         return child

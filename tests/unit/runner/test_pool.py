@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from flowray.errors import RunnerUnavailableError, SandboxUnavailableError
+from flowray.runner.brood import Brood, hatch
 from flowray.runner.pool import Pool, PoolSize
-from tests.unit.runner.kit import FakeNursery, Peer
+from tests.unit.runner.kit import FakeNursery, FakeSandbox, Peer
 
 
 @dataclass
@@ -199,3 +200,39 @@ async def test_a_closing_pool_takes_no_jobs_and_lets_running_ones_end(house: Any
     built.pool.done(taken)
     await closing
     assert not any(sandbox.alive for sandbox in built.nurseries[0].spawned)
+
+
+async def test_who_is_cancelled_while_sandboxes_are_forked_leaves_none_open() -> None:
+    nursery = FakeNursery(parked)
+    spawning = asyncio.create_task(Brood(nursery).spawn_some(2))
+    while len(nursery.spawned) < 2:  # noqa: ASYNC110 - the nursery tells nobody
+        await asyncio.sleep(0)
+
+    spawning.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await spawning
+
+    assert [sandbox.sock.fileno() for sandbox in nursery.spawned] == [-1, -1]
+    await nursery.stop()
+
+
+async def test_a_zygote_that_hangs_while_its_first_spares_are_forked_leaves_none_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("flowray.runner.brood.SPAWN_S", 0.01)
+    nursery = FakeNursery(parked)
+    born = nursery.spawn
+
+    async def one_and_no_more() -> FakeSandbox:
+        if nursery.spawned:
+            await asyncio.Event().wait()
+        return await born()
+
+    async def start() -> FakeNursery:
+        nursery.spawn = one_and_no_more  # type: ignore[method-assign]
+        return nursery
+
+    with pytest.raises(TimeoutError):
+        await hatch(start, spares=3)
+
+    assert [sandbox.sock.fileno() for sandbox in nursery.spawned] == [-1]
