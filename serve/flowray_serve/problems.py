@@ -19,10 +19,10 @@ from flowray.engine.codec import dumps
 from flowray.engine.failures import RunFailedError
 from flowray.errors import FlowRayError, InvalidRequestError
 from flowray.quotas.refusals import TooMuchError
+from flowray_serve.problem_document import MEDIA_TYPE, problem_document
 
 _log = logging.getLogger("flowray.serve")
 
-MEDIA_TYPE = "application/problem+json"
 _CODES_BY_STATUS = {404: "unknown_route", 405: "method_not_allowed"}
 
 
@@ -32,7 +32,7 @@ def document(error: FlowRayError, *, instance: str = "") -> dict[str, Any]:
     if isinstance(error, RunFailedError):
         facts = {"run": error.run, **error.facts}
         instance = f"/api/v1/runs/{error.run}"
-    return _document(error.status, error.code, error.message, fault=error.fault, instance=instance) | facts
+    return problem_document(error.status, error.code, error.message, fault=error.fault, instance=instance) | facts
 
 
 def problem(error: FlowRayError, *, instance: str = "") -> Response:
@@ -61,7 +61,7 @@ def incident(path: str) -> dict[str, Any]:
     number = uuid.uuid4().hex
     _log.exception("Unexpected error", extra={"action": "incident", "incident": number, "path": path})
     detail = f"Something unexpected went wrong here; the operator finds it in the log as incident {number}."
-    return _document(500, FlowRayError.code, detail, fault="service", instance=f"urn:uuid:{number}")
+    return problem_document(500, FlowRayError.code, detail, fault="service", instance=f"urn:uuid:{number}")
 
 
 class _Incidents:
@@ -85,18 +85,6 @@ class _Incidents:
             if started or scope["type"] != "http":
                 raise
             await response(scope, receive, send)
-
-
-def _document(status: int, code: str, detail: str, *, fault: str, instance: str) -> dict[str, Any]:
-    return {
-        "type": f"urn:flowray:problem:{code}",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": detail,
-        "code": code,
-        "fault": fault,
-        "instance": instance,
-    }
 
 
 def _response(body: Mapping[str, Any], *, headers: Mapping[str, str] | None = None) -> Response:
@@ -126,5 +114,5 @@ def _http_problem(request: Request, error: HTTPException) -> Response:
     path = request.url.path
     code = _CODES_BY_STATUS.get(error.status_code)
     detail = f"{request.method} {path[:200]} is not part of this API; /docs lists what is." if code else error.detail
-    body = _document(error.status_code, code or "invalid_request", detail, fault="caller", instance=path)
+    body = problem_document(error.status_code, code or "invalid_request", detail, fault="caller", instance=path)
     return _response(body, headers=error.headers)

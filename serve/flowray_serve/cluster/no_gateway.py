@@ -8,6 +8,8 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Final
 
+from flowray_serve.problem_document import MEDIA_TYPE, problem_document
+
 _AGAIN_IN_S: Final = 2
 _LOST: Final = (
     "The gateway that had this request ended before it answered. What it accepted to run in the background goes on; "
@@ -36,19 +38,11 @@ def write_answers(folder: Path) -> Mapping[int, Path]:
 
 
 def _response(status: HTTPStatus, code: str, detail: str) -> bytes:
-    document = {
-        "type": f"urn:flowray:problem:{code}",
-        "title": status.phrase,
-        "status": int(status),
-        "detail": detail,
-        "code": code,
-        "fault": "service",
-        "instance": "",
-    }
+    document = problem_document(int(status), code, detail, fault="service")
     body = json.dumps(document, separators=(",", ":"))
     again = f"Retry-After: {_AGAIN_IN_S}\r\n" if status is HTTPStatus.SERVICE_UNAVAILABLE else ""
     head = (
-        f"HTTP/1.1 {int(status)} {status.phrase}\r\nContent-Type: application/problem+json\r\n{again}"
+        f"HTTP/1.1 {int(status)} {status.phrase}\r\nContent-Type: {MEDIA_TYPE}\r\n{again}"
         f"Content-Length: {len(body)}\r\n\r\n"
     )
     return (head + body).encode("ascii")
