@@ -161,14 +161,11 @@ class UsageRecord:
     async def rebuild(self) -> int:
         """Count everything again, for a Redis that has lost it; how many runs were not counted yet."""
         kept: dict[str, set[str]] = defaultdict(set)
-        async for one in self._objects.list("tenants"):
-            match one.key.split("/"):
-                case ["tenants", tenant, "usage", file]:
-                    day = file.removesuffix(".json")
-                    kept[tenant].add(day)
-                    await self._book.add(tenant, f"day-{day}", await self._kept(tenant, day))
-                case _:
-                    continue
+        async for tenant in self._objects.folders("tenants"):
+            async for one in self._objects.list(path(tenant, "usage")):
+                day = one.key.rpartition("/")[2].removesuffix(".json")
+                kept[tenant].add(day)
+                await self._book.add(tenant, f"day-{day}", await self._kept(tenant, day))
         runs = 0
         async for tenant, run, content in self._archive.all():
             with if_readable(tenant, run):
