@@ -16,6 +16,7 @@ from flowray.engine.events import RunFinished, RunId
 from flowray.engine.leasing import Queue
 from flowray.errors import FlowRayError
 from flowray.stores.archive import Archive
+from flowray.stores.redis_queue import SURE_AFTER_S
 from flowray.stores.requests import Requests
 from flowray_serve.queueing.acceptance import Acceptance
 from flowray_serve.queueing.endings import Endings
@@ -65,7 +66,7 @@ class Watch:
     look_s: float = 1.0
     whole_s: float = 300.0
     settle_s: float = 5.0
-    young_s: float = 10.0
+    young_s: float = SURE_AFTER_S
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,18 +113,16 @@ class Recovery:
             try:
                 before, server = server, await self._upkeep.server()
                 if before != server:
-                    sure_at = loop.time() + self._watch.young_s
+                    due = sure_at = loop.time() + self._watch.young_s
                     restarted = restarted or before != ""
-                    due = min(due, sure_at)
-                is_time = loop.time() >= due or not await self._upkeep.is_filled(_RUNS)
-                if not is_time or loop.time() < sure_at:
-                    pass
-                elif await self._upkeep.mine("recovery", by=self._name, for_s=HELD_S):
+                is_due, is_sure = loop.time() >= due, loop.time() >= sure_at
+                is_wanted = is_due or (is_sure and not await self._upkeep.is_filled(_RUNS))
+                if is_wanted and await self._upkeep.mine("recovery", by=self._name, for_s=HELD_S):
                     async with kept(self._upkeep, "recovery", by=self._name):
                         await self.recover(restarted=restarted)
                     restarted = False
                     due = loop.time() + self._watch.whole_s
-                elif loop.time() >= due:  # another one does it; what a restart has lost is not left to it alone
+                elif is_due:  # another one does it; what a restart has lost is not left to it alone
                     due = loop.time() + (HELD_S if restarted else self._watch.whole_s)
             except FlowRayError as error:
                 log.warning("Nothing recovered", extra={"action": "recovery_failed", "reason": error.message})
