@@ -91,5 +91,5 @@ class Steps(Protocol):
     def run(self, request: RunRequest, step: StartStep) -> AsyncGenerator[Sequence[StepEvent], None]:
         """Start a step; its events come in batches, StepStarted first, exactly one StepFinished or StepFailed last.
 
-        Closing the generator cancels the step.
+        No batch is empty. Closing the generator cancels the step.
         """

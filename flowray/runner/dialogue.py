@@ -93,11 +93,15 @@ class Dialogue:
         self._deadline = self._loop.call_later(self._job.limits.wall_s, self._stop, "timeout")
 
     async def events(self) -> Sequence[Claim | ConnectionEnded]:
-        """Wait for what is due, or for the end."""
-        if not self.over and self._waiting_bytes <= _WAITING_BYTES:
+        """Wait for what is due, or for the end. Empty at the end, or when a node only waits to be let begin."""
+        if not (self.over or self._begins or self._waiting_bytes > _WAITING_BYTES):
             self._woken = self._loop.create_future()
             self._schedule()
-            await self._woken
+            try:
+                await self._woken
+            finally:
+                self._woken = None
+        self._unschedule()
         self._due = self._spoken = False
         self._told_at = self._loop.time()
         events, self._events = self._events, []
@@ -210,14 +214,18 @@ class Dialogue:
             # Kept here: what is due at once is a handle without a time in uvloop.
             if self._flush_at <= when:
                 return
-            self._flush.cancel()
+            self._unschedule()
         self._flush_at = when
         self._flush = self._loop.call_at(when, self._wake)
 
-    def _wake(self) -> None:
+    def _unschedule(self) -> None:
+        """What was due has gone out, or goes out now: a later wake for it would find nothing."""
         if self._flush is not None:
             self._flush.cancel()
             self._flush = None
+
+    def _wake(self) -> None:
+        self._unschedule()
         if self._woken is not None and not self._woken.done():
             self._woken.set_result(None)
 

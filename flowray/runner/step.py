@@ -93,8 +93,9 @@ async def run_step(
         while not dialogue.over:
             events += await store(await dialogue.events(), means.objects, request)
             if not dialogue.over:
-                busy.watch(events)
-                yield events
+                if events:
+                    busy.watch(events)
+                    yield events
                 dialogue.recorded()
                 events = []
         ending = await dialogue.ending(lost=taken.lost)

@@ -98,7 +98,7 @@ class Lane(asyncio.Protocol):
         try:
             while not last:
                 _, events, last = await happened.get()
-                yield events or (_lost(step, self.place),)
+                yield (_lost(step, self.place),) if last and not events else events
                 if awaits_record(request.plan, events):
                     self._send(Recorded(number))
         finally:

@@ -118,6 +118,29 @@ async def test_a_cautious_node_begins_once_its_start_is_taken(runner_with: Start
     assert isinstance(rest[-1], StepFinished)
 
 
+async def test_a_cautious_node_that_asks_after_its_start_was_told_begins_as_well(runner_with: Started) -> None:
+    told = asyncio.Event()
+
+    async def asking(peer: Peer) -> Exit | None:
+        await peer.spec()
+        await peer.event("node_started")
+        await told.wait()
+        await peer.send(frame(frames.ASK, orjson.dumps({"ask": 1, "what": "begin", "node": "a"})))
+        kind, payload = await peer.frame()
+        assert (kind, orjson.loads(payload)["ok"]) == (frames.REPLY, True)
+        await peer.event("node_finished", outputs={}, result=None)
+        await peer.result(took_s=0.01)
+        return None
+
+    plan = replace(plan_of(a="", b="a"), terms={A: Terms(effect="skip")})
+    batches = []
+    async for batch in (await runner_with(asking)).run(request_of(plan=plan), StartStep(step=STEP)):
+        batches.append(batch)
+        told.set()
+    assert all(batches), "nothing new is no news"
+    assert isinstance(batches[-1][-1], StepFinished)
+
+
 async def test_a_node_that_need_not_ask_may_not(runner_with: Started) -> None:
     async def asking(peer: Peer) -> Exit | None:
         await peer.spec()

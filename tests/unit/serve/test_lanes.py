@@ -236,6 +236,24 @@ async def test_a_step_is_lost_with_its_runner(cluster: Cluster) -> None:
     assert (failure.kind, failure.retryable) == ("lost", False)
 
 
+async def test_a_runner_that_has_nothing_new_to_tell_has_not_died(cluster: Cluster) -> None:
+    class Silent(FakeRunner):
+        async def run(
+            self, request: RunRequest, step: StartStep, *, otherwise: Answers | None = None
+        ) -> AsyncGenerator[Sequence[StepEvent], None]:
+            async for events in super().run(request, step):
+                yield events
+                if not isinstance(events[-1], StepFinished):
+                    yield ()
+
+    await cluster.join(Silent())
+
+    async with engine_of(cluster) as steps:
+        events = await events_of(steps.run(a_request(), StartStep(step=STEP)))
+
+    assert events == [StepStarted(step=STEP, attempt=1, runner="r1"), StepFinished(step=STEP)]
+
+
 async def test_a_step_that_was_not_sent_may_be_tried_again(cluster: Cluster) -> None:
     await cluster.join(FakeRunner())
     (place,) = await cluster.places.all()
