@@ -35,7 +35,7 @@ layers: ## import-linter: imports go down only
 	@$(BIN)/lint-imports --no-cache
 
 unit: ## without Ray, sandboxes or servers; seconds
-	@$(BIN)/python -m pytest -q -n 2 --dist worksteal tests/unit tests/upkeep
+	@$(BIN)/python -m tests.unit
 
 properties: ## what holds for any input: hypothesis searches, seeded worlds
 	@$(BIN)/python -m pytest -q -n 2 --dist worksteal tests/properties

@@ -10,7 +10,7 @@ import secrets
 import stat
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -88,6 +88,8 @@ class Home:
                 yield
             finally:
                 self._state.unlink(missing_ok=True)
+                with suppress(OSError):  # what is left in it may tell why it failed
+                    self.run.rmdir()
 
     def require_free(self) -> None:
         """Raise `ConflictError` when somebody runs here."""
