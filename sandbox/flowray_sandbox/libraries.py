@@ -3,8 +3,9 @@
 Two hundred libraries are a thousand mapped areas, which every fork copies and every exit frees. Copied into anonymous
 memory, neighbours become one area on huge pages, and children take no faults for code.
 
-The copies are writable and executable at once. That gives nothing away: the code inside can map such memory itself, and
-what it may do is decided by the walls, not by its own page tables.
+A copy becomes executable only when it is complete: then the kernel brings the caches for instructions into line, where
+these do not follow what is written. From then on it is writable and executable at once. That gives nothing away: the
+code inside can map such memory itself, and what it may do is decided by the walls, not by its own page tables.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from flowray_sandbox.memory import HUGE, collapse
 
 _PT_LOAD, _READABLE, _WRITABLE = 1, 4, 2
-_RWX, _ANONYMOUS = 7, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+_RW, _RWX, _ANONYMOUS = 3, 7, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
 _FIXED, _FIXED_NOREPLACE, _MOVE_FIXED = 0x10, 0x100000, 3
 _LARGEST, _WIDEST_GAP = 64 << 20, 4 << 20
 _FAILED = (1 << 64) - 1
@@ -30,6 +31,7 @@ _EMPTY, _EMPTY_MOST = ("libpthread", "libdl"), 8 * mmap.PAGESIZE
 _libc = ctypes.PyDLL(None, use_errno=True)
 _libc.mmap.argtypes, _libc.mmap.restype = (c_void_p, c_size_t, c_int, c_int, c_int, c_long), c_uint64
 _libc.mremap.argtypes, _libc.mremap.restype = (c_void_p, c_size_t, c_size_t, c_int, c_void_p), c_uint64
+_libc.mprotect.argtypes = (c_void_p, c_size_t, c_int)
 _libc.munmap.argtypes = (c_void_p, c_size_t)
 
 
@@ -136,16 +138,17 @@ def _copy(cluster: list[Library]) -> None:
     for edge_start, edge_end in ((start // HUGE * HUGE, start), (end, -(-end // HUGE) * HUGE)):
         if _fill(edge_start, edge_end):
             start, end = min(start, edge_start), max(end, edge_end)
-    aside = int(_libc.mmap(None, end - start, 3, _ANONYMOUS, -1, 0))
-    if aside == _FAILED:
+    aside = int(_libc.mmap(None, end - start, _RWX, _ANONYMOUS, -1, 0))
+    if aside == _FAILED:  # where it is forbidden, it is so here
         return
     segments = [(low, high) for one in cluster for low, high, _ in one.segments]
     for low, high in segments:
         ctypes.memmove(aside + low - start, low, high - low)
     # From here on none of these libraries can run until its bytes are back.
-    if int(_libc.mmap(start, end - start, _RWX, _ANONYMOUS | _FIXED, -1, 0)) == start:
+    if int(_libc.mmap(start, end - start, _RW, _ANONYMOUS | _FIXED, -1, 0)) == start:
         for low, high in segments:
             ctypes.memmove(low, aside + low - start, high - low)
+        _libc.mprotect(start, end - start, _RWX)
         collapse(start, end)
     _libc.munmap(aside, end - start)
 
@@ -156,10 +159,11 @@ def _copy_code(one: Library) -> None:
     if not fixed or fixed[-1][1] - fixed[0][0] < HUGE:
         return
     start, size = fixed[0][0], fixed[-1][1] - fixed[0][0]
-    aside = int(_libc.mmap(None, size, _RWX, _ANONYMOUS, -1, 0))
+    aside = int(_libc.mmap(None, size, _RW, _ANONYMOUS, -1, 0))
     if aside == _FAILED:
         return
     for low, high in fixed:
         ctypes.memmove(aside + low - start, low, high - low)
-    _libc.mremap(aside, size, size, _MOVE_FIXED, start)
-    collapse(start, start + size)
+    if int(_libc.mprotect(aside, size, _RWX)) == 0:
+        _libc.mremap(aside, size, size, _MOVE_FIXED, start)
+        collapse(start, start + size)
