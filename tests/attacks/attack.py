@@ -12,12 +12,23 @@ import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tests.attacks.numbers import NUMBERS
+
 IMPORTS = """
 from lfx.custom import Component
 from lfx.io import MessageTextInput, Output
 from lfx.schema import Data
 """
-PRELUDE = '''
+PRELUDE = f"""
+
+NUMBERS = {NUMBERS}
+"""
+PRELUDE += '''
+
+def numbers(names):
+    """The numbers of these system calls, of those that the machine has."""
+    return [NUMBERS[name] for name in names.split() if name in NUMBERS]
+
 
 def refused(attempt, *arguments):
     """What came of an attempt that has to fail."""

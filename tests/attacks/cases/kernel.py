@@ -9,7 +9,8 @@ def no_bpf_no_perf_no_uring():
 
     libc = ctypes.CDLL(None, use_errno=True)
     block = ctypes.create_string_buffer(256)
-    got = {number: libc.syscall(number, 0, block, 128, 0, 0, 0) for number in (321, 298, 425, 323)}
+    names = "bpf perf_event_open io_uring_setup userfaultfd"
+    got = {number: libc.syscall(number, 0, block, 128, 0, 0, 0) for number in numbers(names)}
     return "held" if all(each == -1 for each in got.values()) else f"ESCAPED: {got}"
 
 
@@ -19,9 +20,9 @@ def no_keyrings():
 
     libc = ctypes.CDLL(None, use_errno=True)
     got = [
-        libc.syscall(248, b"user", b"a", b"b", 1, -3),
-        libc.syscall(250, 0, -3, 1),
-        libc.syscall(249, b"user", b"a", 0, -3),
+        libc.syscall(NUMBERS["add_key"], b"user", b"a", b"b", 1, -3),
+        libc.syscall(NUMBERS["keyctl"], 0, -3, 1),
+        libc.syscall(NUMBERS["request_key"], b"user", b"a", 0, -3),
     ]
     return "held" if all(each == -1 for each in got) else f"ESCAPED: {got}"
 
@@ -42,7 +43,8 @@ def no_modules_no_reboot_no_clock():
     import time
 
     libc = ctypes.CDLL(None, use_errno=True)
-    got = [libc.syscall(number, 0, 0, 0, 0) for number in (175, 176, 313, 169, 246, 167, 168, 165, 173)]
+    names = "init_module delete_module finit_module reboot kexec_load swapon swapoff mount ioperm"
+    got = [libc.syscall(number, 0, 0, 0, 0) for number in numbers(names)]
     said = refused(lambda: time.clock_settime(time.CLOCK_REALTIME, 0))
     return said if all(each == -1 for each in got) else f"ESCAPED: {got}"
 
@@ -53,7 +55,10 @@ def no_handles():
 
     libc = ctypes.CDLL(None, use_errno=True)
     block = ctypes.create_string_buffer(256)
-    got = [libc.syscall(303, -100, b"/", block, block, 0), libc.syscall(304, -100, block, 0)]
+    got = [
+        libc.syscall(NUMBERS["name_to_handle_at"], -100, b"/", block, block, 0),
+        libc.syscall(NUMBERS["open_by_handle_at"], -100, block, 0),
+    ]
     return "held" if got[1] == -1 else f"ESCAPED: {got}"
 
 
@@ -62,7 +67,8 @@ def no_userfaultfd_no_pidfd_no_kcmp():
     import ctypes
 
     libc = ctypes.CDLL(None, use_errno=True)
-    got = {number: libc.syscall(number, 1, 0, 0, 0, 0) for number in (323, 434, 438, 312)}
+    names = "userfaultfd pidfd_open pidfd_getfd kcmp"
+    got = {number: libc.syscall(number, 1, 0, 0, 0, 0) for number in numbers(names)}
     return "held" if all(each == -1 for each in got.values()) else f"ESCAPED: {got}"
 
 
@@ -71,7 +77,7 @@ def no_watching_of_files():
     import ctypes
 
     libc = ctypes.CDLL(None, use_errno=True)
-    got = [libc.inotify_init(), libc.syscall(300, 0, 0)]
+    got = [libc.inotify_init(), libc.syscall(NUMBERS["fanotify_init"], 0, 0)]
     return "held" if all(each == -1 for each in got) else f"ESCAPED: {got}"
 
 
@@ -80,7 +86,8 @@ def no_queues_of_the_kernel():
     import ctypes
 
     libc = ctypes.CDLL(None, use_errno=True)
-    got = {number: libc.syscall(number, 0, 1024, 0o1600, 0) for number in (29, 64, 68, 240)}
+    names = "shmget semget msgget mq_open"
+    got = {number: libc.syscall(number, 0, 1024, 0o1600, 0) for number in numbers(names)}
     return "held" if all(each == -1 for each in got.values()) else f"ESCAPED: {got}"
 
 
