@@ -46,6 +46,16 @@ class Allowance:
 
     def apply(self, spec: Mapping[str, Any]) -> None:
         """Hold the calling child to this spec, soft and hard, so that it cannot raise anything again."""
+        self.count(spec)
+        online = bool(spec.get("egress"))
+        outcome = self._online() if online else self._offline()
+        if outcome:
+            raise self._batches[not online].failure(outcome)
+        if online:
+            self._open_doors(spec.get("doors") or {})
+
+    def count(self, spec: Mapping[str, Any]) -> None:
+        """Write down what this spec's limits are for a child with what it has already."""
         wanted = spec.get("limits") or {}
         most = int(wanted.get("memory_mib", 512)) * MIB
         values = (
@@ -59,12 +69,6 @@ class Allowance:
         )
         for place, value in enumerate(values):
             _LIMIT.pack_into(self._values, place * _LIMIT.size, value, value)
-        online = bool(spec.get("egress"))
-        outcome = self._online() if online else self._offline()
-        if outcome:
-            raise self._batches[not online].failure(outcome)
-        if online:
-            self._open_doors(spec.get("doors") or {})
 
     def _open_doors(self, doors: Mapping[str, Any]) -> None:
         """Let the child find the hosts it may reach, and connect to nothing but the gate's listeners."""

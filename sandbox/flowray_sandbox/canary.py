@@ -12,8 +12,11 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from flowray_sandbox import readiness
+
 _HEADER = struct.Struct(">IB")
 _SPEC, _RESULT, _ERROR = 1, 22, 23
+_READ_BYTES = 1 << 16
 
 
 def serve(channel: int, on_spec: Callable[[Mapping[str, Any]], None]) -> None:
@@ -21,7 +24,7 @@ def serve(channel: int, on_spec: Callable[[Mapping[str, Any]], None]) -> None:
     kind, payload = _read(channel)
     if kind != _SPEC:
         os._exit(71)
-    spec = json.loads(payload)
+    spec = readiness.read(payload)
     on_spec(spec)
     names: dict[str, Any] = {"result": None, "spec": spec}
     try:
@@ -35,18 +38,15 @@ def serve(channel: int, on_spec: Callable[[Mapping[str, Any]], None]) -> None:
 
 
 def _read(channel: int) -> tuple[int, bytes]:
-    size, kind = _HEADER.unpack(_exactly(channel, _HEADER.size))
-    return kind, _exactly(channel, size)
-
-
-def _exactly(channel: int, size: int) -> bytes:
-    parts = bytearray()
-    while len(parts) < size:
-        part = os.read(channel, size - len(parts))
+    """The first frame, mostly with one call."""
+    received = b""
+    while len(received) < _HEADER.size or len(received) < _HEADER.size + _HEADER.unpack_from(received)[0]:
+        part = os.read(channel, _READ_BYTES)
         if not part:
             os._exit(0)  # the host dropped this spare
-        parts += part
-    return bytes(parts)
+        received += part
+    size, kind = _HEADER.unpack_from(received)
+    return kind, received[_HEADER.size : _HEADER.size + size]
 
 
 def _write(channel: int, kind: int, message: Mapping[str, Any]) -> None:

@@ -31,6 +31,7 @@ PART_BYTES = 7 << 20
 FLUSH_S = 0.02
 SPOKEN_S = 0.005
 _FLUSH_BYTES = 64 << 10
+_READ_BYTES = 64 << 10
 _HEAD = struct.Struct(">IB")
 
 
@@ -95,7 +96,12 @@ class Channel:
         """Once the loop waits, it reads: replies wake who asked, a cancellation calls `on_cancel`."""
         self._loop = loop
         self._on_cancel = on_cancel
-        loop.on_first_wait = lambda: loop.add_reader(self._sock.fileno(), self._take)
+        loop.on_first_wait = lambda: self._begin_to_hear(loop)
+
+    def _begin_to_hear(self, loop: LateLoop) -> None:
+        loop.add_reader(self._sock.fileno(), self._take)
+        with self._reading:
+            self._obey_received()  # what came together with the spec
 
     def event(self, event: Mapping[str, Any], *, within_s: float = FLUSH_S) -> None:
         """Say what happened. May be called from any thread."""
@@ -193,21 +199,25 @@ class Channel:
             self._gathered.clear()
         self._flushed_at = time.monotonic()
 
-    def _read_frame(self) -> tuple[int, bytearray]:
-        length, kind = _HEAD.unpack(self._read(_HEAD.size))
+    def _read_frame(self) -> tuple[int, bytes]:
+        self._receive(_HEAD.size)
+        length, kind = _HEAD.unpack_from(self._received)
         if length > FRAME_LIMIT_BYTES:
             raise ChannelBrokenError(f"a frame of {length} bytes")
-        return kind, self._read(length)
+        end = _HEAD.size + length
+        self._receive(end)
+        with memoryview(self._received) as received:
+            payload = bytes(received[_HEAD.size : end])
+        del self._received[:end]
+        return kind, payload
 
-    def _read(self, size: int) -> bytearray:
-        content = bytearray(size)
-        left = memoryview(content)
-        while left:
-            read = self._sock.recv_into(left)
-            if not read:
+    def _receive(self, size: int) -> None:
+        """Wait until so many bytes are there, and take what comes with them."""
+        while len(self._received) < size:
+            chunk = self._sock.recv(max(size - len(self._received), _READ_BYTES))
+            if not chunk:
                 raise ChannelBrokenError("the host closed the channel")
-            left = left[read:]
-        return content
+            self._received += chunk
 
     def _take(self) -> None:
         """Handle what has come in, without waiting for more; a thread that waits for its answer may be at it."""
@@ -219,13 +229,16 @@ class Channel:
 
     def _take_some(self) -> None:
         try:
-            chunk = self._sock.recv(1 << 16, socket.MSG_DONTWAIT)
+            chunk = self._sock.recv(_READ_BYTES, socket.MSG_DONTWAIT)
         except BlockingIOError:
             return
         if not chunk:
             # Nobody is left to answer to.
             os._exit(1)
         self._received += chunk
+        self._obey_received()
+
+    def _obey_received(self) -> None:
         while len(self._received) >= _HEAD.size:
             length, kind = _HEAD.unpack_from(self._received)
             if length > FRAME_LIMIT_BYTES:

@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, NoReturn
 
-from flowray_sandbox import randomness, syscalls
+from flowray_sandbox import randomness, readiness, syscalls
 from flowray_sandbox.allowance import Allowance
 from flowray_sandbox.batch import Batch, Buffer, Place, buffer
 from flowray_sandbox.descriptors import CHANNEL, ORDERS
@@ -107,6 +107,7 @@ class Forker:
         try:
             self._walls.build()
             randomness.reseed()
+            readiness.get_ready(self._allowance)
             self._serve(CHANNEL, self._hold)
             status = 0
         except BaseException:  # noqa: BLE001 - a child must never return into the loop
