@@ -1,6 +1,6 @@
-"""The unit and upkeep tests as two pytests at once, each with its folders: python -m tests.unit [-x -k WORD ...].
+"""The unit and upkeep tests as three pytests at once, each with its files: python -m tests.unit [-x -k WORD ...].
 
-Sharing tests out one by one (pytest-xdist) would have every process collect them all and a third one keep the books,
+Sharing tests out one by one (pytest-xdist) would have every process collect them all and another one keep the books,
 which costs more than it spreads here.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -17,17 +18,25 @@ _NOTHING_CHOSEN = int(pytest.ExitCode.NO_TESTS_COLLECTED)
 
 
 def main() -> int:
-    """Run both; what the second said comes after the first. 0 when nothing failed."""
-    folders = sorted(folder for folder in HERE.iterdir() if any(folder.glob("test_*.py")))
-    serve = HERE / "serve"
-    rest = [*(folder for folder in folders if folder != serve), HERE.with_name("upkeep")]
+    """Run them; what the others said comes after the first. 0 when nothing failed."""
     command = [sys.executable, "-m", "pytest", "-q", *sys.argv[1:]]
-    with subprocess.Popen([*command, *map(str, rest)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as second:
-        first = subprocess.run([*command, str(serve)], check=False).returncode
-        said, _ = second.communicate()
-    sys.stdout.buffer.write(said)
-    codes = {first, second.returncode}
+    first, *others = ([*command, *map(str, part)] for part in _parts())
+    at_once = [subprocess.Popen(other, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) for other in others]
+    codes = {subprocess.run(first, check=False).returncode}
+    for other in at_once:
+        said, _ = other.communicate()
+        sys.stdout.buffer.write(said)
+        codes.add(other.returncode)
     return max(codes - {_NOTHING_CHOSEN}, default=_NOTHING_CHOSEN)
+
+
+def _parts() -> Iterator[Sequence[Path]]:
+    """The HTTP API, what else serves it (where tests wait for processes), and all the rest: about as much work each."""
+    http = sorted(HERE.glob("serve/test_http_*.py"))
+    yield http
+    yield sorted({*HERE.glob("serve/test_*.py")} - {*http})
+    folders = sorted(folder for folder in HERE.iterdir() if any(folder.glob("test_*.py")))
+    yield [*(folder for folder in folders if folder.name != "serve"), HERE.with_name("upkeep")]
 
 
 if __name__ == "__main__":
