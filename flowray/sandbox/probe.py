@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import platform
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flowray.errors import FlowRayError, ImageError, SandboxUnavailableError
+from flowray.sandbox import confinement
 from flowray.sandbox.bubblewrap import find_bubblewrap
 from flowray.sandbox.canaries import CANARIES, fallen
 from flowray.sandbox.cgroups import find_cgroups
@@ -21,9 +21,11 @@ from flowray.sandbox.zygote import Zygote
 
 _MACHINES = ("x86_64", "aarch64")
 _LANDLOCK_CREATE, _LEAST_LANDLOCK = 444, 4
-_NAMESPACES = Path("/proc/sys/user/max_user_namespaces")
-_APPARMOR = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
-_DEBIAN = Path("/proc/sys/kernel/unprivileged_userns_clone")
+_SWITCHES = {
+    Path("/proc/sys/user/max_user_namespaces"): "Turn them on: sysctl -w user.max_user_namespaces=10000",
+    Path("/proc/sys/kernel/unprivileged_userns_clone"): "Turn them on: sysctl -w kernel.unprivileged_userns_clone=1",
+}
+_RESTRICTED = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
 _SECCOMP = Path("/proc/sys/kernel/seccomp/actions_avail")
 _WITHOUT_GROUPS = (
     "none that can be written to: a step's shared mappings and kernel buffers are bounded only loosely, and a kill for "
@@ -67,17 +69,16 @@ def _machine() -> Finding:
 
 
 def _user_namespaces() -> Finding:
-    remedy = next(_obstacles(), "")
-    return Finding(wall="user namespaces", ok=not remedy, found="off" if remedy else "on", remedy=remedy)
-
-
-def _obstacles() -> Iterator[str]:
-    if _read(_NAMESPACES) == "0":
-        yield "Turn them on: sysctl -w user.max_user_namespaces=10000"
-    if _read(_DEBIAN) == "0":
-        yield "Turn them on: sysctl -w kernel.unprivileged_userns_clone=1"
-    if _read(_APPARMOR) == "1" and os.geteuid() != 0:
-        yield "Allow them: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, or load deploy's AppArmor profile."
+    wall = "user namespaces"
+    for switch, remedy in _SWITCHES.items():
+        if _read(switch) == "0":
+            return Finding(wall=wall, ok=False, found="off", remedy=remedy)
+    error = confinement.refused_namespaces() if sys.platform == "linux" else 0
+    if error == 0:
+        return Finding(wall=wall, ok=True, found="on")
+    restricted = _read(_RESTRICTED) == "1"
+    remedy = confinement.who_refuses(error, restricted=restricted, profile=confinement.apparmor_profile())
+    return Finding(wall=wall, ok=False, found=f"refused ({confinement.named(error)})", remedy=remedy)
 
 
 def _bubblewrap() -> Finding:
@@ -119,7 +120,9 @@ async def _jail(image: Image | None, lowered: Collection[LowerableWall]) -> Find
         inside = Inside(warm=(), work="flowray_sandbox.canary", lowered=tuple(lowered))
         zygote = await Zygote.start(image or find_image(), inside)
     except FlowRayError as cause:
-        remedy = "Build the image first." if isinstance(cause, ImageError) else "See what bubblewrap said."
+        profile = confinement.apparmor_profile()
+        remedy = confinement.held_by(profile) if profile else "See what bubblewrap said."
+        remedy = "Build the image first." if isinstance(cause, ImageError) else remedy
         return Finding(wall=wall, ok=False, found=cause.message, remedy=remedy)
     try:
         through = await fallen(zygote, lowered)

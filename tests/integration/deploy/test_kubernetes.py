@@ -78,4 +78,4 @@ def test_without_one_call_of_ours_the_walls_cannot_be_built_and_the_probe_says_s
     less = tmp_path / "less.json"
     less.write_text(json.dumps(profile))
 
-    assert "jail: False" in walls_under(less)
+    assert any(found.endswith(": False") for found in walls_under(less))

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from flowray.errors import SandboxUnavailableError
-from flowray.sandbox import probe
+from flowray.sandbox import confinement, probe
 from flowray.sandbox.canaries import fallen
 from flowray.sandbox.walls import LowerableWall
 from tests.integration.sandbox.conftest import start
@@ -70,7 +70,14 @@ async def test_without_user_namespaces_one_line_says_what_to_do(
 ) -> None:
     off = tmp_path / "max_user_namespaces"
     off.write_text("0\n")
-    monkeypatch.setattr(probe, "_NAMESPACES", off)
+    monkeypatch.setattr(probe, "_SWITCHES", {off: "Turn them on: sysctl -w this"})
 
     with pytest.raises(SandboxUnavailableError, match=r"user namespaces: off\. Turn them on: sysctl"):
+        await probe.require()
+
+
+async def test_a_process_that_is_refused_a_user_namespace_is_told_so_by_trying(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(confinement, "_TRIAL", "import sys; sys.exit(1)")
+
+    with pytest.raises(SandboxUnavailableError, match=r"^user namespaces: refused \(Operation not permitted\)\. What"):
         await probe.require()
