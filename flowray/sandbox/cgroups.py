@@ -7,6 +7,7 @@ over costs nothing. Both versions of the kernel's interface are spoken.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 from collections.abc import Iterator, Mapping
@@ -26,6 +27,8 @@ _SHARE = {1: ("cpu.shares", "2048"), 2: ("cpu.weight", "200")}
 _EVENTS = {1: "memory.oom_control", 2: "memory.events"}
 _PEAK = {1: "memory.max_usage_in_bytes", 2: "memory.peak"}
 _PREFIX = "flowray-"
+# How often a group is cleared of processes, which may go on forking, before it counts as one that cannot be used.
+_MOVES = 20
 
 
 def written(version: int, limits: Limits) -> Iterator[tuple[str, str, str]]:
@@ -193,16 +196,28 @@ def _hand_down(folder: Path, controllers: Mapping[str, Path]) -> None:
     """Let the parts of a group have the controllers."""
     wanted = " ".join(f"+{name}" for name in controllers)
     control = folder / "cgroup.subtree_control"
-    try:
-        _write(control, wanted)
-    except OSError:
-        # A group that holds processes cannot, unless it is the root: they go into a part of it.
-        service = folder / SERVICE
-        service.mkdir(exist_ok=True)
-        for pid in (folder / "cgroup.procs").read_text().split():
-            with contextlib.suppress(ProcessLookupError):
-                _write(service / "cgroup.procs", pid)
-        _write(control, wanted)
+    for _ in range(_MOVES):
+        try:
+            _write(control, wanted)
+        except OSError as refused:
+            if refused.errno != errno.EBUSY:
+                raise
+            _make_way(folder)
+        else:
+            return
+    _write(control, wanted)
+
+
+def _make_way(folder: Path) -> None:
+    """A group that holds processes cannot hand down, unless it is the root: they go into a part of it.
+
+    One that is born meanwhile, of a parent that had not moved yet, stays behind: it is seen the next time.
+    """
+    service = folder / SERVICE
+    service.mkdir(exist_ok=True)
+    for pid in (folder / "cgroup.procs").read_text().split():
+        with contextlib.suppress(ProcessLookupError):
+            _write(service / "cgroup.procs", pid)
 
 
 def _sweep(folder: Path) -> None:

@@ -6,9 +6,10 @@ import time
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from flowray.sandbox.cgroup_places import places
 from tests.kit.processes import descendants, named
 
-_PROC, _GROUPS = Path("/proc"), Path("/sys/fs/cgroup")
+_PROC = Path("/proc")
 _ESTABLISHED = "01"
 _SETTLES_WITHIN_S = 15.0
 # What a service at work has more of now and then: connections to its stores, threads, one more network for a spare.
@@ -74,7 +75,8 @@ def _spaces(pids: set[int], kind: str) -> int:
 
 def _in_groups(runner: int) -> int:
     """Processes in the control groups of this Runner's sandboxes, in one of the trees that it has them in."""
-    trees = [list(tree.glob(f"flowray-{runner}-*/*/cgroup.procs")) for tree in (_GROUPS, *_GROUPS.iterdir())]
+    folders = {folder for place in places(_PROC / str(runner)) for folder in place.folders.values()}
+    trees = [list(folder.glob(f"flowray-{runner}-*/*/cgroup.procs")) for folder in folders]
     counts = [sum(len(_read(procs).split()) for procs in tree) for tree in trees]
     return max(counts, default=0)
 

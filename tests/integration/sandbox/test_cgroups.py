@@ -2,7 +2,7 @@ import asyncio
 import os
 import signal
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -154,6 +154,37 @@ def test_version_2_hands_its_controllers_down_and_holds_a_process() -> None:
     cgroups.close()
     assert f"/flowray-{os.getpid()}-" in told.splitlines()[-1]
     assert not list(tree.glob(f"flowray-{os.getpid()}-*"))
+
+
+@pytest.fixture
+def forking() -> Iterator[Path]:
+    """A group of version 2, as if delegated: its processes fork all the time."""
+    place = next((place for place in places() if place.version == 2), None)
+    if place is None:
+        pytest.skip("version 2 has no controller for memory here")
+    Cgroups(place).close()  # from now on its parts have the controllers
+    folder = place.folders["memory"] / "delegated"
+    folder.mkdir()
+    with subprocess.Popen(["sh", "-c", "read go; while :; do (:) & (:) & wait; done"], stdin=subprocess.PIPE) as shell:
+        (folder / "cgroup.procs").write_text(str(shell.pid))
+        assert shell.stdin is not None
+        shell.stdin.write(b"go\n")
+        shell.stdin.flush()
+        yield folder
+        (folder / "cgroup.kill").write_text("1")
+    while "populated 1" in (folder / "cgroup.events").read_text():
+        os.sched_yield()
+    for group in (*folder.glob("*/"), folder):
+        group.rmdir()
+
+
+def test_a_group_whose_processes_go_on_forking_is_cleared_of_them(forking: Path) -> None:
+    controllers = dict.fromkeys(("memory", "pids"), forking)
+
+    cgroups = Cgroups(Place(version=2, folders=controllers))
+
+    cgroups.close()
+    assert (forking / "cgroup.procs").read_text() == ""
 
 
 def _free(tree: Path) -> bool:
