@@ -1,7 +1,7 @@
 """System calls as a list: written down in the zygote, made by each child in one go.
 
 A child that builds its walls in Python copies some two hundred pages of interpreter state on the way. Carried out by a
-loop of machine code, the same calls copy a handful. Where that code does not fit the machine, Python makes the calls.
+loop of machine code, the same calls copy a handful. For a machine that it is not written for, Python makes the calls.
 """
 
 from __future__ import annotations
@@ -40,6 +40,21 @@ _X86_64 = bytes.fromhex(
     "8b7310488b5318480fbaf01e72254c8b53204c8b43284c8b4b300f05483d01f0ffff731a488b4b38"
     "89014883c34049ffc5ebb74889d1f3a4ebf031c0eb0a48f7d849c1e5104c09e8415d415c5bc3"
 )
+# The same: the kernel keeps every register but that of the result.
+#   bti c; mov x9, x0; mov x10, xzr; mov x11, x1
+#   next: cmp x10, x11; b.hs done; ldr x8, [x9]; ldr x0, [x9, 8]
+#         tbz x8, 31, direct; and x8, x8, ~(1 << 31); ldr w0, [x0]
+#   direct: ldp x1, x2, [x9, 16]; tbnz x8, 30, copy; ldp x3, x4, [x9, 32]; ldr x5, [x9, 48]; svc 0
+#         cmn x0, 4095; b.hs failed; ldr x1, [x9, 56]; str w0, [x1]
+#   advance: add x9, x9, 64; add x10, x10, 1; b next
+#   copy: cbz x2, advance; ldrb w3, [x1], 1; strb w3, [x0], 1; sub x2, x2, 1; b copy
+#   done: mov x0, xzr; ret;  failed: neg x0, x0; orr x0, x0, x10, lsl 16; ret
+_AARCH64 = bytes.fromhex(
+    "5f2403d5e90300aaea031faaeb0301aa5f010bebe2020054280140f9200540f96800f83608f96092000040b9210941a96801f037231142a9"
+    "251940f9010000d41ffc3fb1a2010054211d40f9200000b9290101914a050091eeffff17a2ffffb42314403803140038420400d1fcffff17"
+    "e0031faac0035fd6e00300cb00400aaac0035fd6"
+)
+_CODE = {"x86_64": _X86_64, "aarch64": _AARCH64}
 
 
 def buffer(content: bytes | int) -> Buffer:
@@ -87,8 +102,8 @@ class Batch:
         """The calls as one function: 0 when all were made, else what `failure` explains."""
         entries = buffer(b"".join(entry for _, entry in self._calls))
         self._kept.append(entries)
-        if syscalls.MACHINE == "x86_64":
-            return partial(_machine_code(), ctypes.addressof(entries), len(self._calls))
+        if code := _CODE.get(syscalls.MACHINE):
+            return partial(_machine_code(code), ctypes.addressof(entries), len(self._calls))
         return partial(_in_python, entries)
 
     def failure(self, outcome: int) -> OSError:
@@ -118,10 +133,11 @@ def _in_python(entries: Buffer) -> int:
     return 0
 
 
-def _machine_code() -> Callable[[int, int], int]:
+def _machine_code(code: bytes) -> Callable[[int, int], int]:
     if not _LOADED:
         area = mmap.mmap(-1, mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=3)
-        area.write(_X86_64)
+        area.write(code)
+        # With this, the kernel brings the caches for instructions into line as well.
         syscalls.protect(ctypes.addressof(ctypes.c_char.from_buffer(area)), mmap.PAGESIZE, 5)
         _LOADED.append(area)
     address = ctypes.addressof(ctypes.c_char.from_buffer(_LOADED[0]))

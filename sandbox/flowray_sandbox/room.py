@@ -74,7 +74,7 @@ def _heap_end() -> int:
 
 
 def pays() -> bool:
-    """Whether huge pages are to be had, one at a fault, on a machine whose lists of calls can copy."""
+    """Whether huge pages are to be had, one at a fault, on a kind of machine where this was measured."""
     if syscalls.MACHINE != "x86_64":
         return False
     with mmap.mmap(-1, 2 * HUGE, flags=_PRIVATE) as area:
