@@ -9,14 +9,13 @@ Prints what the kernel answered, and ends with an error unless each call was ref
 from __future__ import annotations
 
 import ctypes
-import gzip
-import stat
 import struct
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
+
+from tests.aarch64.archive import packed
 
 MACHINE = "aarch64"
 HERE = Path(__file__).parent
@@ -53,25 +52,6 @@ def _code(raw: bytes) -> bytes:
     return ctypes.string_at(address, 8 * count)
 
 
-def disk(program: bytes) -> bytes:
-    """A first root file system (cpio, "newc") with this one program, and a console to print to."""
-    files = (
-        ("dev", stat.S_IFDIR | 0o755, b"", 0, 0),
-        ("dev/console", stat.S_IFCHR | 0o600, b"", 5, 1),
-        ("init", stat.S_IFREG | 0o755, program, 0, 0),
-        ("TRAILER!!!", 0, b"", 0, 0),
-    )
-    return gzip.compress(b"".join(part for inode, file in enumerate(files) for part in _entry(inode, *file)))
-
-
-def _entry(inode: int, name: str, mode: int, content: bytes, major: int, minor: int) -> Iterator[bytes]:
-    path = name.encode() + b"\0"
-    facts = (inode, mode, 0, 0, 1, 0, len(content), 0, 0, major, minor, len(path), 0)
-    head = b"070701" + b"".join(b"%08x" % fact for fact in facts) + path
-    for part in (head, content):
-        yield part + b"\0" * (-len(part) % 4)
-
-
 def main(kernel: str) -> None:
     """Build it, boot it, judge what it said."""
     with tempfile.TemporaryDirectory() as folder:
@@ -89,7 +69,7 @@ def main(kernel: str) -> None:
             "-lpthread",
         ]
         subprocess.run(compiled, check=True)
-        (root / "disk").write_bytes(disk((root / "init").read_bytes()))
+        (root / "disk").write_bytes(packed({"init": (root / "init").read_bytes()}))
         machine = ["-M", "virt", "-cpu", "cortex-a57", "-m", "512", "-nic", "none", "-nographic", "-no-reboot"]
         started: list[str | Path] = [
             "-kernel",
