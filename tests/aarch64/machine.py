@@ -49,6 +49,7 @@ def build(root: Path) -> None:
     shutil.rmtree(aside, ignore_errors=True)
     command = ["mmdebstrap", "--mode=root", "--variant=extract", "--architectures=arm64", f"--setup-hook={_HOOK}"]
     _run([*command, f"--include={','.join(_PACKAGES.split())}", _SUITE, aside])
+    (aside / "usr" / "bin" / "sh").symlink_to("bash")
     for name, text in _ETC.items():
         (aside / "etc" / name).write_text(text)
     interpreter = next(interpreters())
