@@ -288,9 +288,19 @@ class Dialogue:
         self._wake()
 
     async def _exit(self) -> Exit | None:
-        """Return how the sandbox exited; None when it did not of itself."""
+        """Return how the sandbox exited; None when it did not of itself.
+
+        The kernel may take long to take down a large one that ran out of memory: what its group says of that counts
+        also when the sandbox was killed once more meanwhile.
+        """
+        if (end := await self._exited()) is not None:
+            return end
+        self._sandbox.kill()
+        end = await self._exited()
+        return end if end is not None and end.short_of_memory else None
+
+    async def _exited(self) -> Exit | None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._job.caps.linger_s):
                 return await self._sandbox.wait()
-        self._sandbox.kill()
         return None

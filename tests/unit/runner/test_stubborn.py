@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import signal
 from contextlib import aclosing
+from dataclasses import replace
 
 from flowray.engine.commands import StartStep
 from flowray.engine.events import StepFinished
 from flowray.runner import frames
 from flowray.runner.frames import Caps
 from flowray.runner.pool import PoolSize
+from flowray.sandbox.child import Exit
 from tests.unit.runner.conftest import Started
-from tests.unit.runner.kit import Peer
+from tests.unit.runner.kit import Peer, died_of
 from tests.unit.runner.test_runner import STEP, events_of, last_of, request_of
 
 MANY = 16_000_000
@@ -68,3 +72,16 @@ async def test_a_sandbox_that_does_not_read_its_spec_holds_nobody_up_but_itself(
     async with asyncio.timeout(5):
         await runner.close()
     assert runner.stats().at_work == 0
+
+
+async def test_a_sandbox_that_takes_long_to_go_was_short_of_memory_if_its_group_says_so(runner_with: Started) -> None:
+    async def script(peer: Peer) -> Exit:
+        await peer.spec()
+        peer.hang_up()
+        with contextlib.suppress(asyncio.CancelledError):
+            await peer.forever()
+        return replace(died_of(signal.SIGKILL), short_of_memory=True)
+
+    failed = await last_of(await runner_with(script, caps=Caps(linger_s=0.02)))
+
+    assert failed.kind == "memory"
