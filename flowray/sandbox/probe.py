@@ -120,9 +120,10 @@ async def _jail(image: Image | None, lowered: Collection[LowerableWall]) -> Find
         inside = Inside(warm=(), work="flowray_sandbox.canary", lowered=tuple(lowered))
         zygote = await Zygote.start(image or find_image(), inside)
     except FlowRayError as cause:
-        profile = confinement.apparmor_profile()
-        remedy = confinement.held_by(profile) if profile else "See what bubblewrap said."
-        remedy = "Build the image first." if isinstance(cause, ImageError) else remedy
+        remedy = "Build the image first."
+        if not isinstance(cause, ImageError):
+            profile = confinement.apparmor_profile()
+            remedy = confinement.held_by(profile) if profile else "See what bubblewrap said."
         return Finding(wall=wall, ok=False, found=cause.message, remedy=remedy)
     try:
         through = await fallen(zygote, lowered)

@@ -200,24 +200,28 @@ class Channel:
         self._flushed_at = time.monotonic()
 
     def _read_frame(self) -> tuple[int, bytes]:
-        self._receive(_HEAD.size)
+        """Wait for a frame; what comes with it stays for later."""
+        while (found := self._first()) is None:
+            chunk = self._sock.recv(_READ_BYTES)
+            if not chunk:
+                raise ChannelBrokenError("the host closed the channel")
+            self._received += chunk
+        return found
+
+    def _first(self) -> tuple[int, bytes] | None:
+        """Cut the first frame off what was received; None as long as it is not whole."""
+        if len(self._received) < _HEAD.size:
+            return None
         length, kind = _HEAD.unpack_from(self._received)
         if length > FRAME_LIMIT_BYTES:
             raise ChannelBrokenError(f"a frame of {length} bytes")
         end = _HEAD.size + length
-        self._receive(end)
+        if len(self._received) < end:
+            return None
         with memoryview(self._received) as received:
             payload = bytes(received[_HEAD.size : end])
         del self._received[:end]
         return kind, payload
-
-    def _receive(self, size: int) -> None:
-        """Wait until so many bytes are there, and take what comes with them."""
-        while len(self._received) < size:
-            chunk = self._sock.recv(max(size - len(self._received), _READ_BYTES))
-            if not chunk:
-                raise ChannelBrokenError("the host closed the channel")
-            self._received += chunk
 
     def _take(self) -> None:
         """Handle what has come in, without waiting for more; a thread that waits for its answer may be at it."""
@@ -239,16 +243,11 @@ class Channel:
         self._obey_received()
 
     def _obey_received(self) -> None:
-        while len(self._received) >= _HEAD.size:
-            length, kind = _HEAD.unpack_from(self._received)
-            if length > FRAME_LIMIT_BYTES:
-                os._exit(1)
-            end = _HEAD.size + length
-            if len(self._received) < end:
-                return
-            payload = bytes(self._received[_HEAD.size : end])
-            del self._received[:end]
-            self._obey(kind, payload)
+        try:
+            while (found := self._first()) is not None:
+                self._obey(*found)
+        except ChannelBrokenError:
+            os._exit(1)
 
     def _obey(self, kind: int, payload: bytes) -> None:
         if kind == PART_IN:
