@@ -41,6 +41,7 @@ def test_what_was_called_runs_on_copies_of_its_code_and_gives_the_same() -> None
     gc.unfreeze()  # it looks for functions among what the garbage collector sees
 
     HotCode(act).gather()
+    gc.freeze()  # as it was: it would look through all that was imported again and again
 
     after = [made_before.__code__, counter.__code__, doubled.__code__, never_called.__code__]
     assert [one is other for one, other in zip(before, after, strict=True)] == [False, False, False, True]
