@@ -106,6 +106,7 @@ end
 local function hold(t)
   t.granted, t.charged, t.rate = now, 0, dominant(t.need, capacity_of(t.pool))
   call('HSET', name('ticket', t.id), 'granted', exact(now), 'rate', exact(t.rate), 'charged', '0')
+  call('SADD', name('granted', t.holder), t.id)
   charge(t, number(in_line(t), 'guess', 1))
   add(in_line(t), 'h', t.need, 1)
   add(name('pool', t.pool), 'u', t.need, 1)
@@ -187,6 +188,7 @@ local function finish(id)
   end
   local pools = {}
   if t.granted then
+    call('SREM', name('granted', t.holder), id)
     charge(t, now - t.granted)
     local guess = number(in_line(t), 'guess', 1) * 0.8 + (now - t.granted) * (1.0 - 0.8)
     call('HSET', in_line(t), 'guess', exact(math.min(math.max(guess, 0.01), 60)))
@@ -239,7 +241,7 @@ local function enter()
   for _, gone in ipairs(call('ZRANGEBYSCORE', holders, '-inf', '(' .. exact(now - rules.lease_s))) do
     call('ZREM', holders, gone)
     for _, id in ipairs(call('SMEMBERS', name('of', gone))) do finish(id) end
-    call('DEL', name('of', gone), name('grants', gone))
+    call('DEL', name('of', gone), name('granted', gone), name('grants', gone))
   end
 end
 
@@ -284,28 +286,25 @@ function does.end_()
   end
 end
 
+-- The grants of its tickets, told again. `unnamed` is what it has here and did not name: ended, unless it is new.
 function does.renew()
-  local named, unknown, granted = {}, {}, {}
-  for _, id in ipairs(said.waiting) do named[id] = 'waiting' end
-  for _, id in ipairs(said.holding) do named[id] = 'holding' end
-  for _, id in ipairs(call('SMEMBERS', name('of', holder))) do
-    if not named[id] and now - number(name('ticket', id), 'asked', 0) > rules.slack_s then finish(id) end
+  for _, id in ipairs(said.unnamed) do
+    if now - number(name('ticket', id), 'asked', 0) > rules.slack_s then finish(id) end
   end
-  for _, id in ipairs(said.holding) do
+  local mine, granted = name('granted', holder), {}
+  for _, id in ipairs(call('SMEMBERS', mine)) do
     local t = ticket_of(id)
-    if t and t.granted and now - t.granted > t.charged then charge(t, now - t.granted) end
-  end
-  serve_all()
-  for _, ids in ipairs({said.waiting, said.holding}) do
-    for _, id in ipairs(ids) do
-      if call('SISMEMBER', name('of', holder), id) == 0 then
-        unknown[#unknown + 1] = id
-      elseif named[id] == 'waiting' and call('HEXISTS', name('ticket', id), 'granted') == 1 then
-        granted[#granted + 1] = id .. ' ' .. (call('HGET', name('ticket', id), 'load') or '1')
-      end
+    if not (t and t.granted) then
+      call('SREM', mine, id)
+    elseif now - t.granted > t.charged then
+      charge(t, now - t.granted)
     end
   end
-  return {unknown, granted}
+  serve_all()
+  for i, id in ipairs(call('SMEMBERS', mine)) do
+    granted[i] = id .. ' ' .. (call('HGET', name('ticket', id), 'load') or '1')
+  end
+  return granted
 end
 
 function does.restore()

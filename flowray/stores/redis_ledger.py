@@ -78,8 +78,17 @@ class RedisLedger:
 
     async def renew(self, *, waiting: Collection[str], holding: Collection[str]) -> Renewed:
         """See `Ledger`."""
-        unknown, granted = await self._ask("renew", waiting=list(waiting), holding=list(holding))
-        return Renewed(unknown=tuple(name.decode() for name in unknown), granted=tuple(map(_grant, granted)))
+        awaited = set(waiting)
+        named = awaited.union(holding)
+        async with answered():
+            # Compared here: a thousand questions within the script would keep everybody else waiting.
+            told = await cast("Any", self._redis.smembers(f"{self._base}of:{self._holder}"))
+        known = {name.decode() for name in told}
+        granted = map(_grant, await self._ask("renew", unnamed=sorted(known - named)))
+        return Renewed(
+            unknown=tuple(sorted(named - known)),
+            granted=tuple(grant for grant in granted if grant.ticket in awaited),
+        )
 
     async def restore(self, tickets: Collection[Ticket], runs: Mapping[str, str]) -> None:
         """See `Ledger`."""
