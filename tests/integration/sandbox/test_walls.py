@@ -56,6 +56,26 @@ async def test_a_child_sees_no_process_but_itself(inside: Inside) -> None:
     assert answer.said.get("result") == 1 or answer.error_type in REFUSED | {"ProcessLookupError"}
 
 
+async def test_a_signal_to_its_process_group_reaches_no_other(inside: Inside) -> None:
+    neighbour = await inside.zygote.spawn()
+
+    await inside.run("import os, signal; os.kill(0, signal.SIGKILL); os.killpg(0, signal.SIGKILL)")
+
+    assert neighbour.alive
+    assert (await inside.use(neighbour, "result = 1")).result == 1
+
+
+async def test_children_are_of_one_session_where_niceness_counts_between_them(inside: Inside) -> None:
+    children = [await inside.zygote.spawn() for _ in range(2)]
+
+    sessions = {os.getsid(child.pid) for child in children}
+    groups = {os.getpgid(child.pid) for child in children}
+
+    for child in children:
+        child.close()
+    assert (len(sessions), len(groups)) == (1, 2)
+
+
 async def test_the_root_is_read_only(inside: Inside) -> None:
     answer = await inside.run(
         "result = []\n"
