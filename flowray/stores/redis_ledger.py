@@ -16,14 +16,13 @@ from flowray.quotas.ledger import LedgerRules, NeverFitsError, Opening, Renewed,
 from flowray.quotas.memory_ledger import never_fits
 from flowray.quotas.quota import Terms
 from flowray.quotas.ticket import Grant, Ticket
+from flowray.stores.questions import Question, Questions
 from flowray.stores.redis import answered
 
 _SCRIPT = Path(__file__).with_name("ledger.lua").read_text(encoding="utf-8")
 _READ_AT_ONCE = 1_000
 # Redis serves nobody else meanwhile.
-_ASKED_AT_ONCE = 32
-
-_Question = tuple[str, bytes, "asyncio.Future[Any]"]
+_ASKED_AT_ONCE, _ENDED_AT_ONCE = 8, 4
 
 
 class RedisLedger:
@@ -44,24 +43,27 @@ class RedisLedger:
         self._clock = clock
         self._script = client.register_script(_SCRIPT)
         self._rules = _rules(rules or LedgerRules())
-        self._unasked: list[_Question] = []
+        self._unasked = Questions()
         self._asking: asyncio.Task[None] | None = None
 
     async def open_run(self, run: str, tenant: str, terms: Terms) -> Opening:
         """See `Ledger`."""
-        said = await self._ask("open_run", run=run, tenant=tenant, terms=_terms(terms))
+        said = await self._ask("open_run", run=run, tenant=tenant, terms=_terms(terms), of=tenant)
         return cast("Opening", said.decode())
 
     async def ask(self, ticket: Ticket, terms: Terms) -> Grant | None:
         """See `Ledger`."""
-        said = await self._ask("ask", ticket=_ticket(ticket), terms=_terms(terms))
+        said = await self._ask("ask", ticket=_ticket(ticket), terms=_terms(terms), of=ticket.tenant)
         if said == b"never":
             raise NeverFitsError(never_fits(ticket))
         return Grant(ticket=ticket.id, load=float(said)) if said else None
 
     async def end(self, names: Collection[str]) -> None:
         """See `Ledger`."""
-        await self._ask("end_", names=list(names))
+        left = list(names)
+        await asyncio.gather(
+            *(self._ask("end_", names=left[at : at + _ENDED_AT_ONCE]) for at in range(0, len(left), _ENDED_AT_ONCE))
+        )
 
     async def granted(self, *, wait_s: float) -> Sequence[Grant]:
         """See `Ledger`."""
@@ -117,38 +119,40 @@ class RedisLedger:
         found = await self._ask("turns", tenants=list(tenants), pool=pool)
         return [tenant for _, tenant in sorted(zip(map(float, found), tenants, strict=True))]
 
-    async def _ask(self, question: str, **facts: Any) -> Any:
-        """The answer to a question; those that come while others are under way go together."""
+    async def _ask(self, question: str, *, of: str = "", **facts: Any) -> Any:
+        """The answer to a question; those that come while others are under way go together.
+
+        With `of` it asks for something for a tenant: whoever does not wait for the answer any more wants nothing.
+        """
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._unasked.append((question, orjson.dumps(facts), answer))
+        self._unasked.add(Question(question, orjson.dumps(facts), answer, tenant=of))
         if self._asking is None:
             self._asking = asyncio.create_task(self._ask_all(), name="ask the ledger")
         return await answer
 
     async def _ask_all(self) -> None:
         try:
-            while self._unasked:
-                asked, self._unasked = self._unasked[:_ASKED_AT_ONCE], self._unasked[_ASKED_AT_ONCE:]
+            while asked := self._unasked.take(_ASKED_AT_ONCE):
                 await self._ask_these(asked)
         finally:
             self._asking = None
 
-    async def _ask_these(self, asked: Sequence[_Question]) -> None:
+    async def _ask_these(self, asked: Sequence[Question]) -> None:
         now = "" if self._clock is None else repr(self._clock())
-        told = [part for question, facts, _ in asked for part in (question, facts)]
+        told = [part for one in asked for part in (one.what, one.facts)]
         try:
             async with answered():
                 answers = await self._script([self._base], [now, self._holder, self._rules, *told])
-            for (*_, waiting), answer in zip(asked, answers, strict=True):
-                if not waiting.done():
-                    waiting.set_result(answer)
+            for one, answer in zip(asked, answers, strict=True):
+                if not one.answer.done():
+                    one.answer.set_result(answer)
         except FlowRayError as error:
-            for *_, waiting in asked:
-                if not waiting.done():
-                    waiting.set_exception(error)
+            for one in asked:
+                if not one.answer.done():
+                    one.answer.set_exception(error)
         finally:
-            for *_, waiting in asked:
-                waiting.cancel()  # of those that were answered, nothing comes of it
+            for one in asked:
+                one.answer.cancel()  # of those that were answered, nothing comes of it
 
 
 def _rules(rules: LedgerRules) -> bytes:

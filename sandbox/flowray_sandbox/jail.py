@@ -92,8 +92,8 @@ class Walls:
     def _separate(self, namespace: Place, *, user_namespace: bool) -> None:
         """Namespaces of its own (that of pids came with the fork) and a private /tmp and /dev/shm."""
         add = self._batch.add
-        # A process group, so that its signals reach no other child. Not a session: the scheduler may weigh sessions, all
-        # alike, and then no niceness would tell the sandbox of a flood from others.
+        # A process group: its signals reach no other child. Not a session: the scheduler may weigh sessions, all alike,
+        # and then no niceness would tell the sandbox of a flood from others.
         add("setpgid", 0, 0)
         add("unshare", _OWN)
         add("setns", namespace, syscalls.CLONE_NEWNET)
