@@ -34,6 +34,8 @@ _FAST = {
     "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",
     # Ten looks a second at what is deployed take a twentieth of a core for ever; it hardly changes.
     "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.25",
+    # Nor do figures that are read every few seconds have to be passed on ten times a second, by each replica.
+    "RAY_SERVE_METRICS_EXPORT_INTERVAL_MS": "1000",
 }
 _AWAKE = {
     # Ray starts its workers at niceness 15. The gateways and Runners are among them: at a thirtieth of everybody else's
