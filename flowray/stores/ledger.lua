@@ -30,10 +30,16 @@ local function four(key, prefix, default)
   return found
 end
 
-local function add(key, prefix, amounts, sign)
-  for i = 1, 4 do
-    if amounts[i] ~= 0 then call('HINCRBY', key, prefix .. i, sign * amounts[i]) end
-  end
+local function with(amounts, more, sign)
+  local sum = {}
+  for i = 1, 4 do sum[i] = amounts[i] + sign * more[i] end
+  return sum
+end
+
+-- Each call costs more than what it does: what is written to one key goes in one.
+local function set_four(key, prefix, amounts, ...)
+  call('HSET', key, prefix .. '1', amounts[1], prefix .. '2', amounts[2], prefix .. '3', amounts[3],
+       prefix .. '4', amounts[4], ...)
 end
 
 local function fits(need, taken, limit)
@@ -69,11 +75,12 @@ local function counted(capacity)
 end
 
 local function ticket_of(id)
-  local f = call('HMGET', name('ticket', id), 'tenant', 'pool', 'holder', 'asked', 'granted', 'rate', 'charged', 'prio')
+  local f = call('HMGET', name('ticket', id), 'tenant', 'pool', 'holder', 'asked', 'granted', 'rate', 'charged', 'prio',
+                 'n1', 'n2', 'n3', 'n4')
   if not f[1] then return nil end
   return {id = id, tenant = f[1], pool = f[2], holder = f[3], asked = tonumber(f[4]), granted = tonumber(f[5] or nil),
           rate = tonumber(f[6] or 0), charged = tonumber(f[7] or 0), prio = tonumber(f[8] or 0),
-          need = four(name('ticket', id), 'n', 0)}
+          need = {tonumber(f[9] or 0), tonumber(f[10] or 0), tonumber(f[11] or 0), tonumber(f[12] or 0)}}
 end
 
 local function in_line(t) return name('line', t.pool, t.tenant) end
@@ -103,15 +110,47 @@ local function charge(t, for_s)
   if call('ZSCORE', name('ready', t.pool), t.tenant) then queue(t.pool, t.tenant) end
 end
 
-local function hold(t)
-  t.granted, t.charged, t.rate = now, 0, dominant(t.need, capacity_of(t.pool))
-  call('HSET', name('ticket', t.id), 'granted', exact(now), 'rate', exact(t.rate), 'charged', '0')
+local function line_of(t)
+  local f = call('HMGET', in_line(t), 'h1', 'h2', 'h3', 'h4', 'finish', 'guess')
+  local held = {tonumber(f[1] or 0), tonumber(f[2] or 0), tonumber(f[3] or 0), tonumber(f[4] or 0)}
+  return held, tonumber(f[5] or 0), tonumber(f[6] or 1)
+end
+
+-- It is charged what it will probably take. Whoever had its turn tells thereby how far the pool's turns are.
+local function hold(t, in_turn)
+  local here, theirs = name('pool', t.pool), name('held', t.tenant)
+  local in_pool, finish, guess = line_of(t)
+  local weight = weight_of(t.tenant)
+  t.granted, t.charged, t.rate = now, guess, dominant(t.need, capacity_of(t.pool))
+  local used = with(four(here, 'u', 0), t.need, 1)
+  if in_turn then
+    set_four(here, 'u', used, 'v', exact(math.max(number(here, 'v', 0), finish)))
+  else
+    set_four(here, 'u', used)
+  end
+  in_pool = with(in_pool, t.need, 1)
+  set_four(in_line(t), 'h', in_pool, 'finish', exact(finish + t.rate * guess / weight))
+  set_four(theirs, 'h', with(four(theirs, 'h', 0), t.need, 1))
+  t.load = in_pool[1] / weight
+  call('HSET', name('ticket', t.id), 'granted', exact(now), 'rate', exact(t.rate), 'charged', exact(guess),
+       'load', exact(in_turn and t.load or 1))
   call('SADD', name('granted', t.holder), t.id)
-  charge(t, number(in_line(t), 'guess', 1))
-  add(in_line(t), 'h', t.need, 1)
-  add(name('pool', t.pool), 'u', t.need, 1)
-  add(name('held', t.tenant), 'h', t.need, 1)
   call('EXPIRE', in_line(t), DAY_S)
+  if call('ZSCORE', name('ready', t.pool), t.tenant) then queue(t.pool, t.tenant) end
+end
+
+-- It is over: what it took in truth is charged, and its tenant's steps are known better.
+local function release(t)
+  local took = now - t.granted
+  local in_pool, finish, guess = line_of(t)
+  local here, theirs = name('pool', t.pool), name('held', t.tenant)
+  guess = math.min(math.max(guess * 0.8 + took * (1.0 - 0.8), 0.01), 60)
+  set_four(in_line(t), 'h', with(in_pool, t.need, -1), 'guess', exact(guess),
+           'finish', exact(finish + t.rate * (took - t.charged) / weight_of(t.tenant)))
+  set_four(here, 'u', with(four(here, 'u', 0), t.need, -1))
+  set_four(theirs, 'h', with(four(theirs, 'h', 0), t.need, -1))
+  call('SREM', name('granted', t.holder), t.id)
+  if call('ZSCORE', name('ready', t.pool), t.tenant) then queue(t.pool, t.tenant) end
 end
 
 local function revive(tenant)
@@ -125,9 +164,17 @@ local function revive(tenant)
   return stalled
 end
 
+local function is_within_quota(t)
+  return fits(t.need, four(name('held', t.tenant), 'h', 0), four(name('terms', t.tenant), 'l', ENDLESS))
+end
+
+local function has_room(t)
+  return fits(t.need, four(name('pool', t.pool), 'u', 0), counted(open_to(t.pool, t.tenant)))
+end
+
 -- One decision: the ticket that is granted, or nil.
 local function decide(pool)
-  local ready, here = name('ready', pool), name('pool', pool)
+  local ready = name('ready', pool)
   local passed, given = {}, nil
   while not given and #passed < LOOKED_AT do
     local first = call('ZPOPMIN', ready)
@@ -136,9 +183,9 @@ local function decide(pool)
     local head = call('ZRANGE', name('wait', pool, tenant), 0, 0)[1]
     if head then
       local t = ticket_of(head)
-      if not fits(t.need, four(name('held', tenant), 'h', 0), four(name('terms', tenant), 'l', ENDLESS)) then
+      if not is_within_quota(t) then
         call('SADD', name('stalled', tenant), pool)
-      elseif fits(t.need, four(here, 'u', 0), counted(open_to(pool, tenant))) then
+      elseif has_room(t) then
         given = t
       else
         passed[#passed + 1] = {at, tenant}
@@ -149,10 +196,8 @@ local function decide(pool)
   if given then
     call('ZREM', name('wait', pool, given.tenant), given.id)
     call('HINCRBY', name('held', given.tenant), 'waiting', -1)
-    call('HSET', here, 'v', exact(math.max(number(here, 'v', 0), number(in_line(given), 'finish', 0))))
-    hold(given)
+    hold(given, true)
     queue(pool, given.tenant)
-    given.load = four(in_line(given), 'h', 0)[1] / weight_of(given.tenant)
   end
   for _, one in ipairs(passed) do call('ZADD', ready, one[1], one[2]) end
   return given
@@ -167,7 +212,6 @@ local function serve(pool, asking)
   while true do
     local t = decide(pool)
     if not t then return answer end
-    call('HSET', name('ticket', t.id), 'load', exact(t.load))
     if t.id == asking then
       answer = exact(t.load)
     else
@@ -188,13 +232,7 @@ local function finish(id)
   end
   local pools = {}
   if t.granted then
-    call('SREM', name('granted', t.holder), id)
-    charge(t, now - t.granted)
-    local guess = number(in_line(t), 'guess', 1) * 0.8 + (now - t.granted) * (1.0 - 0.8)
-    call('HSET', in_line(t), 'guess', exact(math.min(math.max(guess, 0.01), 60)))
-    add(in_line(t), 'h', t.need, -1)
-    add(name('pool', t.pool), 'u', t.need, -1)
-    add(name('held', t.tenant), 'h', t.need, -1)
+    release(t)
     pools = revive(t.tenant)
   else
     call('ZREM', name('wait', t.pool, t.tenant), id)
@@ -223,9 +261,8 @@ end
 
 local function write(t, to)
   call('SADD', name('of', holder), t.id)
-  call('HSET', name('ticket', t.id), 'tenant', t.tenant, 'pool', t.pool, 'holder', holder, 'asked', exact(now),
-       'prio', t.priority or 0)
-  if t.need then add(name('ticket', t.id), 'n', t.need, 1) end
+  set_four(name('ticket', t.id), 'n', t.need or {0, 0, 0, 0}, 'tenant', t.tenant, 'pool', t.pool, 'holder', holder,
+           'asked', exact(now), 'prio', t.priority or 0)
 end
 
 -- Whoever asks lives; whoever has not for too long does not. After a silence nobody is blamed for having been silent.
@@ -271,8 +308,15 @@ function does.ask()
   if call('EXISTS', name('ticket', t.id)) == 1 then finish(t.id) end
   local waiting = name('wait', t.pool, t.tenant)
   call('SADD', name('pools'), t.pool)
-  if call('EXISTS', waiting) == 0 then catch_up(t.pool, t.tenant) end
+  local is_first = call('EXISTS', waiting) == 0
+  if is_first then catch_up(t.pool, t.tenant) end
   write(t)
+  local is_alone = is_first and call('EXISTS', name('ready', t.pool)) == 0
+  if is_alone and not is_quiet() and is_within_quota(t) and has_room(t) then
+    t.holder = holder
+    hold(t, true)
+    return exact(t.load)
+  end
   call('HINCRBY', name('held', t.tenant), 'waiting', 1)
   call('ZADD', waiting, exact(now - t.priority * PRIORITY_WORTH_S), t.id)
   if call('ZRANGE', waiting, 0, 0)[1] == t.id then call('SREM', name('stalled', t.tenant), t.pool) end
