@@ -55,7 +55,10 @@ class Standing:
 
 @dataclass(frozen=True, kw_only=True)
 class Renewed:
-    """What a renewal brought to light: tickets that the ledger has lost, and grants whose message was."""
+    """What a renewal brought to light: tickets that the ledger has lost, and grants whose message was.
+
+    A ticket that is asked for in this very moment may be among the unknown.
+    """
 
     unknown: tuple[str, ...] = ()
     granted: tuple[Grant, ...] = ()

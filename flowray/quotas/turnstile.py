@@ -34,6 +34,8 @@ class Turnstile:
         self._terms_of = terms_of
         self._renew_every_s = renew_every_s
         self._waiting: dict[str, tuple[Ticket, asyncio.Future[Grant]]] = {}
+        # Those of them of which the ledger has said that they have to wait: it must know them from then on.
+        self._in_line: set[str] = set()
         self._running: dict[str, Ticket] = {}
         self._runs: dict[str, str] = {}
         self._over: list[str] = []
@@ -67,6 +69,7 @@ class Turnstile:
         try:
             grant = await self._ledger.ask(ticket, await self._terms_of(ticket.tenant))
             if grant is None:
+                self._in_line.add(ticket.id)
                 grant = await self._awaited(ticket, turn, within_s)
             self._running[ticket.id] = ticket
         except BaseException:
@@ -74,6 +77,7 @@ class Turnstile:
             raise
         finally:
             del self._waiting[ticket.id]
+            self._in_line.discard(ticket.id)
         return grant
 
     def give_back(self, ticket: Ticket) -> None:
@@ -133,10 +137,11 @@ class Turnstile:
 
     async def _renew(self) -> None:
         await asyncio.sleep(self._renew_every_s)
-        renewed = await self._ledger.renew(waiting=list(self._waiting), holding=[*self._running, *self._runs])
+        holding, in_line = [*self._running, *self._runs], list(self._in_line)
+        renewed = await self._ledger.renew(waiting=list(self._waiting), holding=holding)
         for grant in renewed.granted:
             self._granted(grant)
-        lost = set(renewed.unknown)
+        lost = {*holding, *in_line}.intersection(renewed.unknown)
         tickets = [self._running[name] for name in lost & self._running.keys()]
         runs = {run: self._runs[run] for run in lost & self._runs.keys()}
         if tickets or runs:
@@ -144,8 +149,9 @@ class Turnstile:
                 "Ledger restored", extra={"action": "ledger_restored", "steps": len(tickets), "runs": len(runs)}
             )
             await self._ledger.restore(tickets, runs)
-        for name in lost & self._waiting.keys():
-            await self._ask_again(*self._waiting[name])
+        for name in lost:
+            if name in self._in_line:
+                await self._ask_again(*self._waiting[name])
 
     async def _ask_again(self, ticket: Ticket, turn: asyncio.Future[Grant]) -> None:
         try:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Mapping
+from typing import Any, cast
 
 import pytest
 
 from flowray.errors import RunnerUnavailableError
 from flowray.quotas.amounts import Amounts
-from flowray.quotas.ledger import NeverFitsError
+from flowray.quotas.ledger import Ledger, NeverFitsError, Renewed
 from flowray.quotas.memory_ledger import MemoryLedgers
 from flowray.quotas.quota import Quota, Terms
-from flowray.quotas.ticket import Ticket
+from flowray.quotas.ticket import Grant, Ticket
 from flowray.quotas.turnstile import Turnstile
 
 TERMS = Terms(quota=Quota(steps=1, runs=1, memory_mib=1000), version=1)
@@ -100,6 +101,52 @@ async def test_a_ledger_that_has_forgotten_is_told_again(ledgers: MemoryLedgers)
     assert await settled(ledgers, steps=1, runs=1)
     await turnstile.close()
     assert await settled(ledgers, steps=0, runs=0)
+
+
+async def test_what_is_asked_for_just_now_is_neither_restored_nor_asked_for_again(ledgers: MemoryLedgers) -> None:
+    ledger = SlowToHear(ledgers.holder("a"))
+    turnstile = Turnstile(cast("Ledger", ledger), terms_of, renew_every_s=0.001)
+    turnstile.start()
+
+    grant = await turnstile.take(ticket("k1"), within_s=5)
+
+    await ledger.renewed_again.wait()
+    await turnstile.close()
+    assert (grant.ticket, ledger.asked, ledger.restored) == ("k1", 1, 0)
+
+
+class SlowToHear:
+    """A ledger that is told who lives while it is asked for a ticket, and hears that question last."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._told, self._asked = asyncio.Event(), asyncio.Event()
+        self.renewed_again = asyncio.Event()
+        self.asked = self.restored = 0
+
+    async def ask(self, wanted: Ticket, terms: Terms) -> Grant | None:
+        self.asked += 1
+        await self._told.wait()
+        grant = await self._ledger.ask(wanted, terms)
+        self._asked.set()
+        return grant
+
+    async def renew(self, *, waiting: Collection[str], holding: Collection[str]) -> Renewed:
+        renewed = await self._ledger.renew(waiting=waiting, holding=holding)
+        if waiting:
+            self._told.set()
+            await self._asked.wait()
+            await asyncio.sleep(0)  # who asked goes on first
+        elif self._asked.is_set():
+            self.renewed_again.set()
+        return renewed
+
+    async def restore(self, tickets: Collection[Ticket], runs: Mapping[str, str]) -> None:
+        self.restored += 1
+        await self._ledger.restore(tickets, runs)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ledger, name)
 
 
 async def settled(ledgers: MemoryLedgers, **wanted: int) -> bool:
