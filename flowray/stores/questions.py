@@ -25,25 +25,34 @@ class Question:
 class Questions:
     """Tenants take turns: one with hundreds of questions keeps no other waiting. Each tenant's keep their order.
 
-    Those for no tenant, which give back what was had, have a turn like any.
+    Those for no tenant mostly give back what others wait for: as many of them go along as of all the others.
     """
 
     def __init__(self) -> None:
         self._by_tenant: dict[str, deque[Question]] = {}
+        self._for_none: deque[Question] = deque()
 
     def add(self, question: Question) -> None:
         """One more."""
-        self._by_tenant.setdefault(question.tenant, deque()).append(question)
+        if question.tenant:
+            self._by_tenant.setdefault(question.tenant, deque()).append(question)
+        else:
+            self._for_none.append(question)
 
     def take(self, most: int) -> Sequence[Question]:
         """The next ones. What nobody waits for any more is not asked for: its end could have been told before."""
-        taken: list[Question] = []
+        taken = [self._for_none.popleft() for _ in range(min(len(self._for_none), most // 2))]
         while self._by_tenant and len(taken) < most:
-            tenant = next(iter(self._by_tenant))
-            questions = self._by_tenant.pop(tenant)
-            question = questions.popleft()
-            if questions:
-                self._by_tenant[tenant] = questions
-            if not (question.tenant and question.answer.cancelled()):
+            question = self._of_next_tenant()
+            if not question.answer.cancelled():
                 taken.append(question)
+        taken += [self._for_none.popleft() for _ in range(min(len(self._for_none), most - len(taken)))]
         return taken
+
+    def _of_next_tenant(self) -> Question:
+        tenant = next(iter(self._by_tenant))
+        questions = self._by_tenant.pop(tenant)
+        question = questions.popleft()
+        if questions:
+            self._by_tenant[tenant] = questions
+        return question

@@ -12,11 +12,31 @@ async def test_a_tenant_with_many_questions_keeps_no_other_waiting() -> None:
     for number in range(100):
         questions.add(question(f"a{number}", "a"))
     questions.add(question("b0", "b"))
-    questions.add(question("over"))
 
     taken = questions.take(4)
 
-    assert [one.what for one in taken] == ["a0", "b0", "over", "a1"]
+    assert [one.what for one in taken] == ["a0", "b0", "a1", "a2"]
+
+
+async def test_half_of_what_goes_along_is_what_is_given_back() -> None:
+    questions = Questions()
+    for number in range(9):
+        questions.add(question(f"a{number}", "a"))
+        questions.add(question(f"end {number}"))
+
+    taken = [*questions.take(4), *questions.take(8)]
+
+    assert [one.what for one in taken[:4]] == ["end 0", "end 1", "a0", "a1"]
+    assert sum(one.what.startswith("end") for one in taken) == 6
+
+
+async def test_what_is_given_back_goes_alone_when_nobody_asks_for_anything() -> None:
+    questions = Questions()
+    for number in range(3):
+        questions.add(question(f"end {number}"))
+
+    assert [one.what for one in questions.take(8)] == ["end 0", "end 1", "end 2"]
+    assert not questions.take(8)
 
 
 async def test_all_are_taken_each_tenant_s_in_their_order() -> None:
