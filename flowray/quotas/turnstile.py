@@ -137,11 +137,12 @@ class Turnstile:
 
     async def _renew(self) -> None:
         await asyncio.sleep(self._renew_every_s)
-        holding, in_line = [*self._running, *self._runs], list(self._in_line)
+        holding = [*self._running, *self._runs]
+        to_be_known = {*holding, *self._in_line}
         renewed = await self._ledger.renew(waiting=list(self._waiting), holding=holding)
         for grant in renewed.granted:
             self._granted(grant)
-        lost = {*holding, *in_line}.intersection(renewed.unknown)
+        lost = to_be_known.intersection(renewed.unknown)
         tickets = [self._running[name] for name in lost & self._running.keys()]
         runs = {run: self._runs[run] for run in lost & self._runs.keys()}
         if tickets or runs:

@@ -24,22 +24,26 @@ local function name(...) return base .. table.concat({...}, ':') end
 local function exact(x) return string.format('%.17g', x) end
 local function number(key, field, default) return tonumber(call('HGET', key, field) or default) end
 
-local function four(key, prefix, default)
-  local found = call('HMGET', key, prefix .. '1', prefix .. '2', prefix .. '3', prefix .. '4')
-  for i = 1, 4 do found[i] = tonumber(found[i] or default) end
-  return found
+-- Four amounts among the fields that were read, from the first of them on.
+local function amounts(found, at, default)
+  local four = {}
+  for i = 1, 4 do four[i] = tonumber(found[at + i - 1] or default) end
+  return four
 end
 
-local function with(amounts, more, sign)
+local function four(key, prefix, default)
+  return amounts(call('HMGET', key, prefix .. '1', prefix .. '2', prefix .. '3', prefix .. '4'), 1, default)
+end
+
+local function with(four, more, sign)
   local sum = {}
-  for i = 1, 4 do sum[i] = amounts[i] + sign * more[i] end
+  for i = 1, 4 do sum[i] = four[i] + sign * more[i] end
   return sum
 end
 
 -- Each call costs more than what it does: what is written to one key goes in one.
-local function set_four(key, prefix, amounts, ...)
-  call('HSET', key, prefix .. '1', amounts[1], prefix .. '2', amounts[2], prefix .. '3', amounts[3],
-       prefix .. '4', amounts[4], ...)
+local function set_four(key, prefix, four, ...)
+  call('HSET', key, prefix .. '1', four[1], prefix .. '2', four[2], prefix .. '3', four[3], prefix .. '4', four[4], ...)
 end
 
 local function fits(need, taken, limit)
@@ -80,7 +84,7 @@ local function ticket_of(id)
   if not f[1] then return nil end
   return {id = id, tenant = f[1], pool = f[2], holder = f[3], asked = tonumber(f[4]), granted = tonumber(f[5] or nil),
           rate = tonumber(f[6] or 0), charged = tonumber(f[7] or 0), prio = tonumber(f[8] or 0),
-          need = {tonumber(f[9] or 0), tonumber(f[10] or 0), tonumber(f[11] or 0), tonumber(f[12] or 0)}}
+          need = amounts(f, 9, 0)}
 end
 
 local function in_line(t) return name('line', t.pool, t.tenant) end
@@ -101,19 +105,23 @@ local function catch_up(pool, tenant)
   call('HSET', line, 'finish', exact(finish))
 end
 
+-- A line's finish has changed: if its tenant waits, so does its place.
+local function follow(t)
+  if call('ZSCORE', name('ready', t.pool), t.tenant) then queue(t.pool, t.tenant) end
+end
+
 local function charge(t, for_s)
   local line = in_line(t)
   local finish = number(line, 'finish', 0) + t.rate * (for_s - t.charged) / weight_of(t.tenant)
   call('HSET', line, 'finish', exact(finish))
   call('HSET', name('ticket', t.id), 'charged', exact(for_s))
   t.charged = for_s
-  if call('ZSCORE', name('ready', t.pool), t.tenant) then queue(t.pool, t.tenant) end
+  follow(t)
 end
 
 local function line_of(t)
   local f = call('HMGET', in_line(t), 'h1', 'h2', 'h3', 'h4', 'finish', 'guess')
-  local held = {tonumber(f[1] or 0), tonumber(f[2] or 0), tonumber(f[3] or 0), tonumber(f[4] or 0)}
-  return held, tonumber(f[5] or 0), tonumber(f[6] or 1)
+  return amounts(f, 1, 0), tonumber(f[5] or 0), tonumber(f[6] or 1)
 end
 
 -- It is charged what it will probably take. Whoever had its turn tells thereby how far the pool's turns are.
@@ -122,21 +130,18 @@ local function hold(t, in_turn)
   local in_pool, finish, guess = line_of(t)
   local weight = weight_of(t.tenant)
   t.granted, t.charged, t.rate = now, guess, dominant(t.need, capacity_of(t.pool))
-  local used = with(four(here, 'u', 0), t.need, 1)
-  if in_turn then
-    set_four(here, 'u', used, 'v', exact(math.max(number(here, 'v', 0), finish)))
-  else
-    set_four(here, 'u', used)
-  end
+  local virtual = number(here, 'v', 0)
+  if in_turn then virtual = math.max(virtual, finish) end
+  set_four(here, 'u', with(four(here, 'u', 0), t.need, 1), 'v', exact(virtual))
   in_pool = with(in_pool, t.need, 1)
   set_four(in_line(t), 'h', in_pool, 'finish', exact(finish + t.rate * guess / weight))
   set_four(theirs, 'h', with(four(theirs, 'h', 0), t.need, 1))
   t.load = in_pool[1] / weight
   call('HSET', name('ticket', t.id), 'granted', exact(now), 'rate', exact(t.rate), 'charged', exact(guess),
-       'load', exact(in_turn and t.load or 1))
+       'load', exact(t.load))
   call('SADD', name('granted', t.holder), t.id)
   call('EXPIRE', in_line(t), DAY_S)
-  if call('ZSCORE', name('ready', t.pool), t.tenant) then queue(t.pool, t.tenant) end
+  follow(t)
 end
 
 -- It is over: what it took in truth is charged, and its tenant's steps are known better.
@@ -150,7 +155,7 @@ local function release(t)
   set_four(here, 'u', with(four(here, 'u', 0), t.need, -1))
   set_four(theirs, 'h', with(four(theirs, 'h', 0), t.need, -1))
   call('SREM', name('granted', t.holder), t.id)
-  if call('ZSCORE', name('ready', t.pool), t.tenant) then queue(t.pool, t.tenant) end
+  follow(t)
 end
 
 local function revive(tenant)
@@ -259,7 +264,7 @@ local function agree(tenant, terms)
   revive(tenant)
 end
 
-local function write(t, to)
+local function write(t)
   call('SADD', name('of', holder), t.id)
   set_four(name('ticket', t.id), 'n', t.need or {0, 0, 0, 0}, 'tenant', t.tenant, 'pool', t.pool, 'holder', holder,
            'asked', exact(now), 'prio', t.priority or 0)

@@ -41,13 +41,15 @@ class Questions:
 
     def take(self, most: int) -> Sequence[Question]:
         """The next ones. What nobody waits for any more is not asked for: its end could have been told before."""
-        taken = [self._for_none.popleft() for _ in range(min(len(self._for_none), most // 2))]
+        taken = self._of_none(most // 2)
         while self._by_tenant and len(taken) < most:
             question = self._of_next_tenant()
             if not question.answer.cancelled():
                 taken.append(question)
-        taken += [self._for_none.popleft() for _ in range(min(len(self._for_none), most - len(taken)))]
-        return taken
+        return taken + self._of_none(most - len(taken))
+
+    def _of_none(self, most: int) -> list[Question]:
+        return [self._for_none.popleft() for _ in range(min(len(self._for_none), most))]
 
     def _of_next_tenant(self) -> Question:
         tenant = next(iter(self._by_tenant))
