@@ -77,7 +77,7 @@ class Dialogue:
         self._flush_at = 0.0
         self._deadline: asyncio.TimerHandle | None = None
         self._said: Frame | None = None
-        self._cpu_s = self._peak_mib = 0.0
+        self._peak_mib = 0.0
         self._broken = ""
         self._stopped: Literal["", "timeout", "cancelled"] = ""
         self._walls = Walls(job.walls, self._overrun) if job.walls else None
@@ -85,6 +85,8 @@ class Dialogue:
         self._begins: list[int] = []
         self._told_begins: list[int] = []
         self.over = False
+        # What it took of a core, as soon as that is known.
+        self.cpu_s = 0.0
 
     def open(self, spec: Iterable[bytes]) -> None:
         """Send the job. `ConnectionError`: the sandbox died before, and another one may have the job."""
@@ -172,18 +174,18 @@ class Dialogue:
             await self._lease.end()
         if self._said is not None and not self._broken:
             # Gone before its clock was read: the kernel has told its parent what it used.
-            gone = None if self._cpu_s else await self._exit()
-            cpu_s = gone.cpu_s if gone else self._cpu_s
-            return Ending(said=self._said, stopped=self._stopped, cpu_s=cpu_s, peak_mib=self._peak_mib)
+            gone = None if self.cpu_s else await self._exit()
+            self.cpu_s = gone.cpu_s if gone else self.cpu_s
+            return Ending(said=self._said, stopped=self._stopped, cpu_s=self.cpu_s, peak_mib=self._peak_mib)
         end = await self._exit()
-        cpu_s = end.cpu_s if end else self._cpu_s
+        self.cpu_s = end.cpu_s if end else self.cpu_s
         return Ending(
             broken=self._broken,
             stopped=self._stopped,
             overran=self._overran,
             lost=lost.is_set(),
             exit=end,
-            cpu_s=cpu_s,
+            cpu_s=self.cpu_s,
         )
 
     def _on_frames(self, frames: Sequence[Frame]) -> None:
@@ -202,7 +204,7 @@ class Dialogue:
             elif kind in (RESULT, ERROR):
                 # Its end of the channel has to close now: until then it could still break the rules.
                 self._said = Frame(kind, payload)
-                self._cpu_s, self._peak_mib = self._sandbox.cpu_s, self._sandbox.peak_mib
+                self.cpu_s, self._peak_mib = self._sandbox.cpu_s, self._sandbox.peak_mib
                 self._set_deadline(self._job.caps.linger_s)
 
     def _schedule(self) -> None:

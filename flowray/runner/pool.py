@@ -11,6 +11,7 @@ from functools import partial
 
 from flowray.errors import FlowRayError, RunnerUnavailableError
 from flowray.runner.brood import SPAWN_S, Brood, Taken, hatch
+from flowray.runner.pacing import Pace
 from flowray.runner.sandboxes import StartNursery
 from flowray.runner.succession import Heir, Retired
 from flowray.runner.waiting import Waiting, has_few
@@ -45,7 +46,7 @@ class PoolSize:
 class Pool:
     """Keeps spares parked, off the hot path: while jobs run, only as many are forked as a burst would need."""
 
-    def __init__(self, start: StartNursery, size: PoolSize) -> None:
+    def __init__(self, start: StartNursery, size: PoolSize, pace: Pace | None = None) -> None:
         self.size = size
         self.at_work = 0
         self.served = 0
@@ -56,6 +57,8 @@ class Pool:
         # What runs in place of a job that waits for it, and who waits to: both beyond what may be at work.
         self._lent: set[Taken] = set()
         self._urgent: set[asyncio.Future[Taken]] = set()
+        self._pace = pace or Pace(size.at_work)
+        self._due: asyncio.TimerHandle | None = None
         self._changed = asyncio.Event()
         self._idle = asyncio.Event()
         self._closing = False
@@ -89,7 +92,7 @@ class Pool:
 
         A `lent` turn is that of a job which waits for this one: it waits behind nobody, however many are at work.
         Else whoever is heavier, since its tenant runs few steps, waits less when a burst has used up what was parked,
-        and there is something left that no burst may use up.
+        there is something left that no burst may use up, and a burst gets what it needs at a pace.
         """
         if self._closing:
             raise RunnerUnavailableError("The runner is shutting down.")
@@ -101,10 +104,11 @@ class Pool:
         self._changed.set()
         return taken
 
-    def done(self, taken: Taken) -> None:
-        """End the sandbox of a job that is over."""
+    def done(self, taken: Taken, *, cpu_s: float = 0.0) -> None:
+        """End the sandbox of a job that is over and took so much of a core."""
         taken.sandbox.close()
         self._lent.discard(taken)
+        self._pace.end(taken, cpu_s=cpu_s)
         self.at_work -= 1
         taken.brood.at_work -= 1
         self.served += 1
@@ -127,6 +131,8 @@ class Pool:
                     await self._idle.wait()
         except TimeoutError:
             log.warning("Jobs were cut off", extra={"action": "pool_cut_off", "jobs": self.at_work})
+        if self._due is not None:
+            self._due.cancel()
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.wait([self._keeper])
@@ -137,6 +143,7 @@ class Pool:
         if lent:
             self._urgent.add(waiting)
         self._waiting.add(waiting, weight=weight, at_once=lent)
+        self._give_when_due()
         self._changed.set()
         try:
             async with asyncio.timeout(self.size.wait_s):
@@ -171,14 +178,19 @@ class Pool:
     def _kept_back(self) -> int:
         return self.size.spares // _KEPT_BACK
 
+    @property
+    def _is_for_few(self) -> bool:
+        """Whether only tenants that run few steps get something now: what is left is for them, or all others wait."""
+        return self.parked <= self._kept_back or self._pace.due_s > 0
+
     def _fresh(self, *, lent: bool, of_few: bool) -> Taken | None:
-        """Take the oldest spare that is alive, unless too many are at work, or what is left is for others."""
-        kept_back = 0 if lent or of_few else self._kept_back
-        while self.parked > kept_back and (lent or self._free > 0):
+        """Take the oldest spare that is alive, unless too many are at work, or it is not for this one."""
+        while self.parked and (lent or self._free > 0) and (lent or of_few or not self._is_for_few):
             taken = self._spares.popleft()
             if taken.sandbox.alive and not taken.lost.is_set():
                 if lent:
                     self._lent.add(taken)
+                self._pace.begin(taken)
                 self.at_work += 1
                 taken.brood.at_work += 1
                 return taken
@@ -187,12 +199,21 @@ class Pool:
 
     def _give(self) -> None:
         """Hand spares to those who wait, in their order."""
-        while (first := self._waiting.first(of_few=self.parked <= self._kept_back)) is not None:
+        while (first := self._waiting.first(of_few=self._is_for_few)) is not None:
             taken = self._fresh(lent=first in self._urgent, of_few=True)
             if taken is None:
                 return
             self._waiting.remove(first)
             first.set_result(taken)
+        self._give_when_due()
+
+    def _give_when_due(self) -> None:
+        if self._due is None and self._waiting and (due_s := self._pace.due_s):
+            self._due = asyncio.get_running_loop().call_later(due_s, self._give_next)
+
+    def _give_next(self) -> None:
+        self._due = None
+        self._give()
 
     async def _keep(self, brood: Brood) -> None:
         while True:
@@ -254,7 +275,7 @@ class Pool:
         return following
 
     def _missing(self) -> int:
-        if self._waiting:
+        if self._waiting and not self._pace.due_s:
             wanted = min(len(self._waiting), max(self._free, 0) + len(self._urgent))
             return wanted + self._kept_back - self.parked
         # Forking takes the processor from running jobs; half of the spares is enough for the next ones.

@@ -200,7 +200,7 @@ class Runner:
         """End a sandbox: at once when its job is over, else after asking it to stop."""
         if dialogue.over and dialogue.quiet:
             dialogue.leave()
-            self._pool.done(taken)
+            self._pool.done(taken, cpu_s=dialogue.cpu_s)
             return
         dialogue.cancel()
         retiring = asyncio.create_task(self._retired(dialogue, taken), name="cancelled job")
@@ -214,7 +214,7 @@ class Runner:
                 await dialogue.events()
         finally:
             dialogue.leave()
-            self._pool.done(taken)
+            self._pool.done(taken, cpu_s=dialogue.cpu_s)
             await dialogue.close()
 
 

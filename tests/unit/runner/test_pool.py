@@ -10,7 +10,9 @@ import pytest
 
 from flowray.errors import RunnerUnavailableError, SandboxUnavailableError
 from flowray.runner.brood import Brood, hatch
+from flowray.runner.pacing import Pace
 from flowray.runner.pool import Pool, PoolSize
+from tests.kit.clock import Clock
 from tests.unit.runner.kit import FakeNursery, FakeSandbox, Peer
 
 
@@ -34,13 +36,13 @@ async def parked(peer: Peer) -> None:
 async def house() -> AsyncIterator[Any]:
     async with AsyncExitStack() as stack:
 
-        async def build(**size: Any) -> House:
+        async def build(pace: Pace | None = None, **size: Any) -> House:
             async def born() -> FakeNursery:
                 built.nurseries.append(FakeNursery(parked))
                 return built.nurseries[-1]
 
             sizes = PoolSize(**{"spares": 2, "wait_s": 0.05, "drain_s": 0.05, **size})
-            built = House(pool=Pool(born, sizes))
+            built = House(pool=Pool(born, sizes, pace))
             await built.pool.start()
             stack.push_async_callback(built.pool.close)
             await built.settle()
@@ -126,6 +128,27 @@ async def test_a_flood_leaves_spares_for_whoever_has_few_steps(house: Any) -> No
         built.pool.done(one)
     await built.settle()
     assert (built.pool.at_work, built.pool.parked) == (0, 4)
+
+
+async def test_the_steps_of_a_flood_begin_one_after_the_other_and_those_of_others_at_once(house: Any) -> None:
+    clock = Clock()
+    pace = Pace(1, cores=2, clock=clock)
+    built = await house(spares=8, at_work=8, wait_s=5, pace=pace)
+    long = await built.pool.take(weight=3)
+    clock.now += 100.0
+    built.pool.done(long)
+    first = await built.pool.take(weight=3)
+
+    second = asyncio.create_task(built.pool.take(weight=3))
+    other = await asyncio.wait_for(built.pool.take(weight=100), 1)
+    lent = await asyncio.wait_for(built.pool.take(lent=True, weight=3), 1)
+    await built.settle()
+
+    assert not second.done()
+    clock.now += 0.02
+    for one in (first, other, lent, await asyncio.wait_for(second, 1)):
+        built.pool.done(one)
+    assert built.pool.at_work == 0
 
 
 async def test_those_who_wait_are_served_in_order(house: Any) -> None:
