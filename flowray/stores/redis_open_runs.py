@@ -13,31 +13,35 @@ from flowray.engine.leasing import of_member
 from flowray.stores.redis import answered
 from flowray.stores.redis_keys import Keys
 
-# KEYS: the open runs. ARGV: prefix, how many to look at, seconds for which a run that nobody has begun is left alone.
+# KEYS: the open runs. ARGV: prefix, seconds for which a run that nobody has begun is left alone, where to begin, how
+# many to look at: few enough to let nobody wait. Answers where to go on, or -1, and what it found.
 # What is over, queued, leased or parked has somebody who looks after it.
 _FORSAKEN = """
-local P, told = ARGV[1], {}
+local P, first, most = ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[4])
 local now = tonumber(redis.call('TIME')[1])
 local function gone(engine, accepted)
   if engine then return redis.call('EXISTS', P..'alive:'..engine) == 0 end
-  return now - accepted > tonumber(ARGV[3])
+  return now - accepted > tonumber(ARGV[2])
 end
-local found = redis.call('ZRANGE', KEYS[1], 0, tonumber(ARGV[2]) - 1, 'WITHSCORES')
+local found = redis.call('ZRANGE', KEYS[1], first, first + most - 1, 'WITHSCORES')
+local told, over = {-1}, 0
 for at = 1, #found, 2 do
   local member = found[at]
   local tenant, run = string.match(member, '^([^/]*)/(.*)$')
   local finished, queue, engine = unpack(redis.call('HMGET', P..tenant..':run:'..run, 'finished', 'queue', 'engine'))
   if finished or queue then
     redis.call('ZREM', KEYS[1], member)
+    over = over + 1
   elseif gone(engine, tonumber(found[at + 1])) then
     told[#told + 1] = member
     told[#told + 1] = engine or ''
     told[#told + 1] = found[at + 1]
   end
 end
+if #found == 2 * most then told[1] = first + most - over end
 return told
 """
-_LOOKED_AT = 1_000
+_LOOKED_AT, _AT_ONCE = 1_000, 100
 _YOUNG_S = 15
 
 
@@ -67,9 +71,14 @@ class RedisOpenRuns:
 
     async def forsaken(self) -> Sequence[ForsakenRun]:
         """The runs among the oldest open ones that nobody drives."""
-        async with answered():
-            told: list[Any] = await self._forsaken([self._open], [self._prefix, _LOOKED_AT, _YOUNG_S])
-        return [_forsaken(*told[at : at + 3]) for at in range(0, len(told), 3)]
+        found: list[ForsakenRun] = []
+        at = 0
+        while 0 <= at < _LOOKED_AT:
+            async with answered():
+                told: list[Any] = await self._forsaken([self._open], [self._prefix, _YOUNG_S, at, _AT_ONCE])
+            at, *told = told
+            found += [_forsaken(*told[one : one + 3]) for one in range(0, len(told), 3)]
+        return found
 
 
 def _forsaken(member: bytes, engine: bytes, at: bytes) -> ForsakenRun:

@@ -11,6 +11,7 @@ from flowray.engine.events import Event, Recorded, RunAccepted, RunFinished, Run
 from flowray.stores.archive import Archive
 from flowray.stores.objects import ObjectStore, open_objects
 from flowray.stores.redis_journal import RedisJournal
+from flowray.stores.redis_keys import Keys
 from flowray.stores.redis_open_runs import RedisOpenRuns
 from flowray.stores.redis_queue import RedisQueue
 from flowray.stores.redis_runs import RedisRuns
@@ -76,6 +77,22 @@ async def test_a_run_that_nobody_began_is_left_alone_while_it_is_young(
 ) -> None:
     await hot.happens(ACCEPTED, at=time.time() - age_s)
     assert await hot.forsaken() == found
+
+
+async def test_all_are_found_however_many_are_open_and_what_is_over_is_put_away_on_the_way(
+    hot: Hot, valkey: redis.asyncio.Redis
+) -> None:
+    runs = [f"many-{number:03}" for number in range(450)]
+    for number, run in enumerate(runs):
+        state = ("finished", 1) if number % 3 == 0 else ("engine", "gone")
+        await valkey.hset(f"flowray:{ACME}:run:{run}", *state)
+        await valkey.zadd(Keys("flowray:").open, {f"{ACME}/{run}": number})
+
+    found = await hot.forsaken()
+
+    left = [run for number, run in enumerate(runs) if number % 3]
+    assert found == left
+    assert await valkey.zcard(Keys("flowray:").open) == len(left)
 
 
 async def test_a_list_of_runs_says_which_of_them_wait(hot: Hot) -> None:
