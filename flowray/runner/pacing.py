@@ -13,12 +13,11 @@ from collections.abc import Callable, Hashable
 
 # Besides the sandbox, a step keeps the engine, the zygote and the Runner busy.
 _BESIDE_S = 0.01
-# So far apart, steps take half of the cores; what takes long by itself need not be kept apart for longer.
-_PART = 0.5
-_FARTHEST_S = 0.1
-# Slots that are all in use become free at the rate of slots per duration of a step. Beginnings may come a quarter
-# faster than that, as TCP paces its packets: then no slot stays empty for long, whatever the steps do.
-_FASTER = 1.25
+# So far apart, steps leave most of the cores free; what takes long by itself need not be kept apart for longer.
+_PART, _FARTHEST_S = 0.4, 0.1
+# Slots that are all in use become free at the rate of slots per duration of a step. Beginnings may come a tenth faster
+# than that, much as TCP paces its packets: then no slot stays empty for long, whatever the steps do.
+_FASTER = 1.1
 _NEWEST = 1 / 16
 
 

@@ -52,7 +52,7 @@ def test_hardly_a_slot_stays_empty_for_it(takes_s: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("cpu_s", "cores", "due_s"), [(0.01, 2, 0.02), (0.03, 2, 0.04), (0.03, 16, 0.005), (9, 2, 0.1)]
+    ("cpu_s", "cores", "due_s"), [(0.01, 2, 0.025), (0.03, 2, 0.05), (0.03, 16, 0.00625), (9.0, 2, 0.1)]
 )
 def test_the_next_may_begin_the_later_the_more_steps_take_of_the_cores(cpu_s: float, cores: int, due_s: float) -> None:
     clock = Clock()
