@@ -174,11 +174,12 @@ class Dialogue:
             await self._lease.end()
         if self._said is not None and not self._broken:
             # Gone before its clock was read: the kernel has told its parent what it used.
-            gone = None if self.cpu_s else await self._exit()
-            self.cpu_s = gone.cpu_s if gone else self.cpu_s
+            if not self.cpu_s and (gone := await self._exit()):
+                self.cpu_s = gone.cpu_s
             return Ending(said=self._said, stopped=self._stopped, cpu_s=self.cpu_s, peak_mib=self._peak_mib)
         end = await self._exit()
-        self.cpu_s = end.cpu_s if end else self.cpu_s
+        if end:
+            self.cpu_s = end.cpu_s
         return Ending(
             broken=self._broken,
             stopped=self._stopped,

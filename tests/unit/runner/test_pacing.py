@@ -10,7 +10,7 @@ from tests.kit.clock import Clock
 SLOTS = 32
 
 
-def waves(*, takes_s: float, seconds: float, cpu_s: float = 0.01) -> list[float]:
+def waves(*, takes_s: float, seconds: float) -> list[float]:
     """When the steps of a flood begin that fills all slots at once, and each slot again as soon as it is free."""
     clock = Clock()
     pace = Pace(SLOTS, cores=2, clock=clock)
@@ -24,7 +24,7 @@ def waves(*, takes_s: float, seconds: float, cpu_s: float = 0.01) -> list[float]
         moments = [ends[0][0]] if not free else [ends[0][0], clock.now + pace.due_s]
         clock.now = min(moments)
         while ends and ends[0][0] <= clock.now:
-            pace.end(ends.pop(0)[1], cpu_s=cpu_s)
+            pace.end(ends.pop(0)[1], cpu_s=0.01)
             free += 1
     return begun
 
