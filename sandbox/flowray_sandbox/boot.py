@@ -14,10 +14,11 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from flowray_sandbox import descriptors, immortal, jail, libraries, memory, room, seccomp, syscalls
+from flowray_sandbox.environment import CERTIFICATES
 from flowray_sandbox.forker import Desk, Forker
 
 _THREAD_STACK = 2 << 20
-_ENVIRONMENT = {"HOME": "/tmp", "LANG": "C.UTF-8", "SSL_CERT_FILE": "/etc/ssl/cert.pem"}  # noqa: S108 - private there
+_ENVIRONMENT = {"HOME": "/tmp", "LANG": "C.UTF-8", "SSL_CERT_FILE": CERTIFICATES}  # noqa: S108 - private there
 
 
 def main(order: str) -> None:

@@ -1,6 +1,9 @@
-"""What lfx reads from its environment when it is imported, set before that."""
+"""What components and lfx find in their environment; lfx reads its part when it is imported, so it is set before."""
 
 from __future__ import annotations
+
+# Whom TLS trusts inside the walls.
+CERTIFICATES = "/etc/ssl/cert.pem"
 
 LFX_ENVIRONMENT = {
     "LANGFLOW_LOG_LEVEL": "CRITICAL",  # what fails is reported by us, once

@@ -12,7 +12,7 @@ import warnings
 from types import ModuleType
 from typing import Any
 
-from flowray_sandbox.environment import LFX_ENVIRONMENT
+from flowray_sandbox.environment import CERTIFICATES, LFX_ENVIRONMENT
 
 _HOT: list[Any] = []
 
@@ -22,12 +22,14 @@ def warm() -> None:
     os.environ.update(LFX_ENVIRONMENT)
     warnings.simplefilter("ignore")
     from flowray_sandbox import (  # after the environment is set: lfx reads it
+        chat_rehearsal,
         classes,
         flows,
         hot_code,
         lean,
         rehearsal,
         surroundings,
+        tls_contexts,
         written_files,
     )
     from flowray_sandbox.adapters import shapes
@@ -47,6 +49,8 @@ def warm() -> None:
     _look_packages_up()
     lean.install()
     shapes.prepare()
+    tls_contexts.prepare(CERTIFICATES)
+    chat_rehearsal.rehearse()
     rehearsal.rehearse()
     _HOT.append(hot_code.HotCode(lambda: rehearsal.rehearse(times=1)))
     # A run is over before there is garbage worth looking for; a long one still gets collected.

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
+import itertools
 import os
 import socket
 import sys
+from collections.abc import Callable, Coroutine, Sequence
 from functools import cache
 from typing import Any
 
@@ -19,6 +22,8 @@ from flowray_sandbox.loop import LateLoop
 # Python specialises code that has run a few times; runs in children would each do it again, on copies of its pages.
 _TIMES = 20
 _ENOUGH_BYTES = 1 << 20
+_numbers = itertools.count()
+Beside = Callable[[], Coroutine[Any, Any, asyncio.Server]]
 _FLOW = """name: Rehearsal
 
 nodes:
@@ -32,51 +37,92 @@ edges:
 config:
   B.template: Say hello
 """
+# A component that lfx does not ship: its source is compiled and executed in each run, and here as a new one each time.
+_OWN = """# Number <number>
+from lfx.custom import Component
+from lfx.io import MessageTextInput, Output
+from lfx.schema.message import Message
+
+
+class Own(Component):
+    display_name = "Own"
+    inputs = [MessageTextInput(name="text", display_name="Text")]
+    outputs = [Output(name="said", display_name="Said", method="say")]
+
+    async def say(self) -> Message:
+        return Message(text=self.text)
+"""
 
 
 def rehearse(times: int = _TIMES) -> None:
     """Run the flow, plain and streaming, and leave nothing behind but what lfx keeps for the next run."""
+    for spec in _specs():
+        for _ in range(times):
+            act(spec.replace(b"<number>", b"%d" % next(_numbers)))
+
+
+def act(spec: bytes, beside: Beside | None = None) -> None:
+    """Run once what this spec asks for, with a server `beside` it on its loop. `RuntimeError`: it failed."""
     streams = sys.stdout, sys.stderr
     environment = dict(os.environ)
     try:
-        for spec in _specs():
-            for _ in range(times):
-                contextvars.Context().run(_once, spec)
+        contextvars.Context().run(_once, spec, beside)
     finally:
         sys.stdout, sys.stderr = streams
         os.environ.clear()
         os.environ.update(environment)
 
 
-@cache
-def _specs() -> tuple[bytes, ...]:
-    flow = expand.expanded(_FLOW)
+def drawn(text: str) -> dict[str, Any]:
+    """The nodes and edges of this flow."""
+    data: dict[str, Any] = expand.expanded(text)["data"]
     builder._registry_cache = None  # noqa: SLF001 - a copy of the whole index, which only the job `expand` needs
-    return tuple(_spec(flow, stream=stream) for stream in (True, False))
+    return data
 
 
-def _spec(flow: dict[str, Any], *, stream: bool) -> bytes:
-    data = flow["data"]
+def spec_of(nodes: Sequence[Any], edges: Sequence[Any], **more: Any) -> bytes:
+    """The spec of a run of these nodes."""
     return orjson.dumps(
         {
             "job": "run",
             "run": {"id": "rehearsal", "flow_name": "rehearsal", "session_id": "rehearsal"},
-            "nodes": data["nodes"],
-            "edges": data["edges"],
-            "build": [node["id"] for node in data["nodes"]],
+            "nodes": nodes,
+            "edges": edges,
+            "build": [node["id"] for node in nodes],
             "inputs": {"input_value": "hello", "input_type": "chat"},
-            "stream": stream,
+            **more,
         }
     )
 
 
-def _once(spec: bytes) -> None:
+@cache
+def _specs() -> tuple[bytes, ...]:
+    data = drawn(_FLOW)
+    return tuple(spec_of([*data["nodes"], _own_node()], data["edges"], stream=stream) for stream in (True, False))
+
+
+def _own_node() -> dict[str, Any]:
+    template = {
+        "_type": "Component",
+        "code": {"type": "code", "name": "code", "value": _OWN, "show": True},
+        "text": {"type": "str", "name": "text", "value": "hello", "_input_type": "MessageTextInput"},
+    }
+    output = {"name": "said", "display_name": "Said", "method": "say", "types": ["Message"], "selected": "Message"}
+    body = {"display_name": "Own", "template": template, "base_classes": ["Message"], "outputs": [output]}
+    return {"id": "Own-D", "type": "genericNode", "data": {"id": "Own-D", "type": "Own", "node": body}}
+
+
+def _once(spec: bytes, beside: Beside | None) -> None:
     """One run as a child does it, but for the walls and the end of the process."""
     ours, theirs = socket.socketpair()
     loop = LateLoop()
     try:
         ours.sendall(frame(SPEC, spec))
+        server = None if beside is None else loop.run_until_complete(beside())
         work.answer(Channel(theirs), loop)
+        if server is not None:
+            server.close()
+            loop.run_until_complete(server.wait_closed())
         loop.run_until_complete(loop.shutdown_default_executor())
         said = ours.recv(_ENOUGH_BYTES)
     finally:

@@ -65,3 +65,17 @@ def test_a_tool_call_really_calls_the_tool(inside: Inside, llm: Llm) -> None:
 
     (out,) = nodes_of(flow, "ChatOutput")
     assert "The tool said" in heard.text(out)
+
+
+@pytest.mark.parametrize("name", ["Basic Prompting", "Simple Agent"])
+@pytest.mark.parametrize("stream", [True, False])
+def test_the_first_call_to_a_model_has_nothing_left_to_import(
+    inside: Inside, llm: Llm, name: str, *, stream: bool
+) -> None:
+    inputs = {"input_value": QUESTION, "input_type": "chat"}
+    spec = spec_of(ready(name), variables=llm.variables, inputs=inputs, stream=stream)
+
+    heard = inside.do({**spec, "preload_report": True})
+
+    assert heard.result is not None, heard.error
+    assert heard.result.get("imported", []) == []

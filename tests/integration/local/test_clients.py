@@ -65,6 +65,17 @@ MODELS = {
         said = "".join(chunk.content for chunk in model.stream("Say hello"))
     """,
 }
+# One past the gate and two through it, for the client that waits and for the one that does not.
+TLS = """
+    from flowray_sandbox import tls_contexts
+    lay = list(tls_contexts._ready)
+"""
+TLS_TAKEN = """
+    taken = [one for one in lay if one not in tls_contexts._ready]
+    different = "all different" if len(set(map(id, taken))) == len(taken) else "shared"
+    trusting = "all trusting somebody" if all(one.cert_store_stats()["x509_ca"] for one in taken) else "trusting nobody"
+    said = f"{len(taken)} taken, {different}, {trusting}"
+"""
 CLIENTS = ("redis", "pg8000", "scramp", "asn1crypto")
 BY_DOOR = ""
 BY_PROXY = "import os\nos.environ['NO_PROXY'] = os.environ['no_proxy'] = ''"
@@ -217,6 +228,14 @@ async def test_a_model_streams_through_the_gate(outside: Outside, client: str) -
 
     assert "hello" in said.lower()
     assert {one.verdict for one in connections} == {"allowed"}
+
+
+async def test_a_model_s_client_finds_its_tls_contexts_ready_and_no_other_client_s(outside: Outside) -> None:
+    flow = asking(TLS, MODELS["langchain"], TLS_TAKEN, url=outside.llm.base_url)
+
+    said, _ = await heard(outside.local, flow, egress=[outside.llm.host])
+
+    assert said == "6 taken, all different, all trusting somebody"
 
 
 async def test_a_database_client_keeps_one_connection_by_name_and_port(outside: Outside) -> None:
