@@ -1,20 +1,22 @@
 """Chats in the object store: per chat a row of small segments, each what was written and forgotten since the last.
 
-A segment is a gzipped list: who it is of, then changes in order. Now and then a segment begins with all there is, and
-those before it go.
+A segment is a gzipped list: who it is of, then changes in order. When the row gets long, its latest segments become
+one, as many as are together as large as the one before them: a message is written anew a few times only, however long
+its chat. When that is the whole row, and when something was forgotten, the new one has what the chat keeps.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
 import zlib
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from typing import Final
 
 from flowray.engine.codec import dumps, loads
 from flowray.errors import NotFoundError
 from flowray.flow.types import Json
-from flowray.stores.chats import ChatMessage, seconds_of
+from flowray.stores.chats import CHAT_LIMIT, ChatMessage, seconds_of
 from flowray.stores.objects import Listed, ObjectStore
 from flowray.stores.paths import path, spelled
 
@@ -29,20 +31,22 @@ Change = Mapping[str, Json]
 class ChatSegments:
     """The record of chats. Whoever appends to a chat is the only one who does, for as long as that takes."""
 
-    def __init__(self, objects: ObjectStore) -> None:
+    def __init__(self, objects: ObjectStore, *, limit: int = CHAT_LIMIT) -> None:
         self._objects = objects
+        self._limit = limit
 
     async def append(self, tenant: str, chat: Chat, changes: Sequence[Change]) -> None:
         """Add changes, in the order they were made."""
         row = await self._row(tenant, chat)
-        if len(row) < _ROW_LIMIT and not any("gone" in change for change in changes):
-            await self._write(tenant, chat, _next(row), changes)
-            return
-        # What was forgotten has to go from the record too, and a row must not get long.
-        kept = replay([*await self._changes(row), *changes])
-        if kept:
-            await self._write(tenant, chat, _next(row), [{"all": [dict(one.body) for one in kept.values()]}])
-        for one in row:
+        # What was forgotten has to go from the record too.
+        latest = row if any("gone" in change for change in changes) else _to_join(row)
+        segments = (await self._objects.get_all(one.key for one in latest)).values()
+        told = (chat, segments, changes, self._limit if len(latest) == len(row) else None)
+        # In a thread, as whoever waits for the event loop would wait for thousands of messages.
+        packed = await asyncio.to_thread(_joined, *told) if latest else _joined(*told)
+        if packed is not None:
+            await self._objects.put(f"{_folder(tenant, chat)}/{_next(row):09d}.json.gz", packed)
+        for one in latest:
             await self._objects.delete(one.key)
 
     async def load(self, tenant: str, chat: Chat, *, since: Sequence[Change] = ()) -> Mapping[str, ChatMessage]:
@@ -71,16 +75,40 @@ class ChatSegments:
 
     async def _read(self, one: Listed) -> list[Change]:
         try:
-            packed = await self._objects.get(one.key)
+            return _unpacked(await self._objects.get(one.key))
         except NotFoundError:  # just replaced by one that says the same
             return [{}]
-        found: list[Change] = loads(zlib.decompress(packed, wbits=_GZIP))
-        return found
 
-    async def _write(self, tenant: str, chat: Chat, number: int, changes: Sequence[Change]) -> None:
-        packer = zlib.compressobj(level=3, wbits=_GZIP)
-        packed = packer.compress(dumps([{"of": list(chat)}, *changes])) + packer.flush()
-        await self._objects.put(f"{_folder(tenant, chat)}/{number:09d}.json.gz", packed)
+
+def _to_join(row: Sequence[Listed]) -> Sequence[Listed]:
+    """The segments, up to the last one, that the next one shall replace: none in a short row."""
+    if len(row) < _ROW_LIMIT:
+        return ()
+    first, after = len(row) - 1, 0
+    for place in reversed(range(len(row))):
+        if row[place].size <= after:
+            first = place
+        after += row[place].size
+    return row[first:]
+
+
+def _joined(chat: Chat, segments: Iterable[bytes], changes: Sequence[Change], limit: int | None) -> bytes | None:
+    """One segment for several. With a limit it has the newest messages and nothing else; None when there are none."""
+    told = [*(change for one in segments for change in _unpacked(one)[1:]), *changes]
+    if limit is None:
+        return _packed(chat, told)
+    newest = sorted(replay(told).values(), key=lambda one: one.at)[-limit:]
+    return _packed(chat, [{"all": [dict(one.body) for one in newest]}]) if newest else None
+
+
+def _packed(chat: Chat, changes: Sequence[Change]) -> bytes:
+    packer = zlib.compressobj(level=3, wbits=_GZIP)
+    return packer.compress(dumps([{"of": list(chat)}, *changes])) + packer.flush()
+
+
+def _unpacked(packed: bytes) -> list[Change]:
+    found: list[Change] = loads(zlib.decompress(packed, wbits=_GZIP))
+    return found
 
 
 def replay(changes: Sequence[Change]) -> dict[str, ChatMessage]:

@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 import redis.asyncio
+from obstore.store import MemoryStore
 
+from flowray.engine.values import Ref
 from flowray.stores.chat_archiver import ChatArchiver
 from flowray.stores.chat_segments import ChatSegments
 from flowray.stores.chats import ChatMessage, Chats, MemoryChats, Wanted
@@ -188,6 +190,16 @@ async def test_what_is_forgotten_leaves_the_object_store_too(valkey: redis.async
     assert [one.key async for one in objects.list("")] == []
 
 
+async def test_what_is_forgotten_before_it_is_saved_never_is(valkey: redis.asyncio.Redis) -> None:
+    objects = open_objects("memory:")
+    chats, archiver = RedisChats(valkey, ChatSegments(objects)), ChatArchiver(valkey, ChatSegments(objects))
+    await chats.add(ACME, [said("a")])
+    await chats.remove_session(ACME, "s")
+    await archiver.save()
+
+    assert [one.key async for one in objects.list("")] == []
+
+
 async def test_a_long_chat_is_a_short_row_of_segments(valkey: redis.asyncio.Redis) -> None:
     objects = open_objects("memory:")
     chats, archiver = RedisChats(valkey, ChatSegments(objects)), ChatArchiver(valkey, ChatSegments(objects))
@@ -198,6 +210,42 @@ async def test_a_long_chat_is_a_short_row_of_segments(valkey: redis.asyncio.Redi
     assert len([one async for one in objects.list("")]) <= 32
     await valkey.flushdb()
     assert len(await chats.find(ACME, Wanted(flow=FLOW, session="s"))) == 70
+
+
+async def test_the_record_of_a_chat_keeps_its_newest_messages_and_what_was_changed() -> None:
+    objects, chat = open_objects("memory:"), (FLOW, "s")
+    segments = ChatSegments(objects, limit=50)
+    for at in range(1_000):
+        await segments.append(ACME, chat, [{"put": [said(str(at), at=at, id=f"m{at}").body]}])
+    await segments.append(ACME, chat, [{"put": [said("changed", at=999, id="m999").body]}])
+
+    kept = list((await segments.load(ACME, chat)).values())
+    assert texts(tuple(kept))[-50:] == [*(str(at) for at in range(950, 999)), "changed"]
+    assert len(kept) < 200
+    assert len([one async for one in objects.list("")]) <= 32
+
+
+class WeighedStore(ObjectStore):
+    """Knows how many bytes it was given."""
+
+    given = 0
+
+    async def put(self, key: str, data: bytes) -> Ref:
+        self.given += len(data)
+        return await super().put(key, data)
+
+
+async def test_keeping_what_is_said_costs_the_same_however_much_was_said_before() -> None:
+    objects, chat = WeighedStore(MemoryStore(), name="in memory"), (FLOW, "s")
+    segments = ChatSegments(objects)
+    given = [0]
+    for at in range(2_000):
+        await segments.append(ACME, chat, [{"put": [said(str(at), at=at).body]}])
+        if at % 500 == 499:
+            given.append(objects.given)
+
+    assert len(await segments.load(ACME, chat)) == 2_000
+    assert given[4] - given[3] < 2 * given[1]
 
 
 async def test_two_archivers_save_a_chat_once_at_a_time(valkey: redis.asyncio.Redis) -> None:
