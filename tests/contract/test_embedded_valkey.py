@@ -1,0 +1,39 @@
+"""The server that FlowRay brings: what it is run with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flowray.stores.redis import connect
+from flowray_serve.embedded import EmbeddedValkey
+
+
+@pytest.fixture
+def embedded(tmp_path: Path) -> Iterator[EmbeddedValkey]:
+    server = EmbeddedValkey(tmp_path / "valkey")
+    server.start()
+    yield server
+    server.stop()
+
+
+def test_its_memory_is_jemalloc_s(embedded: EmbeddedValkey) -> None:
+    assert "jemalloc" in Path(f"/proc/{embedded.pid}/maps").read_text()
+
+
+async def test_it_keeps_a_log_and_no_snapshots(embedded: EmbeddedValkey) -> None:
+    async with connect(embedded.url) as client:
+        assert await client.config_get("save", "appendonly") == {"save": "", "appendonly": "yes"}
+
+
+async def test_what_was_written_is_there_after_a_restart(embedded: EmbeddedValkey) -> None:
+    async with connect(embedded.url) as client:
+        await client.set("a", "1")
+    embedded.stop()
+
+    embedded.start()
+
+    async with connect(embedded.url) as client:
+        assert await client.get("a") == b"1"
