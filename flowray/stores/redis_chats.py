@@ -35,13 +35,16 @@ if redis.call('EXISTS', KEYS[4]) == 0 then return {'unknown'} end
 if redis.call('EXISTS', KEYS[1]) == 0 and redis.call('ZSCORE', KEYS[3], ARGV[1]) then return {'cold'} end
 """
 # And after these, for writing, a key for each message: which chat it is in.
-# ARGV: the chat, now, seconds to keep, its name among the waiting, the change, most messages, how many follow as
-# id, time, body; then the ids to forget.
+# ARGV: the chat, now, seconds to keep, its name among the waiting, the change, most messages, how those keys begin, how
+# many follow as id, time, body; then the ids to forget. A message may be in another chat by now, that was renamed.
 _WRITE: Final = (
     _STATE
     + """
-local at = 8
-for number = 1, tonumber(ARGV[7]) do
+local function forget(id)
+  if redis.call('GET', ARGV[7] .. id) == ARGV[1] then redis.call('DEL', ARGV[7] .. id) end
+end
+local at = 9
+for number = 1, tonumber(ARGV[8]) do
   redis.call('HSET', KEYS[1], ARGV[at], ARGV[at + 2])
   redis.call('ZADD', KEYS[2], ARGV[at + 1], ARGV[at])
   redis.call('SET', KEYS[6 + number], ARGV[1], 'EX', ARGV[3])
@@ -51,12 +54,14 @@ local gone = 0
 for place = at, #ARGV do
   gone = gone + redis.call('HDEL', KEYS[1], ARGV[place])
   redis.call('ZREM', KEYS[2], ARGV[place])
+  forget(ARGV[place])
 end
 local surplus = math.min(redis.call('ZCARD', KEYS[2]) - tonumber(ARGV[6]), 4000)
 if surplus > 0 then
   local oldest = redis.call('ZRANGE', KEYS[2], 0, surplus - 1)
   redis.call('HDEL', KEYS[1], unpack(oldest))
   redis.call('ZREM', KEYS[2], unpack(oldest))
+  for _, id in ipairs(oldest) do forget(id) end
 end
 if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('ZADD', KEYS[3], ARGV[2], ARGV[1])
 else redis.call('ZREM', KEYS[3], ARGV[1]) end
@@ -172,7 +177,8 @@ class RedisChats:
         now = time.time()
         change: Change = {"put": [dict(one.body) for one in put]} if put else {"gone": list(gone)}
         bodies = [fact for one in put for fact in (one.id, one.at, dumps(one.body))]
-        facts = [now, self._keep_s, waiting_name(tenant, chat), dumps(change), self._limit, len(put)]
+        facts = [now, self._keep_s, waiting_name(tenant, chat), dumps(change), self._limit]
+        facts += [self._keys.messages(tenant), len(put)]
         whose = [self._keys.message(tenant, one.id) for one in put]
         _, removed = await self._do(self._write, tenant, chat, [*facts, *bodies, *gone], whose)
         return int(removed)

@@ -90,6 +90,10 @@ class Keys:
         """Which chat a message is in."""
         return self._of(tenant, "message", message)
 
+    def messages(self, tenant: str) -> str:
+        """How the names of those begin."""
+        return self._of(tenant, "message", "all").removesuffix("all")
+
     def all_of(self, tenant: str) -> str:
         """A pattern of everything that belongs to a tenant."""
         return self._of(tenant, "all", "all").removesuffix("all:all") + "*"

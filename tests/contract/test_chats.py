@@ -142,6 +142,18 @@ async def test_a_chat_keeps_its_newest_messages(chats: Chats) -> None:
     assert texts(await chats.find(ACME, Wanted(flow=FLOW, session="s"))) == ["3", "4", "5", "6", "7"]
 
 
+async def test_of_a_message_that_is_forgotten_nothing_is_left(valkey: redis.asyncio.Redis) -> None:
+    chats = RedisChats(valkey, ChatSegments(open_objects("memory:")), limit=2)
+    await chats.add(ACME, [said(str(at), at=at, id=f"m{at}") for at in range(4)])
+    await chats.rename_session(ACME, "s", "t")
+    await chats.remove(ACME, ["m2"])
+
+    assert await valkey.keys("*:message:*") == [b"flowray:acme:message:m3"]
+    found = await chats.read(ACME, "m3")
+    assert found is not None
+    assert found.session == "t"
+
+
 LONG = "a very long name, " * 30
 
 
