@@ -27,16 +27,18 @@ from flowray.stores.redis import answered
 log = logging.getLogger(__name__)
 _DAY_S = 86_400
 _KEPT_S = 400 * _DAY_S
+# Longer than a journal waits for the archive: until then somebody may come to count its run again.
+_MARKED_S = 31 * _DAY_S
 _MOST_FIELDS = 50_000
 # The most frequent kinds of events, which count nothing.
 _FREE = frozenset({"token", "log", "message_added", "node_started", "node_finished", "step_queued", "step_started"})
 
-# KEYS: the run's mark, the tenant's days, then a hash for each use. ARGV: seconds to keep, most fields, and for each
-# use the day, the field, where it goes when there are too many fields, and the amount.
+# KEYS: the run's mark, the tenant's days, then a hash for each use. ARGV: seconds to keep, most fields, seconds to keep
+# the mark, and for each use the day, the field, where it goes when there are too many fields, and the amount.
 _ADD = """
-if not redis.call('SET', KEYS[1], 1, 'NX', 'EX', ARGV[1]) then return 0 end
+if not redis.call('SET', KEYS[1], 1, 'NX', 'EX', ARGV[3]) then return 0 end
 for i = 3, #KEYS do
-  local at = 3 + (i - 3) * 4
+  local at = 4 + (i - 3) * 4
   local field = ARGV[at + 1]
   if redis.call('HEXISTS', KEYS[i], field) == 0 and redis.call('HLEN', KEYS[i]) >= tonumber(ARGV[2]) then
     field = ARGV[at + 2]
@@ -66,7 +68,7 @@ class RedisUsageBook:
                     names.append(self._key(tenant, "day", row.day))
                     amounts += [row.day, _field(row, measure), _field(Row(row.day, "other"), measure), repr(amount)]
         async with answered():
-            return bool(await self._script(names, [_KEPT_S, _MOST_FIELDS, *amounts]))
+            return bool(await self._script(names, [_KEPT_S, _MOST_FIELDS, _MARKED_S, *amounts]))
 
     async def uses(self, tenant: str, days: Sequence[str]) -> Uses:
         """See `UsageBook`."""

@@ -77,6 +77,15 @@ async def test_a_run_is_counted_once_however_often_it_is_added(book: UsageBook) 
     assert (await book.totals("t", [DAY]))["tokens"] == 6600
 
 
+async def test_what_was_used_is_known_for_longer_than_whose_run_it_was(valkey: Any) -> None:
+    await RedisUsageBook(valkey).add("t", "r1", fold(journal(), PRICES))
+
+    days = [await valkey.ttl(f"flowray:{{usage}}:t:{name}") / 86_400 for name in ("run:r1", f"day:{DAY}")]
+
+    assert 30 < days[0] < 32
+    assert days[1] > 390
+
+
 async def test_one_tenants_use_is_not_anothers_and_one_day_not_the_next(book: UsageBook) -> None:
     await book.add("t", "r1", fold(journal(), PRICES))
     await book.add("u", "r1", fold(journal(at=NOON + 86_400), PRICES))
