@@ -36,7 +36,7 @@ class Archiver:
         *,
         after: AfterRun | None = None,
         prefix: str = "flowray:",
-        keep_s: int = 600,
+        keep_s: int = 60,
         left_s: float = 0.0,
         clock: Callable[[], float] = time.time,
     ) -> None:

@@ -28,7 +28,7 @@ class Known:
 class RedisEnds:
     """Journals that are on record stay in Redis for `keep_s` more, for those who look at a run that has just ended."""
 
-    def __init__(self, client: redis.asyncio.Redis, *, prefix: str = "flowray:", keep_s: int = 600) -> None:
+    def __init__(self, client: redis.asyncio.Redis, *, prefix: str = "flowray:", keep_s: int = 60) -> None:
         self._redis = client
         self._keys = Keys(prefix)
         self._keep_s = keep_s

@@ -115,7 +115,7 @@ async def test_a_run_that_ended_is_on_record_and_leaves_redis_later(process: Pro
     await process.looks()
     assert await process.archive.find(ACME, RUN) == WHOLE
     assert await process.valkey.zcard("flowray:finished") == 0
-    assert 0 < await process.valkey.ttl(f"flowray:{ACME}:journal:{RUN}") <= 600
+    assert 0 < await process.valkey.ttl(f"flowray:{ACME}:journal:{RUN}") <= 60
     assert process.followed == []
 
 
