@@ -25,13 +25,15 @@ from flowray.stores.redis import BLOCK_S, answered, batches
 from flowray.stores.redis_keys import Keys
 
 _ENTRIES_READ_AT_ONCE: Final = 200
-_MONTH_S: Final = 30 * 86_400
+_HOUR_S: Final = 3_600
+MONTH_S: Final = 30 * 86_400
 
 # One round trip per append. KEYS: the run's stream, what is to know about it, the tenant's runs, the finished runs, the
 # open ones.
 # ARGV: first seq, last seq, events, mark, lease, seconds to keep, member of the finished, runs to list, accepted at,
-# finished at, and the fields to know. The mark tells an append that comes twice, because its answer was lost, from one
-# of another engine; the lease one of an engine that has the run no more. Answers: see `_REFUSED`, and the last seq.
+# finished at, seconds to know a run that is listed no more and on record, and the fields to know. The mark tells an
+# append that comes twice, because its answer was lost, from one of another engine; the lease one of an engine that has
+# the run no more. Answers: see `_REFUSED`, and the last seq.
 _APPEND: Final = """
 local last, mark, finished, lease = unpack(redis.call('HMGET', KEYS[2], 'last', 'mark', 'finished', 'lease'))
 if mark == ARGV[4] then return {0, 0} end
@@ -42,13 +44,19 @@ last = tonumber(last or 0)
 if tonumber(ARGV[1]) > last + 1 then return {4, last} end
 if tonumber(ARGV[1]) ~= last + 1 then return {1, 0} end
 redis.call('XADD', KEYS[1], ARGV[2] .. '-0', 'events', ARGV[3])
-redis.call('HSET', KEYS[2], 'last', ARGV[2], 'mark', ARGV[4], unpack(ARGV, 11))
+redis.call('HSET', KEYS[2], 'last', ARGV[2], 'mark', ARGV[4], unpack(ARGV, 12))
 redis.call('EXPIRE', KEYS[1], ARGV[6])
 redis.call('EXPIRE', KEYS[2], ARGV[6])
 if ARGV[9] ~= '' then
   redis.call('ZADD', KEYS[3], ARGV[9], string.match(ARGV[7], '[^/]*$'))
   redis.call('ZADD', KEYS[5], ARGV[9], ARGV[7])
-  redis.call('ZREMRANGEBYRANK', KEYS[3], 0, -1 - ARGV[8])
+  local surplus = math.min(redis.call('ZCARD', KEYS[3]) - ARGV[8], 100)
+  local unlisted = surplus > 0 and redis.call('ZPOPMIN', KEYS[3], surplus) or {}
+  for at = 1, #unlisted, 2 do
+    local known = string.match(KEYS[2], '^.*:') .. unlisted[at]
+    local waits = redis.call('ZSCORE', KEYS[4], string.match(ARGV[7], '^[^/]*/') .. unlisted[at])
+    if not waits and redis.call('HEXISTS', known, 'finished') == 1 then redis.call('EXPIRE', known, ARGV[11]) end
+  end
 end
 if ARGV[10] ~= '' then
   redis.call('ZADD', KEYS[4], ARGV[10], ARGV[7])
@@ -63,7 +71,8 @@ _GAP: Final = 4
 class RedisJournal:
     """One stream per run, with an entry per append whose id is the seq of its last event.
 
-    What nobody finishes or archives is forgotten after `keep_s`. The newest `list_runs` of a tenant can be listed.
+    What nobody finishes or archives is forgotten after `keep_s`. The newest `list_runs` of a tenant can be listed; what
+    is known of an archived one beyond these is forgotten soon.
     """
 
     def __init__(
@@ -72,7 +81,7 @@ class RedisJournal:
         archive: Archive,
         *,
         prefix: str = "flowray:",
-        keep_s: int = _MONTH_S,
+        keep_s: int = MONTH_S,
         list_runs: int = 10_000,
     ) -> None:
         self._redis = client
@@ -93,7 +102,7 @@ class RedisJournal:
         batch = b"[" + b",".join(lines) + b"]"
         arguments = [
             *(events[0].seq, events[-1].seq, batch, hashlib.blake2b(batch, digest_size=8).digest(), lease),
-            *(self._keep_s, f"{tenant}/{run}", self._list_runs, accepted_at, finished_at, *fields),
+            *(self._keep_s, f"{tenant}/{run}", self._list_runs, accepted_at, finished_at, _HOUR_S, *fields),
         ]
         names = [keys.journal(tenant, run), keys.run(tenant, run), keys.runs(tenant), keys.finished, keys.open]
         async with answered():

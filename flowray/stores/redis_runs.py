@@ -12,7 +12,7 @@ from flowray.engine.events import Recorded, RunId
 from flowray.engine.summary import RunSummary, summary
 from flowray.stores.archive import Archive, if_readable, unpacked_lines
 from flowray.stores.redis import answered
-from flowray.stores.redis_journal import landmarks
+from flowray.stores.redis_journal import MONTH_S, landmarks
 from flowray.stores.redis_keys import Keys
 
 
@@ -54,6 +54,7 @@ class RedisRuns:
         accepted_at, _, fields = landmarks(ends, [encode(one) for one in ends])
         async with answered(), self._redis.pipeline(transaction=True) as pipe:
             pipe.hset(self._keys.run(tenant, run), items=[*fields, "last", ends[-1].seq])
+            pipe.expire(self._keys.run(tenant, run), MONTH_S)
             pipe.zadd(self._keys.runs(tenant), {run: float(accepted_at)})
             await pipe.execute()
 

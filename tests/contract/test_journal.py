@@ -281,6 +281,7 @@ async def test_the_list_of_runs_is_rebuilt_from_the_archive(hot: Hot) -> None:
     await hot.valkey.flushdb()
     assert await hot.runs.rebuild() == 2
     assert await hot.runs.runs(ACME, limit=9) == before
+    assert await hot.valkey.ttl(f"flowray:{ACME}:run:{RUN}") > 0
     assert [one.run for one in await hot.runs.runs(OTHER, limit=9)] == [RUN_2]
 
 
@@ -315,6 +316,22 @@ async def test_only_the_newest_runs_are_listed(valkey: redis.asyncio.Redis) -> N
         await journal.append(ACME, recorded(ACCEPTED, run=RunId(f"run-{number}"), at=float(number)))
     listed = await RedisRuns(valkey, archive).runs(ACME, limit=9)
     assert [one.run for one in listed] == ["run-3", "run-2"]
+
+
+async def test_of_a_run_that_is_on_record_little_is_kept_once_it_is_listed_no_more(valkey: redis.asyncio.Redis) -> None:
+    archive = Archive(open_objects("memory:"))
+    journal = RedisJournal(valkey, archive, list_runs=1)
+    on_record, waits, is_open = RunId("on-record"), RunId("waits"), RunId("open")
+    await journal.append(ACME, recorded(ACCEPTED, SUCCEEDED, run=on_record, at=1.0))
+    await Archiver(valkey, archive).archive()
+    await journal.append(ACME, recorded(ACCEPTED, SUCCEEDED, run=waits, at=2.0))
+    await journal.append(ACME, recorded(ACCEPTED, run=is_open, at=3.0))
+
+    await journal.append(ACME, recorded(ACCEPTED, at=4.0))
+
+    hours = [await valkey.ttl(f"flowray:{ACME}:run:{run}") / 3_600 for run in (on_record, waits, is_open, RUN)]
+    assert [0.9 < left <= 1 for left in hours] == [True, False, False, False]
+    assert min(hours[1:]) > 700
 
 
 @pytest.mark.parametrize(("tenant", "run"), [("a:b", RUN), ("a/b", RUN), ("", RUN), (ACME, RunId("x/y"))])
