@@ -43,7 +43,7 @@ edges:
   A.message -> B.input_value
   B.{output} -> C.input_value
 """
-_ASKED_BY = {"LanguageModelComponent": "text_output", "Agent": "response"}
+_OUTPUTS = {"LanguageModelComponent": "text_output", "Agent": "response"}
 
 
 def rehearse() -> None:
@@ -74,7 +74,7 @@ def _converse(listener: socket.socket) -> None:
 
 
 def _specs(variables: dict[str, str]) -> Iterator[bytes]:
-    for component, output in _ASKED_BY.items():
+    for component, output in _OUTPUTS.items():
         flow = _flow(component, output)
         for stream in (True, False):
             yield rehearsal.spec_of(flow["nodes"], flow["edges"], stream=stream, variables=variables)
