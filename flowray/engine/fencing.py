@@ -22,6 +22,6 @@ class JournalGapError(ConflictError):
 
 
 class LeaseForgottenError(StoreUnavailableError):
-    """The store knows of no lease of this run: it was emptied, and the lease has to be claimed again."""
+    """The store knows of no lease of this run, or of an older one: it has forgotten this one; claim it again."""
 
     code = "lease_forgotten"

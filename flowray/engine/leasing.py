@@ -102,10 +102,13 @@ class Queue(Protocol):
         """Let a run wait unless the queue `knows` it; whether it does not."""
 
     async def take(self, holder: str, *, limit: int, for_s: float) -> Sequence[Lease]:
-        """Lease what is next, first what another engine let run out. May be empty."""
+        """Lease what is next, first what another engine let run out. May be empty.
+
+        Of a store that was started again a moment ago it is: what it has forgotten, who lives claims again first.
+        """
 
     async def claim(self, tenant: str, run: RunId, *, holder: str, for_s: float) -> Lease | None:
-        """Lease this very run, when it waits or is parked."""
+        """Lease this very run, when it waits or is parked. `StoreForgotError` when `take` would be empty for that."""
 
     async def renew(self, leases: Sequence[Lease], *, for_s: float, reclaim: bool = False) -> Sequence[Renewed]:
         """Keep leases; with `reclaim`, also those that the store has forgotten and nobody else has taken since."""

@@ -82,7 +82,7 @@ def _check(events: Sequence[Recorded], there: Sequence[Recorded], *, lease: int,
     run, first = events[0].run, events[0].seq
     if there and isinstance(there[-1].event, RunFinished):
         raise journal_conflict(run)
-    if lease and not fence:
+    if lease > fence:
         raise lease_forgotten(run)
     if lease != fence:
         raise fenced(run)

@@ -168,7 +168,7 @@ class MemoryQueue:
     def _renewed(self, lease: Lease, for_s: float, *, reclaim: bool) -> Renewed:
         key = (lease.tenant, lease.run)
         entry = self._runs.get(key)
-        unknown = (entry is None or not entry.number) and not self._journal.is_over(*key)
+        unknown = (entry is None or entry.number < lease.number) and not self._journal.is_over(*key)
         if unknown and reclaim:
             self._runs[key] = entry = _Entry("leased", self._clock(), number=lease.number, takes=lease.takes)
             self._journal.fence(*key, lease.number)

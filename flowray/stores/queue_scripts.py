@@ -55,6 +55,19 @@ local function forgot(begun, process, up_s)
   return redis.call('GET', P..'filling:runs') ~= begun or string.match(server, 'run_id:(%w+)') ~= process
     or tonumber(string.match(server, 'uptime_in_seconds:(%d+)')) < tonumber(up_s)
 end
+-- For so long after Redis was started again, nothing is handed out: it may have forgotten who has what, and who lives
+-- claims it again first. The time counts from the first question: before it, Redis may have been busy reading its log.
+local function settles(for_s)
+  local key = P..'queue:server'
+  local process = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
+  local known, since = unpack(redis.call('HMGET', key, 'process', 'since'))
+  if known ~= process then
+    since = known and now() or 0
+    redis.call('HSET', key, 'process', process, 'since', string.format('%.6f', since))
+  end
+  local passed = now() - tonumber(since)
+  return passed >= 0 and passed < tonumber(for_s)
+end
 local function add(all, row) for _, word in ipairs(row) do all[#all + 1] = word end end
 """
 
@@ -86,10 +99,11 @@ wait(tenant, run, ARGV[7])
 return 1
 """
 
-# ARGV: holder, most, seconds, `turns` or `chosen`, and the chosen tenants.
+# ARGV: holder, most, seconds, how long a restarted Redis settles, `turns` or `chosen`, and the chosen tenants.
 # What is parked and due wakes first; then what was let run out is taken, then what waits.
 _TAKE = """
 local holder, most, for_s = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+if settles(ARGV[5]) then return {} end
 local taken, count, t = {}, 0, now()
 for _, member in ipairs(redis.call('ZRANGEBYSCORE', PARKED, '-inf', t, 'LIMIT', 0, 100)) do
   local tenant, run = split(member)
@@ -117,8 +131,8 @@ local function serve(tenant)
     count = count + 1
   end
 end
-if ARGV[5] == 'chosen' then
-  for at = 6, #ARGV do
+if ARGV[6] == 'chosen' then
+  for at = 7, #ARGV do
     if count < most then serve(ARGV[at]) end
   end
   return taken
@@ -131,8 +145,9 @@ end
 return taken
 """
 
-# ARGV: tenant, run, holder, seconds.
+# ARGV: tenant, run, holder, seconds, how long a restarted Redis settles.
 _CLAIM = """
+if settles(ARGV[6]) then return -1 end
 local tenant, run = ARGV[2], ARGV[3]
 local queue = redis.call('HGET', hash(tenant, run), 'queue')
 if queue == 'waiting' then
@@ -147,6 +162,7 @@ return lease(tenant, run, ARGV[4], tonumber(ARGV[5]))
 """
 
 # ARGV: seconds, whether forgotten ones may be reclaimed, and pairs of member and number.
+# Numbers only grow: an older one than the holder's says that Redis has forgotten when it was handed out.
 _RENEW = """
 local for_s, reclaim, told, t = tonumber(ARGV[2]), ARGV[3] == '1', {}, now()
 for at = 4, #ARGV, 2 do
@@ -158,10 +174,11 @@ for at = 4, #ARGV, 2 do
   if mine == number and queue == 'leased' then
     redis.call('ZADD', LEASES, t + for_s, member)
     answer = 1
-  elseif not mine and not finished then
+  elseif (not mine or tonumber(mine) < tonumber(number)) and not finished then
     answer = 2
     if reclaim then
       if queue == 'waiting' then redis.call('ZREM', line(tenant), run) end
+      if queue == 'parked' then redis.call('ZREM', PARKED, member) end
       redis.call('HSET', key, 'queue', 'leased', 'lease', number, 'queued', t)
       redis.call('HINCRBY', key, 'takes', 1)
       redis.call('ZADD', LEASES, t + for_s, member)

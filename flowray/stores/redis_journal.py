@@ -38,7 +38,7 @@ _APPEND: Final = """
 local last, mark, finished, lease = unpack(redis.call('HMGET', KEYS[2], 'last', 'mark', 'finished', 'lease'))
 if mark == ARGV[4] then return {0, 0} end
 if finished then return {1, 0} end
-if ARGV[5] ~= '0' and not lease then return {3, 0} end
+if tonumber(ARGV[5]) > tonumber(lease or 0) then return {3, 0} end
 if ARGV[5] ~= (lease or '0') then return {2, 0} end
 last = tonumber(last or 0)
 if tonumber(ARGV[1]) > last + 1 then return {4, last} end

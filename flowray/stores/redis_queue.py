@@ -31,14 +31,16 @@ from flowray.stores.redis_keys import Keys
 _KEPT = ("lost", "kept", "unknown")
 _FIELDS_OF_A_LEASE = 4
 _FULL = _FORGOT = -1
-# Longer than an engine takes to renew what it has.
+# Longer than an engine takes to renew what it has, which it does three times in a lease.
 SURE_AFTER_S = 10.0
+SETTLES_S = 5.0
 
 
 class RedisQueue:
     """See `flowray.engine.leasing.Queue`. `turns` says whose run is next; without it, tenants take turns.
 
-    A Redis that has been up for less than `sure_after_s` may have lost leases that are not claimed again yet.
+    A Redis that has been up for less than `sure_after_s` may have lost leases that are not claimed again yet. One that
+    was started again hands out nothing for the first `settles_s` that it is asked.
     """
 
     def __init__(
@@ -48,8 +50,10 @@ class RedisQueue:
         turns: Turns | None = None,
         prefix: str = "flowray:",
         sure_after_s: float = SURE_AFTER_S,
+        settles_s: float = SETTLES_S,
     ) -> None:
         self._sure_after_s = sure_after_s
+        self._settles_s = settles_s
         self._redis = client
         self._turns = turns
         self._prefix = prefix
@@ -77,7 +81,7 @@ class RedisQueue:
         token, _, process = begun.partition("/")
         told = await self._do(name, tenant, run, token, process, self._sure_after_s, *more)
         if told == _FORGOT:
-            raise StoreForgotError("Redis has lost something a moment ago; nobody's runs are taken for lost yet.")
+            raise _forgot()
         return bool(told)
 
     async def take(self, holder: str, *, limit: int, for_s: float) -> Sequence[Lease]:
@@ -86,12 +90,15 @@ class RedisQueue:
         if self._turns is not None and (waiting := await self.waiting()):
             order = await self._turns.next(waiting, limit)
         chosen = "chosen" if self._turns is not None else "turns"
-        return _leases(await self._do("take", holder, limit, for_s, chosen, *order[:limit]))
+        return _leases(await self._do("take", holder, limit, for_s, self._settles_s, chosen, *order[:limit]))
 
     async def claim(self, tenant: str, run: RunId, *, holder: str, for_s: float) -> Lease | None:
         """See `Queue`."""
         self._keys.run(tenant, run)
-        return next(iter(_leases(await self._do("claim", tenant, run, holder, for_s))), None)
+        told = await self._do("claim", tenant, run, holder, for_s, self._settles_s)
+        if told == _FORGOT:
+            raise _forgot()
+        return next(iter(_leases(told)), None)
 
     async def renew(self, leases: Sequence[Lease], *, for_s: float, reclaim: bool = False) -> Sequence[Renewed]:
         """See `Queue`."""
@@ -142,6 +149,10 @@ class RedisQueue:
     async def _do(self, name: str, *words: Any) -> Any:
         async with answered():
             return await self._scripts[name]([], [self._prefix, *words])
+
+
+def _forgot() -> StoreForgotError:
+    return StoreForgotError("Redis has lost something a moment ago; whoever drives runs claims them again first.")
 
 
 def _leases(told: Any) -> list[Lease]:

@@ -321,6 +321,60 @@ async def test_what_another_engine_took_meanwhile_cannot_be_reclaimed(made: Made
     assert new.number > old.number
 
 
+async def forget(valkey: redis.asyncio.Redis, before: dict[bytes, bytes]) -> None:
+    """Make it what it was, as a server is that lost its last second and was started again."""
+    await valkey.flushdb()
+    for key, value in before.items():
+        await valkey.restore(key, 0, value)
+    await valkey.hset("flowray:queue:server", "process", "the one before")
+
+
+async def all_of(valkey: redis.asyncio.Redis) -> dict[bytes, bytes]:
+    return {key: await valkey.dump(key) or b"" async for key in valkey.scan_iter()}
+
+
+@pytest.mark.parametrize("where", ["waiting", "parked", "leased"])
+async def test_a_lease_that_redis_has_just_forgotten_stays_its_holders(valkey: redis.asyncio.Redis, where: str) -> None:
+    queue, journal = RedisQueue(valkey), RedisJournal(valkey, Archive(open_objects("memory:")))
+    await queue.offer(ACME, run(1), at=1.0)
+    (former,) = await queue.take("e0", limit=1, for_s=OVER_S)
+    await journal.append(ACME, [line(1, run(1))], lease=former.number)
+    if where != "leased":
+        await queue.park(former)
+    if where == "waiting":
+        await queue.offer(ACME, run(1), at=2.0)
+    before = await all_of(valkey)
+    await queue.offer(ACME, run(1), at=2.0)
+    (lease,) = await queue.take("e1", limit=1, for_s=OVER_S)
+    await journal.append(ACME, [line(2, run(1))], lease=lease.number)
+
+    await forget(valkey, before)
+
+    assert await queue.take("e2", limit=1, for_s=LONG_S) == []
+    with pytest.raises(StoreForgotError):
+        await queue.claim(ACME, run(1), holder="g", for_s=LONG_S)
+    with pytest.raises(LeaseForgottenError):
+        await journal.append(ACME, [line(3, run(1))], lease=lease.number)
+    assert [one.kept for one in await queue.renew([lease], for_s=LONG_S)] == ["unknown"]
+    assert [one.kept for one in await queue.renew([lease], for_s=LONG_S, reclaim=True)] == ["kept"]
+    assert [one.kept for one in await queue.renew([former], for_s=LONG_S, reclaim=True)] == ["lost"]
+    await journal.append(ACME, [line(2, run(1)), line(3, run(1))], lease=lease.number)
+    sure = RedisQueue(valkey, settles_s=0.0)
+    assert await sure.take("e2", limit=1, for_s=LONG_S) == []
+    assert await sure.stats() == QueueStats(leased=1)
+
+
+async def test_a_redis_that_was_started_again_hands_out_nothing_for_a_while(valkey: redis.asyncio.Redis) -> None:
+    queue = RedisQueue(valkey, settles_s=0.2)
+    await queue.offer(ACME, run(1), at=1.0)
+    await queue.offer(ACME, run(2), at=2.0)
+    assert runs(await queue.take("e", limit=1, for_s=LONG_S)) == ["run-1"]
+    await valkey.hset("flowray:queue:server", "process", "the one before")
+    assert await queue.take("e", limit=1, for_s=LONG_S) == []
+    await asyncio.sleep(0.25)
+    assert runs(await queue.take("e", limit=1, for_s=LONG_S)) == ["run-2"]
+
+
 async def test_a_cancellation_reaches_who_listens_and_who_takes_the_run_later(made: Made) -> None:
     await made.queue.offer(ACME, run(1), at=1.0)
     async with aclosing(made.cancels.listen()) as heard:

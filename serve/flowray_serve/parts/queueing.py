@@ -62,7 +62,8 @@ def build_queueing(
     redis: Any, journal: Journal, sharing: Sharing, objects: ObjectStore, *, secret: bytes, turns: Turns | None = None
 ) -> Queueing:
     """Build it, in a process of its own."""
-    requests, queue = Requests(objects, SecretSeal(secret)), RedisQueue(redis, turns=turns)
+    requests = Requests(objects, SecretSeal(secret))
+    queue = RedisQueue(redis, turns=turns, settles_s=sharing.settings.engines.lease_s)
     upkeep = upkeep_parts(redis, objects, requests)
     return Queueing(
         requests=requests,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from flowray.engine.accepted import Accepted
 from flowray.engine.events import Recorded, RunId, RunPaused, RunResumed
-from flowray.engine.leasing import Lease, Queue
+from flowray.engine.leasing import Lease, Queue, StoreForgotError
 from flowray.engine.loop import standing
 from flowray.engine.ports import Journal, RunRequest
 from flowray.errors import ConflictError, InvalidRequestError, NotFoundError
@@ -72,8 +73,10 @@ class Answering:
         now = self._clock()
         await self._requests.keep(Accepted(request=request, at=now, facts=facts))
         await self._queue.offer(request.tenant, request.run, at=now)
-        lease = await self._queue.claim(request.tenant, request.run, holder=self._name, for_s=_CLAIM_S)
-        if lease is not None:  # else an engine has taken it, finds it paused, and lets it wait
+        lease = None
+        with suppress(StoreForgotError):
+            lease = await self._queue.claim(request.tenant, request.run, holder=self._name, for_s=_CLAIM_S)
+        if lease is not None:  # else an engine takes it, finds it paused, and lets it wait
             recorded = await read_all(self._journal, request.tenant, request.run)
             await let_wait(self._queue, self._requests, lease, recorded)
 

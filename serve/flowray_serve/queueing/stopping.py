@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Protocol
 
 from flowray.engine.events import RunFinished, RunId, RunStatus
 from flowray.engine.hold import Hold
-from flowray.engine.leasing import Cancels, Queue
+from flowray.engine.leasing import Cancels, Queue, StoreForgotError
 from flowray.engine.ports import Journal
 from flowray.errors import StoreUnavailableError
 from flowray.stores.requests import Requests
@@ -74,7 +75,9 @@ class Stopping:
         return None
 
     async def _end_waiting(self, tenant: str, run: RunId, reason: str) -> bool:
-        lease = await self._queue.claim(tenant, run, holder=self._name, for_s=_CLAIM_S)
+        lease = None
+        with suppress(StoreForgotError):
+            lease = await self._queue.claim(tenant, run, holder=self._name, for_s=_CLAIM_S)
         if lease is None:
             return False
         accepted = await self._requests.find(tenant, run)
