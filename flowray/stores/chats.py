@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -15,6 +16,7 @@ from flowray.flow.types import Json
 
 # A chat keeps its newest messages; a flow that never names a session has one chat for all its runs.
 CHAT_LIMIT = 10_000
+_TICK_S = 1e-6
 ORDERS = frozenset({"timestamp", "sender", "sender_name", "session_id", "text", "id"})
 _TIME_FORMATS = ("%Y-%m-%d %H:%M:%S.%f %Z", "%Y-%m-%d %H:%M:%S %Z")
 # What nearly all of them look like; `strptime` takes twenty times as long.
@@ -110,6 +112,9 @@ class Chats(Protocol):
     async def sessions(self, tenant: str, *, flow: str | None = None) -> tuple[str, ...]:
         """The sessions that have messages, the one that was spoken in last first."""
 
+    async def remove_silent(self, tenant: str, *, before: float) -> int:
+        """Forget the chats that nobody has spoken in since then, in seconds; how many messages that was."""
+
 
 class MemoryChats:
     """Chats of a process that has them for itself."""
@@ -117,16 +122,17 @@ class MemoryChats:
     def __init__(self, *, limit: int = CHAT_LIMIT) -> None:
         self._limit = limit
         self._kept: defaultdict[str, dict[str, ChatMessage]] = defaultdict(dict)
-        self._spoken: defaultdict[str, dict[tuple[str, str], int]] = defaultdict(dict)
-        self._turns = 0
+        self._spoken: defaultdict[str, dict[tuple[str, str], float]] = defaultdict(dict)
+        self._last_at = 0.0
 
     async def add(self, tenant: str, messages: Sequence[ChatMessage]) -> None:
         """See `Chats`."""
         await asyncio.sleep(0)
         for message in messages:
-            self._turns += 1
+            # No two at the same time, so that their order is known.
+            self._last_at = max(time.time(), self._last_at + _TICK_S)
             self._kept[tenant][message.id] = message
-            self._spoken[tenant][message.flow, message.session] = self._turns
+            self._spoken[tenant][message.flow, message.session] = self._last_at
         for flow, session in {(one.flow, one.session) for one in messages}:
             wanted = Wanted(flow=flow, session=session, errors=True, newest_first=True)
             for old in select(self._kept[tenant].values(), wanted)[self._limit :]:
@@ -159,6 +165,12 @@ class MemoryChats:
         """See `Chats`."""
         there = {(one.flow, one.session) for one in self._kept[tenant].values() if flow in (None, one.flow)}
         return newest_sessions({chat: self._spoken[tenant][chat] for chat in there})
+
+    async def remove_silent(self, tenant: str, *, before: float) -> int:
+        """See `Chats`."""
+        silent = {chat for chat, at in self._spoken[tenant].items() if at < before}
+        gone = [one.id for one in self._kept[tenant].values() if (one.flow, one.session) in silent]
+        return await self.remove(tenant, gone)
 
 
 def newest_sessions(spoken: Mapping[tuple[str, str], float]) -> tuple[str, ...]:

@@ -165,6 +165,11 @@ class RedisChats:
         spoken = await self._spoken(tenant)
         return newest_sessions({chat: at for chat, at in spoken.items() if flow in (None, chat[0])})
 
+    async def remove_silent(self, tenant: str, *, before: float) -> int:
+        """See `Chats`."""
+        silent = [chat for chat, at in (await self._spoken(tenant)).items() if at < before]
+        return sum([await self._forget(tenant, await self._all_of(tenant, chat)) for chat in silent])
+
     async def _forget(self, tenant: str, messages: Sequence[ChatMessage]) -> int:
         by_chat: defaultdict[Chat, list[str]] = defaultdict(list)
         for message in messages:

@@ -139,6 +139,9 @@ class RetentionSettings(SettingsGroup):
 
     runs_days: float = Field(30.0, gt=0, le=36_500, description="Days that finished runs and their results are kept.")
     idempotency_h: float = Field(24.0, gt=0, le=8_760, description="Hours for which an idempotency key holds.")
+    chats_days: float | None = Field(
+        None, gt=0, le=36_500, description="Days that chats are kept in which nobody speaks; unset: for ever."
+    )
 
 
 class Settings(BaseSettings):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from collections.abc import AsyncIterator
 
@@ -135,6 +136,20 @@ async def test_sessions_are_listed_the_latest_first(chats: Chats) -> None:
     assert await chats.sessions(ACME) == ("ü / \\ .. 🙂" * 20, "a", "b")
 
 
+async def test_chats_in_which_nobody_has_spoken_for_long_are_forgotten(chats: Chats) -> None:
+    await chats.add(ACME, [said("long ago"), said("then", session="t"), said("there", flow=SECOND)])
+    await chats.add(OTHER, [said("another's")])
+    border = time.time()
+    await asyncio.sleep(0.01)
+    await chats.add(ACME, [said("again", session="t", at=1)])
+
+    assert await chats.remove_silent(ACME, before=border) == 2
+    assert texts(await chats.find(ACME, Wanted())) == ["then", "again"]
+    assert await chats.sessions(ACME) == ("t",)
+    assert texts(await chats.find(OTHER, Wanted())) == ["another's"]
+    assert await chats.remove_silent(ACME, before=border) == 0
+
+
 async def test_a_chat_keeps_its_newest_messages(chats: Chats) -> None:
     for at in range(8):
         await chats.add(ACME, [said(str(at), at=at)])
@@ -199,6 +214,19 @@ async def test_what_is_forgotten_leaves_the_object_store_too(valkey: redis.async
     await chats.remove_session(ACME, "s")
     await archiver.save()
 
+    assert [one.key async for one in objects.list("")] == []
+
+
+async def test_silent_chats_leave_the_object_store_even_when_redis_knows_none(valkey: redis.asyncio.Redis) -> None:
+    objects = open_objects("memory:")
+    chats, archiver = RedisChats(valkey, ChatSegments(objects)), ChatArchiver(valkey, ChatSegments(objects))
+    await chats.add(ACME, [said("a"), said("b", session="t")])
+    await archiver.save()
+    await valkey.flushdb()
+
+    assert await chats.remove_silent(ACME, before=time.time() - 60.0) == 0
+    assert await chats.remove_silent(ACME, before=time.time() + 60.0) == 2
+    await archiver.save()
     assert [one.key async for one in objects.list("")] == []
 
 

@@ -15,6 +15,7 @@ from flowray.engine.outcome import Outcome
 from flowray.engine.ports import Journal
 from flowray.engine.whole import whole
 from flowray.stores.archive import Archive
+from flowray.stores.chats import Chats
 from flowray.stores.dead_letters import DeadLetters
 from flowray.stores.due import RedisDueList
 from flowray.stores.notices import NoticeRecords
@@ -26,6 +27,7 @@ from flowray.stores.requests import Requests
 from flowray.stores.tenant_records import ObjectTenantRecords
 from flowray.stores.upkeep import RedisUpkeep
 from flowray_serve.bodies.workflow import blank_body
+from flowray_serve.parts.desks import chats_in
 from flowray_serve.queueing.acceptance import Acceptance
 from flowray_serve.queueing.callbacks import Callbacks, Persistence
 from flowray_serve.queueing.endings import Endings
@@ -51,6 +53,7 @@ class UpkeepParts:
     runs: RedisRuns
     open_runs: RedisOpenRuns
     marks: RedisUpkeep
+    chats: Chats
 
 
 def upkeep_parts(redis: Any, objects: ObjectStore, requests: Requests) -> UpkeepParts:
@@ -64,6 +67,7 @@ def upkeep_parts(redis: Any, objects: ObjectStore, requests: Requests) -> Upkeep
         runs=RedisRuns(redis, archive),
         open_runs=RedisOpenRuns(redis),
         marks=RedisUpkeep(redis),
+        chats=chats_in(redis, objects),
     )
 
 
@@ -107,14 +111,14 @@ def begin_upkeep(  # noqa: PLR0913 - each is used on its own
         secret=secret,
         persistence=Persistence(tries=said.tries, first_pause_s=said.first_pause_s),
     )
-    usual = Retention(runs_days=settings.retention.runs_days, idempotency_h=settings.retention.idempotency_h)
+    usual = Retention(**settings.retention.model_dump())
     tenants = ObjectTenantRecords(objects)
 
     async def retention_of(tenant: str) -> Retention:
         record = await tenants.find(tenant)
         return usual.settled((record or {}).get("retention") or {})
 
-    sweeper = Sweeper(objects, requests, parts.runs, retention_of)
+    sweeper = Sweeper(objects, requests, parts.runs, parts.chats, retention_of)
     forsaken = Forsaken(parts.open_runs, journal, requests, queue, parts.archive)
     listing = Refilling(parts.marks, "list", parts.runs.rebuild, name=name)
     works = {

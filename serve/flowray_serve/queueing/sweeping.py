@@ -23,10 +23,14 @@ _OF_RUNS = ("journals", "requests", "dead", "callbacks", "notices")
 
 @dataclass(frozen=True, kw_only=True)
 class Retention:
-    """How long a tenant's finished runs are kept (journal, request, results), and how long idempotency keys hold."""
+    """How long a tenant's finished runs are kept (journal, request, results), and how long idempotency keys hold.
+
+    `chats_days` is how long chats are that nobody speaks in; None is for ever.
+    """
 
     runs_days: float = 30.0
     idempotency_h: float = 24.0
+    chats_days: float | None = None
 
     def settled(self, retention: Mapping[str, Any]) -> Retention:
         """These, with what a tenant has settled instead; what is no number above zero is not heeded."""
@@ -34,6 +38,7 @@ class Retention:
         return Retention(
             runs_days=known.get("runs_days", self.runs_days),
             idempotency_h=known.get("idempotency_h", self.idempotency_h),
+            chats_days=known.get("chats_days", self.chats_days),
         )
 
 
@@ -42,6 +47,13 @@ class RunList(Protocol):
 
     async def forget(self, tenant: str, *, before: float) -> None:
         """List no longer what was accepted before a time."""
+
+
+class KeptChats(Protocol):
+    """The chats of all tenants; see `flowray.stores.chats.Chats`."""
+
+    async def remove_silent(self, tenant: str, *, before: float) -> int:
+        """Forget the chats that nobody has spoken in since a time; how many messages that was."""
 
 
 RetentionOf = Callable[[str], Awaitable[Retention]]
@@ -55,6 +67,7 @@ class Sweeper:
         objects: ObjectStore,
         requests: Requests,
         runs: RunList,
+        chats: KeptChats,
         retention_of: RetentionOf,
         *,
         clock: Callable[[], float] = time.time,
@@ -62,6 +75,7 @@ class Sweeper:
         self._objects = objects
         self._requests = requests
         self._runs = runs
+        self._chats = chats
         self._retention_of = retention_of
         self._clock = clock
 
@@ -77,7 +91,7 @@ class Sweeper:
             await asyncio.sleep(every_s / 4)
 
     async def sweep(self) -> int:
-        """Sweep once; how many objects were removed."""
+        """Sweep once; how many objects and messages were removed."""
         removed = 0
         async for tenant in self._objects.folders("tenants"):
             try:
@@ -98,6 +112,8 @@ class Sweeper:
         in_use = await self._requests.drawings_in_use(tenant)
         removed += await self._remove(path(tenant, "drawings"), before=old - _DAY_S, but=in_use)
         await self._runs.forget(tenant, before=old)
+        if kept.chats_days is not None:
+            removed += await self._chats.remove_silent(tenant, before=now - kept.chats_days * _DAY_S)
         return removed
 
     async def _remove_of_ended(self, tenant: str, *, before: float) -> int:

@@ -7,6 +7,7 @@ import base64
 import hashlib
 import hmac
 import json
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -17,6 +18,7 @@ from flowray.engine.events import Recorded, RunFinished, RunId
 from flowray.engine.leasing import Lease
 from flowray.errors import StoreUnavailableError
 from flowray.stores.archive import Archive
+from flowray.stores.chats import ChatMessage, MemoryChats
 from flowray.stores.dead_letters import DeadLetters
 from flowray.stores.due import MemoryDueList
 from flowray.stores.notices import Notice, NoticeRecords
@@ -54,6 +56,8 @@ class Ends:
         self.requests = made.services.jobs.requests
         self.endings = Endings(self.requests, self.letters, self.owing, clock=lambda: self.now)
         self.archive = Archive(made.objects)
+        self.chats = MemoryChats()
+        self.chats_days: float | None = None
         self.posts: list[tuple[str, bytes, Mapping[str, str]]] = []
         self.status = 200
         self.filled = False
@@ -116,9 +120,9 @@ class Ends:
 
     def sweeper(self, *, days: float, now: Callable[[], float]) -> Sweeper:
         async def kept(tenant: str) -> Retention:
-            return Retention(runs_days=days, idempotency_h=24 * days)
+            return Retention(runs_days=days, idempotency_h=24 * days, chats_days=self.chats_days)
 
-        return Sweeper(self.made.objects, self.requests, self, kept, clock=now)
+        return Sweeper(self.made.objects, self.requests, self, self.chats, kept, clock=now)
 
     async def forget(self, tenant: str, *, before: float) -> None:
         self.forgotten = (tenant, before)
@@ -343,7 +347,6 @@ async def test_what_redis_lost_when_it_was_started_again_is_queued_again() -> No
 
 
 async def test_what_is_older_than_its_tenant_keeps_it_is_removed() -> None:
-    import time
 
     made = service()
     ends, run = await accepted(made, idempotency_key="k")
@@ -364,6 +367,21 @@ async def test_what_is_older_than_its_tenant_keeps_it_is_removed() -> None:
     assert await ends.requests.find("default", RunId(job["job_id"])) is not None
 
 
+async def test_chats_in_which_nobody_speaks_go_when_that_is_settled() -> None:
+    ends, _ = await accepted(service())
+    said = ChatMessage(id="m", flow="f", session="s", at=0.0, body={"id": "m"})
+    await ends.chats.add("default", [said])
+    later = ends.sweeper(days=100, now=lambda: time.time() + 3 * DAY_S)
+    await later.sweep()
+    assert await ends.chats.sessions("default") == ("s",)
+    ends.chats_days = 4.0
+    await later.sweep()
+    assert await ends.chats.sessions("default") == ("s",)
+    ends.chats_days = 2.0
+    assert await later.sweep() == 1
+    assert await ends.chats.sessions("default") == ()
+
+
 async def test_an_operator_fills_the_store_from_the_record() -> None:
     made = service()
     await accepted(made)
@@ -379,6 +397,8 @@ async def test_an_operator_fills_the_store_from_the_record() -> None:
 def test_a_retention_that_is_no_amount_is_not_heeded(value: Any) -> None:
     assert Retention().settled({"runs_days": value, "other": 3}) == Retention()
     assert Retention().settled({"runs_days": 2}).runs_days == 2.0
+    assert Retention(chats_days=9.0).settled({"chats_days": value}).chats_days == 9.0
+    assert Retention().settled({"chats_days": 2}).chats_days == 2.0
 
 
 async def test_a_run_that_the_queue_cannot_take_is_not_accepted() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from flowray.component.stock import Stock
 from flowray.plan.types import Pool
+from flowray.stores.chats import MemoryChats
 from flowray_serve.queueing.sweeping import Retention, Sweeper
 from tests.unit.serve.service import ECHO, Service, canvas, drawn, service
 
@@ -211,7 +212,7 @@ async def test_retention_removes_no_version() -> None:
     async def kept(_: str) -> Retention:
         return Retention(runs_days=0.001, idempotency_h=0.001)
 
-    sweeper = Sweeper(made.objects, made.services.jobs.requests, NoList(), kept, clock=lambda: 4e9)
+    sweeper = Sweeper(made.objects, made.services.jobs.requests, NoList(), MemoryChats(), kept, clock=lambda: 4e9)
     await sweeper.sweep()
     assert [one["version_tag"] for one in await entries(made, flow)] == ["v2", "v1"]
     assert (await made.http.post("/api/v1/run/echo@v1", json={})).status_code == 200
