@@ -14,7 +14,7 @@ from flowray.runner.brood import SPAWN_S, Brood, Taken, hatch
 from flowray.runner.pacing import Pace
 from flowray.runner.sandboxes import StartNursery
 from flowray.runner.succession import Heir, Retired
-from flowray.runner.waiting import Waiting, has_few
+from flowray.runner.waiting import Asker, Waiting
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ class PoolSize:
 
     `spares` are kept parked, `at_work` run at once; who comes then waits `wait_s` at most. A spare older than
     `oldest_s` is replaced, and so is a zygote older than `zygote_s` or after `forks` sandboxes: they share its layout
-    in memory. A closing pool gives running jobs `drain_s` to end.
+    in memory. A closing pool gives running jobs `drain_s` to end. `headroom`: see `Pace`.
     """
 
     spares: int = 4
@@ -41,6 +41,7 @@ class PoolSize:
     zygote_s: float = 86_400.0
     forks: int = 100_000
     drain_s: float = 30.0
+    headroom: float = 0.0
 
 
 class Pool:
@@ -54,10 +55,10 @@ class Pool:
         self._start_nursery = start
         self._spares: deque[Taken] = deque()
         self._waiting = Waiting[Taken]()
-        # What runs in place of a job that waits for it, and who waits to: both beyond what may be at work.
+        self._askers: dict[asyncio.Future[Taken], Asker] = {}
+        # What runs in place of a job that waits for it, beyond what may be at work.
         self._lent: set[Taken] = set()
-        self._urgent: set[asyncio.Future[Taken]] = set()
-        self._pace = pace or Pace(size.at_work)
+        self._pace = pace or Pace(size.at_work, headroom=size.headroom)
         self._due: asyncio.TimerHandle | None = None
         self._changed = asyncio.Event()
         self._idle = asyncio.Event()
@@ -87,20 +88,20 @@ class Pool:
         self._spares.extend(spares)
         self._keeper = asyncio.create_task(self._keep(brood), name="pool of spares")
 
-    async def take(self, *, lent: bool = False, weight: int = 100) -> Taken:
+    async def take(self, *, lent: bool = False, weight: int = 100, tenant: str = "") -> Taken:
         """Return a spare, at once when there is one. `RunnerUnavailableError` when none becomes free in time.
 
-        A `lent` turn is that of a job which waits for this one: it waits behind nobody, however many are at work.
-        Else whoever is heavier, since its tenant runs few steps, waits less when a burst has used up what was parked,
-        there is something left that no burst may use up, and a burst gets what it needs at a pace.
+        Whoever has a `lent` turn waits behind nobody, however many are at work. Else whoever is heavier, since its
+        tenant runs few steps, waits less when a burst has used up what was parked, there is something left that no
+        burst may use up, and a burst gets what it needs at a pace.
         """
         if self._closing:
             raise RunnerUnavailableError("The runner is shutting down.")
-        of_few = has_few(weight)
-        is_first = lent or self._waiting.first(of_few=of_few) is None
-        taken = self._fresh(lent=lent, of_few=of_few) if is_first else None
+        asker = Asker(tenant=tenant, weight=weight, lent=lent)
+        is_first = lent or self._waiting.first(of_few=asker.of_few) is None
+        taken = self._fresh(asker) if is_first else None
         if taken is None:
-            taken = await self._wait(lent=lent, weight=weight)
+            taken = await self._wait(asker)
         self._changed.set()
         return taken
 
@@ -138,11 +139,10 @@ class Pool:
             await asyncio.wait([self._keeper])
         await self._retired.close()
 
-    async def _wait(self, *, lent: bool, weight: int) -> Taken:
+    async def _wait(self, asker: Asker) -> Taken:
         waiting: asyncio.Future[Taken] = asyncio.get_running_loop().create_future()
-        if lent:
-            self._urgent.add(waiting)
-        self._waiting.add(waiting, weight=weight, at_once=lent)
+        self._askers[waiting] = asker
+        self._waiting.add(waiting, weight=asker.weight, at_once=asker.lent)
         self._give_when_due()
         self._changed.set()
         try:
@@ -154,7 +154,7 @@ class Pool:
                 raise RunnerUnavailableError(self._why_none()) from cause
             raise
         finally:
-            self._urgent.discard(waiting)
+            del self._askers[waiting]
 
     def _forget(self, waiting: asyncio.Future[Taken]) -> None:
         if (
@@ -183,14 +183,15 @@ class Pool:
         """Whether only tenants that run few steps get something now: what is left is for them, or all others wait."""
         return self.parked <= self._kept_back or self._pace.due_s > 0
 
-    def _fresh(self, *, lent: bool, of_few: bool) -> Taken | None:
-        """Take the oldest spare that is alive, unless too many are at work, or it is not for this one."""
-        while self.parked and (lent or self._free > 0) and (lent or of_few or not self._is_for_few):
+    def _fresh(self, asker: Asker, *, is_next: bool = False) -> Taken | None:
+        """Take the oldest spare that is alive, unless too many are at work, or it is kept for others."""
+        may_have = asker.lent or asker.of_few or is_next
+        while self.parked and (asker.lent or self._free > 0) and (may_have or not self._is_for_few):
             taken = self._spares.popleft()
             if taken.sandbox.alive and not taken.lost.is_set():
-                if lent:
+                if asker.lent:
                     self._lent.add(taken)
-                self._pace.begin(taken)
+                self._pace.begin(taken, tenant=asker.tenant, of_few=asker.of_few)
                 self.at_work += 1
                 taken.brood.at_work += 1
                 return taken
@@ -200,7 +201,7 @@ class Pool:
     def _give(self) -> None:
         """Hand spares to those who wait, in their order."""
         while (first := self._waiting.first(of_few=self._is_for_few)) is not None:
-            taken = self._fresh(lent=first in self._urgent, of_few=True)
+            taken = self._fresh(self._askers[first], is_next=True)
             if taken is None:
                 return
             self._waiting.remove(first)
@@ -276,7 +277,7 @@ class Pool:
 
     def _missing(self) -> int:
         if self._waiting and not self._pace.due_s:
-            wanted = min(len(self._waiting), max(self._free, 0) + len(self._urgent))
+            wanted = min(len(self._waiting), max(self._free, 0) + sum(one.lent for one in self._askers.values()))
             return wanted + self._kept_back - self.parked
         # Forking takes the processor from running jobs; half of the spares is enough for the next ones.
         wanted = self.size.spares if not self.at_work else (self.size.spares + 1) // 2 + self._kept_back

@@ -162,19 +162,26 @@ async def _hand_over(
         way_out = _way_out(means, request, start)
         inputs = await fetch(request, start, body, means.objects)
         frames = list(run_frames(request, start, body, inputs, job.limits, way_out.doors if way_out else None))
-        return await begin(means.pool, job, frames, ear, way_out, lent=start.lent)
+        return await begin(means.pool, job, frames, ear, way_out, lent=start.lent, tenant=request.tenant)
     except (SpecTooLargeError, InputsTooLargeError, NotFoundError, InvalidRequestError) as cause:
         return StepFailed(step=start.step, kind="value", error=str(cause))
     except FlowRayError as cause:
         return StepFailed(step=start.step, kind="unavailable", error=cause.message, retryable=True)
 
 
-async def begin(
-    pool: Pool, job: Job, frames: Sequence[bytes], ear: Ear, way_out: WayOut | None = None, *, lent: bool = False
+async def begin(  # noqa: PLR0913 - each is used on its own
+    pool: Pool,
+    job: Job,
+    frames: Sequence[bytes],
+    ear: Ear,
+    way_out: WayOut | None = None,
+    *,
+    lent: bool = False,
+    tenant: str = "",
 ) -> tuple[Taken, Dialogue]:
     """Hand a job to a spare; one that died while it was parked has run nothing, so the next one may have it."""
     for _ in range(_TRIES):
-        taken = await pool.take(lent=lent, weight=job.limits.cpu_weight)
+        taken = await pool.take(lent=lent, weight=job.limits.cpu_weight, tenant=tenant)
         dialogue = Dialogue(taken.sandbox, job, ear)
         try:
             if way_out is not None:

@@ -10,6 +10,7 @@ import heapq
 import itertools
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 _T = TypeVar("_T")
@@ -26,6 +27,20 @@ _LONG_S = 10.0
 def has_few(weight: int) -> bool:
     """Whether a job of this weight is of a tenant with few steps."""
     return weight >= _FEW
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asker:
+    """Who asks for a spare. A `lent` turn is that of a job which waits for this one."""
+
+    tenant: str
+    weight: int
+    lent: bool
+
+    @property
+    def of_few(self) -> bool:
+        """Whether its tenant runs few steps."""
+        return has_few(self.weight)
 
 
 class Waiting(Generic[_T]):

@@ -93,6 +93,12 @@ class PoolSettings(SettingsGroup):
     zygote_forks: int = Field(
         100_000, ge=1_000, le=1_000_000_000, description="Sandboxes after which its zygote is replaced."
     )
+    headroom: float = Field(
+        0.3,
+        ge=0,
+        le=0.9,
+        description="Part of the cores that a tenant with many steps leaves free while others have few; 0: none.",
+    )
     image: Path | None = Field(
         None, description="Its environment image: a shipped one's name, or a lock's path; unset: `default`."
     )

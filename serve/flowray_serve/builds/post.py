@@ -54,7 +54,11 @@ async def build_post(plant: Plant, pool_name: str, name: str) -> Post:
     learning, passing_on = learning_of(image, redis)
     rules = Rules(
         size=PoolSize(
-            spares=pool.spares, at_work=stretched(pool.max_running), zygote_s=pool.zygote_s, forks=pool.zygote_forks
+            spares=pool.spares,
+            at_work=stretched(pool.max_running),
+            zygote_s=pool.zygote_s,
+            forks=pool.zygote_forks,
+            headroom=pool.headroom,
         ),
         limits=step_limits(pool, plant.settings),
         egress=pool.egress,
