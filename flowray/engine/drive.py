@@ -72,6 +72,7 @@ class Drive:
         self._paused = False
         self._one_at_a_time = asyncio.Lock()
         self._running: dict[StepId, asyncio.Task[None]] = {}
+        self._beside: set[asyncio.Task[None]] = set()
 
     async def go(self, first: Sequence[Event]) -> None:
         """Go on from `first` to the run's end or pause.
@@ -83,6 +84,7 @@ class Drive:
         clock = None if left_s is None else asyncio.create_task(self._time_out(left_s), name="run limit")
         try:
             async with asyncio.TaskGroup() as self._group:
+                self._hold.when_forgotten(self._write_again)
                 await self._take(first)
         except asyncio.CancelledError as cancelled:
             if not self._hold.abandoned:
@@ -96,10 +98,20 @@ class Drive:
         finally:
             if clock is not None:
                 clock.cancel()
+            for writing in self._beside:
+                writing.cancel()
         if self._hold.leaving and self._state.verdict is None and not self._paused:
             await self._ledger.close()
             raise RunLeftError
         await self._publish([await self._end_of_drive()])
+
+    def _write_again(self) -> None:
+        """Whoever goes on with this run, should this engine die, needs what the store has lost of it."""
+        if self._state.verdict is not None:
+            return  # the end is written after all that was before it
+        task = asyncio.create_task(self._ledger.write_again(), name=f"journal of run {self._request.run} again")
+        self._beside.add(task)
+        task.add_done_callback(self._beside.discard)
 
     async def _end_of_drive(self) -> Recorded:
         if self._state.verdict is None and self._paused:

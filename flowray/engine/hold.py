@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 
 class RunLeftError(Exception):
     """The run was let go of at a border between steps; whoever takes it next goes on from its journal."""
@@ -17,10 +19,19 @@ class Hold:
         self.lease = lease
         self.leaving = False
         self.abandoned = False
+        self._when_forgotten: Callable[[], object] = lambda: None
 
     def leave(self) -> None:
         """Start no further step; once those that run are over, let go."""
         self.leaving = True
+
+    def when_forgotten(self, act: Callable[[], object]) -> None:
+        """Have this done when the store may have lost what was written under the lease."""
+        self._when_forgotten = act
+
+    def forgotten(self) -> None:
+        """The store was emptied, or started again; the lease holds."""
+        self._when_forgotten()
 
     def abandon(self) -> None:
         """The run is another's: whoever is cancelled after this writes nothing more."""

@@ -30,11 +30,16 @@ class Lease:
 
 @dataclass(frozen=True, kw_only=True)
 class Renewed:
-    """What became of a lease that was to be renewed, and whether its run shall stop."""
+    """What became of a lease that was to be renewed, and whether its run shall stop.
+
+    `forgot`: the store was emptied or started again since, and may have lost what was written under a lease that is
+    kept.
+    """
 
     lease: Lease
     kept: Kept
     cancel: str = ""
+    forgot: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

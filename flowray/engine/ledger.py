@@ -11,7 +11,7 @@ from typing import Literal
 from flowray.engine.events import Event, Recorded, RunId
 from flowray.engine.fencing import JournalGapError
 from flowray.engine.ports import Journal
-from flowray.errors import FlowRayError
+from flowray.errors import ConflictError, FlowRayError
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +59,7 @@ class Ledger:
         self._unwritten: list[Recorded] = []
         self._written_lately: deque[Recorded] = deque(past, maxlen=_KEPT_EVENTS)
         self._writing: asyncio.Task[None] | None = None
+        self._one_at_a_time = asyncio.Lock()
         self._soon: asyncio.TimerHandle | None = None
 
     def now(self) -> float:
@@ -88,6 +89,18 @@ class Ledger:
                 raise
             facts = {"tenant": self._tenant, "run": self._run, "reason": error.message}
             log.warning("Run not recorded", extra={"action": "run_not_recorded", **facts})
+
+    async def write_again(self) -> None:
+        """Write what the store has lost of what was written; what it has shows by whether it takes the last event."""
+        try:
+            async with self._one_at_a_time:
+                if self._written_lately:
+                    await self._append_or_refill([self._written_lately[-1]])
+        except ConflictError:
+            return  # all of it is there, or it is another's to write
+        except FlowRayError as error:
+            facts = {"tenant": self._tenant, "run": self._run, "reason": error.message}
+            log.warning("Lost events not written again yet", extra={"action": "journal_not_refilled", **facts})
 
     def _write_soon(self) -> None:
         if self._writing is not None and self._writing.done():
@@ -119,16 +132,17 @@ class Ledger:
 
     async def _append(self) -> None:
         while self._unwritten:
-            batch = tuple(self._unwritten)
-            await self._append_or_refill(batch)
-            del self._unwritten[: len(batch)]
-            self._written_lately.extend(batch)
+            async with self._one_at_a_time:
+                batch = tuple(self._unwritten)
+                await self._append_or_refill(batch)
+                del self._unwritten[: len(batch)]
+                self._written_lately.extend(batch)
 
     async def _append_or_refill(self, batch: Sequence[Recorded]) -> None:
         try:
             await self._journal.append(self._tenant, batch)
         except JournalGapError as gap:
-            lost = [one for one in self._written_lately if one.seq > gap.last]
+            lost = [one for one in self._written_lately if gap.last < one.seq < batch[0].seq]
             if not lost or lost[0].seq != gap.last + 1:
                 raise
             facts = {"tenant": self._tenant, "run": self._run, "events": len(lost)}

@@ -177,7 +177,7 @@ class MemoryQueue:
         if entry is None or entry.where != "leased" or entry.number != lease.number:
             return Renewed(lease=lease, kept="lost", cancel=entry.cancel if entry else "")
         entry.until = self._clock() + for_s
-        return Renewed(lease=lease, kept="kept", cancel=entry.cancel)
+        return Renewed(lease=lease, kept="kept", cancel=entry.cancel, forgot=unknown)
 
     def _held(self, lease: Lease) -> _Entry | None:
         entry = self._runs.get((lease.tenant, lease.run))

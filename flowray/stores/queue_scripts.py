@@ -25,12 +25,13 @@ local function wait(tenant, run, at)
   redis.call('LPUSH', BELL, 1)
   redis.call('LTRIM', BELL, 0, 999)
 end
+local function process() return string.match(redis.call('INFO', 'server'), 'run_id:(%w+)') end
 local function lease(tenant, run, holder, for_s)
   local key = hash(tenant, run)
   local t = now()
   local number = math.max(tonumber(redis.call('HGET', key, 'lease') or 0) + 1, math.floor(t * 1000000))
   local word = string.format('%.0f', number)
-  redis.call('HSET', key, 'queue', 'leased', 'lease', word, 'holder', holder)
+  redis.call('HSET', key, 'queue', 'leased', 'lease', word, 'holder', holder, 'process', process())
   redis.call('ZADD', LEASES, t + for_s, tenant..'/'..run)
   return {tenant..'/'..run, word, redis.call('HINCRBY', key, 'takes', 1), redis.call('HGET', key, 'cancel') or ''}
 end
@@ -59,11 +60,11 @@ end
 -- claims it again first. The time counts from the first question: before it, Redis may have been busy reading its log.
 local function settles(for_s)
   local key = P..'queue:server'
-  local process = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
+  local here = process()
   local known, since = unpack(redis.call('HMGET', key, 'process', 'since'))
-  if known ~= process then
+  if known ~= here then
     since = known and now() or 0
-    redis.call('HSET', key, 'process', process, 'since', string.format('%.6f', since))
+    redis.call('HSET', key, 'process', here, 'since', string.format('%.6f', since))
   end
   local passed = now() - tonumber(since)
   return passed >= 0 and passed < tonumber(for_s)
@@ -163,26 +164,32 @@ return lease(tenant, run, ARGV[4], tonumber(ARGV[5]))
 
 # ARGV: seconds, whether forgotten ones may be reclaimed, and pairs of member and number.
 # Numbers only grow: an older one than the holder's says that Redis has forgotten when it was handed out.
+# Answers: 0 lost, 1 kept, 2 not known, 3 kept by a Redis that was emptied or started again since.
 _RENEW = """
-local for_s, reclaim, told, t = tonumber(ARGV[2]), ARGV[3] == '1', {}, now()
+local for_s, reclaim, told, t, here = tonumber(ARGV[2]), ARGV[3] == '1', {}, now(), process()
 for at = 4, #ARGV, 2 do
   local member, number = ARGV[at], ARGV[at + 1]
   local tenant, run = split(member)
   local key = hash(tenant, run)
-  local mine, queue, cancel, finished = unpack(redis.call('HMGET', key, 'lease', 'queue', 'cancel', 'finished'))
+  local mine, queue, cancel, finished, before =
+    unpack(redis.call('HMGET', key, 'lease', 'queue', 'cancel', 'finished', 'process'))
   local answer = 0
   if mine == number and queue == 'leased' then
     redis.call('ZADD', LEASES, t + for_s, member)
     answer = 1
+    if before ~= here then
+      redis.call('HSET', key, 'process', here)
+      answer = 3
+    end
   elseif (not mine or tonumber(mine) < tonumber(number)) and not finished then
     answer = 2
     if reclaim then
       if queue == 'waiting' then redis.call('ZREM', line(tenant), run) end
       if queue == 'parked' then redis.call('ZREM', PARKED, member) end
-      redis.call('HSET', key, 'queue', 'leased', 'lease', number, 'queued', t)
+      redis.call('HSET', key, 'queue', 'leased', 'lease', number, 'queued', t, 'process', here)
       redis.call('HINCRBY', key, 'takes', 1)
       redis.call('ZADD', LEASES, t + for_s, member)
-      answer = 1
+      answer = 3
     end
   end
   told[#told + 1] = answer

@@ -13,6 +13,7 @@ import redis.asyncio
 
 from flowray.engine.events import RunId
 from flowray.engine.leasing import (
+    Kept,
     Lease,
     QueueFullError,
     QueueStats,
@@ -28,7 +29,8 @@ from flowray.stores import queue_scripts as scripts
 from flowray.stores.redis import answered
 from flowray.stores.redis_keys import Keys
 
-_KEPT = ("lost", "kept", "unknown")
+_KEPT: Sequence[Kept] = ("lost", "kept", "unknown", "kept")
+_FORGOT_AND_KEPT = 3
 _FIELDS_OF_A_LEASE = 4
 _FULL = _FORGOT = -1
 # Longer than an engine takes to renew what it has, which it does three times in a lease.
@@ -106,10 +108,7 @@ class RedisQueue:
             return ()
         words = [word for member, lease in by_member(leases).items() for word in (member, lease.number)]
         told = await self._do("renew", for_s, int(reclaim), *words)
-        return [
-            Renewed(lease=lease, kept=_KEPT[int(told[2 * at])], cancel=_text(told[2 * at + 1]))  # type: ignore[arg-type] # a Kept
-            for at, lease in enumerate(leases)
-        ]
+        return [_renewed(lease, int(told[2 * at]), told[2 * at + 1]) for at, lease in enumerate(leases)]
 
     async def done(self, lease: Lease) -> None:
         """See `Queue`."""
@@ -149,6 +148,10 @@ class RedisQueue:
     async def _do(self, name: str, *words: Any) -> Any:
         async with answered():
             return await self._scripts[name]([], [self._prefix, *words])
+
+
+def _renewed(lease: Lease, answer: int, cancel: Any) -> Renewed:
+    return Renewed(lease=lease, kept=_KEPT[answer], cancel=_text(cancel), forgot=answer == _FORGOT_AND_KEPT)
 
 
 def _forgot() -> StoreForgotError:

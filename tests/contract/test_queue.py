@@ -306,7 +306,9 @@ async def test_an_emptied_store_lets_its_holder_claim_the_run_again(made: Made) 
     with pytest.raises(LeaseForgottenError):
         await made.journal.append(ACME, [line(1, run(1))], lease=lease.number)
     assert [one.kept for one in await made.queue.renew([lease], for_s=LONG_S)] == ["unknown"]
-    assert [one.kept for one in await made.queue.renew([lease], for_s=LONG_S, reclaim=True)] == ["kept"]
+    for forgot in (True, False):
+        (renewed,) = await made.queue.renew([lease], for_s=LONG_S, reclaim=True)
+        assert (renewed.kept, renewed.forgot) == ("kept", forgot)
     await made.journal.append(ACME, [line(1, run(1))], lease=lease.number)
     assert not await made.queue.offer(ACME, run(1), at=1.0)
 
@@ -362,6 +364,19 @@ async def test_a_lease_that_redis_has_just_forgotten_stays_its_holders(valkey: r
     sure = RedisQueue(valkey, settles_s=0.0)
     assert await sure.take("e2", limit=1, for_s=LONG_S) == []
     assert await sure.stats() == QueueStats(leased=1)
+
+
+async def test_a_holder_hears_once_that_redis_was_started_again(valkey: redis.asyncio.Redis) -> None:
+    queue = RedisQueue(valkey)
+    await queue.offer(ACME, run(1), at=1.0)
+    (lease,) = await queue.take("e", limit=1, for_s=LONG_S)
+    told = []
+    for process in (None, "the one before", None):
+        if process is not None:
+            await valkey.hset("flowray:acme:run:run-1", "process", process)
+        (renewed,) = await queue.renew([lease], for_s=LONG_S)
+        told.append((renewed.kept, renewed.forgot))
+    assert told == [("kept", False), ("kept", True), ("kept", False)]
 
 
 async def test_a_redis_that_was_started_again_hands_out_nothing_for_a_while(valkey: redis.asyncio.Redis) -> None:

@@ -162,11 +162,12 @@ class Driver:
             self._renewal_tried = loop.time()
             held = tuple(self._held.values())
             try:
-                renewed = await self._queue.renew(
-                    [one.lease for one in held], for_s=self._pace.lease_s, reclaim=not overslept
-                )
-            except FlowRayError as error:
-                log.warning("Leases not renewed", extra={"action": "renew_failed", "reason": error.message})
+                async with asyncio.timeout(self._pace.lease_s / _RENEWALS_PER_LEASE):  # later is too late
+                    renewed = await self._queue.renew(
+                        [one.lease for one in held], for_s=self._pace.lease_s, reclaim=not overslept
+                    )
+            except (FlowRayError, TimeoutError) as error:
+                log.warning("Leases not renewed", extra={"action": "renew_failed", "reason": str(error) or "too late"})
                 continue
             for one, result in zip(held, renewed, strict=True):
                 _heed(one, result)
@@ -182,5 +183,8 @@ def _heed(held: Held, renewed: Renewed) -> None:
     if renewed.kept != "kept":
         log.warning("Lease lost", extra={"action": "lease_lost", "tenant": held.lease.tenant, "run": held.lease.run})
         held.abandon()
-    elif renewed.cancel:
+        return
+    if renewed.forgot:
+        held.hold.forgotten()
+    if renewed.cancel:
         held.cancel(renewed.cancel)

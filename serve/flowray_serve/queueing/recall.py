@@ -28,7 +28,7 @@ class Recall:
     async def read(self, lease: Lease) -> list[Recorded]:
         """A leased run's events; those that were lost since it waited are written once more."""
         recorded = await read_all(self._journal, lease.tenant, lease.run)
-        if len(recorded) < 2:  # nobody has begun it, so it has not waited  # noqa: PLR2004
+        if len(recorded) == 1:  # nobody has begun it, so it has not waited
             return recorded
         lost = await self.lost(lease.tenant, lease.run, recorded)
         if lost:
@@ -38,10 +38,11 @@ class Recall:
         return [*recorded, *lost]
 
     async def lost(self, tenant: str, run: RunId, recorded: Sequence[Recorded]) -> Sequence[Recorded]:
-        """The events that are on record and follow on the last of these."""
+        """The events that are on record and follow on the last of these, or all where the store has none left."""
         kept = await self._requests.journal(tenant, run)
-        follows = len(kept) > len(recorded) > 0 and kept[len(recorded) - 1] == recorded[-1]
-        return kept[len(recorded) :] if follows else ()
+        there = len(recorded)
+        follows = len(kept) > there and (there == 0 or kept[there - 1] == recorded[-1])
+        return kept[there:] if follows else ()
 
     async def remind(self, tenant: str, run: RunId) -> bool:
         """Let a parked run go on whose journal has lost what it goes on with; whether it was so."""

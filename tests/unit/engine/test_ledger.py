@@ -9,6 +9,7 @@ import pytest
 
 from flowray.engine.events import Log, Recorded, RunAccepted
 from flowray.engine.ledger import LINGER_S, Ledger
+from flowray.errors import NotFoundError
 from flowray.flow.types import NodeId
 from flowray.stores.memory_journal import MemoryJournal
 from tests.unit.engine.whole_runs import RUN, TENANT, journaled
@@ -114,3 +115,42 @@ async def test_a_journal_that_forgot_everything_is_written_again_without_repeats
     await ledger.close()
 
     assert [one.seq for one in await journaled(journal)] == [1, 2, 3]
+
+
+async def test_what_a_store_forgot_is_written_again_before_there_is_more_to_write() -> None:
+    journal = SlowJournal()
+    ledger = await written_at_once_beside_what_was_put_off(journal)
+    before = await journaled(journal)
+    await ledger.write_again()
+    assert await journaled(journal) == before
+
+    journal.empty()
+    await ledger.write_again()
+
+    assert await journaled(journal) == before
+
+
+async def test_what_is_written_again_is_not_written_beside_something_new() -> None:
+    journal = SlowJournal()
+    ledger = await written_at_once_beside_what_was_put_off(journal)
+    journal.empty()
+    journal.let.clear()
+    again = asyncio.create_task(ledger.write_again())
+    ledger.note(line(2))
+    settling = asyncio.create_task(ledger.settle(written=True))
+    await lingered()
+    journal.let.set()
+    await asyncio.gather(again, settling)
+
+    assert journal.most_at_once == 1
+    assert [one.seq for one in await journaled(journal)] == [1, 2, 3]
+
+
+async def test_what_is_another_s_to_write_is_left_to_it() -> None:
+    journal = SlowJournal()
+    ledger = await written_at_once_beside_what_was_put_off(journal)
+    journal.empty()
+    journal.fence(TENANT, RUN, 7)
+    await ledger.write_again()
+    with pytest.raises(NotFoundError):
+        await journaled(journal)

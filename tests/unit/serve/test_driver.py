@@ -12,6 +12,7 @@ from flowray.errors import StoreUnavailableError
 from flowray.stores.archive import Archive
 from flowray_serve.queueing.driver import Driver, Pace
 from flowray_serve.queueing.held import Held as HeldRun
+from flowray_serve.queueing.recall import read_all
 from tests.unit.serve.service import ECHO, Held, Service, echo, service
 from tests.unit.serve.test_http_background import submitted
 
@@ -120,6 +121,47 @@ async def test_an_emptied_store_costs_a_run_nothing_while_its_engine_lives() -> 
             while not made.journal.is_over("default", job["job_id"]):
                 await made.queue.bell(within_s=0.01)
     assert (await end_of(made, job)).status == "succeeded"
+
+
+async def test_an_emptied_store_has_a_run_s_journal_again_before_anything_more_happens() -> None:
+    made, held = service(), Held()
+    made.steps.script = held
+    job = await submitted(made, await made.publish(ECHO))
+    async with made.engine(lease_s=0.03):
+        await held.began.wait()
+        before = [one async for one in made.journal.read("default", job["job_id"])]
+        made.queue.empty()
+        async with asyncio.timeout(CHAIN_S):
+            while not (again := await read_all(made.journal, "default", job["job_id"])):
+                await made.queue.bell(within_s=0.01)
+        assert again == before
+        held.go_on.set()
+        assert (await end_of(made, job)).status == "succeeded"
+
+
+async def test_a_renewal_that_takes_too_long_is_tried_again() -> None:
+    tried = asyncio.Semaphore(0)
+
+    class Queue:
+        async def renew(self, *_: Any, **__: Any) -> list[Renewed]:
+            tried.release()
+            await asyncio.Event().wait()
+            return []
+
+        async def take(self, *_: Any, **__: Any) -> list[Any]:
+            await asyncio.Event().wait()
+            return []
+
+    async def drive(_: HeldRun) -> None:
+        return
+
+    driver = Driver(Queue(), service().queue, drive, name="e", pace=Pace(lease_s=0.03, drain_s=0))  # type: ignore[arg-type]
+    driver.start()
+    async with asyncio.timeout(CHAIN_S):
+        for _ in range(3):
+            await tried.acquire()
+    driver.check()
+    await driver.close()
 
 
 async def test_who_overslept_a_lease_does_not_reclaim_what_a_store_forgot() -> None:

@@ -13,6 +13,7 @@ from flowray.engine import events as ev
 from flowray.engine.commands import StartStep
 from flowray.engine.ports import RunRequest
 from flowray_serve.queueing.answering import in_time
+from flowray_serve.queueing.recall import read_all
 from tests.unit.serve.flows import message_result
 from tests.unit.serve.service import ECHO, OTHER_KEY, Service, canvas, drawn, service
 from tests.unit.serve.test_http_background import ended, submitted, told
@@ -53,6 +54,24 @@ async def pending(made: Service, **query: str) -> list[dict[str, Any]]:
     assert response.status_code == 200
     rows: list[dict[str, Any]] = response.json()
     return rows
+
+
+async def test_an_answered_run_whose_engine_and_journal_were_lost_goes_on_from_the_record() -> None:
+    made = service()
+    made.steps.script = asking
+    async with made.engine():
+        job = await paused(made)
+    [asked] = await pending(made)
+    assert (await answer(made, job, asked["request_id"], "reject")).status_code == 200
+    await made.queue.take("dies", limit=1, for_s=0.0)
+    made.journal.empty()
+
+    async with made.engine(), asyncio.timeout(5):
+        while not await read_all(made.journal, "default", job["job_id"]):
+            await made.queue.bell(within_s=0.01)
+        body = (await ended(made, job)).json()
+
+    assert (body["status"], body["output"]["text"]) == ("completed", "reject")
 
 
 async def test_a_run_that_asks_waits_without_an_engine_and_goes_on_once_answered() -> None:
