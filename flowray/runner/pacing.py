@@ -28,8 +28,8 @@ _NEWEST = 1 / 16
 _ABOUT_S = 5.0
 # How the distance follows what the cores have to do, in steps as small as the look at them is short.
 _LOOK_S, _FARTHER, _NEARER = 0.1, 1.2, 0.9
-# Other Runners may be on the same cores and hold back as well; what a flood is due stays possible.
-_MOST = 2.0
+# Other Runners may be on the same cores and hold back as well; so far apart, steps leave most of the cores many times.
+_MOST = 4.0
 
 
 class Pace:

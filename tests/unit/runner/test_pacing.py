@@ -102,7 +102,7 @@ def test_a_flood_is_held_back_while_others_are_about_and_the_cores_are_busy() ->
     beside = Beside()
     alone = beside.flood(seconds=10.0, other=None)
     crowded = beside.flood(seconds=10.0)
-    assert crowded == pytest.approx(1 / (2 * 0.025), rel=0.1)
+    assert crowded == pytest.approx(1 / (4 * 0.025), rel=0.1)
     beside.busy = 0.5
     assert beside.flood(seconds=10.0) == pytest.approx(alone, rel=0.1)
     assert alone > 2 * crowded
