@@ -16,6 +16,11 @@ local function now()
   local t = redis.call('TIME')
   return tonumber(t[1]) + tonumber(t[2]) / 1000000
 end
+local here
+local function process()
+  here = here or string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
+  return here
+end
 local function wait(tenant, run, at)
   local key = hash(tenant, run)
   redis.call('HSET', key, 'queue', 'waiting', 'queued', at)
@@ -25,7 +30,6 @@ local function wait(tenant, run, at)
   redis.call('LPUSH', BELL, 1)
   redis.call('LTRIM', BELL, 0, 999)
 end
-local function process() return string.match(redis.call('INFO', 'server'), 'run_id:(%w+)') end
 local function lease(tenant, run, holder, for_s)
   local key = hash(tenant, run)
   local t = now()
@@ -50,21 +54,19 @@ local function known(tenant, run)
   end
   return queue or finished
 end
-local function forgot(begun, process, up_s)
+local function forgot(begun, by, up_s)
   if begun == '' then return false end
-  local server = redis.call('INFO', 'server')
-  return redis.call('GET', P..'filling:runs') ~= begun or string.match(server, 'run_id:(%w+)') ~= process
-    or tonumber(string.match(server, 'uptime_in_seconds:(%d+)')) < tonumber(up_s)
+  return redis.call('GET', P..'filling:runs') ~= begun or process() ~= by
+    or tonumber(string.match(redis.call('INFO', 'server'), 'uptime_in_seconds:(%d+)')) < tonumber(up_s)
 end
 -- For so long after Redis was started again, nothing is handed out: it may have forgotten who has what, and who lives
 -- claims it again first. The time counts from the first question: before it, Redis may have been busy reading its log.
 local function settles(for_s)
   local key = P..'queue:server'
-  local here = process()
   local known, since = unpack(redis.call('HMGET', key, 'process', 'since'))
-  if known ~= here then
+  if known ~= process() then
     since = known and now() or 0
-    redis.call('HSET', key, 'process', here, 'since', string.format('%.6f', since))
+    redis.call('HSET', key, 'process', process(), 'since', string.format('%.6f', since))
   end
   local passed = now() - tonumber(since)
   return passed >= 0 and passed < tonumber(for_s)
@@ -166,7 +168,7 @@ return lease(tenant, run, ARGV[4], tonumber(ARGV[5]))
 # Numbers only grow: an older one than the holder's says that Redis has forgotten when it was handed out.
 # Answers: 0 lost, 1 kept, 2 not known, 3 kept by a Redis that was emptied or started again since.
 _RENEW = """
-local for_s, reclaim, told, t, here = tonumber(ARGV[2]), ARGV[3] == '1', {}, now(), process()
+local for_s, reclaim, told, t = tonumber(ARGV[2]), ARGV[3] == '1', {}, now()
 for at = 4, #ARGV, 2 do
   local member, number = ARGV[at], ARGV[at + 1]
   local tenant, run = split(member)
@@ -177,8 +179,8 @@ for at = 4, #ARGV, 2 do
   if mine == number and queue == 'leased' then
     redis.call('ZADD', LEASES, t + for_s, member)
     answer = 1
-    if before ~= here then
-      redis.call('HSET', key, 'process', here)
+    if before ~= process() then
+      redis.call('HSET', key, 'process', process())
       answer = 3
     end
   elseif (not mine or tonumber(mine) < tonumber(number)) and not finished then
@@ -186,7 +188,7 @@ for at = 4, #ARGV, 2 do
     if reclaim then
       if queue == 'waiting' then redis.call('ZREM', line(tenant), run) end
       if queue == 'parked' then redis.call('ZREM', PARKED, member) end
-      redis.call('HSET', key, 'queue', 'leased', 'lease', number, 'queued', t, 'process', here)
+      redis.call('HSET', key, 'queue', 'leased', 'lease', number, 'queued', t, 'process', process())
       redis.call('HINCRBY', key, 'takes', 1)
       redis.call('ZADD', LEASES, t + for_s, member)
       answer = 3

@@ -8,11 +8,10 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 import pytest
-import redis.asyncio
 
 from flowray.engine.events import Log, Recorded, RunAccepted, RunFinished, RunId
 from flowray.engine.fencing import FencedError, JournalGapError, LeaseForgottenError
-from flowray.engine.leasing import Cancels, Lease, Queue, QueueStats, StoreForgotError, Turns, Waiting
+from flowray.engine.leasing import Cancels, Lease, Queue, QueueStats, Turns, Waiting
 from flowray.engine.ports import Journal
 from flowray.errors import ConflictError, InvalidRequestError
 from flowray.flow.types import NodeId
@@ -23,7 +22,6 @@ from flowray.stores.objects import open_objects
 from flowray.stores.redis_cancels import RedisCancels
 from flowray.stores.redis_journal import RedisJournal
 from flowray.stores.redis_queue import RedisQueue
-from flowray.stores.upkeep import RedisUpkeep
 
 ACME, OTHER = "acme", "other"
 LONG_S = 100.0
@@ -211,34 +209,6 @@ async def test_a_queue_knows_what_it_has_and_what_is_over(queue: Queue) -> None:
     assert await queue.knows(ACME, run(1))
 
 
-async def test_nothing_is_taken_for_lost_by_a_redis_that_was_emptied_since(valkey: redis.asyncio.Redis) -> None:
-    queue, upkeep = RedisQueue(valkey, sure_after_s=0), RedisUpkeep(valkey)
-    begun = await upkeep.begin("runs")
-    assert not await queue.knows(ACME, run(1), begun=begun)
-    assert await queue.recover(ACME, run(1), at=1.0, begun=begun)
-
-    await valkey.flushdb()
-
-    with pytest.raises(StoreForgotError):
-        await queue.knows(ACME, run(1), begun=begun)
-    with pytest.raises(StoreForgotError):
-        await queue.recover(ACME, run(1), at=1.0, begun=begun)
-    await upkeep.begin("runs")
-    with pytest.raises(StoreForgotError):
-        await queue.recover(ACME, run(1), at=1.0, begun=begun)
-    assert await queue.recover(ACME, run(1), at=1.0, begun=await upkeep.begin("runs"))
-
-
-async def test_nothing_is_taken_for_lost_by_a_redis_that_was_just_started(valkey: redis.asyncio.Redis) -> None:
-    queue, upkeep = RedisQueue(valkey, sure_after_s=1e9), RedisUpkeep(valkey)
-    begun = await upkeep.begin("runs")
-    with pytest.raises(StoreForgotError):
-        await queue.recover(ACME, run(1), at=1.0, begun=begun)
-    token = begun.partition("/")[0]
-    with pytest.raises(StoreForgotError):
-        await RedisQueue(valkey, sure_after_s=0).recover(ACME, run(1), at=1.0, begun=f"{token}/another")
-
-
 async def test_one_run_can_be_claimed_unless_an_engine_has_it(queue: Queue) -> None:
     for number in (1, 2):
         await queue.offer(ACME, run(number), at=float(number))
@@ -321,73 +291,6 @@ async def test_what_another_engine_took_meanwhile_cannot_be_reclaimed(made: Made
     (new,) = await made.queue.take("e2", limit=1, for_s=LONG_S)
     assert [one.kept for one in await made.queue.renew([old], for_s=LONG_S, reclaim=True)] == ["lost"]
     assert new.number > old.number
-
-
-async def forget(valkey: redis.asyncio.Redis, before: dict[bytes, bytes]) -> None:
-    """Make it what it was, as a server is that lost its last second and was started again."""
-    await valkey.flushdb()
-    for key, value in before.items():
-        await valkey.restore(key, 0, value)
-    await valkey.hset("flowray:queue:server", "process", "the one before")
-
-
-async def all_of(valkey: redis.asyncio.Redis) -> dict[bytes, bytes]:
-    return {key: await valkey.dump(key) or b"" async for key in valkey.scan_iter()}
-
-
-@pytest.mark.parametrize("where", ["waiting", "parked", "leased"])
-async def test_a_lease_that_redis_has_just_forgotten_stays_its_holders(valkey: redis.asyncio.Redis, where: str) -> None:
-    queue, journal = RedisQueue(valkey), RedisJournal(valkey, Archive(open_objects("memory:")))
-    await queue.offer(ACME, run(1), at=1.0)
-    (former,) = await queue.take("e0", limit=1, for_s=OVER_S)
-    await journal.append(ACME, [line(1, run(1))], lease=former.number)
-    if where != "leased":
-        await queue.park(former)
-    if where == "waiting":
-        await queue.offer(ACME, run(1), at=2.0)
-    before = await all_of(valkey)
-    await queue.offer(ACME, run(1), at=2.0)
-    (lease,) = await queue.take("e1", limit=1, for_s=OVER_S)
-    await journal.append(ACME, [line(2, run(1))], lease=lease.number)
-
-    await forget(valkey, before)
-
-    assert await queue.take("e2", limit=1, for_s=LONG_S) == []
-    with pytest.raises(StoreForgotError):
-        await queue.claim(ACME, run(1), holder="g", for_s=LONG_S)
-    with pytest.raises(LeaseForgottenError):
-        await journal.append(ACME, [line(3, run(1))], lease=lease.number)
-    assert [one.kept for one in await queue.renew([lease], for_s=LONG_S)] == ["unknown"]
-    assert [one.kept for one in await queue.renew([lease], for_s=LONG_S, reclaim=True)] == ["kept"]
-    assert [one.kept for one in await queue.renew([former], for_s=LONG_S, reclaim=True)] == ["lost"]
-    await journal.append(ACME, [line(2, run(1)), line(3, run(1))], lease=lease.number)
-    sure = RedisQueue(valkey, settles_s=0.0)
-    assert await sure.take("e2", limit=1, for_s=LONG_S) == []
-    assert await sure.stats() == QueueStats(leased=1)
-
-
-async def test_a_holder_hears_once_that_redis_was_started_again(valkey: redis.asyncio.Redis) -> None:
-    queue = RedisQueue(valkey)
-    await queue.offer(ACME, run(1), at=1.0)
-    (lease,) = await queue.take("e", limit=1, for_s=LONG_S)
-    told = []
-    for process in (None, "the one before", None):
-        if process is not None:
-            await valkey.hset("flowray:acme:run:run-1", "process", process)
-        (renewed,) = await queue.renew([lease], for_s=LONG_S)
-        told.append((renewed.kept, renewed.forgot))
-    assert told == [("kept", False), ("kept", True), ("kept", False)]
-
-
-async def test_a_redis_that_was_started_again_hands_out_nothing_for_a_while(valkey: redis.asyncio.Redis) -> None:
-    queue = RedisQueue(valkey, settles_s=0.2)
-    await queue.offer(ACME, run(1), at=1.0)
-    await queue.offer(ACME, run(2), at=2.0)
-    assert runs(await queue.take("e", limit=1, for_s=LONG_S)) == ["run-1"]
-    await valkey.hset("flowray:queue:server", "process", "the one before")
-    assert await queue.take("e", limit=1, for_s=LONG_S) == []
-    await asyncio.sleep(0.25)
-    assert runs(await queue.take("e", limit=1, for_s=LONG_S)) == ["run-2"]
 
 
 async def test_a_cancellation_reaches_who_listens_and_who_takes_the_run_later(made: Made) -> None:

@@ -27,6 +27,23 @@ async def end_of(made: Service, job: dict[str, Any]) -> RunFinished:
     return told[-1].event
 
 
+class NothingToTake:
+    """A queue that never has a run for anybody."""
+
+    async def take(self, *_: Any, **__: Any) -> list[Any]:
+        await asyncio.Event().wait()
+        return []
+
+
+def renewing(queue: Any) -> Driver:
+    """A driver that has nothing to do but to renew its leases in this queue, of which it has none."""
+
+    async def drive(held: HeldRun) -> None:
+        raise AssertionError(f"{held.lease.run} was taken from nowhere")
+
+    return Driver(queue, service().queue, drive, name="e", pace=Pace(lease_s=0.03, drain_s=0))
+
+
 async def test_an_engine_takes_no_more_runs_than_it_has_room_for() -> None:
     made, held = service(), Held()
     made.steps.script = held
@@ -142,20 +159,13 @@ async def test_an_emptied_store_has_a_run_s_journal_again_before_anything_more_h
 async def test_a_renewal_that_takes_too_long_is_tried_again() -> None:
     tried = asyncio.Semaphore(0)
 
-    class Queue:
+    class Queue(NothingToTake):
         async def renew(self, *_: Any, **__: Any) -> list[Renewed]:
             tried.release()
             await asyncio.Event().wait()
             return []
 
-        async def take(self, *_: Any, **__: Any) -> list[Any]:
-            await asyncio.Event().wait()
-            return []
-
-    async def drive(_: HeldRun) -> None:
-        return
-
-    driver = Driver(Queue(), service().queue, drive, name="e", pace=Pace(lease_s=0.03, drain_s=0))  # type: ignore[arg-type]
+    driver = renewing(Queue())
     driver.start()
     async with asyncio.timeout(CHAIN_S):
         for _ in range(3):
@@ -167,20 +177,12 @@ async def test_a_renewal_that_takes_too_long_is_tried_again() -> None:
 async def test_who_overslept_a_lease_does_not_reclaim_what_a_store_forgot() -> None:
     asked: list[bool] = []
 
-    class Queue:
+    class Queue(NothingToTake):
         async def renew(self, leases: Any, *, for_s: float, reclaim: bool) -> list[Renewed]:
             asked.append(reclaim)
             return []
 
-        async def take(self, *_: Any, **__: Any) -> list[Any]:
-            await asyncio.Event().wait()
-            return []
-
-    async def drive(_: HeldRun) -> None:
-        return
-
-    made = service()
-    driver = Driver(Queue(), made.queue, drive, name="e", pace=Pace(lease_s=0.03, drain_s=0))  # type: ignore[arg-type]
+    made, driver = service(), renewing(Queue())
     driver.start()
     async with asyncio.timeout(CHAIN_S):
         while not asked:

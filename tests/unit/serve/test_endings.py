@@ -347,7 +347,6 @@ async def test_what_redis_lost_when_it_was_started_again_is_queued_again() -> No
 
 
 async def test_what_is_older_than_its_tenant_keeps_it_is_removed() -> None:
-
     made = service()
     ends, run = await accepted(made, idempotency_key="k")
     open_run = RunId(str(uuid.uuid4()))
