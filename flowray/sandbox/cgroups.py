@@ -1,7 +1,8 @@
 """Control groups: what bounds the memory, threads and processor time of one sandbox, where this process may make any.
 
-A group is made for each sandbox when it is forked, with the limits that nearly all jobs have, so that handing a job
-over costs nothing. Both versions of the kernel's interface are spoken.
+A group is at hand for each sandbox that is forked, with the limits that nearly all jobs have, so that handing a job
+over costs next to nothing. The sandbox enters it by itself: its forker is given the way in, open. Both versions of the
+kernel's interface are spoken.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ _BESIDE_MIB = 80 + 48
 _SHARE = {1: ("cpu.shares", "2048"), 2: ("cpu.weight", "200")}
 _EVENTS = {1: "memory.oom_control", 2: "memory.events"}
 _PEAK = {1: "memory.max_usage_in_bytes", 2: "memory.peak"}
+# A lone thread may move itself without the lock over all forks of the machine, which takes milliseconds to get. Only
+# version 1 has a file for that.
+_ENTRANCE = {1: "tasks", 2: "cgroup.procs"}
 _PREFIX = "flowray-"
 # How often a group is cleared of processes, which may go on forking, before it counts as one that cannot be used.
 _MOVES = 20
@@ -53,26 +57,34 @@ class Group:
     def __init__(self, version: int, folders: Mapping[str, Path], free: list[Group]) -> None:
         """`free` is where it goes when it can be used again."""
         self._version = version
-        # As text: a sandbox's life opens a dozen files, and joining their paths costs more than the kernel does.
+        # As text: joining paths costs more than the kernel does.
         self._folders = {controller: str(folder) for controller, folder in folders.items()}
         self._apart = tuple(dict.fromkeys(self._folders.values()))
         self._peak = f"{self._folders['memory']}/{_PEAK[version]}" if "memory" in folders else ""
         self._free = free
         self._limits: Limits | None = None
         self._held: dict[str, str] = {}
-        self._made = False
+        # What each sandbox's life reads and writes stays open.
+        self._files: dict[tuple[str, int], int] = {}
         self._usable = True
+        self.is_made = False
 
-    def hold(self, pid: int, limits: Limits) -> None:
-        """Put a process into the group, which is made for the first one."""
-        try:
-            self._make()
-            self.limit(limits)
-            for folder in self._apart:
-                _write(f"{folder}/cgroup.procs", str(pid))
-        except OSError:
-            self.drop()
-            raise
+    def make(self, limits: Limits) -> None:
+        """Make the group. The kernel may take its time for that."""
+        for folder in self._apart:
+            os.mkdir(folder)  # noqa: PTH102 - see `_folders`
+        self.is_made = True
+        self.limit(limits)
+
+    def renew(self, limits: Limits) -> None:
+        """Have a group that is made ready for the next sandbox."""
+        self._write(self._peak, "0")
+        self.limit(limits)
+
+    @property
+    def entrances(self) -> tuple[int, ...]:
+        """Descriptors, at most three, which stay the group's: a process that writes `0` to each has moved into it."""
+        return tuple(self._opened(f"{folder}/{_ENTRANCE[self._version]}", os.O_WRONLY) for folder in self._apart)
 
     def limit(self, limits: Limits) -> None:
         """Set the limits, as far as they are not those that hold already."""
@@ -86,7 +98,7 @@ class Group:
             # A kernel without swap has no file to limit it by.
             if name != "memory.swap.max" or os.path.exists(f"{folder}/{name}"):  # noqa: PTH110 - see `_folders`
                 self._held.pop(name, None)
-                _write(f"{folder}/{name}", value)
+                self._write(f"{folder}/{name}", value)
             self._held[name] = value
         self._limits = limits
 
@@ -97,7 +109,7 @@ class Group:
 
     def peak_mib(self) -> float:
         """The most memory that it had at once."""
-        return int(_read(self._peak)) / _MIB
+        return int(self._read(self._peak)) / _MIB
 
     def end(self) -> bool:
         """The sandbox has ended: whether the kernel killed it for want of memory.
@@ -115,24 +127,29 @@ class Group:
     def drop(self) -> None:
         """Remove the group; what is still busy goes with the whole tree."""
         self._usable = False
+        while self._files:
+            os.close(self._files.popitem()[1])
         for folder in self._apart:
             with contextlib.suppress(OSError):
                 os.rmdir(folder)  # noqa: PTH106 - see `_folders`
 
     def _was_short(self) -> bool:
         try:
-            lines = _read(f"{self._folders['memory']}/{_EVENTS[self._version]}").decode().splitlines()
+            lines = self._read(f"{self._folders['memory']}/{_EVENTS[self._version]}").decode().splitlines()
         except FileNotFoundError:
             return False
         return any(line.startswith("oom_kill ") and line != "oom_kill 0" for line in lines)
 
-    def _make(self) -> None:
-        if self._made:
-            _write(self._peak, "0")
-            return
-        for folder in self._apart:
-            os.mkdir(folder)  # noqa: PTH102 - see `_folders`
-        self._made = True
+    def _read(self, file: str) -> bytes:
+        return os.pread(self._opened(file, os.O_RDONLY), 4096, 0)
+
+    def _write(self, file: str, value: str) -> None:
+        os.pwrite(self._opened(file, os.O_WRONLY), value.encode(), 0)
+
+    def _opened(self, file: str, how: int) -> int:
+        if (file, how) not in self._files:
+            self._files[file, how] = os.open(file, how)
+        return self._files[file, how]
 
 
 class Cgroups:
@@ -171,6 +188,8 @@ class Cgroups:
 
     def close(self) -> None:
         """Remove the folder. Every sandbox has ended."""
+        for group in self._free:
+            group.drop()
         for own in set(self._own.values()):
             _remove(own)
 
@@ -244,15 +263,7 @@ def _birth(pid: int) -> str:
         return ""
 
 
-def _read(file: str) -> bytes:
-    descriptor = os.open(file, os.O_RDONLY)
-    try:
-        return os.read(descriptor, 4096)
-    finally:
-        os.close(descriptor)
-
-
-def _write(file: Path | str, value: str) -> None:
+def _write(file: Path, value: str) -> None:
     descriptor = os.open(file, os.O_WRONLY)
     try:
         os.write(descriptor, value.encode())

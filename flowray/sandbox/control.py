@@ -23,7 +23,7 @@ _ANCILLARY = socket.CMSG_SPACE(_DESCRIPTORS * 4) + socket.CMSG_SPACE(_CREDENTIAL
 
 
 def spawn(number: int) -> bytes:
-    """Fork a child under this number."""
+    """Fork a child under this number. The entrances of its control group go with the order, three at most."""
     return _ORDER.pack(b"S", number)
 
 

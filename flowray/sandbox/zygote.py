@@ -25,6 +25,8 @@ from flowray.sandbox.start import Inside, launch
 _START_S = 300.0
 _STOP_S = 5.0
 _LISTEN_S = 5.0
+# How soon an order is sent again to a zygote that has as many of them as its socket holds.
+_BUSY_S = 0.005
 _LAST_BYTES = 4000
 
 
@@ -40,7 +42,7 @@ class Zygote:
         self._log = log
         self._loop = asyncio.get_running_loop()
         self._last = 0
-        self._awaited: dict[int, asyncio.Future[Child]] = {}
+        self._awaited: dict[int, tuple[asyncio.Future[Child], Group | None]] = {}
         self._children: dict[int, Child] = {}
         self._listeners: dict[int, socket.socket] = {}
         self._groups: Cgroups | None = None
@@ -86,19 +88,17 @@ class Zygote:
         """Order one child and wait until it is parked behind its walls."""
         if self.closed.is_set():
             raise self._ended()
+        group = await self._group()
         self._last += 1
         awaited: asyncio.Future[Child] = self._loop.create_future()
-        self._awaited[self._last] = awaited
-        await self._order(control.spawn(self._last))
+        self._awaited[self._last] = awaited, group
+        await self._order(control.spawn(self._last), group.entrances if group else ())
         try:
-            child = await awaited
+            return await awaited
         except asyncio.CancelledError:
             if not awaited.cancelled() and awaited.exception() is None:
                 awaited.result().close()  # born in the same moment in which nobody wants it any more
             raise
-        if self._groups is not None:
-            await self._bound(child, self._groups.group())
-        return child
 
     async def stop(self) -> None:
         """End the zygote and every child, and wait until they are gone."""
@@ -115,18 +115,22 @@ class Zygote:
             self._groups.close()
         self._log.close()
 
-    async def _bound(self, child: Child, group: Group) -> None:
-        """Put a child into its control group."""
-        child.group = group
+    async def _group(self) -> Group | None:
+        """A control group for a child, where groups can be made."""
+        if self._groups is None:
+            return None
+        group = self._groups.group()
         try:
-            # In a thread: the kernel may let whoever moves a process wait.
-            await asyncio.to_thread(group.hold, child.pid, self._limits)
+            if group.is_made:
+                group.renew(self._limits)
+            else:
+                await asyncio.to_thread(group.make, self._limits)
         except BaseException as cause:
             group.drop()
-            child.close()
             if isinstance(cause, OSError):
-                raise SandboxUnavailableError(f"A child could not be put into its control group: {cause}") from cause
+                raise SandboxUnavailableError(f"A child can have no control group: {cause}") from cause
             raise
+        return group
 
     async def _listen(self, cell: int, doors: Sequence[tuple[str, int]]) -> Sequence[socket.socket]:
         """Have the zygote listen in a cell's network."""
@@ -147,8 +151,16 @@ class Zygote:
             raise SandboxUnavailableError(f"{len(doors)} listeners could not be made in a sandbox's network.")
         return listeners
 
-    async def _order(self, order: bytes) -> None:
-        await self._loop.sock_sendall(self._channel, order)
+    async def _order(self, order: bytes, descriptors: Sequence[int] = ()) -> None:
+        while True:
+            try:
+                socket.send_fds(self._channel, [order], descriptors)
+            except BlockingIOError:
+                await asyncio.sleep(_BUSY_S)
+            except OSError as cause:
+                raise self._ended() from cause
+            else:
+                return
 
     def _on_reports(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -187,7 +199,7 @@ class Zygote:
         listener, listen = self._listeners[born.cell], partial(self._listen, born.cell)
         child = Child(pid=born.pid, sock=sock, pidfd=born.pidfd, listener=listener, listen=listen)
         self._children[born.number] = child
-        awaited = self._awaited.pop(born.number)
+        awaited, child.group = self._awaited.pop(born.number)
         if awaited.cancelled():
             child.close()
         else:
@@ -202,9 +214,8 @@ class Zygote:
             awaited.set_result(listeners)
 
     def _on_gone(self, gone: control.Gone) -> None:
-        awaited = self._awaited.pop(gone.number, None)
-        if awaited is not None and not awaited.done():
-            awaited.set_exception(SandboxUnavailableError(f"A child could not build its walls: {self._last_words()}"))
+        if gone.number in self._awaited:
+            self._on_stillborn(gone.number)
         child = self._children.pop(gone.number, None)
         if child is None or child.used_network:
             self._listeners.pop(gone.cell).close()
@@ -214,6 +225,13 @@ class Zygote:
         self._channel.send(order)
         if child is not None:
             child.ended(_exit_of(gone))
+
+    def _on_stillborn(self, number: int) -> None:
+        awaited, group = self._awaited.pop(number)
+        if group is not None:
+            group.drop()
+        if not awaited.done():
+            awaited.set_exception(SandboxUnavailableError(f"A child could not build its walls: {self._last_words()}"))
 
     def _fail_start(self, reason: str) -> None:
         if not self._started.done():
@@ -234,7 +252,8 @@ class Zygote:
             return
         self.closed.set()
         self._loop.remove_reader(self._channel.fileno())
-        everything: list[asyncio.Future[Any]] = [*self._awaited.values(), *self._listening.values()]
+        spawning = [awaited for awaited, _ in self._awaited.values()]
+        everything: list[asyncio.Future[Any]] = [*spawning, *self._listening.values()]
         for awaited in everything:
             if not awaited.done():
                 awaited.set_exception(self._ended())

@@ -20,7 +20,7 @@ from flowray_sandbox import randomness, readiness, syscalls
 from flowray_sandbox.allowance import Allowance
 from flowray_sandbox.batch import Batch, Buffer, Place, buffer
 from flowray_sandbox.descriptors import CHANNEL, ORDERS
-from flowray_sandbox.jail import CONTROL_SIZE, Walls, message
+from flowray_sandbox.jail import CONTROL_SIZE, PASSED, PASSED_HEAD, PASSED_SIZE, Walls, message
 from flowray_sandbox.packages import Packages
 from flowray_sandbox.room import Room
 
@@ -31,8 +31,6 @@ ORDER = struct.Struct("<cII")
 FORKED = struct.Struct("=i")
 # A wait status and a `struct rusage`: two times, the largest size, three of no use, page faults, and more of no use.
 ENDED = struct.Struct("=i4qq24xq72x")
-_FIRST_DESCRIPTOR, _DESCRIPTORS = 16, 3
-_PASSED = 32
 _RUSAGE = 144
 _CLONE_FAILED = -1
 
@@ -49,7 +47,7 @@ class Desk:
         # More than what Python serves from its own pools, which lie elsewhere.
         self._sheet, self._taken = buffer(mmap.PAGESIZE), 0
         self.order = self._part(ORDER.size)
-        self.passed = self._part(_PASSED)
+        self.passed = self._part(PASSED_SIZE)
         self.received = self._part(4)
         self.forked = self._part(FORKED.size)
         self.ended = self._part(4 + _RUSAGE)
@@ -90,7 +88,7 @@ class Forker:
         received, forked = ctypes.c_int.from_buffer(self._received), ctypes.c_int.from_buffer(self._forked)
         order, reset = self._order, self._reset
         while True:
-            reset.value = _PASSED
+            reset.value = PASSED_SIZE
             if receive() or not received.value:
                 return
             if order[0] == b"W":
@@ -138,8 +136,8 @@ class Forker:
     def _after_fork(self) -> Callable[[], int]:
         batch = self._new_batch()
         batch.add("write", ORDERS, self._forked, FORKED.size)
-        for index in range(_DESCRIPTORS):
-            batch.add("close", Place(self._passed, _FIRST_DESCRIPTOR + 4 * index))
+        for index in range(PASSED):
+            batch.add("close", Place(self._passed, PASSED_HEAD + 4 * index))
         return batch.sealed()
 
     def _waiting(self) -> Callable[[], int]:

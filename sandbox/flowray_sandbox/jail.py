@@ -28,6 +28,11 @@ _CAPABILITY_VERSION = 0x20080522
 _READY = b'{"pid":1}'
 _RIGHTS = struct.Struct("=Qii2i")
 _CLOSE_ALL = 0xFFFFFFFF
+# What a forker is handed for each child, behind the head that the kernel puts there: a network namespace, the child's
+# end of its channel, the host's end, and the ways into its control group, one for each tree that it is in.
+ENTRANCES = 3
+PASSED = 3 + ENTRANCES
+PASSED_HEAD, PASSED_SIZE = 16, socket.CMSG_SPACE(4 * PASSED)
 
 # What every child inherits from the zygote; a spec can only lower it.
 _INHERITED = {
@@ -58,17 +63,19 @@ class Walls:
     def __init__(
         self, report: Buffer, passed: Buffer, lowered: Collection[str], packages: Packages, room: Room | None
     ) -> None:
-        """`passed` holds three descriptors: a network namespace, the child's end of its channel, the host's end.
+        """`passed` holds the descriptors that came with the order (see `PASSED`).
 
         `packages` have a rule set that waits for the spec; `room` is what the child copies before all else.
         """
-        start = len(passed) - 4 * 4
-        namespace, ours, theirs = (Place(passed, start + 4 * index) for index in range(3))
+        namespace, ours, theirs, *entrances = (Place(passed, PASSED_HEAD + 4 * index) for index in range(PASSED))
         self._batch = Batch()
         if room is not None:
             room.copy_first(self._batch)
         self._rights = buffer(_RIGHTS.pack(_RIGHTS.size, socket.SOL_SOCKET, socket.SCM_RIGHTS, THEIRS, -1))
         self._separate(namespace, user_namespace="user_namespace" not in lowered)
+        # As late as can be: what comes before is not slowed down by what the group may use of a core.
+        for entrance in entrances:
+            self._batch.add("write", entrance, buffer(b"0"), 1)
         self._batch.add("pidfd_open", 1, 0, store=Place(self._rights, _RIGHTS.size - 4))
         self._batch.add("dup3", theirs, THEIRS, 0)
         self._batch.add("dup3", ours, CHANNEL, 0)

@@ -12,9 +12,11 @@ import select
 import socket
 import struct
 import traceback
+from collections.abc import Sequence
 
-from flowray_sandbox.descriptors import CONTROL, ORDERS
+from flowray_sandbox.descriptors import CONTROL, NULL, ORDERS
 from flowray_sandbox.forker import ENDED, FORKED, ORDER
+from flowray_sandbox.jail import ENTRANCES
 from flowray_sandbox.network import Cell, Cells
 
 _FROM_HOST = struct.Struct("<cI")
@@ -45,12 +47,12 @@ class Zygote:
                     return
 
     def _obey(self) -> bool:
-        order = self._control.recv(_MOST)
+        order, passed, _, _ = socket.recv_fds(self._control, _MOST, ENTRANCES)
         if not order:
             return False
         verb, number = _FROM_HOST.unpack_from(order)
         if verb == b"S":
-            self._spawn(number)
+            self._spawn(number, passed)
         elif verb == b"K":
             self._cells.keep(number)
         elif verb == b"D":
@@ -59,12 +61,16 @@ class Zygote:
             self._listen(number, order[_FROM_HOST.size :])
         return True
 
-    def _spawn(self, number: int) -> None:
+    def _spawn(self, number: int, entrances: Sequence[int]) -> None:
+        """Have a child forked that enters its control group by these; what is missing leads nowhere."""
         cell = self._cells.take(self._tell_cell)
         ours, theirs = socket.socketpair()
         with ours, theirs:
             order = ORDER.pack(b"B", number, cell.number)
-            socket.send_fds(self._forker, [order], [cell.namespace, ours.fileno(), theirs.fileno()])
+            ways = [*entrances, *[NULL] * (ENTRANCES - len(entrances))]
+            socket.send_fds(self._forker, [order], [cell.namespace, ours.fileno(), theirs.fileno(), *ways])
+        for entrance in entrances:
+            os.close(entrance)
         (pid,) = FORKED.unpack(self._forker.recv(FORKED.size))
         if pid < 0:
             self._tell_gone(number, cell.number, _NOT_FORKED, 0.0, 0.0, 0, 0)

@@ -145,7 +145,9 @@ def test_version_2_hands_its_controllers_down_and_holds_a_process() -> None:
     group = cgroups.group()
     held = subprocess.Popen(["sleep", "100"])
 
-    group.hold(held.pid, LIMITS)
+    group.make(LIMITS)
+    for entrance in group.entrances:
+        os.write(entrance, str(held.pid).encode())
 
     told = Path(f"/proc/{held.pid}/cgroup").read_text()
     held.kill()
