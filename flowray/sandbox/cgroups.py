@@ -67,24 +67,21 @@ class Group:
         # What each sandbox's life reads and writes stays open.
         self._files: dict[tuple[str, int], int] = {}
         self._usable = True
-        self.is_made = False
+        # At most three descriptors, which stay the group's: a process that writes `0` to each has moved into it.
+        self.entrances: tuple[int, ...] = ()
 
     def make(self, limits: Limits) -> None:
         """Make the group. The kernel may take its time for that."""
         for folder in self._apart:
             os.mkdir(folder)  # noqa: PTH102 - see `_folders`
-        self.is_made = True
         self.limit(limits)
+        entrance = _ENTRANCE[self._version]
+        self.entrances = tuple(self._opened(f"{folder}/{entrance}", os.O_WRONLY) for folder in self._apart)
 
     def renew(self, limits: Limits) -> None:
         """Have a group that is made ready for the next sandbox."""
         self._write(self._peak, "0")
         self.limit(limits)
-
-    @property
-    def entrances(self) -> tuple[int, ...]:
-        """Descriptors, at most three, which stay the group's: a process that writes `0` to each has moved into it."""
-        return tuple(self._opened(f"{folder}/{_ENTRANCE[self._version]}", os.O_WRONLY) for folder in self._apart)
 
     def limit(self, limits: Limits) -> None:
         """Set the limits, as far as they are not those that hold already."""

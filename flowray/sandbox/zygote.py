@@ -121,7 +121,7 @@ class Zygote:
             return None
         group = self._groups.group()
         try:
-            if group.is_made:
+            if group.entrances:
                 group.renew(self._limits)
             else:
                 await asyncio.to_thread(group.make, self._limits)
@@ -253,6 +253,8 @@ class Zygote:
         self.closed.set()
         self._loop.remove_reader(self._channel.fileno())
         spawning = [awaited for awaited, _ in self._awaited.values()]
+        for group in (group for _, group in self._awaited.values() if group is not None):
+            group.drop()
         everything: list[asyncio.Future[Any]] = [*spawning, *self._listening.values()]
         for awaited in everything:
             if not awaited.done():

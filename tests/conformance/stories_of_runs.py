@@ -18,6 +18,8 @@ def runs(ask: Side) -> None:
     form = {"input_value": (None, "hi"), "tweaks": (None, json.dumps(tweaks))}
     ask("run multipart", "POST", path, files=form)
     ask("run form", "POST", path, data={"input_value": "hi"})
+    as_curl = {"content-type": "application/x-www-form-urlencoded"}
+    ask("run as curl sends it", "POST", path, content=json.dumps({"input_value": "hi"}), headers=as_curl)
     ask("run nothing", "POST", path)
     ask("run no json", "POST", path, content=b"{nope", headers={"content-type": "application/json"})
     for name, fields in (

@@ -60,8 +60,13 @@ class RunBody(BaseModel):
 
 
 async def sent_run(request: Request, content: bytes) -> RunBody:
-    """The run that a request with this body asks for: JSON, or a form with the same fields, `tweaks` in it as JSON."""
-    if not request.headers.get("content-type", "").startswith(_FORMS):
+    """The run that a request with this body asks for: JSON, or a form with the same fields, `tweaks` in it as JSON.
+
+    What begins with a brace is JSON, whatever it is announced as: `curl -d` says that everything is a form, and read as
+    one it would have no input, and the flow would run with what it has saved.
+    """
+    is_form = request.headers.get("content-type", "").startswith(_FORMS)
+    if not is_form or content.lstrip().startswith(b"{"):
         return run_body(content)
 
     async def receive() -> Message:

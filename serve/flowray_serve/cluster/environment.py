@@ -36,6 +36,8 @@ _FAST = {
     "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.25",
     # Nor do figures that are read every few seconds have to be passed on ten times a second, by each replica.
     "RAY_SERVE_METRICS_EXPORT_INTERVAL_MS": "1000",
+    # Nor do those of each process on the machine have to be read more often than anybody collects them.
+    "REPORTER_UPDATE_INTERVAL_MS": "15000",
 }
 _AWAKE = {
     # Ray starts its workers at niceness 15. The gateways and Runners are among them: at a thirtieth of everybody else's

@@ -46,6 +46,22 @@ async def test_a_form_that_is_none_is_refused() -> None:
     assert response.status_code in (400, 422)
 
 
+@pytest.mark.parametrize("content", [b'{"input_value": "hi"}', b' \n{"input_value": "hi", "session_id": "s"}'])
+async def test_json_that_is_announced_as_a_form_is_json(content: bytes) -> None:
+    """As `curl -d` announces it, which Langflow reads so too."""
+    made = service()
+    headers = {"content-type": "application/x-www-form-urlencoded"}
+    response = await made.http.post(f"/api/v1/run/{await made.publish(ECHO)}", content=content, headers=headers)
+    assert text_of(response.json()) == "hi"
+
+
+async def test_broken_json_that_is_announced_as_a_form_is_refused() -> None:
+    made = service()
+    headers = {"content-type": "application/x-www-form-urlencoded"}
+    response = await made.http.post(f"/api/v1/run/{await made.publish(ECHO)}", content=b'{"input_', headers=headers)
+    assert (response.status_code, response.json()["code"]) == (400, "malformed_json")
+
+
 async def test_a_browsers_session_runs_a_flow_too() -> None:
     made = service()
     response = await made.http.post(f"/api/v1/run/session/{await made.publish(ECHO)}", json={"input_value": "hi"})
