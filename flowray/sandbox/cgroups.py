@@ -31,6 +31,8 @@ _PEAK = {1: "memory.max_usage_in_bytes", 2: "memory.peak"}
 # version 1 has a file for that.
 _ENTRANCE = {1: "tasks", 2: "cgroup.procs"}
 _PREFIX = "flowray-"
+# Of the groups that nobody uses, so many keep their files open: under load a group is used again in the same moment.
+_KEPT_OPEN = 2
 # How often a group is cleared of processes, which may go on forking, before it counts as one that cannot be used.
 _MOVES = 20
 
@@ -64,9 +66,10 @@ class Group:
         self._free = free
         self._limits: Limits | None = None
         self._held: dict[str, str] = {}
-        # What each sandbox's life reads and writes stays open.
+        # What each sandbox's life reads and writes stays open while the group is in use.
         self._files: dict[tuple[str, int], int] = {}
         self._usable = True
+        self.is_made = False
         # At most three descriptors, which stay the group's: a process that writes `0` to each has moved into it.
         self.entrances: tuple[int, ...] = ()
 
@@ -74,14 +77,15 @@ class Group:
         """Make the group. The kernel may take its time for that."""
         for folder in self._apart:
             os.mkdir(folder)  # noqa: PTH102 - see `_folders`
+        self.is_made = True
         self.limit(limits)
-        entrance = _ENTRANCE[self._version]
-        self.entrances = tuple(self._opened(f"{folder}/{entrance}", os.O_WRONLY) for folder in self._apart)
+        self._open_entrances()
 
     def renew(self, limits: Limits) -> None:
         """Have a group that is made ready for the next sandbox."""
-        self._write(self._peak, "0")
+        os.pwrite(self._opened(self._peak, os.O_WRONLY), b"0", 0)
         self.limit(limits)
+        self._open_entrances()
 
     def limit(self, limits: Limits) -> None:
         """Set the limits, as far as they are not those that hold already."""
@@ -95,7 +99,7 @@ class Group:
             # A kernel without swap has no file to limit it by.
             if name != "memory.swap.max" or os.path.exists(f"{folder}/{name}"):  # noqa: PTH110 - see `_folders`
                 self._held.pop(name, None)
-                self._write(f"{folder}/{name}", value)
+                _write(f"{folder}/{name}", value)
             self._held[name] = value
         self._limits = limits
 
@@ -117,15 +121,17 @@ class Group:
         was_short = self._was_short()
         if was_short or self._version > 1 or not self._usable:
             self.drop()
-        else:
+        elif len(self._free) < _KEPT_OPEN:
             self._free.append(self)
+        else:
+            self._close_files()
+            self._free.insert(0, self)
         return was_short
 
     def drop(self) -> None:
         """Remove the group; what is still busy goes with the whole tree."""
         self._usable = False
-        while self._files:
-            os.close(self._files.popitem()[1])
+        self._close_files()
         for folder in self._apart:
             with contextlib.suppress(OSError):
                 os.rmdir(folder)  # noqa: PTH106 - see `_folders`
@@ -140,8 +146,14 @@ class Group:
     def _read(self, file: str) -> bytes:
         return os.pread(self._opened(file, os.O_RDONLY), 4096, 0)
 
-    def _write(self, file: str, value: str) -> None:
-        os.pwrite(self._opened(file, os.O_WRONLY), value.encode(), 0)
+    def _open_entrances(self) -> None:
+        entrance = _ENTRANCE[self._version]
+        self.entrances = tuple(self._opened(f"{folder}/{entrance}", os.O_WRONLY) for folder in self._apart)
+
+    def _close_files(self) -> None:
+        self.entrances = ()
+        while self._files:
+            os.close(self._files.popitem()[1])
 
     def _opened(self, file: str, how: int) -> int:
         if (file, how) not in self._files:
@@ -260,7 +272,7 @@ def _birth(pid: int) -> str:
         return ""
 
 
-def _write(file: Path, value: str) -> None:
+def _write(file: Path | str, value: str) -> None:
     descriptor = os.open(file, os.O_WRONLY)
     try:
         os.write(descriptor, value.encode())

@@ -121,7 +121,7 @@ class Zygote:
             return None
         group = self._groups.group()
         try:
-            if group.entrances:
+            if group.is_made:
                 group.renew(self._limits)
             else:
                 await asyncio.to_thread(group.make, self._limits)
@@ -152,7 +152,7 @@ class Zygote:
         return listeners
 
     async def _order(self, order: bytes, descriptors: Sequence[int] = ()) -> None:
-        while True:
+        while not self.closed.is_set():
             try:
                 socket.send_fds(self._channel, [order], descriptors)
             except BlockingIOError:
@@ -161,6 +161,7 @@ class Zygote:
                 raise self._ended() from cause
             else:
                 return
+        raise self._ended()
 
     def _on_reports(self) -> None:
         with contextlib.suppress(BlockingIOError):
