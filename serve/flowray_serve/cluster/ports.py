@@ -14,6 +14,8 @@ from flowray_serve.cluster.environment import Ports
 _REPLICAS_FROM, _REPLICAS_TO, _REPLICAS = 20_000, 30_000, 100
 _SINGLE_FROM, _SINGLE_TO = 30_000, 32_700
 _TRIES = 100
+# What this process has given out or means to listen on itself: free still, and not to be given out again.
+_PROMISED: set[int] = set()
 
 
 class PortTakenError(FlowRayError):
@@ -46,7 +48,7 @@ def free_port() -> int:
 
 
 def check_free(host: str, port: int) -> None:
-    """Raise `PortTakenError` when somebody listens there."""
+    """Raise `PortTakenError` when somebody listens there; from now on the port is given to nobody else."""
     with closing(socket.socket()) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -55,31 +57,37 @@ def check_free(host: str, port: int) -> None:
             raise PortTakenError(
                 f"{host}:{port} cannot be listened on ({cause.strerror}). Choose another port: FLOWRAY_PORT=8001"
             ) from cause
+    _PROMISED.add(port)
 
 
 def _free(held: ExitStack) -> int:
     for _ in range(_TRIES):
+        port = random.randrange(_SINGLE_FROM, _SINGLE_TO)  # noqa: S311 - to spread, not to hide
+        if port in _PROMISED:
+            continue
         try:
-            return _bound(held, random.randrange(_SINGLE_FROM, _SINGLE_TO))  # noqa: S311 - to spread, not to hide
+            _bind(held, port)
         except OSError:
             continue
+        _PROMISED.add(port)
+        return port
     raise PortTakenError(f"No free port between {_SINGLE_FROM} and {_SINGLE_TO}.")
 
 
 def _free_range() -> int:
     for _ in range(_TRIES):
         first = random.randrange(_REPLICAS_FROM, _REPLICAS_TO, _REPLICAS)  # noqa: S311 - to spread, not to hide
+        if not _PROMISED.isdisjoint(range(first, first + _REPLICAS)):
+            continue
         with ExitStack() as held:
             try:
                 for port in range(first, first + 4):
-                    _bound(held, port)
+                    _bind(held, port)
             except OSError:
                 continue
             return first
     raise PortTakenError(f"No free range of ports between {_REPLICAS_FROM} and {_REPLICAS_TO}.")
 
 
-def _bound(held: ExitStack, port: int) -> int:
-    probe = held.enter_context(closing(socket.socket()))
-    probe.bind(("127.0.0.1", port))
-    return int(probe.getsockname()[1])
+def _bind(held: ExitStack, port: int) -> None:
+    held.enter_context(closing(socket.socket())).bind(("127.0.0.1", port))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from flowray_serve.cluster import ports
 from flowray_serve.cluster.environment import Ports, ray_environment
 from flowray_serve.cluster.haproxy import amended, kept_to_loopback, write_launcher
 from flowray_serve.cluster.leftovers import end_leftovers
@@ -103,12 +104,23 @@ def test_ray_asks_for_its_token_and_stays_on_loopback(tmp_path: Path) -> None:
 
 
 def test_ports_are_free_and_differ() -> None:
-    ports = free_ports()
+    found = free_ports()
 
-    single = set(asdict(ports).values())
-    assert len(single) == len(fields(ports))
+    single = set(asdict(found).values())
+    assert len(single) == len(fields(found))
     for port in single:
         check_free("127.0.0.1", port)
+
+
+def test_a_port_is_promised_to_one_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ports, "_SINGLE_FROM", 31_000)
+    monkeypatch.setattr(ports, "_SINGLE_TO", 31_040)
+    monkeypatch.setattr(ports, "_PROMISED", set())
+    check_free("127.0.0.1", 31_007)
+
+    given = [ports.free_port() for _ in range(12)]
+
+    assert len({*given, 31_007}) == 13
 
 
 def test_a_port_in_use_is_named_with_the_remedy() -> None:
