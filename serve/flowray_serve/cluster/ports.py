@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
-from contextlib import ExitStack, closing
+from contextlib import closing
 
 from flowray.errors import FlowRayError
 from flowray_serve.cluster.environment import Ports
@@ -28,23 +28,26 @@ class PortTakenError(FlowRayError):
 
 def free_ports() -> Ports:
     """Return ports that are free now."""
-    with ExitStack() as held:
-        statistics, metrics, http, grpc, dashboard, autoscaler = (_free(held) for _ in range(6))
-        return Ports(
-            proxy_statistics=statistics,
-            proxy_metrics=metrics,
-            fallback_http=http,
-            fallback_grpc=grpc,
-            dashboard_metrics=dashboard,
-            autoscaler_metrics=autoscaler,
-            replicas=_free_range(),
-        )
+    statistics, metrics, http, grpc, dashboard, autoscaler = (free_port() for _ in range(6))
+    return Ports(
+        proxy_statistics=statistics,
+        proxy_metrics=metrics,
+        fallback_http=http,
+        fallback_grpc=grpc,
+        dashboard_metrics=dashboard,
+        autoscaler_metrics=autoscaler,
+        replicas=_free_range(),
+    )
 
 
 def free_port() -> int:
     """Return one port that is free now."""
-    with ExitStack() as held:
-        return _free(held)
+    for _ in range(_TRIES):
+        port = random.randrange(_SINGLE_FROM, _SINGLE_TO)  # noqa: S311 - to spread, not to hide
+        if port not in _PROMISED and _can_be_bound(port):
+            _PROMISED.add(port)
+            return port
+    raise PortTakenError(f"No free port between {_SINGLE_FROM} and {_SINGLE_TO}.")
 
 
 def check_free(host: str, port: int) -> None:
@@ -60,34 +63,19 @@ def check_free(host: str, port: int) -> None:
     _PROMISED.add(port)
 
 
-def _free(held: ExitStack) -> int:
-    for _ in range(_TRIES):
-        port = random.randrange(_SINGLE_FROM, _SINGLE_TO)  # noqa: S311 - to spread, not to hide
-        if port in _PROMISED:
-            continue
-        try:
-            _bind(held, port)
-        except OSError:
-            continue
-        _PROMISED.add(port)
-        return port
-    raise PortTakenError(f"No free port between {_SINGLE_FROM} and {_SINGLE_TO}.")
-
-
 def _free_range() -> int:
     for _ in range(_TRIES):
         first = random.randrange(_REPLICAS_FROM, _REPLICAS_TO, _REPLICAS)  # noqa: S311 - to spread, not to hide
-        if not _PROMISED.isdisjoint(range(first, first + _REPLICAS)):
-            continue
-        with ExitStack() as held:
-            try:
-                for port in range(first, first + 4):
-                    _bind(held, port)
-            except OSError:
-                continue
+        is_promised = not _PROMISED.isdisjoint(range(first, first + _REPLICAS))
+        if not is_promised and all(map(_can_be_bound, range(first, first + 4))):
             return first
     raise PortTakenError(f"No free range of ports between {_REPLICAS_FROM} and {_REPLICAS_TO}.")
 
 
-def _bind(held: ExitStack, port: int) -> None:
-    held.enter_context(closing(socket.socket())).bind(("127.0.0.1", port))
+def _can_be_bound(port: int) -> bool:
+    with closing(socket.socket()) as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
