@@ -1,12 +1,13 @@
 """A noisy neighbour: tenant A keeps 500 runs going, tenant B runs a small flow now and then; how much slower B gets.
 
-    python benchmarks/noisy_neighbour.py                              # 5 minutes; starts FlowRay twice
-    python benchmarks/noisy_neighbour.py --seconds 5 --fair on --dry  # a taste, written nowhere
+    python benchmarks/noisy_neighbour.py                                         # 15 minutes; starts FlowRay twice
+    python benchmarks/noisy_neighbour.py --seconds 5 --rounds 1 --fair on --dry  # a taste, written nowhere
 
-For each kind of flood (cpu-hungry, memory-hungry, sleepy) and for fair turns on and off: B alone, then B beside A, in
-the same service; read the ratios. All of A's 500 runs are let in: nothing but turns and weights stands between A and
-B. A's clients are a process that yields to everything, since they would be on other machines. Writes
-benchmarks/results/noisy_neighbour.json.
+For each kind of flood (cpu-hungry, memory-hungry, sleepy) and for fair turns on and off: B alone and B beside A in
+turns, in the same service; read the ratios. In turns, since a machine is not equally fast all the time; and over as
+many runs of B as it takes for a p99 to be more than its two slowest. All of A's 500 runs are let in: nothing but turns
+and weights stands between A and B. A's clients are a process that yields to everything, since they would be on other
+machines. Writes benchmarks/results/noisy_neighbour.json.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,8 @@ _AT_ONCE = 500
 _LONGEST_S = 60.0
 # A's clients begin one after the other, not in one moment.
 _APART_S = 0.01
+# What a flood leaves behind is tidied away before B is alone again.
+_REST_S = 5.0
 _CODE = """
 import asyncio
 import time
@@ -78,8 +81,9 @@ def flow(name: str) -> dict[str, Any]:
 
 
 @contextmanager
-def service(*, fair: bool) -> Iterator[tuple[str, str]]:
+def service(*, fair: bool, headroom: float | None = None) -> Iterator[tuple[str, str]]:
     """A FlowRay of its own: its URL, and an operator's key."""
+    pool = {"max_running": 32, "spares": 16, "standby": 0} | ({} if headroom is None else {"headroom": headroom})
     flowray = str(Path(sys.executable).with_name("flowray"))
     with tempfile.TemporaryDirectory(prefix="noisy-") as home:
         said = {
@@ -89,7 +93,7 @@ def service(*, fair: bool) -> Iterator[tuple[str, str]]:
             "FLOWRAY_GATEWAY__SYNC_S": "600",
             "FLOWRAY_GATEWAY__MAX_ONGOING": "2000",
             "FLOWRAY_GATEWAY__PER_TENANT": "1000",
-            "FLOWRAY_POOLS": json.dumps({"default": {"max_running": 32, "spares": 16, "standby": 0}}),
+            "FLOWRAY_POOLS": json.dumps({"default": pool}),
         }
         environment = {**{name: value for name, value in os.environ.items() if not name.startswith("FLOWRAY_")}, **said}
         started = subprocess.run(
@@ -113,8 +117,8 @@ def tenant(url: str, operator: str, name: str) -> str:
     return key
 
 
-def quiet(url: str, key: str, *, seconds: float) -> Mapping[str, float]:
-    """B: a small run, a short rest, again. A run that is not over after a minute counts as a minute."""
+def quiet(url: str, key: str, *, seconds: float) -> Sequence[float]:
+    """B: a small run, a short rest, again; the seconds of each. One that is not over after a minute counts as that."""
     took: list[float] = []
     with httpx.Client(base_url=url, headers={"x-api-key": key}, timeout=_LONGEST_S) as http:
         until = time.monotonic() + seconds
@@ -124,9 +128,14 @@ def quiet(url: str, key: str, *, seconds: float) -> Mapping[str, float]:
                 http.post("/api/v1/run/small", json={}).raise_for_status()
             took.append(time.perf_counter() - began)
             time.sleep(0.05)
-    took.sort()
-    ms = {"p50_ms": statistics.median(took), "p99_ms": took[min(len(took) - 1, int(len(took) * 0.99))]}
-    return {"runs": len(took), **{name: round(value * 1000, 1) for name, value in ms.items()}}
+    return took
+
+
+def figures(took: Sequence[float]) -> Mapping[str, float]:
+    """What runs of B took, in short."""
+    inorder = sorted(took)
+    ms = {"p50_ms": statistics.median(inorder), "p99_ms": inorder[min(len(inorder) - 1, int(len(inorder) * 0.99))]}
+    return {"runs": len(inorder), **{name: round(value * 1000, 1) for name, value in ms.items()}}
 
 
 def yield_to_all() -> None:
@@ -171,9 +180,30 @@ def going(http: httpx.Client) -> Mapping[str, Any]:
     return told
 
 
-def beside(url: str, a: str, b: str, kind: str, *, seconds: float) -> Mapping[str, Any]:
-    """B beside A."""
-    told: Mapping[str, Any] = {}
+def ran(http: httpx.Client) -> int:
+    """How many runs of a tenant are over."""
+    rows = http.get("/api/v1/usage", params={"by": "tenant"}).raise_for_status().json()["usage"]
+    return sum(row["runs"] for row in rows)
+
+
+def compared(url: str, a: str, b: str, kind: str, *, seconds: float, rounds: int) -> Mapping[str, Any]:
+    """B alone and beside A, in turns."""
+    alone: list[float] = []
+    crowded: list[float] = []
+    of_a: list[Mapping[str, Any]] = []
+    for _ in range(rounds):
+        time.sleep(_REST_S)
+        alone += quiet(url, b, seconds=seconds)
+        took, flooding = beside(url, a, b, kind, seconds=seconds)
+        crowded += took
+        of_a.append(flooding)
+    found = {"alone": figures(alone), "beside": figures(crowded)}
+    times = {name: round(found["beside"][name] / found["alone"][name], 2) for name in ("p50_ms", "p99_ms")}
+    return {**found, "of_a": of_a, "times": times}
+
+
+def beside(url: str, a: str, b: str, kind: str, *, seconds: float) -> tuple[Sequence[float], Mapping[str, Any]]:
+    """B beside A: the seconds of B's runs, and what A has going in the end with how many it ran meanwhile."""
     flooding = [sys.executable, __file__, "--flood", url, a, kind]
     with httpx.Client(base_url=url, headers={"x-api-key": a}, timeout=_LONGEST_S) as http:
         with subprocess.Popen(flooding, start_new_session=True) as neighbour:
@@ -182,19 +212,24 @@ def beside(url: str, a: str, b: str, kind: str, *, seconds: float) -> Mapping[st
                 while going(http)["runs"] < _AT_ONCE and time.monotonic() < until:
                     time.sleep(0.5)
                 time.sleep(2.0)
-                told = quiet(url, b, seconds=seconds)
+                before, since = ran(http), time.monotonic()
+                took = quiet(url, b, seconds=seconds)
+                per_s = (ran(http) - before) / (time.monotonic() - since)
                 now = going(http)
             finally:
                 neighbour.kill()
         while going(http)["runs"]:
             time.sleep(0.5)
-    return {**told, "of_a_in_the_end": {name: now[name] for name in ("runs", "steps", "steps_waiting")}}
+    of_a = {name: now[name] for name in ("runs", "steps", "steps_waiting")}
+    return took, {**of_a, "ended_per_s": round(per_s, 1)}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=12.0)
+    parser.add_argument("--seconds", type=float, default=12.0, help="of each turn")
+    parser.add_argument("--rounds", type=int, default=4, help="turns of B alone and beside A")
     parser.add_argument("--fair", choices=["on", "off", "both"], default="both")
+    parser.add_argument("--headroom", type=float, help="of the pool; left out: as shipped")
     parser.add_argument("--dry", action="store_true", help="write nothing")
     parser.add_argument("--kinds", default="sleepy,memory,cpu")
     parser.add_argument("--flood", nargs=3, metavar=("URL", "KEY", "KIND"))
@@ -207,15 +242,14 @@ def main() -> None:
         "machine": {"cores": os.cpu_count(), "kernel": os.uname().release, "load_before": os.getloadavg()[0]}
     }
     for turns in ("on", "off") if asked.fair == "both" else (asked.fair,):
-        with service(fair=turns == "on") as (url, operator):
+        with service(fair=turns == "on", headroom=asked.headroom) as (url, operator):
             a, b = (tenant(url, operator, name) for name in ("a", "b"))
             quiet(url, b, seconds=2)
             found = told[f"fair_turns_{turns}"] = {}
             for kind in asked.kinds.split(","):
-                alone = quiet(url, b, seconds=asked.seconds)
-                crowded = beside(url, a, b, kind, seconds=asked.seconds)
-                times = {name: round(crowded[name] / alone[name], 2) for name in ("p50_ms", "p99_ms")}
-                found[kind] = {"alone": alone, "beside": crowded, "times": times}
+                # With turns off B mostly waits; one round of that says all.
+                rounds = asked.rounds if turns == "on" else 1
+                found[kind] = compared(url, a, b, kind, seconds=asked.seconds, rounds=rounds)
                 print(turns, kind, json.dumps(found[kind]), file=sys.stderr, flush=True)
     said = json.dumps(told, indent=1) + "\n"
     print(said)

@@ -94,7 +94,7 @@ class PoolSettings(SettingsGroup):
         100_000, ge=1_000, le=1_000_000_000, description="Sandboxes after which its zygote is replaced."
     )
     headroom: float = Field(
-        0.3,
+        0.5,
         ge=0,
         le=0.9,
         description="Part of the cores that a tenant with many steps leaves free while others have few; 0: none.",
