@@ -220,6 +220,13 @@ def find_cgroups() -> Cgroups | None:
     return None
 
 
+def sweep() -> None:
+    """Remove what services that were killed have left behind, wherever this process may make groups."""
+    for place in places():
+        for folder in set(place.folders.values()):
+            _sweep(folder)
+
+
 def _hand_down(folder: Path, controllers: Mapping[str, Path]) -> None:
     """Let the parts of a group have the controllers."""
     wanted = " ".join(f"+{name}" for name in controllers)
@@ -249,7 +256,6 @@ def _make_way(folder: Path) -> None:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what a service that was killed has left behind."""
     for left in folder.glob(f"{_PREFIX}*-*-*"):
         pid, birth = left.name.removeprefix(_PREFIX).split("-")[:2]
         if _birth(int(pid)) != birth:

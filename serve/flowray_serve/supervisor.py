@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from flowray.errors import FlowRayError
+from flowray.sandbox import cgroups
 from flowray.sandbox.image import find_image
 from flowray.sandbox.probe import require
 from flowray_serve.cluster.environment import driver_environment, ray_environment
@@ -78,6 +79,7 @@ def _clear_away(home: Home, progress: Progress) -> None:
     ended = end_leftovers(home.run, token=home.secret_file)
     if ended:
         progress(f"Ended {ended} processes that were left over")
+    cgroups.sweep()
 
 
 def _stores(settings: Settings, home: Home, stack: ExitStack, progress: Progress) -> EmbeddedValkey | None:

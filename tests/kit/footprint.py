@@ -48,6 +48,12 @@ def runner_of(supervisor: int) -> int:
     return named(supervisor, "ServeReplica:flowray:runner")[0]
 
 
+def groups_of(runner: int) -> list[Path]:
+    """The folders of control groups that this Runner made and that are there, whether it still runs or not."""
+    folders = {folder for place in places() for folder in place.folders.values()}
+    return [found for folder in folders for found in folder.glob(f"flowray-{runner}-*")]
+
+
 def settled(supervisor: int, before: Footprint) -> list[str]:
     """What stays well above `before` once things had time to settle; empty when nothing does."""
     deadline = time.monotonic() + _SETTLES_WITHIN_S

@@ -12,6 +12,7 @@ import pytest
 
 from flowray_serve.home import Home
 from tests.kit.door import Door
+from tests.kit.footprint import groups_of, runner_of
 from tests.kit.processes import descendants, in_folder, listening_beyond_loopback, named
 from tests.kit.service import Service, running_service
 
@@ -81,6 +82,8 @@ def test_a_killed_service_starts_again_with_its_flows_and_goes_without_a_trace(
     headers = {"x-api-key": own_service.key}
     with httpx.Client(base_url=own_service.url, headers=headers, timeout=120) as http:
         flow = Door(http).publish(report)
+        runner = runner_of(own_service.supervisor)
+        os.kill(runner, signal.SIGKILL)
         os.kill(own_service.supervisor, signal.SIGKILL)
 
         assert own_service.flowray("up", "--detach", within_s=240).returncode == 0
@@ -88,6 +91,7 @@ def test_a_killed_service_starts_again_with_its_flows_and_goes_without_a_trace(
 
     assert own_service.flowray("down").returncode == 0
     assert in_folder(run_folder) == {}
+    assert groups_of(runner) == []
 
 
 def _runs_again(door: Door, flow: str) -> bool:
