@@ -133,9 +133,9 @@ def quiet(url: str, key: str, *, seconds: float) -> Sequence[float]:
 
 def figures(took: Sequence[float]) -> Mapping[str, float]:
     """What runs of B took, in short."""
-    inorder = sorted(took)
-    ms = {"p50_ms": statistics.median(inorder), "p99_ms": inorder[min(len(inorder) - 1, int(len(inorder) * 0.99))]}
-    return {"runs": len(inorder), **{name: round(value * 1000, 1) for name, value in ms.items()}}
+    in_order = sorted(took)
+    ms = {"p50_ms": statistics.median(in_order), "p99_ms": in_order[min(len(in_order) - 1, int(len(in_order) * 0.99))]}
+    return {"runs": len(in_order), **{name: round(value * 1000, 1) for name, value in ms.items()}}
 
 
 def yield_to_all() -> None:

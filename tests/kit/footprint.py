@@ -50,8 +50,7 @@ def runner_of(supervisor: int) -> int:
 
 def groups_of(runner: int) -> list[Path]:
     """The folders of control groups that this Runner made and that are there, whether it still runs or not."""
-    folders = {folder for place in places() for folder in place.folders.values()}
-    return [found for folder in folders for found in folder.glob(f"flowray-{runner}-*")]
+    return [found for folder in _trees(_PROC / "self") for found in folder.glob(f"flowray-{runner}-*")]
 
 
 def settled(supervisor: int, before: Footprint) -> list[str]:
@@ -81,10 +80,14 @@ def _spaces(pids: set[int], kind: str) -> int:
 
 def _in_groups(runner: int) -> int:
     """Processes in the control groups of this Runner's sandboxes, in one of the trees that it has them in."""
-    folders = {folder for place in places(_PROC / str(runner)) for folder in place.folders.values()}
-    trees = [list(folder.glob(f"flowray-{runner}-*/*/cgroup.procs")) for folder in folders]
+    trees = [list(folder.glob(f"flowray-{runner}-*/*/cgroup.procs")) for folder in _trees(_PROC / str(runner))]
     counts = [sum(len(_read(procs).split()) for procs in tree) for tree in trees]
     return max(counts, default=0)
+
+
+def _trees(process: Path) -> set[Path]:
+    """Where a process may make control groups."""
+    return {folder for place in places(process) for folder in place.folders.values()}
 
 
 def _connections(runner: int) -> int:
