@@ -85,11 +85,11 @@ def _prepare(wanted: Mapping[str, Any]) -> Forker:
         module.rehearse()
     gc.collect()
     immortal.keep_for_ever()
+    _lock(wanted["lowered"])
     if place is not None:
         heap.fill(place)
     forker.measure()
     heap.freeze()
-    _lock(wanted["lowered"])
     gc.enable()
     return forker
 

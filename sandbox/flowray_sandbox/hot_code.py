@@ -12,7 +12,7 @@ import opcode
 import os
 import struct
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from types import CodeType, FrameType, FunctionType
 from typing import Any, NoReturn
 
@@ -25,13 +25,14 @@ _POOLED, _NOTHING = 512 + 32, bytes((opcode.opmap["NOP"], 0))
 
 
 class HotCode:
-    """The functions that `act` calls, and their code."""
+    """The functions that `act` calls and all functions of the modules in `also`, and their code."""
 
-    def __init__(self, act: Callable[[], None]) -> None:
+    def __init__(self, act: Callable[[], None], also: Collection[str] = ()) -> None:
         functions = [found for found in gc.get_objects() if type(found) is FunctionType]
         known = {id(code): code for function in functions for code in _all_within(function.__code__)}
+        unwatched = {id(one.__code__): one.__code__ for one in functions if one.__module__ in also}
         # Kept for ever: what the originals would leave free, children would write to.
-        self._hot = {number: known[number] for number in _executed(act) if number in known}
+        self._hot = unwatched | {number: known[number] for number in _executed(act) if number in known}
         self._functions = [function for function in functions if id(function.__code__) in self._hot]
 
     def gather(self) -> None:

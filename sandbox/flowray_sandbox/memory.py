@@ -50,14 +50,15 @@ class Heap:
         _libc.mallopt(arenas.M_TOP_PAD, 0)
         end = int(_libc.sbrk(0))
         left = end - self._start  # no more than this can be free
-        for size in _FILLINGS:
-            while left > 0 and int(_libc.malloc(size)) < end:
-                left -= size
+        left = _fill_holes(end, left)
         if room is not None:
             room.open()
         for size in range(16, 513, 16):
             while left > 0 and not _is_new(int(ctypes.pythonapi.PyObject_Malloc(size)), end, room):
                 left -= size
+        if room is None:
+            # Python's own tables grew meanwhile, and left holes again.
+            left = _fill_holes(end, left)
         if left <= 0:
             print("The heap has no place behind its objects: forks copy more than they need", file=sys.stderr)  # noqa: T201
 
@@ -73,6 +74,17 @@ class Heap:
         _libc.mallopt(arenas.M_MMAP_THRESHOLD, 4 << 20)
         # What children allocate is short-lived and small: a zeroed huge page for each would cost more than it saves.
         syscalls.prctl(syscalls.PR_SET_THP_DISABLE, 1, 0, 0, 0)
+
+
+def _fill_holes(end: int, left: int) -> int:
+    """Take what malloc has free before `end`; how much of `left` can still be. What one pass takes can free more."""
+    before = left + 1
+    while 0 < left < before:
+        before = left
+        for size in _FILLINGS:
+            while left > 0 and int(_libc.malloc(size)) < end:
+                left -= size
+    return left
 
 
 def _is_new(address: int, end: int, room: Room | None) -> bool:

@@ -15,6 +15,11 @@ from typing import Any
 from flowray_sandbox.environment import CERTIFICATES, LFX_ENVIRONMENT
 
 _HOT: list[Any] = []
+# What a child does before its run, which cannot be rehearsed: the zygote would be walled in.
+_AT_BIRTH = tuple(
+    f"flowray_sandbox.{name}"
+    for name in ("allowance", "forker", "jail", "packages", "randomness", "readiness", "work")
+)
 
 
 def warm() -> None:
@@ -52,7 +57,7 @@ def warm() -> None:
     tls_contexts.prepare(CERTIFICATES)
     chat_rehearsal.rehearse()
     rehearsal.rehearse()
-    _HOT.append(hot_code.HotCode(lambda: rehearsal.rehearse(times=1)))
+    _HOT.append(hot_code.HotCode(lambda: rehearsal.rehearse(times=1), also=_AT_BIRTH))
     # A run is over before there is garbage worth looking for; a long one still gets collected.
     gc.set_threshold(50_000, 20, 20)
 
