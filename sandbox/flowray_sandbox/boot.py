@@ -85,6 +85,7 @@ def _prepare(wanted: Mapping[str, Any]) -> Forker:
         module.rehearse()
     gc.collect()
     immortal.keep_for_ever()
+    # Before the heap is filled: what it frees would be where children write first.
     _lock(wanted["lowered"])
     if place is not None:
         heap.fill(place)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import ctypes
 import itertools
 import os
 import socket
@@ -26,7 +25,7 @@ _TIMES = 20
 _ENOUGH_BYTES = 1 << 20
 _numbers = itertools.count()
 _held: dict[bytes, object] = {}
-# All that a Runner says to a run, some of it to no purpose here; a user's messages are kept.
+# All that a Runner says to a run. With a user, what is said in chats is told to be kept.
 _LIKE_A_RUN: dict[str, Any] = {
     "run": {
         "id": "rehearsal",
@@ -36,8 +35,11 @@ _LIKE_A_RUN: dict[str, Any] = {
         "user_id": str(UUID(int=1)),
     },
     **dict.fromkeys(("later", "skip", "cautious", "timed"), ()),
-    **dict.fromkeys(("upstream", "variables", "files", "context", "answers", "states", "doors"), {}),
-    **{"tape": "", "egress": (), "packages": None, "preload_report": True},
+    **{name: {} for name in ("upstream", "variables", "files", "context", "answers", "states", "doors")},
+    "tape": "",
+    "egress": (),
+    "packages": None,
+    "preload_report": True,
     "limits": dict.fromkeys(
         ("wall_s", "memory_mib", "cpu_s", "open_files", "processes", "cores", "cpu_weight", "file_mib"), 0
     ),
@@ -76,7 +78,6 @@ class Own(Component):
 def rehearse(times: int = _TIMES) -> None:
     """Run the flow, plain and streaming, and leave nothing behind but what lfx keeps for the next run."""
     for spec in _specs():
-        ctypes.pythonapi.PyType_ClearCache()
         for _ in range(times):
             act(spec.replace(b"<number>", b"%d" % next(_numbers)))
 
@@ -136,14 +137,13 @@ def _own_node() -> dict[str, Any]:
 
 
 class _Holding(Channel):
-    """Holds the last spec that was read of each kind.
+    """Holds the last spec of each kind.
 
-    What it names things by is kept for the next run, by the reader of JSON and by Python's cache of look-ups, where
-    `immortal` does not find it.
+    The names in it live on in the JSON reader and in Python's cache of look-ups, where `immortal` would not find them.
     """
 
     def read_spec(self) -> tuple[dict[str, Any], list[bytes]]:
-        """As it is."""
+        """Wait for the spec, as any channel does."""
         spec, blobs = super().read_spec()
         _held[orjson.dumps(spec["build"])] = spec
         return spec, blobs

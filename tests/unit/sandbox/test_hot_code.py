@@ -61,3 +61,14 @@ def test_copies_are_too_large_for_pythons_pools_and_run_as_before() -> None:
 
     assert sys.getsizeof(made.__code__) > 512
     assert [made(), made()] == [1, 2]
+
+
+def test_what_is_named_is_copied_though_nobody_calls_it() -> None:
+    before = never_called.__code__
+
+    gc.unfreeze()
+    HotCode(lambda: None, also=[__name__]).gather()
+    gc.freeze()
+
+    assert never_called.__code__ is not before
+    assert never_called.__code__.co_qualname == "never_called"
