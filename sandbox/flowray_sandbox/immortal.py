@@ -10,6 +10,7 @@ import ctypes
 import gc
 import sys
 from collections.abc import Sequence
+from functools import cache
 from itertools import compress
 from types import CodeType
 from typing import Any
@@ -21,6 +22,11 @@ _MARKED = (1 << 32) - 1
 _BATCH = 4096
 # All that a process may have at its addresses, in counts. An object begins with its own.
 _COUNTS = 1 << 46
+# `struct _heaptypeobject`: three words behind a class's name is what its instances' attributes are named, or nothing.
+_TO_NAMES, _WORD = 3, 8
+# Classes with that struct, whose instances have dictionaries.
+_NAMING = (1 << 9) | (1 << 4)
+_flags = type.__dict__["__flags__"].__get__
 
 
 def keep_for_ever() -> int:
@@ -31,6 +37,7 @@ def keep_for_ever() -> int:
     counts = (ctypes.c_uint32 * _COUNTS).from_address(0)
     gc.unfreeze()  # what is frozen is not among the collector's objects
     waiting: list[list[object]] = [gc.get_objects()]
+    _keep_names(waiting[0])
     while waiting:
         mortal = _mortal(waiting.pop())
         for start in range(0, len(mortal), _BATCH):
@@ -42,7 +49,32 @@ def keep_for_ever() -> int:
                     fresh.append(found)
             marked += len(fresh)
             waiting.append(_within(fresh))
+    gc.freeze()  # as it was
     return marked
+
+
+def names_of_attributes(kind: type) -> int:
+    """The address of what this class's instances share: the names of their attributes, which begin with a count.
+
+    It is no object, so nobody refers to it but classes and the dictionaries of instances. 0: there is none.
+    """
+    at: int = ctypes.c_uint64.from_address(id(kind) + _place_of_name() + _TO_NAMES * _WORD).value
+    return at
+
+
+@cache
+def _place_of_name() -> int:
+    """Where a class has its name, in bytes from its start."""
+    kind: Any = type("a name like no other", (), {"__qualname__": "another"})
+    words = (ctypes.c_uint64 * (type(kind).__basicsize__ // _WORD)).from_address(id(kind))
+    return list(words).index(id(kind.__name__)) * _WORD
+
+
+def _keep_names(several: Sequence[Any]) -> None:
+    for found in several:
+        # Not `isinstance`: there are proxies that pass for classes.
+        if issubclass(type(found), type) and _flags(found) & _NAMING == _NAMING and (at := names_of_attributes(found)):
+            ctypes.c_uint64.from_address(at).value = _MARKED
 
 
 def _mortal(several: Sequence[object]) -> list[object]:

@@ -11,7 +11,7 @@ from flowray.sandbox.image import find_image
 
 _IMAGE = find_image()
 _SEEN = """
-import json, sys
+import ctypes, json, sys
 from flowray_sandbox import immortal
 
 class Made:
@@ -34,7 +34,12 @@ objects = {
     "inner constant": next(one for one in inner if hasattr(one, "co_consts")).co_consts, "list": loop, "module": json,
 }
 mortal = [name for name, one in objects.items() if sys.getrefcount(one) != (1 << 32) - 1]
-print(json.dumps({"marked": marked, "mortal": mortal, "again": immortal.keep_for_ever()}))
+shared = ctypes.c_uint64.from_address(immortal.names_of_attributes(Made))
+vars(kept)["more"] = Made().more = 1
+others = [vars(Made()) for _ in range(3)]
+attributes = [sorted(vars(kept)), *map(list, others)]
+told = {"shared": shared.value, "attributes": attributes}
+print(json.dumps({**told, "marked": marked, "mortal": mortal, "again": immortal.keep_for_ever()}))
 """
 
 
@@ -49,4 +54,6 @@ def test_all_that_can_be_reached_is_immortal_and_what_comes_later_is_not() -> No
 
     assert seen["mortal"] == []
     assert seen["marked"] > 1_000
+    assert seen["shared"] == (1 << 32) - 1
+    assert seen["attributes"] == [["more", "pairs", "text"], *[["text", "pairs"]] * 3]
     assert seen["again"] < 200

@@ -151,7 +151,7 @@ async def test_an_emptied_store_has_a_run_s_journal_again_before_anything_more_h
         async with asyncio.timeout(CHAIN_S):
             while not (again := await read_all(made.journal, "default", job["job_id"])):
                 await made.queue.bell(within_s=0.01)
-        assert again == before
+        assert again[: len(before)] == before
         held.go_on.set()
         assert (await end_of(made, job)).status == "succeeded"
 
