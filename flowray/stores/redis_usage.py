@@ -44,8 +44,10 @@ for i = 3, #KEYS do
     field = ARGV[at + 2]
   end
   redis.call('HINCRBYFLOAT', KEYS[i], field, ARGV[at + 3])
-  redis.call('EXPIRE', KEYS[i], ARGV[1])
-  redis.call('SADD', KEYS[2], ARGV[at])
+  if KEYS[i] ~= KEYS[i + 1] then
+    redis.call('EXPIRE', KEYS[i], ARGV[1])
+    redis.call('SADD', KEYS[2], ARGV[at])
+  end
 end
 return 1
 """
