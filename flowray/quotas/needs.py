@@ -9,6 +9,8 @@ from flowray.component.spec import Needs
 from flowray.quotas.amounts import Amounts
 
 _WEIGHT, _LIGHTEST, _HEAVIEST = 100, 1, 1_000
+# From so many steps per weight on, a tenant's steps yield to those of others, the more the more it runs, up to so much.
+_MANY, _YIELD = 4, 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +34,8 @@ def amounts_of(needs: Needs, size: StepSize) -> Amounts:
 def cpu_weight(load: float) -> int:
     """What a step's processes weigh against others on their machine, when its tenant runs so many steps per weight.
 
-    A tenant that floods a pool is thereby not heavier on a core than one that runs a single step.
+    A tenant that floods a pool is thereby no heavier on a core than one that runs a single step. It is lighter even: a
+    single step is on one core only, and the flood on all of them.
     """
-    return max(_LIGHTEST, min(_HEAVIEST, round(_WEIGHT / max(load, 0.001))))
+    yielding = min(max(load / _MANY, 1), _YIELD)
+    return max(_LIGHTEST, min(_HEAVIEST, round(_WEIGHT / max(load * yielding, 0.001))))

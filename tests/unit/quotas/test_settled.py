@@ -60,7 +60,15 @@ def test_a_step_takes_what_its_components_declare_and_else_what_its_pool_says() 
 
 
 def test_many_steps_of_one_tenant_weigh_no_more_than_one_of_another() -> None:
-    assert (cpu_weight(1), cpu_weight(10), cpu_weight(0.5), cpu_weight(10_000)) == (100, 10, 200, 1)
+    assert (cpu_weight(1), cpu_weight(4), cpu_weight(0.5), cpu_weight(10_000)) == (100, 25, 200, 1)
+
+
+def test_many_steps_of_one_tenant_yield_to_few_of_another() -> None:
+    together = [cpu_weight(steps) * steps for steps in (1, 2, 4, 8, 16, 32)]
+
+    assert together[:3] == [100, 100, 100]
+    assert together == sorted(together, reverse=True)
+    assert together[-1] < 50
 
 
 def test_budgets_warn_first_and_then_are_spent() -> None:
