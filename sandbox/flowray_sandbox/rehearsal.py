@@ -24,7 +24,7 @@ from flowray_sandbox.loop import LateLoop
 _TIMES = 20
 _ENOUGH_BYTES = 1 << 20
 _numbers = itertools.count()
-_held: dict[bytes, object] = {}
+_held: dict[tuple[str, ...], object] = {}
 # All that a Runner says to a run. With a user, what is said in chats is told to be kept.
 _LIKE_A_RUN: dict[str, Any] = {
     "run": {
@@ -145,7 +145,7 @@ class _Holding(Channel):
     def read_spec(self) -> tuple[dict[str, Any], list[bytes]]:
         """Wait for the spec, as any channel does."""
         spec, blobs = super().read_spec()
-        _held[orjson.dumps(spec["build"])] = spec
+        _held[tuple(spec["build"])] = spec
         return spec, blobs
 
 

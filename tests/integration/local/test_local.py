@@ -47,6 +47,14 @@ def own(body: str) -> Flow:
     )
 
 
+async def made_by(local: Local, body: str) -> str:
+    """The text that a component with this body makes."""
+    async with aclosing(local.events(own(body))) as told:
+        events = [recorded.event async for recorded in told]
+    finished = next(event for event in events if isinstance(event, NodeFinished))
+    return str(finished.outputs["out"].json["text"])
+
+
 async def test_branches_are_joined(local: Local, flows: Flows) -> None:
     answer = await local.run(flows["report"], input_value="Write to ada@example.org before 2026-03-01.")
     assert answer.text
@@ -130,14 +138,7 @@ async def test_closing_the_events_ends_the_run_and_its_sandbox(local: Local) -> 
 
 async def test_many_runs_at_once_do_not_meet(local: Local) -> None:
     body = "import os; p = '/tmp/mark'; seen = os.path.exists(p); open(p, 'w').close(); return Message(text=str(seen))"
-
-    async def seen() -> str:
-        async with aclosing(local.events(own(body))) as told:
-            events = [recorded.event async for recorded in told]
-        finished = next(event for event in events if isinstance(event, NodeFinished))
-        return str(finished.outputs["out"].json["text"])
-
-    assert set(await asyncio.gather(*(seen() for _ in range(12)))) == {"False"}
+    assert set(await asyncio.gather(*(made_by(local, body) for _ in range(12)))) == {"False"}
 
 
 async def test_a_model_is_reached_through_the_gate_and_the_journal_says_so(

@@ -3,42 +3,31 @@
 from __future__ import annotations
 
 import json
-from contextlib import aclosing
-from typing import Any
 
 import pytest
 
-from flowray.engine.events import NodeFinished
 from flowray.local import Local
 from flowray.sandbox.image import find_image
-from tests.integration.local.test_local import own
+from tests.integration.local.test_local import made_by
 
 _HUGE_PAGE_BITS = 21
 
 
-async def seen_by_a_run(local: Local, body: str) -> Any:
-    """What a component with this body makes, read as JSON."""
-    async with aclosing(local.events(own(body))) as told:
-        events = [recorded.event async for recorded in told]
-    finished = next(event for event in events if isinstance(event, NodeFinished))
-    return json.loads(finished.outputs["out"].json["text"])
-
-
 async def test_the_code_that_runs_execute_lies_side_by_side(local: Local) -> None:
-    addresses = await seen_by_a_run(
+    told = await made_by(
         local,
         """import json
         from flowray_sandbox import preload
         return Message(text=json.dumps([id(one.__code__) for hot in preload._HOT for one in hot._functions]))""",
     )
 
-    pages = {address >> _HUGE_PAGE_BITS for address in addresses}
+    pages = {address >> _HUGE_PAGE_BITS for address in json.loads(told)}
     assert max(pages) - min(pages) < 3
 
 
 @pytest.mark.skipif(find_image().python.name == "python3.11", reason="the sandboxes' Python counts all references")
 async def test_the_names_in_a_spec_are_not_counted(local: Local) -> None:
-    *known, unknown = await seen_by_a_run(
+    told = await made_by(
         local,
         """import json, sys, orjson
         names = ("trace_as_metadata", "external_options", "override_skip", "fileTypes", "made up")
@@ -46,5 +35,6 @@ async def test_the_names_in_a_spec_are_not_counted(local: Local) -> None:
         return Message(text=json.dumps([sys.getrefcount(one) for one in read]))""",
     )
 
+    *known, unknown = json.loads(told)
     assert known == [(1 << 32) - 1] * len(known)
     assert unknown < 10
