@@ -85,7 +85,7 @@ class Soak:
     async def start(self) -> None:
         """Start the Runner and draw the flow."""
         await self.runner.start()
-        flow = langflow.read(json.dumps((await self.runner.expand(_FLOW))["flow"]))
+        flow = langflow.read(json.dumps((await self.runner.examine("expand", {"spec": _FLOW}))["flow"]))
         wanted = plan(flow, specs={})
         self._about = {"tenant": "soak", "flow": flow, "flow_id": "soak", "plan": wanted, "session": "s"}
 

@@ -87,7 +87,7 @@ class Local:
 
     async def expand(self, spec: str) -> Mapping[str, Json]:
         """Return the Langflow document of a compact flow description."""
-        document: Mapping[str, Json] = (await self._runner.expand(spec))["flow"]
+        document: Mapping[str, Json] = (await self._runner.examine("expand", {"spec": spec}))["flow"]
         return document
 
     async def prepare(self, flow: Flow, **values: Any) -> RunRequest:

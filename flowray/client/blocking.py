@@ -51,6 +51,10 @@ class Client:
         """Publish a flow: a file's path, a Langflow export, or a Flow. Publishing again updates it."""
         return self.ask(calls.publish(source))
 
+    def expand(self, spec: str) -> Mapping[str, Any]:
+        """The whole flow, to publish or to keep, of a description in lfx's compact form."""
+        return self.ask(calls.expand(spec))
+
     def flows(self) -> tuple[PublishedFlow, ...]:
         """All flows of the tenant."""
         return self.ask(calls.flows())

@@ -37,6 +37,11 @@ def publish(source: FlowSource) -> Call[PublishedFlow]:
     return Call(method="PUT", path=f"/api/v1/flows/{flow_id}", json=document, read=published_flow)
 
 
+def expand(spec: str) -> Call[Mapping[str, Any]]:
+    """The whole flow that a description in lfx's compact form stands for."""
+    return Call(method="POST", path="/api/v1/flows/expand/", json={"spec": spec}, read=lambda response: response.json())
+
+
 def flows() -> Call[tuple[PublishedFlow, ...]]:
     """All flows of the tenant, without their canvas."""
     params = {"get_all": True, "header_flows": True}

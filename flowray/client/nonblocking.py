@@ -46,6 +46,10 @@ class AsyncClient:
         """Publish a flow: a file's path, a Langflow export, or a Flow. Publishing again updates it."""
         return await self.ask(calls.publish(source))
 
+    async def expand(self, spec: str) -> Mapping[str, Any]:
+        """The whole flow, to publish or to keep, of a description in lfx's compact form."""
+        return await self.ask(calls.expand(spec))
+
     async def flows(self) -> tuple[PublishedFlow, ...]:
         """All flows of the tenant."""
         return await self.ask(calls.flows())

@@ -36,6 +36,15 @@ def read_document(path: Path) -> Mapping[str, Any]:
         return document
 
 
+def read_description(path: Path) -> str:
+    """The text in a file: a flow in lfx's compact form."""
+    with _of(path):
+        try:
+            return path.read_text("utf-8")
+        except UnicodeDecodeError as cause:
+            raise FlowFormatError(f"This is no text in UTF-8: {cause.reason} at byte {cause.start}.") from cause
+
+
 @contextmanager
 def _of(path: Path) -> Iterator[None]:
     """Errors name the file."""

@@ -34,7 +34,7 @@ from flowray.sandbox.start import Inside
 from flowray.sandbox.walls import LowerableWall
 from flowray.sandbox.zygote import Zygote
 
-EditorJob = Literal["describe", "refresh", "validate", "prompt"]
+EditorJob = Literal["describe", "refresh", "validate", "prompt", "expand"]
 
 _JOB_S = 10
 
@@ -161,12 +161,8 @@ class Runner:
         return await self._do("extract", {"code": code, "name": name})
 
     async def examine(self, job: EditorJob, facts: Mapping[str, Json]) -> Mapping[str, Json]:
-        """Return what a job of an editor's says: `facts` are its code, and what the job is about."""
+        """Return what a job of an editor's says: `facts` are its code or text, and what the job is about."""
         return await self._do(job, facts)
-
-    async def expand(self, spec: str) -> Mapping[str, Json]:
-        """Return the flow that a compact description stands for."""
-        return await self._do("expand", {"spec": spec})
 
     def stats(self) -> Stats:
         """Return the Runner at a glance."""

@@ -8,18 +8,16 @@ from typing import Any
 
 import pytest
 
-import flowray_serve
-from tests.kit.door import Door, run_body
+from tests.kit.door import Door, Refused, run_body
+from tests.kit.examples import NAMES, example, example_file
 from tests.kit.llm import Llm
 from tests.kit.reference import Reference
-
-FOLDER = Path(flowray_serve.__file__).with_name("examples")
-NAMES = sorted(file.stem for file in FOLDER.glob("*.flow"))
+from tests.kit.service import Service
 
 
 @pytest.fixture
 def examples(reference: Reference) -> dict[str, dict[str, Any]]:
-    return {name: reference.expand((FOLDER / f"{name}.flow").read_text()) for name in NAMES}
+    return {name: reference.expand(example(name)) for name in NAMES}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -83,3 +81,41 @@ def test_a_secret_of_a_run_shows_up_nowhere_in_its_answer(
     journal = door.http.get(f"/api/v1/runs/{run}/events").text
     assert llm.variables["OPENAI_API_KEY"] not in response.text
     assert llm.variables["OPENAI_API_KEY"] not in journal
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_service_draws_what_lfx_draws(name: str, examples: dict[str, dict[str, Any]], door: Door) -> None:
+    assert door.expand(example(name)) == examples[name]
+
+
+def test_a_compact_flow_is_published_as_it_is(door: Door, service: Service) -> None:
+    done = service.flowray("publish", str(example_file("router")), "--json")
+
+    (published,) = json.loads(done.stdout)
+    assert door.run(published["id"], "soup").text == "Filed for Monday: soup"
+
+
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        ("nodes:\n  A: NoSuchThing\n", "Unknown component types: ['NoSuchThing']"),
+        ("nodes:\n  A: ChatInput\n\nedges:\n  A.message -> B.input_value\n", "B"),
+        ("nodes:\n  A: ChatInput\n  A: ChatOutput\n", "named twice: A"),
+        ("", "The flow cannot be built"),
+        ("{}", "The flow cannot be built"),
+    ],
+)
+def test_a_compact_flow_that_cannot_be_drawn_is_its_author_s_fault(
+    spec: str, says: str, door: Door, service: Service, tmp_path: Path
+) -> None:
+    file = tmp_path / "bad.flow"
+    file.write_text(spec)
+
+    with pytest.raises(Refused) as refused:
+        door.expand(spec)
+    told = service.flowray("publish", str(file))
+
+    assert (refused.value.status, refused.value.problem["code"]) == (422, "flow_format")
+    assert says in refused.value.problem["detail"]
+    assert told.returncode == 1
+    assert says in told.stderr

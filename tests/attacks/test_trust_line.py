@@ -106,6 +106,7 @@ def test_no_route_of_the_editor_runs_it(source: str, canary: Path, door: Door, r
     bodies: dict[str, Any] = {
         "/api/v1/validate/code": {"code": source},
         "/api/v1/validate/prompt": {"name": "template", "template": source, "frontend_node": node},
+        "/api/v1/flows/expand/": {"spec": source},
         "/api/v1/custom_component": {"code": source, "frontend_node": node},
         "/api/v1/custom_component/update": {**change, "field_value": source},
     }

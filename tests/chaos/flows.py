@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import flowray
+from tests.kit.door import Door
 
 _SPECS = {
     "echo": "name: Echo\n\nnodes:\n  A: ChatInput\n  B: ChatOutput\n\nedges:\n  A.message -> B.input_value\n",
@@ -98,10 +99,10 @@ def documents(url: str) -> Mapping[str, dict[str, Any]]:
     }
 
 
-def flow_of(spec: str, *, effect: str = "", url: str = "", sleep_s: float = 0.0) -> dict[str, Any]:
+def flow_of(door: Door, spec: str, *, effect: str = "", url: str = "", sleep_s: float = 0.0) -> dict[str, Any]:
     """One document, with the component above where the spec has a custom one."""
     kind = Kind(name=spec, spec=spec, effect=effect, sleep_s=sleep_s)
-    return _filled(flowray.expand({spec: _SPECS[spec]})[spec], kind, url)
+    return _filled(door.expand(_SPECS[spec]), kind, url)
 
 
 def order(drawn: Mapping[str, Mapping[str, Any]]) -> Mapping[str, list[tuple[str, str]]]:

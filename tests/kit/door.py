@@ -38,6 +38,11 @@ class Door:
     def __init__(self, http: httpx.Client) -> None:
         self.http = http
 
+    def expand(self, spec: str) -> dict[str, Any]:
+        """The flow that a compact spec describes."""
+        flow: dict[str, Any] = self._read(self.http.post("/api/v1/flows/expand/", json={"spec": spec}))
+        return flow
+
     def publish(self, flow: Mapping[str, Any]) -> str:
         """Publish a flow under an id of its own; gives that id."""
         body = {name: flow.get(name) for name in ("name", "description", "data")}

@@ -6,7 +6,6 @@ Imports are made where they are used: every pytest process reads this file, and 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -61,9 +60,8 @@ def door(service: Service) -> Iterator[Door]:
 
 
 @pytest.fixture(scope="session")
-def report() -> dict[str, Any]:
+def report(door: Door) -> dict[str, Any]:
     """The example flow that needs nothing from outside."""
-    import flowray
+    from tests.kit.examples import example
 
-    text = (resources.files("flowray_serve") / "examples" / "report.flow").read_text()
-    return dict(flowray.expand({"report": text})["report"])
+    return door.expand(example("report"))

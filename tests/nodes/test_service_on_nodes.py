@@ -13,6 +13,7 @@ import pytest
 
 from tests.contract.servers import running_valkey
 from tests.kit.door import Door
+from tests.kit.examples import example
 from tests.kit.nodes import running_nodes
 from tests.kit.service import Service, running_service
 
@@ -34,8 +35,8 @@ def spread(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
         yield Door(stack.enter_context(service.client(timeout_s=120)))
 
 
-def test_steps_run_on_another_node(spread: Door, report: dict[str, Any]) -> None:
-    answer = spread.run(spread.publish(report), "Write to ada@example.org before 2026-03-01.")
+def test_steps_run_on_another_node(spread: Door) -> None:
+    answer = spread.run(spread.publish(spread.expand(example("report"))), "Write to ada@example.org before 2026-03-01.")
 
     assert "ada@example.org" in answer.text
 

@@ -1,4 +1,4 @@
-"""What an editor sends: source to look at, a field that was changed, a prompt, and a flow to build."""
+"""What an editor sends: source to look at, a field that was changed, a prompt, a flow in short, one to build."""
 
 from __future__ import annotations
 
@@ -47,6 +47,12 @@ class PromptBody(_Sent):
     template: _Code
     frontend_node: Mapping[str, Any] | None = None
     mustache: bool = False
+
+
+class ExpandBody(_Sent):
+    """A flow in lfx's compact form: a text of nodes, edges and values."""
+
+    spec: _Code
 
 
 class RunInput(_Sent):

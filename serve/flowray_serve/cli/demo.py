@@ -72,15 +72,12 @@ def _reaching_the_model(environment: Mapping[str, str]) -> dict[str, str]:
 
 def _publish(client: Client, progress: Progress) -> dict[str, str]:
     """Publish the bundled examples; their flow ids by name."""
-    import flowray
-
     folder = resources.files("flowray_serve") / "examples"
     sources = {
         file.name.removesuffix(".flow"): file.read_text() for file in folder.iterdir() if file.name.endswith(".flow")
     }
     progress(f"Publishing the example flows: {', '.join(sorted(sources))}")
-    expanded = flowray.expand(sources)
-    return {name: client.publish(document).id for name, document in expanded.items()}
+    return {name: client.publish(client.expand(text)).id for name, text in sources.items()}
 
 
 def _run(client: Client, flow: str, progress: Progress, **options: Any) -> None:

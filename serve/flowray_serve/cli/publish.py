@@ -8,13 +8,14 @@ from typing import Annotated
 
 import typer
 
-from flowray.client import PublishedFlow
+from flowray.client import Client, PublishedFlow
+from flowray.client.sources import FlowSource, read_description
 from flowray_serve.cli.connection import Key, Url, connect
 from flowray_serve.cli.terminal import AsJson, say, say_json
 
 
 def command(
-    flows: Annotated[list[Path], typer.Argument(help="Langflow exports.")],
+    flows: Annotated[list[Path], typer.Argument(help="Langflow exports, or `.flow` files in lfx's compact form.")],
     *,
     url: Url = "",
     key: Key = "",
@@ -22,12 +23,16 @@ def command(
 ) -> None:
     """Publish flows. Publishing a flow again makes a new version of it; nothing is lost."""
     with connect(url, key) as client:
-        published = [client.publish(path) for path in flows]
+        published = [client.publish(_source(client, path)) for path in flows]
     if as_json:
         say_json([asdict(each) for each in published])
         return
     for each in published:
         _tell(each)
+
+
+def _source(client: Client, path: Path) -> FlowSource:
+    return client.expand(read_description(path)) if path.suffix == ".flow" else path
 
 
 def _tell(published: PublishedFlow) -> None:

@@ -12,11 +12,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from flowray.engine.failures import RunFailedError
-from flowray.errors import InvalidRequestError
+from flowray.errors import FlowFormatError, FlowRayError, InvalidRequestError
 from flowray.runner.runner import EditorJob
 from flowray.tenancy.permissions import Permission
 from flowray_serve.auth import needs
-from flowray_serve.bodies.editing import CodeBody, ComponentBody, ComponentChange, PromptBody
+from flowray_serve.bodies.editing import CodeBody, ComponentBody, ComponentChange, ExpandBody, PromptBody
 from flowray_serve.bodies.reading import fit, parse_object, read_body
 from flowray_serve.replies import reply
 from flowray_serve.routes.openapi import takes
@@ -33,7 +33,7 @@ class SourceError(InvalidRequestError):
 
 
 class EditingRoutes:
-    """The handlers of `/api/v1/custom_component` and `/api/v1/validate`."""
+    """The handlers of `/api/v1/custom_component`, `/api/v1/validate` and `/api/v1/flows/expand`."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -46,6 +46,7 @@ class EditingRoutes:
             ("/custom_component/update", self.refresh, ComponentChange),
             ("/validate/code", self.validate, CodeBody),
             ("/validate/prompt", self.prompt, PromptBody),
+            ("/flows/expand/", self.expand, ExpandBody),
         ):
             router.add_api_route(path, endpoint, methods=["POST"], openapi_extra=takes(body))
         return router
@@ -78,6 +79,12 @@ class EditingRoutes:
             return reply({"input_variables": [], "frontend_node": None})
         return reply(await self._told("prompt", body.model_dump()))
 
+    @needs(Permission.FLOWS_WRITE)
+    async def expand(self, request: Request) -> Response:
+        """The whole flow that a description in lfx's compact form stands for; nothing is published."""
+        body = await self._sent(request, ExpandBody)
+        return reply((await self._told("expand", body.model_dump()))["flow"])
+
     async def _sent(self, request: Request, model: type[_Body]) -> _Body:
         content = await read_body(request, limit_bytes=self._services.limits.flow_bytes)
         return fit(model, parse_object(content))
@@ -88,4 +95,9 @@ class EditingRoutes:
         except RunFailedError as error:
             if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
                 raise
-            raise SourceError(f"Error building Component: {error.message}") from error
+            raise _fault(job, error.message) from error
+
+
+def _fault(job: EditorJob, why: str) -> FlowRayError:
+    """What the job was given is at fault."""
+    return FlowFormatError(why) if job == "expand" else SourceError(f"Error building Component: {why}")

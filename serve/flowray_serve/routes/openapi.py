@@ -17,6 +17,7 @@ from flowray_serve.bodies.editing import (
     CodeBody,
     ComponentBody,
     ComponentChange,
+    ExpandBody,
     MessageChange,
     PromptBody,
 )
@@ -34,6 +35,7 @@ _BODIES: tuple[type[BaseModel], ...] = (
     CodeBody,
     ComponentBody,
     ComponentChange,
+    ExpandBody,
     MessageChange,
     PromptBody,
     ChatCompletionBody,

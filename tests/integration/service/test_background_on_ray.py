@@ -14,6 +14,7 @@ import pytest
 import redis
 
 from tests.chaos.flows import flow_of
+from tests.kit.door import Door
 from tests.kit.frames import frames
 from tests.kit.processes import named
 from tests.kit.service import Service, running_service
@@ -37,7 +38,7 @@ def http(own_service: Service) -> Iterator[httpx.Client]:
 @pytest.fixture(scope="module")
 def slow(http: httpx.Client) -> str:
     """A flow whose middle node takes two seconds."""
-    document = flow_of("through", effect="replay", sleep_s=2.0) | {"name": "slow"}
+    document = flow_of(Door(http), "through", effect="replay", sleep_s=2.0) | {"name": "slow"}
     return str(http.post("/api/v1/flows/", json=document).json()["id"])
 
 
@@ -137,7 +138,7 @@ def test_a_run_is_followed_over_a_websocket(own_service: Service, http: httpx.Cl
 def test_what_had_finished_inside_a_step_does_not_run_again_when_its_runner_is_killed(
     own_service: Service, http: httpx.Client
 ) -> None:
-    document = flow_of("through", effect="replay", sleep_s=4.0) | {"name": "slower"}
+    document = flow_of(Door(http), "through", effect="replay", sleep_s=4.0) | {"name": "slower"}
     run = submitted(http, str(http.post("/api/v1/flows/", json=document).json()["id"]))
     os.kill(process_of(own_service, begun(http, run)), signal.SIGKILL)
     assert until(http, run, "succeeded", "failed", "cancelled")["status"] == "succeeded"
@@ -147,8 +148,8 @@ def test_what_had_finished_inside_a_step_does_not_run_again_when_its_runner_is_k
 def test_a_paused_run_is_answered_after_its_engine_was_killed_and_redis_emptied(
     own_service: Service, http: httpx.Client
 ) -> None:
-    asking = http.post("/api/v1/flows/", json=flow_of("asking", effect="replay") | {"name": "asking"}).json()["id"]
-    run = submitted(http, asking)
+    document = flow_of(Door(http), "asking", effect="replay") | {"name": "asking"}
+    run = submitted(http, str(http.post("/api/v1/flows/", json=document).json()["id"]))
     until(http, run, "paused")
     kill(own_service, "ServeReplica:flowray:engine")
     empty_redis(own_service)
@@ -165,7 +166,7 @@ def test_a_paused_run_is_answered_after_its_engine_was_killed_and_redis_emptied(
 
 
 def test_a_node_that_may_be_cached_runs_once_for_the_same_input(http: httpx.Client) -> None:
-    document = flow_of("through", effect="replay") | {"name": "cached"}
+    document = flow_of(Door(http), "through", effect="replay") | {"name": "cached"}
     for node in document["data"]["nodes"]:
         if node["id"] == MIDDLE:
             node["data"]["node"]["metadata"]["flowray"] = {"cache_s": 600}

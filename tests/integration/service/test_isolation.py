@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-import flowray
+from tests.kit.door import Door
 from tests.kit.redis_content import content_by_key
 from tests.kit.service import Service
 
@@ -39,8 +39,8 @@ class Tenant:
 
 
 @pytest.fixture(scope="module")
-def echo() -> dict[str, Any]:
-    return dict(flowray.expand({"echo": ECHO})["echo"])
+def echo(door: Door) -> dict[str, Any]:
+    return door.expand(ECHO)
 
 
 @pytest.fixture(scope="module")

@@ -153,7 +153,7 @@ class ScriptedExaminer:
 
     async def __call__(self, job: EditorJob, facts: Mapping[str, Any]) -> Mapping[str, Any]:
         self.asked.append((job, facts))
-        if "raise" in str(facts.get("code")):
+        if "raise" in str(facts.get("code", facts.get("spec"))):
             finished = ev.RunFinished(status="failed", kind="component", error="no such thing", traceback="line 1")
             raise failure(ev.RunId(""), finished)
         match job:
@@ -161,6 +161,8 @@ class ScriptedExaminer:
                 return {"imports": {"errors": []}, "function": {"errors": []}}
             case "prompt":
                 return {"input_variables": ["who"], "frontend_node": facts["frontend_node"]}
+            case "expand":
+                return {"flow": {"name": "Drawn"}}
             case _:
                 return {"frontend": {"display_name": "Own", "template": facts.get("template", {})}, "name": "Own"}
 

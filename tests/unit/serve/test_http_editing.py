@@ -25,6 +25,19 @@ async def test_a_changed_field_is_answered_with_the_node_it_makes() -> None:
     assert (job, facts["field"], facts["field_value"], facts["tool_mode"]) == ("refresh", "a", 2, False)
 
 
+async def test_a_flow_in_short_is_answered_with_the_whole_of_it() -> None:
+    made = service()
+    answer = await made.http.post("/api/v1/flows/expand/", json={"spec": "nodes:"})
+    assert answer.json() == {"name": "Drawn"}
+    assert made.examiner.asked == [("expand", {"spec": "nodes:"})]
+
+
+async def test_a_flow_in_short_that_cannot_be_drawn_is_its_author_s_fault() -> None:
+    response = await service().http.post("/api/v1/flows/expand/", json={"spec": "raise"})
+    assert (response.status_code, response.json()["code"], response.json()["fault"]) == (422, "flow_format", "flow")
+    assert response.json()["detail"] == "no such thing"
+
+
 @pytest.mark.parametrize("path", ["/api/v1/custom_component", "/api/v1/validate/code"])
 async def test_source_that_makes_no_component_is_its_authors_fault(path: str) -> None:
     response = await service().http.post(path, json={"code": "raise"})
@@ -39,6 +52,7 @@ async def test_source_that_makes_no_component_is_its_authors_fault(path: str) ->
         ("custom_component/update", "template"),
         ("validate/code", "code"),
         ("validate/prompt", "template"),
+        ("flows/expand/", "spec"),
     ],
 )
 async def test_what_is_missing_is_named(path: str, lacks: str) -> None:
