@@ -72,7 +72,7 @@ async def arun(
     from flowray.local import Local, image_for
 
     # Who names a host here also owns the network that it is on.
-    local = Local(image_for(flow), private=egress)
+    local = Local(image_for(flow), private=egress, lasting=False)
     request = await local.prepare(flow, variables=variables, egress=egress, **values)
     async with local:
         return await local.answer(request)
@@ -88,7 +88,7 @@ def expand(specs: Mapping[str, str]) -> Mapping[str, Mapping[str, Any]]:
     from flowray.local import Local
 
     async def documents() -> Mapping[str, Mapping[str, Any]]:
-        async with Local() as local:
+        async with Local(lasting=False) as local:
             return {name: await local.expand(spec) for name, spec in specs.items()}
 
     return asyncio.run(documents())

@@ -27,9 +27,12 @@ from flowray.flow.hosts import common, hosts_of
 from flowray.flow.tweaks import tweak
 from flowray.flow.types import Field, Flow, Json
 from flowray.plan.planner import plan
+from flowray.runner.asking import Desk
+from flowray.runner.chat_desk import ChatDesk
 from flowray.runner.pool import PoolSize
 from flowray.runner.runner import Rules, Runner
 from flowray.sandbox.image import Image, find_image
+from flowray.stores.chats import MemoryChats
 from flowray.stores.memory_journal import MemoryJournal
 from flowray.stores.objects import open_objects
 
@@ -41,8 +44,10 @@ _FACTS = frozenset({"input_value", "input_type", "output_type", "output_componen
 class Local:
     """A place to run flows: `async with Local() as local: await local.run(flow, input_value="hi")`.
 
-    It holds a zygote, which takes seconds and some 300 MB to start: keep it for several runs. `private` are hosts that
-    runs may reach although they are on a private network, when the run's own `egress` names them.
+    It holds a zygote, which takes seconds and some 300 MB to start: keep it for several runs. One for a run or two,
+    not `lasting`, starts in a third of the time; each of its runs then compiles what it needs. What is said in chats it
+    remembers for as long as it is there. `private` are hosts that runs may reach although they are on a private
+    network, when the run's own `egress` names them.
     """
 
     def __init__(
@@ -51,11 +56,14 @@ class Local:
         *,
         private: Sequence[str] = (),
         size: PoolSize | None = None,
+        lasting: bool = True,
         log: Path | None = None,
     ) -> None:
         image = image or find_image(root=_images())
         self._objects = open_objects("memory:")
-        rules = Rules(size=size or PoolSize(spares=2), private=tuple(private))
+        size, chat = size or PoolSize(spares=2), ChatDesk(MemoryChats())
+        desk = Desk({"messages.find": chat.find}, {"messages": chat.note})
+        rules = Rules(size=size, private=tuple(private), desk=desk, lasting=lasting)
         self._runner = Runner.on(image, objects=self._objects, rules=rules, log=log)
         self._engine = Engine(MemoryJournal(keep_runs=100), self._runner, name="local")
 

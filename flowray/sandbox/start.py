@@ -28,13 +28,14 @@ class Inside:
     """What a zygote is to be.
 
     `preload` names further modules to import, `warm` modules whose `warm()` is called, `work` the one that serves
-    specs. `always` are the distributions that runs may import without declaring them, `lowered` names walls to leave
-    out.
+    specs. One that is `lasting` puts its memory in order first: seconds, which many children make up for. `always` are
+    the distributions that runs may import without declaring them, `lowered` names walls to leave out.
     """
 
     preload: Sequence[str] = ()
     warm: Sequence[str] = ("flowray_sandbox.preload",)
     work: str = "flowray_sandbox.work"
+    lasting: bool = True
     always: Sequence[str] = ()
     lowered: Sequence[str] = ()
 

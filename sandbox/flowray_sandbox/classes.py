@@ -7,6 +7,7 @@ own code from the very same text; runs only make instances of it, and each run h
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
 from collections.abc import Callable, Iterator
 from importlib.resources import files
@@ -19,6 +20,7 @@ from lfx.custom.validate import extract_class_name
 from lfx.interface.initialize import loading
 
 _known: dict[bytes, dict[str | None, type]] = {}
+_shipped: set[bytes] = set()
 _lfx: Any = loading
 _validate: Any = validate
 _original_returns: Callable[[list[type]], dict[Any, Any]] = _validate.snapshot_trusted_class_method_returns
@@ -28,7 +30,11 @@ _returns: dict[tuple[int, ...], tuple[list[type], dict[Any, Any]]] = {}
 
 def component_class(code: str, class_name: str | None = None) -> type:
     """What lfx's `eval_custom_component_code` gives, made anew only for unknown source."""
-    known = _known.get(_digest(code))
+    digest = _digest(code)
+    if digest in _shipped:
+        _shipped.remove(digest)
+        learn_if_possible(code)
+    known = _known.get(digest)
     if known is None:
         return eval_custom_component_code(code, class_name)
     # As in lfx: a name that the source does not define means its first component.
@@ -36,8 +42,9 @@ def component_class(code: str, class_name: str | None = None) -> type:
 
 
 def is_known(code: str) -> bool:
-    """Whether this source is one that was compiled in the zygote."""
-    return _digest(code) in _known
+    """Whether lfx ships this source."""
+    digest = _digest(code)
+    return digest in _known or digest in _shipped
 
 
 def learn(code: str) -> None:
@@ -47,6 +54,17 @@ def learn(code: str) -> None:
     made: dict[str | None, type] = {name: eval_custom_component_code(code, name) for name in components}
     made[None] = made[extract_class_name(code)]
     _known[_digest(code)] = made
+
+
+def learn_if_possible(code: str) -> None:
+    """As `learn`; what cannot be compiled says so in the run that needs it."""
+    with contextlib.suppress(Exception):
+        learn(code)
+
+
+def note_shipped() -> None:
+    """Know what lfx ships, and compile each only when it is asked for."""
+    _shipped.update(_digest(code) for _, code in shipped())
 
 
 def shipped() -> Iterator[tuple[str, str]]:

@@ -5,14 +5,10 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib
-import importlib.util
-import os
-import sys
-import warnings
-from types import ModuleType
 from typing import Any
 
-from flowray_sandbox.environment import CERTIFICATES, LFX_ENVIRONMENT
+from flowray_sandbox import groundwork
+from flowray_sandbox.environment import CERTIFICATES
 
 _HOT: list[Any] = []
 # What a child does before its run, which cannot be rehearsed: the zygote would be walled in.
@@ -23,35 +19,16 @@ _AT_BIRTH = tuple(
 
 def warm() -> None:
     """Make the calling process ready to be forked: afterwards a run imports and compiles next to nothing."""
-    os.environ.update(LFX_ENVIRONMENT)
-    warnings.simplefilter("ignore")
-    from flowray_sandbox import (  # after the environment is set: lfx reads it
-        chat_rehearsal,
-        classes,
-        flows,
-        hot_code,
-        lean,
-        rehearsal,
-        surroundings,
-        tls_contexts,
-        written_files,
-    )
+    groundwork.settle()
+    from flowray_sandbox import chat_rehearsal, classes, hot_code, rehearsal, tls_contexts  # they import lfx
     from flowray_sandbox.adapters import shapes
 
-    surroundings.settle()
-    flows.install()
-    written_files.install()
-    for name in _THREADED:
-        _defer(name)
     for name in _LAZY:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
     for _, code in classes.shipped():
-        with contextlib.suppress(Exception):
-            classes.learn(code)
-    classes.install()
+        classes.learn_if_possible(code)
     _look_packages_up()
-    lean.install()
     shapes.prepare()
     tls_contexts.prepare(CERTIFICATES)
     chat_rehearsal.rehearse()
@@ -82,33 +59,6 @@ def rehearse() -> None:
 
     rehearsal.rehearse()
 
-
-class _Deferred(ModuleType):
-    """Stands in for a module until somebody reads from it.
-
-    The standard library's lazy loader would not do: an import statement alone makes it load.
-    """
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") and name != "__path__":
-            raise AttributeError(name)
-        del sys.modules[self.__name__]
-        real = importlib.import_module(self.__name__)
-        vars(self).update(vars(real))
-        return getattr(real, name)
-
-
-def _defer(name: str) -> None:
-    found = importlib.util.find_spec(name)
-    if found is not None and name not in sys.modules:
-        stand_in = _Deferred(name)
-        stand_in.__spec__, stand_in.__file__ = found, found.origin
-        sys.modules[name] = stand_in
-
-
-# Importing these starts threads, and a process with threads must not be forked: they are imported when first used.
-# `magika` guesses file types for `markitdown`, with a model run by `onnxruntime`.
-_THREADED = ("magika",)
 
 # What flows import while they run, beyond what lfx imports to load them: learned by running Langflow's starter flows
 # and asking each sandbox what it had to import (`imported` in its result).

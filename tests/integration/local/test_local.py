@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
@@ -178,3 +179,15 @@ async def test_a_result_that_is_too_large_to_show_is_said_to_be_cut(local: Local
     body = "return Message(text='x' * 16_500_000)"
     told = [one.event async for one in local.events(own(body))]
     assert any(isinstance(event, Log) and "cut where it is shown" in event.text for event in told)
+
+
+async def test_an_agent_knows_what_was_said_in_its_session(local: Local, flows: Flows, llm: Llm) -> None:
+    async def asked(text: str, session: str) -> str:
+        llm.requests.clear()
+        await local.run(flows["agent"], input_value=text, session=session, variables=llm.variables, egress=[llm.host])
+        return json.dumps(llm.requests)
+
+    await asked("My name is Ada.", "ada")
+
+    assert "My name is Ada." in await asked("What is my name?", "ada")
+    assert "My name is Ada." not in await asked("What is my name?", "eve")
