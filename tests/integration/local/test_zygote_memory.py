@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
+from flowray.engine.commands import StartStep
 from flowray.local import Local
+from flowray.runner.body import Bodies
+from flowray.runner.spec import Inputs, run_frames
 from flowray.sandbox.image import find_image
+from flowray.sandbox.limits import Limits
+from tests.integration.local.conftest import Flows
 from tests.integration.local.test_local import made_by
 
 _HUGE_PAGE_BITS = 21
@@ -38,3 +44,23 @@ async def test_the_names_in_a_spec_are_not_counted(local: Local) -> None:
     *known, unknown = json.loads(told)
     assert known == [(1 << 32) - 1] * len(known)
     assert unknown < 10
+
+
+async def test_runs_are_rehearsed_with_all_that_a_runner_says(local: Local, flows: Flows) -> None:
+    told = await made_by(
+        local,
+        """from flowray_sandbox import rehearsal
+        return Message(text=rehearsal._specs()[-1].decode())""",
+    )
+    request = await local.prepare(flows["chat"])
+    (step,) = request.plan.steps
+    inputs = Inputs(upstream={}, files={}, states={}, blobs=())
+    body = Bodies().of(request, step.id)
+    (said,) = run_frames(request, StartStep(step=step.id), body, inputs, Limits())
+
+    assert _names(json.loads(told)) == _names(json.loads(said[said.index(b"{") :]))
+
+
+def _names(spec: dict[str, Any]) -> dict[str, Any]:
+    """What is said in a spec, and in its parts."""
+    return {name: sorted(spec[name]) if name in ("run", "limits", "inputs") else name for name in sorted(spec)}
