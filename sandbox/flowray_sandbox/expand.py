@@ -31,7 +31,7 @@ def expanded(text: str) -> dict[str, Any]:
     _name_after(names)
     built = build_flow_from_spec(text, {**load_local_registry(), **frontends()})
     if "error" in built:
-        raise _refused(f"{built['error']}. {built['details']}")
+        raise _refused(". ".join(dict.fromkeys((built["error"], built["details"]))))
     flow: dict[str, Any] = built["flow"]
     return flow
 

@@ -1,0 +1,96 @@
+"""How long FlowRay takes to be there, and what it holds while nothing runs.
+
+Recipe:   .venv/bin/python benchmarks/start.py --rounds 3
+
+Per round, one after another on this machine: `flowray demo`, `flowray run` of one file without a service, and
+`flowray up` with the memory of all its processes once the standby Runner is warm as well. Results go to
+benchmarks/results/start.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import flowray
+from flowray_serve.home import Home
+
+HERE = Path(__file__).parent
+FLOWRAY = HERE.parent / ".venv" / "bin" / "flowray"
+SPEC = "name: Echo\n\nnodes:\n  A: ChatInput\n  B: ChatOutput\n\nedges:\n  A.message -> B.input_value\n"
+PORT = "8197"
+_SETTLES_S = 60
+_PROC = Path("/proc")
+
+
+def main() -> None:
+    """Measure and write the results."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--rounds", type=int, default=3)
+    rounds = arguments.parse_args().rounds
+    with tempfile.TemporaryDirectory() as work:
+        flow = Path(work) / "echo.json"
+        flow.write_text(json.dumps(flowray.expand({"echo": SPEC})["echo"]))
+        samples = [_one_round(flow, Path(work) / f"home{number}") for number in range(rounds)]
+    facts = {name: round(statistics.median(sample[name] for sample in samples), 1) for name in samples[0]}
+    machine = f"{os.cpu_count()} cores, {platform.release()}, Python {platform.python_version()}"
+    text = json.dumps({"machine": machine, "rounds": rounds, **facts}, indent=2)
+    print(text)
+    (HERE / "results" / "start.json").write_text(text + "\n")
+
+
+def _one_round(flow: Path, home: Path) -> dict[str, float]:
+    environment = os.environ | {"FLOWRAY_HOME": str(home), "FLOWRAY_PORT": PORT}
+    demo_s = _timed(environment, "demo")
+    run_s = _timed(environment, "run", str(flow), "input_value=hello")
+    up_s = _timed(environment, "up", "--detach")
+    try:
+        time.sleep(_SETTLES_S)
+        running = Home(home).running()
+        if running is None:
+            raise SystemExit(f"the service at {home} is gone")
+        resident = sum(_status_mib(pid, "status", "VmRSS:") for pid in _below(running.guard))
+        proportional = sum(_status_mib(pid, "smaps_rollup", "Pss:") for pid in _below(running.guard))
+    finally:
+        _timed(environment, "down")
+    return {
+        "demo_s": demo_s,
+        "run_file_s": run_s,
+        "up_s": up_s,
+        "idle_rss_mib": resident,
+        "idle_pss_mib": proportional,
+    }
+
+
+def _timed(environment: dict[str, str], *words: str) -> float:
+    began = time.perf_counter()
+    subprocess.run([FLOWRAY, *words], env=environment, check=True, capture_output=True)
+    return time.perf_counter() - began
+
+
+def _below(pid: int) -> Iterator[int]:
+    """A process and all that it has begotten."""
+    yield pid
+    for children in (_PROC / str(pid) / "task").glob("*/children"):
+        for child in children.read_text().split():
+            yield from _below(int(child))
+
+
+def _status_mib(pid: int, file: str, name: str) -> float:
+    try:
+        lines = (_PROC / str(pid) / file).read_text().splitlines()
+    except OSError:  # it ended
+        return 0.0
+    return sum(int(line.split()[1]) for line in lines if line.startswith(name)) / 1024
+
+
+if __name__ == "__main__":
+    main()
