@@ -3,8 +3,8 @@
 Recipe:   .venv/bin/python benchmarks/start.py --rounds 3
 
 Per round, one after another on this machine: `flowray demo`, `flowray run` of one file without a service, and
-`flowray up` with the memory of all its processes once the standby Runner is warm as well. Results go to
-benchmarks/results/start.json.
+`flowray up` with the memory of all its processes, once as it is by default and once with one engine and one Runner.
+Results go to benchmarks/results/start.json.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ HERE = Path(__file__).parent
 FLOWRAY = HERE.parent / ".venv" / "bin" / "flowray"
 SPEC = "name: Echo\n\nnodes:\n  A: ChatInput\n  B: ChatOutput\n\nedges:\n  A.message -> B.input_value\n"
 PORT = "8197"
-_SETTLES_S = 60
+LONE = {"FLOWRAY_POOLS": '{"default": {"standby": 0}}', "FLOWRAY_ENGINES__STANDBY": "0"}
+_SETTLES_S = 50
 _PROC = Path("/proc")
 
 
@@ -51,23 +52,28 @@ def _one_round(flow: Path, home: Path) -> dict[str, float]:
     environment = os.environ | {"FLOWRAY_HOME": str(home), "FLOWRAY_PORT": PORT}
     demo_s = _timed(environment, "demo")
     run_s = _timed(environment, "run", str(flow), "input_value=hello")
+    up_s, idle_mib = _at_rest(environment, home)
+    _, lone_mib = _at_rest(environment | LONE, home)
+    return {
+        "demo_s": demo_s,
+        "run_file_s": run_s,
+        "up_s": up_s,
+        "idle_pss_mib": idle_mib,
+        "idle_pss_mib_without_standbys": lone_mib,
+    }
+
+
+def _at_rest(environment: dict[str, str], home: Path) -> tuple[float, float]:
+    """How long a service takes to answer, and its memory when all is warm: what processes share counts once."""
     up_s = _timed(environment, "up", "--detach")
     try:
         time.sleep(_SETTLES_S)
         running = Home(home).running()
         if running is None:
             raise SystemExit(f"the service at {home} is gone")
-        resident = sum(_status_mib(pid, "status", "VmRSS:") for pid in _below(running.guard))
-        proportional = sum(_status_mib(pid, "smaps_rollup", "Pss:") for pid in _below(running.guard))
+        return up_s, sum(_pss_mib(pid) for pid in _below(running.guard))
     finally:
         _timed(environment, "down")
-    return {
-        "demo_s": demo_s,
-        "run_file_s": run_s,
-        "up_s": up_s,
-        "idle_rss_mib": resident,
-        "idle_pss_mib": proportional,
-    }
 
 
 def _timed(environment: dict[str, str], *words: str) -> float:
@@ -84,12 +90,12 @@ def _below(pid: int) -> Iterator[int]:
             yield from _below(int(child))
 
 
-def _status_mib(pid: int, file: str, name: str) -> float:
+def _pss_mib(pid: int) -> float:
     try:
-        lines = (_PROC / str(pid) / file).read_text().splitlines()
+        lines = (_PROC / str(pid) / "smaps_rollup").read_text().splitlines()
     except OSError:  # it ended
         return 0.0
-    return sum(int(line.split()[1]) for line in lines if line.startswith(name)) / 1024
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
 
 
 if __name__ == "__main__":
