@@ -1,6 +1,6 @@
 """How long FlowRay takes to be there, and what it holds while nothing runs.
 
-Recipe:   .venv/bin/python benchmarks/start.py --rounds 3
+Recipe:   .venv/bin/python -m benchmarks.start --rounds 3
 
 Per round, one after another on this machine: `flowray demo`, `flowray run` of one file without a service, and
 `flowray up` with the memory of all its processes, once as it is by default and once with one engine and one Runner.
@@ -17,10 +17,10 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import flowray
+from benchmarks.soak import below
 from flowray_serve.home import Home
 
 HERE = Path(__file__).parent
@@ -29,7 +29,6 @@ SPEC = "name: Echo\n\nnodes:\n  A: ChatInput\n  B: ChatOutput\n\nedges:\n  A.mes
 PORT = "8197"
 LONE = {"FLOWRAY_POOLS": '{"default": {"standby": 0}}', "FLOWRAY_ENGINES__STANDBY": "0"}
 _SETTLES_S = 50
-_PROC = Path("/proc")
 
 
 def main() -> None:
@@ -71,7 +70,7 @@ def _at_rest(environment: dict[str, str], home: Path) -> tuple[float, float]:
         running = Home(home).running()
         if running is None:
             raise SystemExit(f"the service at {home} is gone")
-        return up_s, sum(_pss_mib(pid) for pid in _below(running.guard))
+        return up_s, sum(_pss_mib(pid) for pid in below(running.guard))
     finally:
         _timed(environment, "down")
 
@@ -82,17 +81,9 @@ def _timed(environment: dict[str, str], *words: str) -> float:
     return time.perf_counter() - began
 
 
-def _below(pid: int) -> Iterator[int]:
-    """A process and all that it has begotten."""
-    yield pid
-    for children in (_PROC / str(pid) / "task").glob("*/children"):
-        for child in children.read_text().split():
-            yield from _below(int(child))
-
-
 def _pss_mib(pid: int) -> float:
     try:
-        lines = (_PROC / str(pid) / "smaps_rollup").read_text().splitlines()
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:  # it ended
         return 0.0
     return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from importlib import resources
 
 import pytest
 import pytest_asyncio
@@ -9,6 +8,7 @@ import pytest_asyncio
 from flowray.flow.langflow import read
 from flowray.flow.types import Flow
 from flowray.local import Local
+from tests.kit.examples import NAMES, example
 from tests.kit.llm import Llm
 
 Flows = dict[str, Flow]
@@ -22,10 +22,7 @@ async def local(llm: Llm) -> AsyncIterator[Local]:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def flows(local: Local) -> Flows:
-    folder = resources.files("flowray_serve") / "examples"
-    files = [file for file in folder.iterdir() if file.name.endswith(".flow")]
-    sources = {file.name.removesuffix(".flow"): file.read_text() for file in files}
-    return {name: read(dict(await local.expand(source))) for name, source in sources.items()}
+    return {name: read(dict(await local.expand(example(name)))) for name in NAMES}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
