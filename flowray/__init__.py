@@ -33,15 +33,31 @@ __all__ = ["arun", "check", "connect", "errors", "expand", "load", "plan", "run"
 
 
 def load(source: str | os.PathLike[str] | bytes | Mapping[str, Any]) -> Flow:
-    """Return the flow of a Langflow export: a file's path, its text or bytes, or the parsed document."""
+    """Return the flow of a Langflow export: a file's path, its text or bytes, or the parsed document.
+
+    A file `NAME.flow`, in lfx's compact form, is expanded in a sandbox of this machine first, which takes seconds.
+    """
     from flowray.flow.langflow import read
 
     if isinstance(source, bytes | Mapping) or (isinstance(source, str) and source.lstrip().startswith("{")):
         return read(source)
+    path = Path(source)
+    if path.suffix == ".flow":
+        return read(_expanded(path))
     try:
-        return read(Path(source).read_bytes())
+        return read(path.read_bytes())
     except OSError as cause:
-        raise errors.InvalidRequestError(f"Cannot read {os.fspath(source)}: {cause.strerror}.") from cause
+        raise errors.InvalidRequestError(f"Cannot read {path}: {cause.strerror}.") from cause
+
+
+def _expanded(path: Path) -> Mapping[str, Any]:
+    from flowray.client.sources import read_description
+
+    spec = read_description(path)
+    try:
+        return expand({path.name: spec})[path.name]
+    except errors.FlowFormatError as cause:
+        raise errors.FlowFormatError(f"{path}: {cause.message}") from cause
 
 
 def check(flow: Flow) -> tuple[Finding, ...]:

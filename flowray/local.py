@@ -17,12 +17,13 @@ from flowray.component.known import known_components
 from flowray.component.source import with_sources
 from flowray.component.spec import ComponentSpec
 from flowray.engine.events import Recorded, RunId
+from flowray.engine.failures import ComponentFailedError
 from flowray.engine.loop import Engine
 from flowray.engine.outcome import Answer, answering, fold
 from flowray.engine.ports import RunRequest
 from flowray.engine.values import Ref
 from flowray.engine.whole import all_whole, whole
-from flowray.errors import FlowInvalidError, InvalidRequestError
+from flowray.errors import FlowFormatError, FlowInvalidError, InvalidRequestError
 from flowray.flow.hosts import common, hosts_of
 from flowray.flow.tweaks import tweak
 from flowray.flow.types import Field, Flow, Json
@@ -94,8 +95,11 @@ class Local:
                 yield await whole(recorded, self._objects)
 
     async def expand(self, spec: str) -> Mapping[str, Json]:
-        """Return the Langflow document of a compact flow description."""
-        document: Mapping[str, Json] = (await self._runner.examine("expand", {"spec": spec}))["flow"]
+        """Return the Langflow document of a compact flow description; `FlowFormatError` says what is wrong with it."""
+        try:
+            document: Mapping[str, Json] = (await self._runner.examine("expand", {"spec": spec}))["flow"]
+        except ComponentFailedError as error:
+            raise FlowFormatError(error.message) from error
         return document
 
     async def prepare(self, flow: Flow, **values: Any) -> RunRequest:

@@ -12,7 +12,9 @@ from flowray_serve.cli.ending import FAILED
 from flowray_serve.cli.terminal import AsJson, say, say_json
 
 
-def command(flow: Annotated[Path, typer.Argument(help="A Langflow export.")], *, as_json: AsJson = False) -> None:
+def command(
+    flow: Annotated[Path, typer.Argument(help="A Langflow export or a `.flow` file.")], *, as_json: AsJson = False
+) -> None:
     """Check a flow file. Exit code 1 when it has errors."""
     import flowray
 

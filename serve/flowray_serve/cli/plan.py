@@ -19,7 +19,7 @@ class Fusing(StrEnum):
 
 
 def command(
-    flow: Annotated[Path, typer.Argument(help="A Langflow export.")],
+    flow: Annotated[Path, typer.Argument(help="A Langflow export or a `.flow` file.")],
     *,
     mermaid: Annotated[bool, typer.Option("--mermaid", help="Print a Mermaid diagram.")] = False,
     fusion: Annotated[Fusing, typer.Option(help="none: a step per node wherever its values can travel.")] = Fusing.auto,

@@ -20,7 +20,7 @@ _NAME = re.compile(r"[A-Za-z0-9_-]+(@[A-Za-z0-9._-]+)?")
 
 
 def command(
-    flow: Annotated[str, typer.Argument(help="A Langflow export, or a published flow such as my-flow@prod.")],
+    flow: Annotated[str, typer.Argument(help="A Langflow export, a `.flow` file, or a published flow: my-flow@prod.")],
     values: Annotated[
         list[str] | None, typer.Argument(help="input_value=..., session=..., or NODE.FIELD=... for a field.")
     ] = None,
