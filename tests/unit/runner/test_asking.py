@@ -16,7 +16,7 @@ from flowray.runner.asking import Answer, Ask, Desk
 from flowray.runner.frames import Caps, frame
 from tests.unit.runner.conftest import Started
 from tests.unit.runner.kit import Peer
-from tests.unit.runner.test_runner import STEP, events_of, last_of, request_of
+from tests.unit.runner.steps import STEP, events_of, last_of, request_of
 
 
 def ask(number: int, what: str, **details: Any) -> bytes:

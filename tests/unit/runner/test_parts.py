@@ -21,7 +21,7 @@ from flowray.sandbox.child import Exit
 from tests.unit.build import dag_of, plan_of
 from tests.unit.runner.conftest import Started
 from tests.unit.runner.kit import FakeObjects, Peer
-from tests.unit.runner.test_runner import STEP, events_of, request_of
+from tests.unit.runner.steps import STEP, events_of, request_of
 
 A, B, C = NodeId("a"), NodeId("b"), NodeId("c")
 

@@ -16,7 +16,7 @@ from flowray.runner.pool import PoolSize
 from flowray.sandbox.child import Exit
 from tests.unit.runner.conftest import Started
 from tests.unit.runner.kit import Peer, died_of
-from tests.unit.runner.test_runner import STEP, events_of, last_of, request_of
+from tests.unit.runner.steps import STEP, events_of, last_of, request_of
 
 MANY = 16_000_000
 SHORT = Caps(grace_s=0.05)

@@ -13,7 +13,7 @@ from flowray.runner.tape_desk import NotRecordedError, TapeDesk
 from flowray.stores.objects import ObjectStore, open_objects
 from flowray.stores.sealing import SecretSeal
 from flowray.stores.tapes import Tapes
-from tests.unit.runner.test_runner import request_of
+from tests.unit.runner.steps import request_of
 
 PLACE: dict[str, Any] = {"key": "a" * 64, "turn": 1, "asked": "GET https://api.example.org/"}
 HEARD = Ask(what="tape", details={**PLACE, "status": 200, "headers": {"x": "y"}}, blob=b"the answer")

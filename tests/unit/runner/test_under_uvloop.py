@@ -11,7 +11,7 @@ from flowray.engine.events import MessageAdded, StepFinished
 from flowray.runner.pool import PoolSize
 from flowray.runner.runner import Rules, Runner
 from tests.unit.runner.kit import FakeNursery, FakeObjects, Peer
-from tests.unit.runner.test_runner import STEP, events_of
+from tests.unit.runner.steps import STEP, events_of
 
 SPOKEN = 50
 
