@@ -36,7 +36,11 @@ _KEPT_EVENTS = 2_000
 
 
 class Ledger:
-    """Numbers the events of one run. `past` are those there were before; writing may lag `linger_s` behind."""
+    """Numbers the events of one run. `past` are those there were before; writing may lag `linger_s` behind.
+
+    Of a run that is `announced`, somebody hears while it goes on, and may ask another gateway about it at once: that it
+    has begun is written first.
+    """
 
     def __init__(  # noqa: PLR0913 - each is used on its own
         self,
@@ -48,6 +52,7 @@ class Ledger:
         clock: Callable[[], float],
         past: Sequence[Recorded] = (),
         linger_s: float = LINGER_S,
+        announced: bool = False,
     ) -> None:
         self._journal = journal
         self._tenant = tenant
@@ -55,6 +60,7 @@ class Ledger:
         self._durability = durability
         self._clock = clock
         self._linger_s = linger_s
+        self._announced = announced
         self._seq = past[-1].seq if past else 0
         self._unwritten: list[Recorded] = []
         self._written_lately: deque[Recorded] = deque(past, maxlen=_KEPT_EVENTS)
@@ -75,10 +81,13 @@ class Ledger:
 
     async def settle(self, *, written: bool = False) -> None:
         """Return when what was noted is as safe as the run's durability asks for, or `written` in any case."""
-        if written or self._durability == "strict":
+        if written or self._durability == "strict" or self._must_begin():
             await self._written()
         elif self._durability == "pipelined" or len(self._unwritten) > _MOST_UNWRITTEN:
             self._write_soon()
+
+    def _must_begin(self) -> bool:
+        return self._announced and self._durability == "pipelined" and not self._written_lately
 
     async def close(self) -> None:
         """Write what is left."""

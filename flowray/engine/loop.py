@@ -88,7 +88,9 @@ class Engine:
         on when its journal holds what it waits for (a RunResumed); otherwise it pauses again.
         """
         told: asyncio.Queue[Sequence[Recorded]] = asyncio.Queue(_LAG)
-        driving = asyncio.create_task(self._drive(request, recorded, told.put), name=f"run {request.run}")
+        driving = asyncio.create_task(
+            self._drive(request, recorded, told.put, announced=True), name=f"run {request.run}"
+        )
         # Wakes the reader when the run is over; a full queue wakes it anyway.
         driving.add_done_callback(lambda _: None if told.full() else told.put_nowait(()))
         try:
@@ -123,7 +125,13 @@ class Engine:
         await ledger.close()
 
     async def _drive(
-        self, request: RunRequest, past: Sequence[Recorded], publish: Publish, hold: Hold | None = None
+        self,
+        request: RunRequest,
+        past: Sequence[Recorded],
+        publish: Publish,
+        hold: Hold | None = None,
+        *,
+        announced: bool = False,
     ) -> None:
         if past and isinstance(past[-1].event, RunFinished):
             return
@@ -132,14 +140,16 @@ class Engine:
             request,
             state=state,
             steps=self._steps,
-            ledger=self._ledger(request, past, hold),
+            ledger=self._ledger(request, past, hold, announced=announced),
             publish=publish,
             hold=hold,
             pace=Pace(left_s=self._left_s(request, past), sleep=self._sleep),
         )
         await drive.go(self._first(state) if past else [accepted_event(request), RunStarted(engine=self._name)])
 
-    def _ledger(self, request: RunRequest, past: Sequence[Recorded], hold: Hold | None) -> Ledger:
+    def _ledger(
+        self, request: RunRequest, past: Sequence[Recorded], hold: Hold | None, *, announced: bool = False
+    ) -> Ledger:
         return Ledger(
             LeasedJournal(self._journal, hold.lease) if hold else self._journal,
             tenant=request.tenant,
@@ -148,6 +158,7 @@ class Engine:
             clock=self._clock,
             past=past,
             linger_s=self._linger_s,
+            announced=announced,
         )
 
     def _first(self, state: State) -> Sequence[Event]:

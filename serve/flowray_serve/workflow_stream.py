@@ -90,14 +90,15 @@ async def _said(
     events: AsyncIterator[ev.Recorded], adapter: StreamAdapter, flow: Flow
 ) -> AsyncGenerator[StreamEvent, None]:
     words = Words(flow, starts=adapter.name == "agui")
-    for event in adapter.initial_events():
-        yield event
+    # Said with the first event: by then the run is on record, and whoever hears of it may ask about it at once.
+    opening = adapter.initial_events()
     try:
         async for recorded in events:
-            for event in _translated(recorded, adapter, words):
+            for event in (*opening, *_translated(recorded, adapter, words)):
                 yield event
+            opening = ()
     except Exception as error:  # noqa: BLE001 - a stream has only its frames to say it with
-        for event in _last_words(adapter, error):
+        for event in (*opening, *_last_words(adapter, error)):
             yield event
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -33,8 +34,8 @@ class SlowJournal(MemoryJournal):
         await super().append(tenant, events, lease=lease)
 
 
-def ledger_of(journal: MemoryJournal, *, linger_s: float = LINGER_S) -> Ledger:
-    return Ledger(journal, tenant=TENANT, run=RUN, durability="pipelined", clock=lambda: 1.5, linger_s=linger_s)
+def ledger_of(journal: MemoryJournal, **facts: Any) -> Ledger:
+    return Ledger(journal, tenant=TENANT, run=RUN, durability="pipelined", clock=lambda: 1.5, **facts)
 
 
 def line(number: int) -> Log:
@@ -154,3 +155,18 @@ async def test_what_is_another_s_to_write_is_left_to_it() -> None:
     await ledger.write_again()
     with pytest.raises(NotFoundError):
         await journaled(journal)
+
+
+async def test_a_run_that_others_hear_of_while_it_goes_on_is_on_record_first() -> None:
+    journal = MemoryJournal()
+    ledger = ledger_of(journal, announced=True)
+    ledger.note(ACCEPTED)
+    await ledger.settle()
+
+    assert [one.seq for one in await journaled(journal)] == [1]
+
+    ledger.note(line(1))
+    await ledger.settle()
+
+    assert [one.seq for one in await journaled(journal)] == [1]
+    await ledger.close()
