@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeGuard
 
-from flowray.flow.digest import meaning_of_edge, meaning_of_node
+from flowray.flow.digest import meaning_of_edge, meaning_of_node, wires_by_field
 from flowray.flow.hosts import own_words
 from flowray.flow.secrets import holds_secret
 from flowray.flow.types import Edge, Flow, Json, Node, NodeId
@@ -40,7 +40,10 @@ class NodeChange:
 
 @dataclass(frozen=True, kw_only=True)
 class EdgeChange:
-    """A wire that came or went; one that was plugged in elsewhere did both. `changed`: what it may carry is other."""
+    """A wire that came or went; one that was plugged in elsewhere did both.
+
+    `changed`: what it may carry is other, or its turn among the wires of its field.
+    """
 
     kind: Kind
     source: NodeId
@@ -105,12 +108,16 @@ def _of_node(was: Node, now: Node) -> Iterator[Change]:
 def _of_template(old: Mapping[str, Json], new: Mapping[str, Json]) -> Iterator[Change]:
     for name in sorted(old.keys() | new.keys()):
         was, now = old.get(name), new.get(name)
-        if name == "code" and isinstance(was, dict) and isinstance(now, dict):
+        if name == "code" and _has_source(was) and _has_source(now):
             yield from _of_field(name, {**was, "value": ""}, {**now, "value": ""})  # the digests say it
         elif isinstance(was, dict) and isinstance(now, dict):
             yield from _of_field(name, was, now)
-        elif was != now or (name in old) != (name in new):
+        elif not same(was, now) or (name in old) != (name in new):
             yield Change(what=f"template.{name}", before=_shown(name, was), after=_shown(name, now))
+
+
+def _has_source(entry: Json) -> TypeGuard[Mapping[str, Json]]:
+    return isinstance(entry, dict) and isinstance(entry.get("value"), str)
 
 
 def _of_field(name: str, was: Mapping[str, Json], now: Mapping[str, Json]) -> Iterator[Change]:
@@ -150,14 +157,25 @@ def same(one: Json, other: Json) -> bool:
 def _edges(before: Flow, after: Flow) -> Iterator[EdgeChange]:
     old = {edge.ends: edge for edge in before.edges}
     new = {edge.ends: edge for edge in after.edges}
+    moved = set(_moved(before, after))
     for ends in sorted(old.keys() | new.keys()):
         edge = old.get(ends) or new[ends]
         if ends not in new:
             yield _edge(edge, "removed")
         elif ends not in old:
             yield _edge(edge, "added")
-        elif meaning_of_edge(old[ends]) != meaning_of_edge(new[ends]):
+        elif ends in moved or meaning_of_edge(old[ends]) != meaning_of_edge(new[ends]):
             yield _edge(new[ends], "changed")
+
+
+def _moved(before: Flow, after: Flow) -> Iterator[tuple[NodeId, str, NodeId, str]]:
+    was, now = wires_by_field(before), wires_by_field(after)
+    for field in was.keys() & now.keys():
+        old, new = [edge.ends for edge in was[field]], [edge.ends for edge in now[field]]
+        both = set(old) & set(new)
+        stayed = [ends for ends in old if ends in both]
+        if stayed != [ends for ends in new if ends in both]:
+            yield from stayed
 
 
 def _edge(edge: Edge, kind: Kind) -> EdgeChange:

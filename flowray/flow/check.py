@@ -10,7 +10,7 @@ from typing import Literal
 from flowray.errors import FlowFormatError
 from flowray.flow.cycles import endless
 from flowray.flow.hosts import hosts_of
-from flowray.flow.match import fit
+from flowray.flow.match import fit, fit_today
 from flowray.flow.nearest import meant
 from flowray.flow.shape import clipped
 from flowray.flow.types import Edge, Field, Flow, Node, NodeId
@@ -78,7 +78,7 @@ def _dangling(flow: Flow, edge: Edge) -> Finding:
 
 def _given(source: Node, edge: Edge) -> tuple[str, ...] | None:
     """Return the types of the port; old exports name none on the port, but on the node."""
-    output = next((output for output in source.outputs if output.name == edge.output), None)
+    output = source.by_output.get(edge.output)
     if output is None:
         return None if source.outputs or not source.base_classes else source.base_classes
     return output.types
@@ -91,18 +91,13 @@ def _plug(edge: Edge, target: Node, given: tuple[str, ...]) -> Iterator[Finding]
         yield _warning("unknown_field", message + meant(edge.field, target.fields), target.id, edge.field)
         return
     # Langflow refuses a wire whose two plugs do not fit, and one whose port no longer gives what its plug says.
-    if not fit(edge.source_types, (*edge.target_types, field.type)) or not fit(
-        given, edge.target_types or _any_type(target)
-    ):
+    taken = fit(given, edge.target_types) if edge.target_types else fit_today(given, target.taken_types)
+    if not taken or not fit(edge.source_types, (*edge.target_types, field.type)):
         yield _clash(edge, given, edge.target_types or (field.type,))
 
 
-def _any_type(node: Node) -> tuple[str, ...]:
-    return tuple(name for field in node.fields.values() for name in (field.type, *field.input_types))
-
-
 def _feedback(edge: Edge, target: Node, given: tuple[str, ...]) -> Iterator[Finding]:
-    port = next((output for output in target.outputs if output.name == edge.field), None)
+    port = target.by_output.get(edge.field)
     if port is None or not port.allows_loop:
         message = (
             f"A wire leads back to output `{clipped(edge.field)}` of `{clipped(target.id)}`, which closes no loop."

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -81,10 +82,9 @@ def usual(field: Mapping[str, Json]) -> Json:
 def _canvas(canvas: Mapping[str, Json], files: dict[str, str]) -> Raw:
     nodes = {raw["id"]: raw for raw in canvas.get("nodes") or [] if not is_note(raw)}
     notes = {raw["id"]: _note(raw) for raw in canvas.get("nodes") or [] if is_note(raw) and raw.get("id")}
-    wires = [_wire(with_handles(raw, "An edge"), nodes) for raw in canvas.get("edges") or []]
     found = {
         "nodes": {name: _node(nodes[name], files) for name in sorted(nodes)},
-        "wires": sorted(wires, key=lambda wire: orjson.dumps(wire, option=orjson.OPT_SORT_KEYS)),
+        "wires": _wires([with_handles(raw, "An edge") for raw in canvas.get("edges") or []], nodes),
         "notes": dict(sorted(notes.items())),
     }
     return {name: value for name, value in found.items() if value or name == "nodes"}
@@ -171,15 +171,37 @@ def _kept(files: dict[str, str], component: str, ending: str, text: str) -> str:
     return name
 
 
-def _wire(raw: Raw, nodes: Mapping[str, Raw]) -> str | Raw:
+def _wires(raws: list[Raw], nodes: Mapping[str, Raw]) -> list[str | Raw]:
+    """Return the wires sorted, but those into one field in their own order, since that is the order of its values."""
+    drawn: dict[bytes, tuple[bytes, str | Raw]] = {}
+    for raw in raws:
+        ends = _ends(raw)
+        field = orjson.dumps([ends["target"], ends["field"]])
+        drawn.setdefault(orjson.dumps(ends), (field, _wire(raw, ends, nodes)))
+    turns: dict[bytes, deque[str | Raw]] = {}
+    for field, wire in drawn.values():
+        turns.setdefault(field, deque()).append(wire)
+    by_text = sorted(drawn.values(), key=lambda one: orjson.dumps(one[1], option=orjson.OPT_SORT_KEYS))
+    return [turns[field].popleft() for field, _ in by_text]
+
+
+def _loops(raw: Raw) -> bool:
+    target = raw["data"]["targetHandle"]
+    return "fieldName" not in target and "name" in target
+
+
+def _ends(raw: Raw) -> Raw:
     source, target = raw["data"]["sourceHandle"], raw["data"]["targetHandle"]
-    loops = "fieldName" not in target and "name" in target
-    ends = {
+    return {
         "source": raw["source"],
         "output": source.get("name"),
         "target": raw["target"],
-        "field": target.get("name") if loops else target.get("fieldName"),
+        "field": target.get("name") if _loops(raw) else target.get("fieldName"),
     }
+
+
+def _wire(raw: Raw, ends: Raw, nodes: Mapping[str, Raw]) -> str | Raw:
+    source, target, loops = raw["data"]["sourceHandle"], raw["data"]["targetHandle"], _loops(raw)
     takes = target.get("inputTypes") or target.get("output_types") or []
     facts = {
         "source_type": source.get("dataType"),

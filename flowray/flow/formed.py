@@ -93,7 +93,8 @@ def _fill(
     if unknown:
         raise FlowFormatError(f"Node `{name[:80]}` has no field `{str(unknown[0])[:80]}`.")
     fields = {key: one for key, one in template.items() if isinstance(one, dict)}
-    values = {key: usual(one) for key, one in fields.items() if key not in without} | chosen | variables
+    named = {key: variable for key, variable in variables.items() if key not in without}
+    values = {key: usual(one) for key, one in fields.items() if key not in without} | chosen | named
     values |= {key: _secret(before.get(key), f"{name}.{key}", making) for key in secrets}
     if "source" in entry and "code" in fields:
         values["code"] = _text(making.files, entry["source"], name)

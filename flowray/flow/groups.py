@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from flowray.errors import FlowFormatError, FlowTooLargeError
 from flowray.flow.handles import output_name, with_handles
@@ -25,6 +26,20 @@ class _Box:
     outputs: list[Json]
     children: dict[str, Raw]
     sources: frozenset[str] = field(default=frozenset())
+
+    @cached_property
+    def by_output(self) -> Mapping[Json, list[Raw]]:
+        """The outputs by their name, as far as they have one."""
+        found: dict[Json, list[Raw]] = {}
+        for output in self.outputs:
+            if type(output) is dict and isinstance(output.get("name"), str):
+                found.setdefault(output["name"], []).append(output)
+        return found
+
+    @cached_property
+    def last(self) -> str | None:
+        """The first inner node that feeds none of the others."""
+        return next((child for child in self.children if child not in self.sources), None)
 
     def proxy(self, name: Json) -> tuple[str, str] | None:
         """Return the inner node and field that a field of the group stands for."""
@@ -190,17 +205,14 @@ def _output_end(handle: Raw, box: _Box) -> tuple[str, str]:
         name = ""
     end = _said(name, box) or _spelled(name, box)
     if end is None:
-        last = next((child for child in box.children if child not in box.sources), None)
-        end = (last, output_name(handle, box.place)) if last else None
+        end = (box.last, output_name(handle, box.place)) if box.last else None
     if end is None or end[0] not in box.children:
         raise FlowFormatError(f"{place_text(box.place, 'outputs')}: no node stands behind output `{clipped(name)}`.")
     return end
 
 
 def _said(name: str, box: _Box) -> tuple[str, str] | None:
-    for output in box.outputs:
-        if type(output) is not dict or output.get("name") != name:
-            continue
+    for output in box.by_output.get(name, ()):
         proxy = output.get("proxy") or {}
         port = proxy.get("name") or proxy.get("field") if type(proxy) is dict else None
         if port:
@@ -210,7 +222,9 @@ def _said(name: str, box: _Box) -> tuple[str, str] | None:
 
 
 def _spelled(name: str, box: _Box) -> tuple[str, str] | None:
-    for child in sorted(box.children, key=len, reverse=True):
-        if name.startswith(f"{child}_"):
+    child = name
+    while "_" in child:
+        child = child.rpartition("_")[0]
+        if child in box.children:
             return child, name.removeprefix(f"{child}_")
     return None

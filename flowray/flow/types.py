@@ -8,6 +8,8 @@ from dataclasses import field as _field
 from functools import cached_property
 from typing import Any, NewType
 
+from flowray.flow.match import current
+
 NodeId = NewType("NodeId", str)
 Json = Any
 JsonObject = Mapping[str, Any]
@@ -64,6 +66,16 @@ class Node:
     is_input: bool = False
     is_output: bool = False
     raw: JsonObject = _field(default_factory=dict, repr=False, compare=False)
+
+    @cached_property
+    def by_output(self) -> Mapping[str, Output]:
+        """The outputs by their name; the first of one name counts."""
+        return {output.name: output for output in reversed(self.outputs)}
+
+    @cached_property
+    def taken_types(self) -> frozenset[str]:
+        """All types that any of its fields has or takes, by their names of today."""
+        return frozenset(current(name) for one in self.fields.values() for name in (one.type, *one.input_types))
 
     @cached_property
     def code_digest(self) -> str | None:

@@ -56,6 +56,25 @@ def test_a_wire_that_is_plugged_in_elsewhere_went_and_came() -> None:
     assert [(one.kind, one.output) for one in found.edges] == [("removed", "out"), ("added", "second")]
 
 
+def test_wires_into_one_field_that_changed_places_are_told() -> None:
+    nodes = (node("a"), node("b"), node("c"))
+    orders = (("a.out > c.in", "b.out > c.in"), ("b.out > c.in", "a.out > c.in"))
+    found = changes(*(read(document(*nodes, wires=wires)) for wires in orders))
+    assert [(one.kind, one.source) for one in found.edges] == [("changed", "a"), ("changed", "b")]
+
+
+@pytest.mark.parametrize(
+    "change", [lambda flow: template(flow).update(odd=True), lambda flow: template(flow)["code"].update(value=None)]
+)
+def test_what_python_takes_for_the_same_is_told_where_the_digest_tells_it(change: Any) -> None:
+    before = document(node("a"))
+    template(before)["odd"] = 1
+    del template(before)["code"]["value"]
+    after = copy.deepcopy(before)
+    change(after)
+    assert changes(read(before), read(after))
+
+
 def test_a_node_that_came_or_went_is_told_whole() -> None:
     found = changes(read(document(node("a"))), read(document(node("b", "Other"))))
     assert [(one.node, one.component, one.kind) for one in found.nodes] == [

@@ -66,3 +66,20 @@ def test_the_meaning_of_a_flow_counts(change: str) -> None:
 
 def test_a_digest_is_a_full_sha256_and_stays_what_it_is() -> None:
     assert digest(read(_document())) == "71b51534761f901546898521bc60793328fa3c4f4353cce98fad7b8a68369d9e"
+
+
+def _two_into_one(*sources: str) -> Raw:
+    return document(node("a"), node("b"), node("c"), wires=tuple(f"{source}.out > c.in" for source in sources))
+
+
+def test_the_order_of_the_wires_into_one_field_counts() -> None:
+    assert digest(read(_two_into_one("a", "b"))) != digest(read(_two_into_one("b", "a")))
+
+
+def test_the_order_of_wires_into_different_fields_does_not_count() -> None:
+    doc = document(node("a"), node("b"), node("c"), wires=("a.out > b.in", "b.out > c.in"))
+    before = digest(read(doc))
+
+    doc["data"]["edges"].reverse()
+
+    assert digest(read(doc)) == before

@@ -46,6 +46,28 @@ def test_noise_is_in_no_file(noise: str) -> None:
     assert form(flow) == before
 
 
+@pytest.mark.parametrize("wires", [("a.out > c.in", "b.out > c.in"), ("b.out > c.in", "a.out > c.in")])
+def test_the_order_of_wires_into_one_field_is_kept(wires: tuple[str, ...]) -> None:
+    flow = document(node("a"), node("b"), node("c"), wires=wires)
+    assert digest(read(formed(again(form(flow)), flow).document)) == digest(read(flow))
+
+
+def test_of_a_wire_that_is_drawn_twice_the_same_one_counts() -> None:
+    flow = document(node("a"), node("b"), wires=("a.out > b.in",))
+    second = copy.deepcopy(flow["data"]["edges"][0])
+    second["data"]["sourceHandle"]["output_types"] = ["A"]
+    flow["data"]["edges"].append(second)
+    assert digest(read(formed(again(form(flow)), flow).document)) == digest(read(flow))
+
+
+def test_a_field_whose_variable_has_no_name_yet_stays_as_it_is() -> None:
+    flow = document(node("a", fields=(field("in", "Message"),)))
+    entry = flow["data"]["nodes"][0]["data"]["node"]["template"]["in"]
+    entry.pop("value", None)
+    entry["load_from_db"] = True
+    assert digest(read(formed(again(form(flow)), flow).document)) == digest(read(flow))
+
+
 def test_a_value_changes_one_line_and_no_other_file() -> None:
     flow = document(*(node(name, fields=(field("in", "Message"),)) for name in "ab"))
     before = form(flow)
