@@ -36,6 +36,7 @@ from flowray.sandbox.image import Image, find_image
 from flowray.stores.chats import MemoryChats
 from flowray.stores.memory_journal import MemoryJournal
 from flowray.stores.objects import open_objects
+from flowray.stores.paths import path
 
 TENANT = "local"
 _NUMERIC = frozenset({"int", "float", "bool", "slider"})
@@ -81,7 +82,10 @@ class Local:
 
     async def answer(self, request: RunRequest) -> Answer:
         """Carry out what was prepared."""
-        outcome = fold(await all_whole(await self._engine.execute(request), self._objects))
+        try:
+            outcome = fold(await all_whole(await self._engine.execute(request), self._objects))
+        finally:
+            await self._forget(request)
         outcome.require_success(request)
         nodes = answering(request.flow, output_type=request.output_type, output_component=request.output_component)
         results = [outcome.results[node] for node in nodes if node in outcome.results]
@@ -90,9 +94,12 @@ class Local:
     async def events(self, flow: Flow, **values: Any) -> AsyncGenerator[Recorded, None]:
         """Run a flow and yield what happens, as it happens. Closing the generator cancels the run."""
         request = await self.prepare(flow, stream=True, **values)
-        async with aclosing(self._engine.run(request)) as told:
-            async for recorded in told:
-                yield await whole(recorded, self._objects)
+        try:
+            async with aclosing(self._engine.run(request)) as told:
+                async for recorded in told:
+                    yield await whole(recorded, self._objects)
+        finally:
+            await self._forget(request)
 
     async def expand(self, spec: str) -> Mapping[str, Json]:
         """Return the Langflow document of a compact flow description; `FlowFormatError` says what is wrong with it."""
@@ -111,10 +118,11 @@ class Local:
         session = values.pop("session_id", None)
         facts = {name: values.pop(name) for name in _FACTS & values.keys()}
         flow_id = flow.id or str(uuid.uuid5(uuid.NAMESPACE_URL, f"flowray:flow:{flow.name}"))
-        tweaks, files = await self._uploaded(flow, flow_id, _tweaks(values))
+        run = RunId(str(uuid.uuid4()))
+        tweaks, files = await self._uploaded(flow, run, flow_id, _tweaks(values))
         flow = tweak(flow, _typed(flow, tweaks), stream=bool(facts.get("stream")))
         return RunRequest(
-            run=RunId(str(uuid.uuid4())),
+            run=run,
             tenant=TENANT,
             flow=flow,
             flow_id=flow_id,
@@ -126,7 +134,7 @@ class Local:
         )
 
     async def _uploaded(
-        self, flow: Flow, flow_id: str, tweaks: dict[str, Json]
+        self, flow: Flow, run: RunId, flow_id: str, tweaks: dict[str, Json]
     ) -> tuple[dict[str, Json], dict[str, Ref]]:
         """Put files that the caller names where the sandbox finds them.
 
@@ -136,10 +144,16 @@ class Local:
         changed = dict(tweaks)
         for key, name, value in _files_named(flow, tweaks):
             local = Path(value)
-            inside = f"{flow_id}/{local.name}"
-            files[inside] = await self._objects.put(f"files/{inside}", _content(local))
+            same_name = f"{flow_id}/{local.name}" in files
+            inside = f"{flow_id}/{len(files)}-{local.name}" if same_name else f"{flow_id}/{local.name}"
+            files[inside] = await self._objects.put(path(TENANT, "files", run, str(len(files))), _content(local))
             changed[key] = {**changed[key], name: inside}
         return changed, files
+
+    async def _forget(self, request: RunRequest) -> None:
+        """Let go of what one run needed: nobody reads it again, and there may be thousands."""
+        for kind in ("values", "files"):
+            await self._objects.clear(path(TENANT, kind, request.run))
 
 
 def image_for(flow: Flow) -> Image:

@@ -4,6 +4,7 @@ import asyncio
 import json
 from contextlib import aclosing
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,12 +21,15 @@ from tests.kit.llm import Llm
 
 COMPONENT = """
 from lfx.custom import Component
-from lfx.io import MessageTextInput, Output
+from lfx.io import FileInput, MessageTextInput, Output
 from lfx.schema.message import Message
 
 class Mine(Component):
     display_name = "Mine"
-    inputs = [MessageTextInput(name="value", display_name="Value")]
+    inputs = [
+        MessageTextInput(name="value", display_name="Value"),
+        *(FileInput(name=name, display_name=name, file_types=["txt"]) for name in ("first", "second")),
+    ]
     outputs = [Output(name="out", display_name="Out", method="make", types=["Message"])]
 
     def make(self) -> Message:
@@ -33,12 +37,13 @@ class Mine(Component):
 """
 
 
-def own(body: str) -> Flow:
-    """A flow of one component whose output is made by this code."""
+def own(body: str, *files: str) -> Flow:
+    """A flow of one component whose output is made by this code; it has these fields for files."""
     template = {
         "_type": "Component",
         "code": {"type": "code", "name": "code", "value": COMPONENT.replace("BODY", body), "show": True},
         "value": {"type": "str", "name": "value", "value": "given", "input_types": ["Message"], "show": True},
+        **{name: {"type": "file", "name": name, "value": "", "file_path": "", "show": True} for name in files},
     }
     outputs = [{"name": "out", "types": ["Message"], "method": "make", "selected": "Message", "value": "__UNDEFINED__"}]
     node = {"template": template, "outputs": outputs, "display_name": "Mine", "base_classes": ["Message"]}
@@ -191,3 +196,17 @@ async def test_an_agent_knows_what_was_said_in_its_session(local: Local, flows: 
 
     assert "My name is Ada." in await asked("What is my name?", "ada")
     assert "My name is Ada." not in await asked("What is my name?", "eve")
+
+
+async def test_files_of_one_name_are_two_files_and_nothing_of_a_run_is_kept(local: Local, tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "data.txt").write_text(name)
+    body = "print(open(self.first).read(), open(self.second).read()); return Message(text='x' * 1_000_000)"
+    given = {f"Mine-1.{field}": str(tmp_path / name / "data.txt") for field, name in (("first", "a"), ("second", "b"))}
+
+    async with aclosing(local.events(own(body, "first", "second"), **given)) as told:
+        said = [recorded.event.text async for recorded in told if isinstance(recorded.event, Log)]
+
+    assert "".join(said).strip() == "a b"
+    assert [one async for one in local._objects.list("")] == []
