@@ -21,7 +21,10 @@ _EVERYWHERE = re.compile(r"^(\s*bind\s+)\*?:(\d+)", re.MULTILINE)
 _LOGGED = re.compile(r"^(\s*)option httplog[ \t]*$", re.MULTILINE)
 _ERROR_FILE = re.compile(r"^(\s*errorfile\s+(\d+)\s+).*$", re.MULTILINE)
 _NO_ROUTE = re.compile(r"^(\s*)http-request return status 404 .*not found\. Ping .*$", re.MULTILINE)
+_BUFFER = re.compile(r"^(\s*)tune\.bufsize .*$", re.MULTILINE)
 _HEAD_TIMEOUT = re.compile(r"^\s*timeout http-request ", re.MULTILINE)
+# More than what a gateway takes (see `bounds`), so that it is the gateway who says what is too much.
+_HEAD_BYTES, _HEADERS = 64 * 1024, 256
 
 
 def write_launcher(path: Path) -> None:
@@ -45,7 +48,16 @@ def amended(configuration: str, *, answers: Mapping[int, Path]) -> str:
     if not _HEAD_TIMEOUT.search(kept):
         kept = _LOGGED.sub(r"\g<0>\n\g<1>timeout http-request 30s", kept, count=1)
     kept = _NO_ROUTE.sub(r"\g<1>http-request deny deny_status 503", kept)
-    return _ERROR_FILE.sub(lambda found: _own_answer(found, answers), kept)
+    kept = _BUFFER.sub(rf"\g<1>tune.bufsize {_HEAD_BYTES}\n\g<1>tune.http.maxhdr {_HEADERS}", kept)
+    return _with_answers(kept, answers)
+
+
+def _with_answers(configuration: str, answers: Mapping[int, Path]) -> str:
+    """Use ours where Serve has an answer of its own, and where HAProxy would say it in HTML."""
+    said = {int(found[2]) for found in _ERROR_FILE.finditer(configuration)}
+    others = "".join(rf"\n\g<1>errorfile {status} {answers[status]}" for status in sorted(answers.keys() - said))
+    ours = _ERROR_FILE.sub(lambda found: _own_answer(found, answers), configuration)
+    return _LOGGED.sub(rf"\g<0>{others}", ours, count=1)
 
 
 def _own_answer(found: re.Match[str], answers: Mapping[int, Path]) -> str:
