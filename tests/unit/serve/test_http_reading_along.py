@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import MutableMapping
+from collections.abc import AsyncIterator, MutableMapping
 from typing import Any
 
+from flowray.engine import events as ev
+from flowray.engine.commands import StartStep
+from flowray.engine.ports import RunRequest
 from tests.unit.serve.service import ECHO, KEY, Held, Service, service
 
 
@@ -15,6 +18,8 @@ class Reader:
     def __init__(self, made: Service, path: str, query: bytes = b"") -> None:
         self.left = asyncio.Event()
         self.began = asyncio.Event()
+        self.reads = asyncio.Event()
+        self.reads.set()
         self.heard: list[bytes] = []
         self._sent = False
         headers = [(b"x-api-key", KEY.encode())]
@@ -45,6 +50,32 @@ class Reader:
     async def _send(self, message: MutableMapping[str, Any]) -> None:
         self.heard.append(message.get("body", b""))
         self.began.set()
+        if message.get("body"):
+            await self.reads.wait()
+
+
+class Flood:
+    """A step that speaks without end."""
+
+    def __init__(self) -> None:
+        self.began, self.said = asyncio.Event(), 0
+
+    async def __call__(self, request: RunRequest, step: StartStep) -> AsyncIterator[ev.StepEvent]:
+        (node, *_) = request.plan.by_id[step.step].nodes
+        while True:
+            self.began.set()
+            self.said += 1
+            yield ev.Token(node=node, text="w", message="m")
+            await asyncio.sleep(0)
+
+    async def has_to_wait(self) -> None:
+        """Wait until it says no more."""
+        await self.began.wait()
+        before = -1
+        while before != self.said:
+            before = self.said
+            for _ in range(50):
+                await asyncio.sleep(0)
 
 
 async def left_while_held(query: bytes) -> tuple[Service, Held]:
@@ -72,3 +103,20 @@ async def test_a_reader_may_want_its_run_stopped_when_it_leaves() -> None:
     _, held = await left_while_held(b"stream=true&cancel_on_disconnect=1")
 
     await asyncio.wait_for(held.ended.wait(), 5)
+
+
+async def test_a_run_whose_reader_stands_still_can_be_stopped_and_the_reader_hears_the_end() -> None:
+    made = service()
+    made.steps.script = flood = Flood()
+    reader = Reader(made, f"/api/v1/run/{await made.publish(ECHO)}", b"stream=true")
+    reader.reads.clear()
+    reading = asyncio.create_task(reader.read())
+    await flood.has_to_wait()
+    run = made.steps.requests[0].run
+
+    answer = await asyncio.wait_for(made.http.post(f"/api/v1/runs/{run}/cancel"), 5)
+    reader.reads.set()
+    await asyncio.wait_for(reading, 5)
+
+    assert answer.json()["status"] == "cancelled"
+    assert b"run_cancelled" in b"".join(reader.heard[-2:])
