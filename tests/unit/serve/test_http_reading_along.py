@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, MutableMapping
 from typing import Any
 
@@ -52,6 +53,28 @@ class Reader:
         self.began.set()
         if message.get("body"):
             await self.reads.wait()
+
+
+class Socket:
+    """An ASGI client that follows a run's journal over a WebSocket; what it says is put in `says`."""
+
+    def __init__(self, made: Service, run: str) -> None:
+        self.heard: asyncio.Queue[MutableMapping[str, Any]] = asyncio.Queue()
+        self.says: asyncio.Queue[MutableMapping[str, Any]] = asyncio.Queue()
+        self.says.put_nowait({"type": "websocket.connect"})
+        path = f"/api/v1/runs/{run}/ws"
+        headers = [(b"x-api-key", KEY.encode())]
+        self._scope = {"type": "websocket", "path": path, "query_string": b"", "headers": headers, "client": ("c", 1)}
+        self._app = made.app
+        self.reading = asyncio.create_task(self._read())
+
+    async def kinds(self) -> AsyncIterator[str]:
+        """The kinds of what it hears, until the socket is closed."""
+        while (heard := await self.heard.get())["type"] != "websocket.close":
+            yield json.loads(heard["text"])["kind"] if "text" in heard else heard["type"]
+
+    async def _read(self) -> None:
+        await self._app(self._scope, self.says.get, self.heard.put)
 
 
 class Flood:
@@ -120,3 +143,33 @@ async def test_a_run_whose_reader_stands_still_can_be_stopped_and_the_reader_hea
 
     assert answer.json()["status"] == "cancelled"
     assert b"run_cancelled" in b"".join(reader.heard[-2:])
+
+
+async def test_a_socket_that_is_dropped_is_let_go_though_its_run_says_nothing_more() -> None:
+    made = service()
+    made.steps.script = held = Held()
+    running = asyncio.create_task(made.http.post(f"/api/v1/run/{await made.publish(ECHO)}", json={}))
+    await held.began.wait()
+    socket = Socket(made, made.steps.requests[0].run)
+    async for kind in socket.kinds():
+        if kind == "step_started":
+            break
+
+    socket.says.put_nowait({"type": "websocket.receive", "text": "still there?"})
+    socket.says.put_nowait({"type": "websocket.disconnect"})
+
+    await asyncio.wait_for(socket.reading, 5)
+    assert not held.ended.is_set()
+    held.go_on.set()
+    await running
+
+
+async def test_a_socket_follows_a_run_to_its_end() -> None:
+    made = service()
+    await made.http.post(f"/api/v1/run/{await made.publish(ECHO)}", json={})
+
+    socket = Socket(made, made.steps.requests[0].run)
+
+    kinds = [kind async for kind in socket.kinds()]
+    assert (kinds[:2], kinds[-1]) == (["websocket.accept", "run_accepted"], "run_finished")
+    await asyncio.wait_for(socket.reading, 5)
