@@ -29,9 +29,3 @@ _TRAVELS = frozenset(
 def stays(types: Iterable[str]) -> tuple[str, ...]:
     """Return those of the types whose values cannot leave their sandbox."""
     return tuple(name for name in types if current(name) not in _TRAVELS)
-
-
-def can_travel(types: Iterable[str]) -> bool:
-    """Tell whether a value of these types can leave its sandbox; one of no known type cannot."""
-    known = tuple(types)
-    return bool(known) and not stays(known)

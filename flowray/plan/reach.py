@@ -5,24 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping
 
-from flowray.errors import InvalidRequestError
-from flowray.flow.nearest import meant
-from flowray.flow.shape import clipped
-from flowray.flow.types import Edge, Flow, NodeId
+from flowray.flow.types import Edge, NodeId
 
 Neighbours = Mapping[NodeId, list[NodeId]]
-
-
-def upstream_of(flow: Flow, node: NodeId) -> frozenset[NodeId]:
-    """Return the node and all that feeds it: what a run up to this node needs (`only_nodes` of a RunRequest)."""
-    _known(flow, node)
-    return reached(before(flow.edges), [node])
-
-
-def from_node(flow: Flow, node: NodeId) -> frozenset[NodeId]:
-    """Return what a run from this node on needs: all it feeds, and all that feeds those."""
-    _known(flow, node)
-    return reached(before(flow.edges), reached(after(flow.edges), [node]))
 
 
 def before(edges: Iterable[Edge]) -> Neighbours:
@@ -56,8 +41,3 @@ def reached(
                 found.add(neighbour)
                 waiting.append(neighbour)
     return frozenset(found)
-
-
-def _known(flow: Flow, node: NodeId) -> None:
-    if node not in flow.by_id:
-        raise InvalidRequestError(f"The flow has no node `{clipped(node)}`.{meant(node, flow.by_id)}")

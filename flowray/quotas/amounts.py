@@ -46,7 +46,6 @@ class Amounts(NamedTuple):
 
 
 NOTHING = Amounts()
-NO_LIMIT = Amounts(UNLIMITED, UNLIMITED, UNLIMITED, UNLIMITED)
 
 
 def stretched(steps: int) -> int:

@@ -212,7 +212,7 @@ class _Visit:
         try:
             async with asyncio.timeout(self._caps.connect_s):
                 addresses = await self._resolve(host, port)
-        except (OSError, TimeoutError) as cause:
+        except (OSError, UnicodeError, TimeoutError) as cause:  # names no resolver can be asked for are UnicodeErrors
             raise _RefusedError("failed", f"the host {host} could not be resolved") from cause
         if not self._policy.may_be_private(host, port) and not all(is_public(address) for address in addresses):
             raise _RefusedError("refused", f"the host {host} has an address that is not public")
@@ -220,20 +220,21 @@ class _Visit:
 
     async def _connect(self, addresses: Sequence[str]) -> socket.socket:
         for address in addresses:
-            server = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
-            try:
-                server.setblocking(False)  # noqa: FBT003
-                server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                async with asyncio.timeout(self._caps.connect_s):
-                    await self._loop.sock_connect(server, (address, self._target.port))
-            except (OSError, TimeoutError):
-                server.close()
-            except BaseException:
-                server.close()
-                raise
-            else:
-                return server
+            with contextlib.suppress(OSError, TimeoutError):
+                return await self._connected(address)
         raise _RefusedError("failed", f"the host {self._target.host}:{self._target.port} did not answer")
+
+    async def _connected(self, address: str) -> socket.socket:
+        server = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            server.setblocking(False)  # noqa: FBT003
+            server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            async with asyncio.timeout(self._caps.connect_s):
+                await self._loop.sock_connect(server, (address, self._target.port))
+        except BaseException:
+            server.close()
+            raise
+        return server
 
     async def _pass(self, server: socket.socket, early: bytes) -> None:
         self._client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

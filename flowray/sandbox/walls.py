@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 LowerableWall = Literal["landlock", "seccomp"]
-LOWERABLE: tuple[LowerableWall, ...] = get_args(LowerableWall)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import socket
@@ -20,13 +19,12 @@ from flowray.sandbox.cgroups import Cgroups, Group, find_cgroups
 from flowray.sandbox.child import Child, Exit
 from flowray.sandbox.image import Image
 from flowray.sandbox.limits import Limits
+from flowray.sandbox.orders import Orders
 from flowray.sandbox.start import Inside, launch
 
 _START_S = 300.0
 _STOP_S = 5.0
 _LISTEN_S = 5.0
-# How soon an order is sent again to a zygote that has as many of them as its socket holds.
-_BUSY_S = 0.005
 _LAST_BYTES = 4000
 
 
@@ -39,6 +37,7 @@ class Zygote:
         self.modules = 0
         self._process = process
         self._channel = channel
+        self._orders = Orders(channel)
         self._log = log
         self._loop = asyncio.get_running_loop()
         self._last = 0
@@ -92,7 +91,7 @@ class Zygote:
         self._last += 1
         awaited: asyncio.Future[Child] = self._loop.create_future()
         self._awaited[self._last] = awaited, group
-        await self._order(control.spawn(self._last), group.entrances if group else ())
+        self._orders.give(control.spawn(self._last), group.entrances if group else ())
         try:
             return await awaited
         except asyncio.CancelledError:
@@ -130,6 +129,9 @@ class Zygote:
             if isinstance(cause, OSError):
                 raise SandboxUnavailableError(f"A child can have no control group: {cause}") from cause
             raise
+        if self.closed.is_set():
+            group.drop()
+            raise self._ended()
         return group
 
     async def _listen(self, cell: int, doors: Sequence[tuple[str, int]]) -> Sequence[socket.socket]:
@@ -139,8 +141,8 @@ class Zygote:
         listening: asyncio.Future[Sequence[socket.socket]] = self._loop.create_future()
         self._listening[cell] = listening
         try:
+            self._orders.give(control.listen(cell, doors))
             async with asyncio.timeout(_LISTEN_S):
-                await self._order(control.listen(cell, doors))
                 listeners = await listening
         except TimeoutError as cause:
             raise SandboxUnavailableError("The zygote does not answer.") from cause
@@ -151,22 +153,13 @@ class Zygote:
             raise SandboxUnavailableError(f"{len(doors)} listeners could not be made in a sandbox's network.")
         return listeners
 
-    async def _order(self, order: bytes, descriptors: Sequence[int] = ()) -> None:
+    def _on_reports(self) -> None:
         while not self.closed.is_set():
             try:
-                socket.send_fds(self._channel, [order], descriptors)
+                report = self._receive()
             except BlockingIOError:
-                await asyncio.sleep(_BUSY_S)
-            except OSError as cause:
-                raise self._ended() from cause
-            else:
                 return
-        raise self._ended()
-
-    def _on_reports(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            while not self.closed.is_set():
-                self._on_report(self._receive())
+            self._on_report(report)
 
     def _receive(self) -> control.Report | None:
         try:
@@ -218,14 +211,13 @@ class Zygote:
         if gone.number in self._awaited:
             self._on_stillborn(gone.number)
         child = self._children.pop(gone.number, None)
-        if child is None or child.used_network:
-            self._listeners.pop(gone.cell).close()
-            order = control.drop_cell(gone.cell)
-        else:
-            order = control.keep_cell(gone.cell)
-        self._channel.send(order)
         if child is not None:
             child.ended(_exit_of(gone))
+        if child is None or child.used_network:
+            self._listeners.pop(gone.cell).close()
+            self._orders.give(control.drop_cell(gone.cell))
+        else:
+            self._orders.give(control.keep_cell(gone.cell))
 
     def _on_stillborn(self, number: int) -> None:
         awaited, group = self._awaited.pop(number)
@@ -252,6 +244,7 @@ class Zygote:
         if self.closed.is_set():
             return
         self.closed.set()
+        self._orders.close()
         self._loop.remove_reader(self._channel.fileno())
         spawning = [awaited for awaited, _ in self._awaited.values()]
         for group in (group for _, group in self._awaited.values() if group is not None):

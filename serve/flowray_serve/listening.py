@@ -14,21 +14,30 @@ class Listener:
     """One reader of one run."""
 
     def __init__(self) -> None:
-        self._events: asyncio.Queue[Recorded | None] = asyncio.Queue(_AHEAD)
+        self._events: asyncio.Queue[Recorded | None] = asyncio.Queue()
+        self._room = asyncio.Semaphore(_AHEAD)
         self.has_left = False
 
-    async def tell(self, recorded: Recorded | None) -> None:
-        """Tell the next event, or None for the end; wait while the reader is far behind."""
-        if not self.has_left:
-            await self._events.put(recorded)
+    async def tell(self, recorded: Recorded) -> None:
+        """Tell the next event; wait while the reader is far behind."""
+        if self.has_left:
+            return
+        await self._room.acquire()
+        self._events.put_nowait(recorded)
+
+    def end(self) -> None:
+        """Nothing more is told. However far behind the reader is, the run waits no longer for it."""
+        self._events.put_nowait(None)
 
     async def events(self) -> AsyncGenerator[Recorded, None]:
         """What was told, until the end."""
         while (recorded := await self._events.get()) is not None:
+            self._room.release()
             yield recorded
 
     def leave(self) -> None:
         """Hear nothing more; whoever waits to tell something goes on."""
         self.has_left = True
+        self._room.release()
         while not self._events.empty():
             self._events.get_nowait()

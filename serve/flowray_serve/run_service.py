@@ -208,7 +208,7 @@ class RunService:
                     if not listener.has_left:
                         await listener.tell(await whole(recorded, self._objects))
         finally:
-            await listener.tell(None)
+            listener.end()
 
     async def cancel(self, tenant: str, run: RunId) -> bool:
         """Stop a tenant's run and wait until it has stopped; False when it is not this process that drives it."""

@@ -66,7 +66,7 @@ class Services:
     preloading: Preloading
     shares: Shares
     limiter: RateLimiter | None = None
-    # Asked before a stream begins, while there is a status to refuse a run with.
+    # Asked before a stream or a build begins, while there is a status to refuse a run with.
     may_run: Callable[[str], Awaitable[None]] = free
     limits: BodyLimits = BodyLimits()
     head_limits: HeadLimits = field(default_factory=HeadLimits)

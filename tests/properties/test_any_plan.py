@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from flowray.flow.langflow import read
 from flowray.flow.types import Flow
 from flowray.plan.planner import plan
-from flowray.plan.reach import upstream_of
+from flowray.plan.reach import before, reached
 from flowray.plan.show import as_json, as_mermaid, as_table
 from flowray.plan.types import Fusion, Plan
 from tests.unit.build import document, field, node, output
@@ -73,7 +73,7 @@ def fusing_holds_nothing_up(flow: Flow, made: Plan) -> None:
     if any(edge.output == "live" for edge in flow.edges):
         return
     for step in made.steps:
-        waits_for = frozenset().union(*(upstream_of(flow, name) for name in step.nodes))
+        waits_for = reached(before(flow.edges), step.nodes)
         assert all(waits_for.issuperset(made.by_id[source].nodes) for source in step.needs)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,9 @@ from flowray_serve.settings import variable_names
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = (ROOT / "docs" / "reference.md").read_text()
+FLOORS = " ".join((ROOT / "docs" / "architecture.md").read_text().partition("## Floors")[2].split())
+CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+LAYERS = {one["containers"][0]: one["layers"] for one in CONTRACTS if one.get("containers")}
 
 
 @pytest.mark.parametrize("name", sorted(variable_names()))
@@ -32,6 +36,15 @@ def test_each_verb_is_documented() -> None:
     missing = [verb for verb in command.commands if f"`flowray {verb}" not in REFERENCE]
 
     assert missing == []
+
+
+@pytest.mark.parametrize("package", LAYERS)
+def test_each_floor_is_documented_above_those_below_it(package: str) -> None:
+    _, _, rest = FLOORS.partition(f"{package} ")
+
+    for layer in LAYERS[package]:
+        _, found, rest = rest.partition(layer)
+        assert found, layer
 
 
 def test_links_between_pages_lead_somewhere() -> None:

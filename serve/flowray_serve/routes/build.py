@@ -72,6 +72,7 @@ class BuildRoutes:
         order = _order(body, header_variables(request), start=start_component_id, stop=stop_component_id)
         prepared = await self._prepare(caller.tenant, str(flow), body, order)
         headers = {RUN_HEADER: prepared.run}
+        await self._services.may_run(caller.tenant)
         if event_delivery == "direct":
             events = self._services.runs.stream(prepared)
             return BuildStream(plain_frames(events, prepared.flow), headers=headers)

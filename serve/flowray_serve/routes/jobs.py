@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Annotated
@@ -120,10 +121,23 @@ class JobRoutes:
         """A run's journal over a WebSocket: one JSON event per message, followed to the end; `after` skips."""
         caller = await self._services.authenticator(websocket)
         after = websocket.query_params.get("after", "0")
+        seen = int(after) if after.isdigit() and len(after) < len(str(_SEQ_LIMIT)) else 0
         await websocket.accept()
+        telling = asyncio.create_task(self._tell(websocket, caller.tenant, RunId(run), seen), name=f"journal of {run}")
+        leaving = asyncio.create_task(_left(websocket), name=f"reader of {run}")
         try:
-            seen = int(after) if after.isdigit() and len(after) < len(str(_SEQ_LIMIT)) else 0
-            async for one in self._services.journal.read(caller.tenant, RunId(run), after=seen, follow=True):
+            await asyncio.wait({telling, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            telling.cancel()
+            leaving.cancel()
+            await asyncio.wait({telling, leaving})
+        if not telling.cancelled():
+            telling.result()
+
+    async def _tell(self, websocket: WebSocket, tenant: str, run: RunId, seen: int) -> None:
+        """Send the journal to its end, then close the socket."""
+        try:
+            async for one in self._services.journal.read(tenant, run, after=seen, follow=True):
                 await websocket.send_text(encode(one).decode())
             await websocket.close()
         except NotFoundError as error:
@@ -139,6 +153,12 @@ class JobRoutes:
         async with aclosing(kept_alive(said)) as alive:
             async for frame in alive:
                 yield KEEP_ALIVE if frame is None else frame
+
+
+async def _left(websocket: WebSocket) -> None:
+    """Wait until the client has gone; what it says is for nobody."""
+    while (await websocket.receive())["type"] != "websocket.disconnect":
+        pass
 
 
 def _told(accepted: Accepted, outcome: Outcome, status: str) -> Response:

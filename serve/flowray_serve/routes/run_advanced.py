@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from flowray.engine.outcome import Outcome
 from flowray.engine.ports import RunRequest
+from flowray.errors import InvalidRequestError
 from flowray.flow.types import Flow, NodeId
 from flowray.tenancy.permissions import Permission
 from flowray_serve.auth import needs
@@ -63,7 +64,7 @@ def _order(body: AdvancedRunBody, given: RunInput, flow: Flow, variables: dict[s
     aimed = [node.id for node in flow.nodes if given.components and {node.id, node.display_name} & {*given.components}]
     tweaks = dict(body.tweaks or {})
     for node in aimed:
-        tweaks[node] = {**(tweaks.get(node) or {}), "input_value": given.input_value or ""}
+        tweaks[node] = {**_values_for(node, tweaks), "input_value": given.input_value or ""}
     return RunOrder(
         input_value=None if given.components else given.input_value,
         input_type=given.type or "any",
@@ -72,6 +73,15 @@ def _order(body: AdvancedRunBody, given: RunInput, flow: Flow, variables: dict[s
         session=body.session_id or given.session,
         variables=variables,
     )
+
+
+def _values_for(node: NodeId, tweaks: Mapping[str, Any]) -> Mapping[str, Any]:
+    values = tweaks.get(node)
+    if values is None:
+        return {}
+    if not isinstance(values, Mapping):
+        raise InvalidRequestError(f"`tweaks`: what is said of node `{node}` must be an object, values by field name.")
+    return values
 
 
 def _answer(prepared: RunRequest, outcome: Outcome, given: RunInput, wanted: Sequence[str]) -> Mapping[str, Any]:

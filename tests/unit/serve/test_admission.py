@@ -31,6 +31,7 @@ from flowray_serve.admission.queued import AdmittedLeasedEngine, FairTurns
 from flowray_serve.admission.rates import RateLimiter
 from flowray_serve.admission.runs import AdmittedEngine, RunAdmission, RunOvertimeError
 from flowray_serve.admission.steps import AdmittedSteps
+from flowray_serve.services import Services
 from tests.unit.build import plan_of
 from tests.unit.engine.whole_runs import request as request_of
 from tests.unit.serve.one_app import app_of
@@ -271,9 +272,27 @@ async def limited(**rates: str) -> httpx.AsyncClient:
         return {name: rate_of(text) for name, text in rates.items()}
 
     limiter = RateLimiter(MemoryBuckets(clock=lambda: 0.0), rates_of)  # type: ignore[arg-type]
-    app = app_of(replace(made.services, limiter=limiter))
-    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+    return client_of(replace(made.services, limiter=limiter))
+
+
+def client_of(services: Services) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(app=app_of(services), raise_app_exceptions=False)
     return httpx.AsyncClient(transport=transport, base_url="http://flowray.test", headers={"x-api-key": KEY})
+
+
+@pytest.mark.parametrize("delivery", ["polling", "streaming", "direct"])
+async def test_a_build_beyond_the_quota_is_refused_before_it_is_answered_with_a_job(
+    opened: list[Cluster], delivery: str
+) -> None:
+    made, full = service(), await cluster(opened, runs=1)
+    flow = await made.publish(ECHO)
+    http = client_of(replace(made.services, may_run=full.admission.check))
+
+    async with full.admission.held("default", "r1"):
+        refused = await http.post(f"/api/v1/build/{flow}/flow?event_delivery={delivery}", json={})
+
+    assert (refused.status_code, refused.json()["code"]) == (429, "quota_exceeded")
+    assert not made.steps.requests
 
 
 async def test_an_answer_says_what_is_left_and_a_refusal_when_to_ask_again() -> None:

@@ -88,6 +88,15 @@ async def test_an_input_goes_to_the_components_it_names() -> None:
     assert request.flow.nodes[0].fields["input_value"].value == "a"
 
 
+async def test_an_input_for_a_component_whose_tweak_is_no_object_is_refused() -> None:
+    made = service()
+    flow = await made.publish(ECHO)
+    body = {"inputs": [{"components": ["ChatInput-1"]}], "tweaks": {"ChatInput-1": "hi"}}
+    response = await made.http.post(f"/api/v1/run/advanced/{flow}", json=body)
+    assert (response.status_code, response.json()["code"]) == (422, "invalid_request")
+    assert "`ChatInput-1`" in response.json()["detail"]
+
+
 async def test_only_the_outputs_asked_for_answer() -> None:
     made = service()
     flow = await made.publish(ECHO)

@@ -1,4 +1,4 @@
-"""A run waits for a reader that is far behind, and for none that has left."""
+"""A run waits for a reader that is far behind while it goes on, and for none that has left."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ async def tell_all(listener: Listener, told: list[int]) -> None:
     for seq in range(1, FAR + 1):
         await listener.tell(Recorded(seq=seq, at=0.0, run=RunId("r"), event=RunStarted(engine="e")))
         told.append(seq)
-    await listener.tell(None)
+    listener.end()
 
 
 async def stalled(told: list[int]) -> int:
@@ -48,3 +48,15 @@ async def test_a_reader_that_leaves_lets_the_run_go_on() -> None:
         listener.leave()
 
     assert len(told) == FAR
+
+
+async def test_a_run_that_ends_waits_for_no_reader_and_all_that_was_told_is_heard() -> None:
+    listener, told = Listener(), list[int]()
+    telling = asyncio.create_task(tell_all(listener, told))
+    ahead = await stalled(told)
+    telling.cancel()
+    await asyncio.wait({telling})
+
+    listener.end()
+
+    assert [one.seq async for one in listener.events()] == list(range(1, ahead + 1))
