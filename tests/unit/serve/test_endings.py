@@ -28,7 +28,7 @@ from flowray_serve.queueing.callbacks import Callbacks, Persistence, spoken_key
 from flowray_serve.queueing.endings import Endings
 from flowray_serve.queueing.outbox import Outbox
 from flowray_serve.queueing.owing import Owing
-from flowray_serve.queueing.posting import checked_url
+from flowray_serve.queueing.posting import CallbackUrlError, checked_url
 from flowray_serve.queueing.recovery import Record, Recovery, Watch
 from flowray_serve.queueing.redriving import Redriving, Wanted
 from flowray_serve.queueing.sweeping import Retention, Sweeper
@@ -60,11 +60,14 @@ class Ends:
         self.chats_days: float | None = None
         self.posts: list[tuple[str, bytes, Mapping[str, str]]] = []
         self.status = 200
+        self.breaks: Exception | None = None
         self.filled = False
         self.redis, self.looks = "one", 0
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
         self.posts.append((url, body, headers))
+        if self.breaks is not None:
+            raise self.breaks
         return self.status
 
     def callbacks(self, tries: int = 2) -> Callbacks:
@@ -205,6 +208,25 @@ async def test_a_callback_that_nobody_takes_is_tried_again_then_given_up() -> No
     assert [one async for one in ends.owed.all()] == []
 
 
+async def test_a_callback_that_breaks_its_sender_is_given_up_like_one_that_nobody_takes() -> None:
+    ends, run = await accepted(service(), callback_url=URL)
+    ends.breaks = UnicodeError("label too long")
+    await ends.endings("default", run, SUCCEEDED)
+    await ends.deliver(tries=1)
+    (letter,) = await ends.letters.list("default")
+    assert letter.reason == "1 tries: It cannot be sent: UnicodeError('label too long')"
+    assert [one async for one in ends.owed.all()] == []
+
+
+async def test_a_notice_that_cannot_be_read_keeps_no_callback_from_being_delivered() -> None:
+    ends, run = await accepted(service(), callback_url=URL)
+    await ends.made.objects.put("tenants/default/notices/damaged", b"no notice at all")
+    await ends.owing.add("default", RunId("damaged"))
+    await ends.endings("default", run, SUCCEEDED)
+    assert await ends.deliver() == 2
+    assert [headers["webhook-id"] for _, _, headers in ends.posts] == [run]
+
+
 async def test_a_notice_is_signed_tried_again_and_driven_again_like_a_callback() -> None:
     made = service()
     ends, name = Ends(made), RunId("budget-day-2026-11-25-tokens-spent-100")
@@ -244,6 +266,27 @@ async def test_a_callback_goes_where_it_may_only() -> None:
         assert (response.status_code, response.json()["code"]) == (422, "callback_url"), f"{url}: {response.text}"
     assert checked_url("http://127.0.0.2:8000/x", private=("127.0.0.2:8000",)) == "http://127.0.0.2:8000/x"
     assert (await made.queue.stats()).waiting == 0
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://a..example.com/",
+        f"https://{'a' * 64}.example.com/",
+        "https://hooks.example.org/\x7f",
+        "https://hooks.example.org/" + "a" * 70_000,
+        "https://hooks.example.org:65536/",
+        "https://hooks example.org/",
+        "https://\ud800.example.org/",
+    ],
+)
+def test_a_callback_s_url_that_nobody_could_post_to_is_refused(url: str) -> None:
+    with pytest.raises(CallbackUrlError):
+        checked_url(url)
+
+
+def test_a_callback_may_go_to_a_name_that_is_not_ascii() -> None:
+    assert checked_url("https://bücher.example/done") == "https://bücher.example/done"
 
 
 async def test_accepted_runs_are_queued_again_after_the_store_was_emptied() -> None:
