@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 _DAY_S, _HOUR_S = 86_400.0, 3_600.0
 _OF_RUNS = ("journals", "requests", "dead", "callbacks", "notices")
+_OF_ENDED_RUNS = ("values", "paused", "tapes")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,11 +118,11 @@ class Sweeper:
         return removed
 
     async def _remove_of_ended(self, tenant: str, *, before: float) -> int:
-        """A run that is still open, since it was paused for long, keeps its values, and its journal."""
+        """A run that is still open, since it was paused for long, keeps its values, its journal, and what it heard."""
         still = {run async for owner, run, _ in self._requests.open() if owner == tenant}
         gone = [
             one.key
-            for folder in (path(tenant, "values"), path(tenant, "paused"))
+            for folder in (path(tenant, name) for name in _OF_ENDED_RUNS)
             async for one in self._objects.list(folder)
             if one.modified.timestamp() < before and one.key.removeprefix(f"{folder}/").partition("/")[0] not in still
         ]

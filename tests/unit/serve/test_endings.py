@@ -24,6 +24,8 @@ from flowray.stores.due import MemoryDueList
 from flowray.stores.notices import Notice, NoticeRecords
 from flowray.stores.objects import ObjectStore
 from flowray.stores.owed import Owed
+from flowray.stores.sealing import SecretSeal
+from flowray.stores.tapes import Tapes
 from flowray_serve.queueing.callbacks import Callbacks, Persistence, spoken_key
 from flowray_serve.queueing.endings import Endings
 from flowray_serve.queueing.outbox import Outbox
@@ -407,6 +409,21 @@ async def test_what_is_older_than_its_tenant_keeps_it_is_removed() -> None:
     assert len(await keys(made.objects, "drawings")) == 1
     assert ends.forgotten[0] == "default"
     assert await ends.requests.find("default", RunId(job["job_id"])) is not None
+
+
+async def test_what_an_ended_run_heard_is_removed_with_it() -> None:
+    made = service()
+    ends, run = await accepted(made)
+    still = RunId((await submitted(made, await made.publish({**ECHO, "name": "Another"})))["job_id"])
+    tapes = Tapes(made.objects, SecretSeal(SECRET))
+    for one in (run, still):
+        await tapes.keep("default", one, "asked-1", {"status": 200}, b"heard")
+    await ends.endings("default", run, SUCCEEDED)
+    await ends.sweeper(days=3, now=lambda: time.time() + 2 * DAY_S).sweep()
+    assert await tapes.find("default", run, "asked-1") is not None
+    await ends.sweeper(days=1, now=lambda: time.time() + 2 * DAY_S).sweep()
+    assert await tapes.find("default", run, "asked-1") is None
+    assert await tapes.find("default", still, "asked-1") is not None
 
 
 async def test_chats_in_which_nobody_speaks_go_when_that_is_settled() -> None:
