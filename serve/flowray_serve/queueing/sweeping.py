@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from flowray.errors import FlowRayError, InvalidRequestError
+from flowray.errors import FlowRayError, InvalidRequestError, StoreUnavailableError
 from flowray.stores.objects import ObjectStore
 from flowray.stores.paths import path
 from flowray.stores.requests import Requests
@@ -92,13 +92,18 @@ class Sweeper:
             await asyncio.sleep(every_s / 4)
 
     async def sweep(self) -> int:
-        """Sweep once; how many objects and messages were removed."""
+        """Sweep once; how many objects and messages were removed. What is damaged at one tenant's stops no other's."""
         removed = 0
         async for tenant in self._objects.folders("tenants"):
             try:
                 removed += await self._sweep(tenant)
             except InvalidRequestError:
                 continue  # a folder that is no tenant's
+            except StoreUnavailableError:
+                raise
+            except FlowRayError as error:
+                facts = {"tenant": tenant, "reason": error.message}
+                log.warning("A tenant not swept", extra={"action": "tenant_not_swept", **facts})
         return removed
 
     async def _sweep(self, tenant: str) -> int:

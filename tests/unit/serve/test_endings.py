@@ -411,6 +411,17 @@ async def test_what_is_older_than_its_tenant_keeps_it_is_removed() -> None:
     assert await ends.requests.find("default", RunId(job["job_id"])) is not None
 
 
+async def test_a_damaged_request_keeps_no_other_tenant_s_record_from_being_swept() -> None:
+    ends, run = await accepted(service())
+    objects = ends.made.objects
+    await objects.put("tenants/default/accepted/damaged", b"no request at all")
+    for tenant in ("default", "other"):
+        await objects.put(f"tenants/{tenant}/journals/old.jsonl.gz", b"old")
+    assert await ends.sweeper(days=1, now=lambda: time.time() + 3 * DAY_S).sweep() >= 1
+    assert [one.key async for one in objects.list("tenants/other/journals")] == []
+    assert await ends.requests.find("default", run) is not None
+
+
 async def test_what_an_ended_run_heard_is_removed_with_it() -> None:
     made = service()
     ends, run = await accepted(made)
