@@ -19,7 +19,7 @@ from flowray.engine.leasing import Lease
 from flowray.errors import StoreUnavailableError
 from flowray.stores.archive import Archive
 from flowray.stores.chats import ChatMessage, MemoryChats
-from flowray.stores.dead_letters import DeadLetters
+from flowray.stores.dead_letters import DeadLetter, DeadLetters
 from flowray.stores.due import MemoryDueList
 from flowray.stores.notices import Notice, NoticeRecords
 from flowray.stores.objects import ObjectStore
@@ -250,6 +250,15 @@ async def test_a_notice_is_signed_tried_again_and_driven_again_like_a_callback()
     assert json.loads(body) == said
     assert headers["webhook-signature"].startswith("v1,")
     assert await ends.letters.list("default") == []
+
+
+async def test_notices_are_driven_again_by_a_filter() -> None:
+    made = service()
+    ends, name = Ends(made), "budget-day-2026-11-25-tokens-spent-100"
+    letter = DeadLetter(run=name, what="notice", flow="", flow_name="", kind="notice", reason="8 tries", at=1.0)
+    await ends.letters.add("default", letter)
+    driven = await made.http.post("/api/v1/dead-letters/redrive", json={"what": "notice"})
+    assert driven.json() == {"redriven": [{"id": letter.id, "run": name}]}
 
 
 async def test_a_callback_goes_where_it_may_only() -> None:
