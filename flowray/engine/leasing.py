@@ -125,7 +125,10 @@ class Queue(Protocol):
         """Let another engine go on; the run keeps its place in the queue."""
 
     async def park(self, lease: Lease, *, until: float | None = None) -> None:
-        """Hold nothing for this run until it is offered again, or until a time."""
+        """Hold nothing for this run until it is offered again, or until a time.
+
+        One that was asked to stop waits for an engine instead, which ends it.
+        """
 
     async def parked(self, tenant: str) -> Sequence[RunId]:
         """The tenant's parked runs."""

@@ -104,6 +104,9 @@ class MemoryQueue:
     async def park(self, lease: Lease, *, until: float | None = None) -> None:
         """See `Queue`."""
         if (entry := self._held(lease)) is not None:
+            if entry.cancel:
+                await self.give_back(lease)
+                return
             when = float("inf") if until is None else until
             self._fence((lease.tenant, lease.run), replace(entry, where="parked", until=when, takes=entry.takes - 1))
 

@@ -201,11 +201,12 @@ return told
 """
 
 # ARGV: member, number, where to (done, waiting, parked), until when it is parked.
+# A run that was asked to stop is not parked: whoever let go of it has not heard that, and the next to lease it will.
 _LEAVE = """
 local member, number, where = ARGV[2], ARGV[3], ARGV[4]
 local tenant, run = split(member)
 local key = hash(tenant, run)
-local mine, queue = unpack(redis.call('HMGET', key, 'lease', 'queue'))
+local mine, queue, cancel = unpack(redis.call('HMGET', key, 'lease', 'queue', 'cancel'))
 if mine ~= number or queue ~= 'leased' then return 0 end
 redis.call('ZREM', LEASES, member)
 if where == 'done' then
@@ -214,7 +215,7 @@ if where == 'done' then
 end
 redis.call('HSET', key, 'lease', string.format('%.0f', tonumber(number) + 1))
 redis.call('HINCRBY', key, 'takes', -1)
-if where == 'waiting' then
+if where == 'waiting' or cancel then
   wait(tenant, run, redis.call('HGET', key, 'queued') or now())
 else
   redis.call('HSET', key, 'queue', 'parked')

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from starlette.applications import Starlette
@@ -10,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from flowray.errors import FlowRayError
 from flowray_serve.queueing.callbacks import CallbackRefusedError
 from flowray_serve.queueing.posting import VettedPost
 from tests.kit.server import serving
@@ -59,4 +63,32 @@ async def test_what_is_private_or_nowhere_is_not_posted_to(receiver: Receiver, h
     with pytest.raises(CallbackRefusedError):
         await post(f"http://{host}:{port}/take", b"{}", {"webhook-id": "run-1"})
     assert receiver.got == []
+    await post.close()
+
+
+async def test_a_name_that_is_not_ascii_is_posted_to_as_resolvers_know_it(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = int(receiver.url.rpartition(":")[2])
+    asked: list[str] = []
+
+    async def found(host: str, port: int, **_: Any) -> list[Any]:
+        asked.append(host)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.2", port))]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", found)
+    post = VettedPost([f"xn--bcher-kva.example:{port}"])
+    assert await post(f"http://bücher.example:{port}/take", b"{}", {"webhook-id": "run-1"}) == 204
+    assert asked == ["xn--bcher-kva.example"]
+    assert [host for host, *_ in receiver.got] == [f"xn--bcher-kva.example:{port}"]
+    await post.close()
+
+
+@pytest.mark.parametrize(
+    "url", ["https://a..example.com/", f"https://{'a' * 64}.example.com/", "https://example.com/\x7f", "https://[x"]
+)
+async def test_what_can_be_no_address_is_refused_like_a_host_that_is_away(url: str) -> None:
+    post = VettedPost()
+    with pytest.raises(FlowRayError):
+        await post(url, b"{}", {"webhook-id": "run-1"})
     await post.close()

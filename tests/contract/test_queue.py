@@ -173,6 +173,16 @@ async def test_a_parked_run_is_taken_when_its_time_comes(queue: Queue) -> None:
     assert runs(await queue.take("e", limit=9, for_s=LONG_S)) == ["run-2"]
 
 
+async def test_a_run_that_was_asked_to_stop_is_not_parked_but_waits_for_its_end(made: Made) -> None:
+    await made.queue.offer(ACME, run(1), at=1.0)
+    (lease,) = await made.queue.take("e", limit=1, for_s=LONG_S)
+    await made.cancels.ask(ACME, run(1), reason="stop")
+    await made.queue.park(lease)
+    assert list(await made.queue.parked(ACME)) == []
+    (again,) = await made.queue.take("e", limit=1, for_s=LONG_S)
+    assert (again.run, again.cancel, again.takes) == (run(1), "stop", 1)
+
+
 async def test_a_tenants_parked_runs_are_listed(queue: Queue) -> None:
     for tenant, number in ((ACME, 1), (OTHER, 2), (ACME, 3)):
         await queue.offer(tenant, run(number), at=1.0)

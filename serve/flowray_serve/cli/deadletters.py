@@ -1,4 +1,4 @@
-"""`flowray deadletters`: background runs and callbacks that were given up; list them, or drive them again."""
+"""`flowray deadletters`: background runs, callbacks and notices that were given up; list them, or drive them again."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def command(
     ids: Annotated[list[str] | None, typer.Argument(help="Dead letters by id; none for all that fit.")] = None,
     *,
     redrive: Annotated[bool, typer.Option("--redrive", help="Drive them again.")] = False,
-    what: Annotated[str, typer.Option(help="run or callback.")] = "",
+    what: Annotated[str, typer.Option(help="run, callback or notice.")] = "",
     kind: Annotated[str, typer.Option(help="The failure's kind, such as lost, timeout, component.")] = "",
     flow: Annotated[str, typer.Option(help="The flow's id or name.")] = "",
     url: Url = "",

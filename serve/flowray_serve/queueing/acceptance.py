@@ -78,6 +78,7 @@ class Acceptance:
 
         When this raises, nothing was accepted, as far as could still be seen to.
         """
+        known: RunId | None = None
         if idempotency is not None:
             known = await self._known(request, idempotency)
             if known is not None and await self._requests.find(request.tenant, known) is not None:
@@ -85,12 +86,16 @@ class Acceptance:
             request = replace(request, run=known or request.run)
         most = await self._admit(request.tenant) if self._admit is not None else None
         at = self._clock()
+        # A call with the same key, one at the same moment or one that was refused, may have begun the journal.
+        is_begun = () if idempotency is None else (ConflictError,)
         try:
             await self._requests.keep(Accepted(request=request, at=at, facts=facts))
-            await self._open(request, at)
+            with suppress(*is_begun):
+                await self._open(request, at)
             await self._queue.offer(request.tenant, request.run, at=at, most=most)
         except FlowRayError:
-            await self._take_back(request)
+            if idempotency is None or not await self._is_accepted(request, in_doubt=known is not None):
+                await self._take_back(request)
             raise
         return request.run
 
@@ -120,6 +125,13 @@ class Acceptance:
         """Begin the journal, so that the run can be followed before an engine takes it."""
         first = Recorded(seq=1, at=at, run=request.run, event=accepted_event(request))
         await self._journal.append(request.tenant, [first])
+
+    async def _is_accepted(self, request: RunRequest, *, in_doubt: bool) -> bool:
+        """Whether another call with the same idempotency key got the run accepted; `in_doubt` when nobody can tell."""
+        try:
+            return await self._queue.knows(request.tenant, request.run)
+        except FlowRayError:
+            return in_doubt
 
     async def _take_back(self, request: RunRequest) -> None:
         try:

@@ -94,17 +94,30 @@ class Callbacks:
                 await asyncio.sleep(self._persistence.look_every_s)
 
     async def deliver(self, due: Due) -> None:
-        """Try one callback."""
-        outgoing = await self._outbox.find(due.tenant, due.run)
-        if outgoing is None:
-            await self._owing.settle(due)
+        """Try one callback. Whatever breaks on it is a failed try of its own; the others go on."""
+        try:
+            outgoing = await self._outbox.find(due.tenant, due.run)
+        except FlowRayError:
+            raise
+        except Exception:
+            log.exception("A callback cannot be read", extra={"action": "callback_broken", **_facts(due)})
             return
+        reason = await self._refusal(due, outgoing) if outgoing is not None else None
+        if outgoing is not None and reason is not None:
+            await self._again(due, outgoing, reason)
+            return
+        await self._owing.settle(due)
+
+    async def _refusal(self, due: Due, outgoing: Outgoing) -> str | None:
+        """Why it was not taken; None when it was."""
         try:
             await self._try(due.tenant, outgoing)
         except FlowRayError as error:
-            await self._again(due, outgoing, error)
-            return
-        await self._owing.settle(due)
+            return error.message
+        except Exception as error:
+            log.exception("A callback cannot be sent", extra={"action": "callback_broken", **_facts(due)})
+            return f"It cannot be sent: {error!r}"
+        return None
 
     async def _try(self, tenant: str, outgoing: Outgoing) -> None:
         body = await outgoing.body()
@@ -117,9 +130,8 @@ class Callbacks:
         if not _OK <= status < _MULTIPLE:
             raise CallbackRefusedError(f"It was answered with {status}.")
 
-    async def _again(self, due: Due, outgoing: Outgoing, error: FlowRayError) -> None:
-        facts = {"tenant": due.tenant, "run": due.run, "tries": due.tries, "reason": error.message}
-        log.info("Callback not taken", extra={"action": "callback_not_taken", **facts})
+    async def _again(self, due: Due, outgoing: Outgoing, reason: str) -> None:
+        log.info("Callback not taken", extra={"action": "callback_not_taken", "reason": reason, **_facts(due)})
         if due.tries < self._persistence.tries:
             await self._owing.later(due, in_s=self._persistence.pause_s(due.tries))
             return
@@ -129,11 +141,15 @@ class Callbacks:
             flow=outgoing.flow,
             flow_name=outgoing.flow_name,
             kind=outgoing.what,
-            reason=f"{due.tries} tries: {error.message}",
+            reason=f"{due.tries} tries: {reason}",
             at=self._clock(),
         )
         await self._letters.add(due.tenant, letter)
         await self._owing.settle(due)
+
+
+def _facts(due: Due) -> Mapping[str, object]:
+    return {"tenant": due.tenant, "run": due.run, "tries": due.tries}
 
 
 def callback_key(secret: bytes, tenant: str) -> bytes:

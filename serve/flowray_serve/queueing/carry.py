@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
@@ -77,10 +78,28 @@ class Carrier:
         except RunLeftError:
             await self._queue.give_back(lease)
             return
-        if isinstance(last, RunPaused):
-            await let_wait(self._queue, self._requests, lease, await read_all(self._journal, lease.tenant, lease.run))
-        else:
+        except asyncio.CancelledError:
+            if not held.hold.abandoned:
+                await self._let_be(lease, None)
+            raise
+        await self._let_be(lease, last)
+
+    async def _let_be(self, lease: Lease, last: Event | None) -> None:
+        """Part with a run that is over or waits; its journal says which, where its last event is not known.
+
+        Who stops a run may meet it just as it pauses: then it waits, and is not over.
+        """
+        if isinstance(last, RunFinished):
             await self._queue.done(lease)
+            return
+        recorded = await read_all(self._journal, lease.tenant, lease.run)
+        match recorded[-1].event if recorded else None:
+            case RunFinished():
+                await self._queue.done(lease)
+            case RunPaused():
+                await let_wait(self._queue, self._requests, lease, recorded)
+            case _:
+                await self._queue.give_back(lease)
 
     async def _catch_up(self, lease: Lease, recorded: Sequence[Recorded], kept: Sequence[Recorded]) -> None:
         """It is over, and the journal has forgotten that: it is told what the record says."""
@@ -100,7 +119,10 @@ class Carrier:
             await self._engine.end(request, recorded, verdict, hold=held.hold)
         else:
             held.driving = True
-            return await self._engine.drive(request, recorded, hold=held.hold)
+            try:
+                return await self._engine.drive(request, recorded, hold=held.hold)
+            finally:
+                held.driving = False
         return None
 
 

@@ -144,12 +144,11 @@ class Driver:
             log.warning("Lease not given up; it runs out", extra={"action": "let_go_failed", "reason": error.message})
 
     async def _let_go(self, held: Held) -> None:
-        """After a run was cancelled, handed over, or lost to another engine."""
+        """After a run was handed over, or lost to another engine; who cancelled it has seen to its lease."""
+        if not (held.hold.abandoned and self._draining):
+            return
         try:
-            if not held.hold.abandoned:
-                await self._queue.done(held.lease)
-            elif self._draining:
-                await self._queue.give_back(held.lease)
+            await self._queue.give_back(held.lease)
         except FlowRayError as error:
             log.warning("Lease not given up; it runs out", extra={"action": "let_go_failed", "reason": error.message})
 

@@ -27,7 +27,10 @@ class Held:
         return (self.lease.tenant, self.lease.run)
 
     def cancel(self, reason: str) -> None:
-        """End the run as cancelled; once is enough. Before it is driven, whoever is about to drive it sees `reason`."""
+        """End the run as cancelled; once is enough.
+
+        Before it is driven, whoever is about to drive it sees `reason`; after that, whoever has the queue's next lease.
+        """
         if self.reason:
             return
         self.reason = reason

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 from collections.abc import Mapping, Sequence
-from urllib.parse import SplitResult, urlsplit
 
 import httpx
 
@@ -14,6 +14,9 @@ from flowray.sandbox.policy import Policy, is_address, is_public
 from flowray_serve.queueing.callbacks import CallbackRefusedError
 
 _PORTS = {"https": 443, "http": 80}
+_LAST_PORT = 65_535
+# What resolvers and certificates take: Python's resolver breaks on an empty part, and on a longer one.
+_NAME = re.compile(r"(?=.{1,254}\Z)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?")
 
 
 class CallbackUrlError(InvalidRequestError):
@@ -31,18 +34,18 @@ class VettedPost:
 
     async def __call__(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
         """See `Post`."""
-        parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
+        to = _read(url)
+        host, port = _host_and_port(to)
         address = await self._vetted(host, port)
-        target = parts._replace(netloc=f"[{address}]:{port}" if ":" in address else f"{address}:{port}")
-        named = {**headers, "host": parts.netloc.rpartition("@")[2]}
+        named = {**headers, "host": to.netloc.decode("ascii")}
         try:
+            target = to.copy_with(host=address, port=port)
             # The body of the answer is never read: nobody asked what the other side has to say.
             async with self._http.stream(
-                "POST", target.geturl(), content=body, headers=named, extensions={"sni_hostname": host}
+                "POST", target, content=body, headers=named, extensions={"sni_hostname": host}
             ) as response:
                 return response.status_code
-        except httpx.HTTPError as cause:
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as cause:
             raise CallbackRefusedError(f"`{host}` cannot be reached: {cause or type(cause).__name__}") from cause
 
     async def close(self) -> None:
@@ -52,7 +55,7 @@ class VettedPost:
     async def _vetted(self, host: str, port: int) -> str:
         try:
             found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except OSError as cause:
+        except (OSError, UnicodeError) as cause:
             raise CallbackRefusedError(f"`{host}` has no address: {cause}") from cause
         addresses = [str(one[4][0]) for one in found]
         if not addresses:
@@ -66,22 +69,38 @@ def checked_url(url: str | None, *, private: Sequence[str] = ()) -> str | None:
     """`url`, when a callback can go there; refused at once, while somebody reads it, is what never could."""
     if url is None:
         return None
-    try:
-        parts = urlsplit(url)
-        port = parts.port or _PORTS.get(parts.scheme, 0)
-    except ValueError as cause:
-        raise CallbackUrlError(f"The callback's URL cannot be read: {cause}.") from cause
-    _require_fit(parts)
-    listed = Policy(tuple(private), tuple(private)).may_be_private(parts.hostname or "", port)
-    if not listed and (parts.scheme != "https" or is_address(parts.hostname or "")):
+    to = _read(url)
+    _require_fit(to)
+    host, port = _host_and_port(to)
+    listed = Policy(tuple(private), tuple(private)).may_be_private(host, port)
+    if not listed and (to.scheme != "https" or is_address(host)):
         raise CallbackUrlError(
             "A callback goes to an `https://` URL with a host's name; others the operator must list."
         )
     return url
 
 
-def _require_fit(parts: SplitResult) -> None:
-    if parts.scheme not in _PORTS or not parts.hostname:
+def _read(url: str) -> httpx.URL:
+    try:
+        return httpx.URL(url)
+    except (httpx.InvalidURL, ValueError) as cause:
+        raise CallbackUrlError(f"The callback's URL cannot be read: {cause}.") from cause
+
+
+def _host_and_port(url: httpx.URL) -> tuple[str, int]:
+    """The host as resolvers take it: of `bücher.de`, `xn--bcher-kva.de`."""
+    port = _PORTS.get(url.scheme, 0) if url.port is None else url.port
+    return url.raw_host.decode("ascii"), port
+
+
+def _require_fit(url: httpx.URL) -> None:
+    host, port = _host_and_port(url)
+    if url.scheme not in _PORTS or not host:
         raise CallbackUrlError("A callback's URL begins with `https://` and a host.")
-    if parts.username or parts.password:
+    if url.username or url.password:
         raise CallbackUrlError("A callback's URL has no name and password in it; its signature says who sends.")
+    if not 0 < port <= _LAST_PORT or not (_NAME.fullmatch(host) or ":" in host):
+        raise CallbackUrlError(
+            f"`{host[:80]}:{port}` is no host and port: each part of a name has 1 to 63 letters, digits, `-` or `_`, "
+            f"and ports go from 1 to {_LAST_PORT}."
+        )

@@ -88,12 +88,17 @@ class Stopping:
         return accepted is not None
 
     async def _ask(self, tenant: str, run: RunId, reason: str) -> RunStatus:
-        """Say it until it is heard: a message over Redis may be lost with a connection."""
+        """Say it until it is heard: a message over Redis may be lost with a connection.
+
+        A run that is put down meanwhile, to wait or to be taken over, has nobody left to hear it: it is ended here.
+        """
         ended = asyncio.create_task(self._end(tenant, run), name=f"end of run {run}")
         try:
             async with asyncio.timeout(self._within_s):
                 while not ended.done():
                     await self._cancels.ask(tenant, run, reason=reason)
+                    if await self._end_waiting(tenant, run, reason):
+                        return "cancelled"
                     await asyncio.wait({ended}, timeout=_ASK_AGAIN_S)
                 return ended.result()
         except TimeoutError:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from flowray.errors import FlowRayError, InvalidRequestError
+from flowray.errors import FlowRayError, InvalidRequestError, StoreUnavailableError
 from flowray.stores.objects import ObjectStore
 from flowray.stores.paths import path
 from flowray.stores.requests import Requests
@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 _DAY_S, _HOUR_S = 86_400.0, 3_600.0
 _OF_RUNS = ("journals", "requests", "dead", "callbacks", "notices")
+_OF_ENDED_RUNS = ("values", "paused", "tapes")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,13 +92,18 @@ class Sweeper:
             await asyncio.sleep(every_s / 4)
 
     async def sweep(self) -> int:
-        """Sweep once; how many objects and messages were removed."""
+        """Sweep once; how many objects and messages were removed. What is damaged at one tenant's stops no other's."""
         removed = 0
         async for tenant in self._objects.folders("tenants"):
             try:
                 removed += await self._sweep(tenant)
             except InvalidRequestError:
                 continue  # a folder that is no tenant's
+            except StoreUnavailableError:
+                raise
+            except FlowRayError as error:
+                facts = {"tenant": tenant, "reason": error.message}
+                log.warning("A tenant not swept", extra={"action": "tenant_not_swept", **facts})
         return removed
 
     async def _sweep(self, tenant: str) -> int:
@@ -117,11 +123,11 @@ class Sweeper:
         return removed
 
     async def _remove_of_ended(self, tenant: str, *, before: float) -> int:
-        """A run that is still open, since it was paused for long, keeps its values, and its journal."""
+        """A run that is still open, since it was paused for long, keeps its values, its journal, and what it heard."""
         still = {run async for owner, run, _ in self._requests.open() if owner == tenant}
         gone = [
             one.key
-            for folder in (path(tenant, "values"), path(tenant, "paused"))
+            for folder in (path(tenant, name) for name in _OF_ENDED_RUNS)
             async for one in self._objects.list(folder)
             if one.modified.timestamp() < before and one.key.removeprefix(f"{folder}/").partition("/")[0] not in still
         ]

@@ -19,16 +19,18 @@ from flowray.engine.leasing import Lease
 from flowray.errors import StoreUnavailableError
 from flowray.stores.archive import Archive
 from flowray.stores.chats import ChatMessage, MemoryChats
-from flowray.stores.dead_letters import DeadLetters
+from flowray.stores.dead_letters import DeadLetter, DeadLetters
 from flowray.stores.due import MemoryDueList
 from flowray.stores.notices import Notice, NoticeRecords
 from flowray.stores.objects import ObjectStore
 from flowray.stores.owed import Owed
+from flowray.stores.sealing import SecretSeal
+from flowray.stores.tapes import Tapes
 from flowray_serve.queueing.callbacks import Callbacks, Persistence, spoken_key
 from flowray_serve.queueing.endings import Endings
 from flowray_serve.queueing.outbox import Outbox
 from flowray_serve.queueing.owing import Owing
-from flowray_serve.queueing.posting import checked_url
+from flowray_serve.queueing.posting import CallbackUrlError, checked_url
 from flowray_serve.queueing.recovery import Record, Recovery, Watch
 from flowray_serve.queueing.redriving import Redriving, Wanted
 from flowray_serve.queueing.sweeping import Retention, Sweeper
@@ -60,11 +62,14 @@ class Ends:
         self.chats_days: float | None = None
         self.posts: list[tuple[str, bytes, Mapping[str, str]]] = []
         self.status = 200
+        self.breaks: Exception | None = None
         self.filled = False
         self.redis, self.looks = "one", 0
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
         self.posts.append((url, body, headers))
+        if self.breaks is not None:
+            raise self.breaks
         return self.status
 
     def callbacks(self, tries: int = 2) -> Callbacks:
@@ -205,6 +210,25 @@ async def test_a_callback_that_nobody_takes_is_tried_again_then_given_up() -> No
     assert [one async for one in ends.owed.all()] == []
 
 
+async def test_a_callback_that_breaks_its_sender_is_given_up_like_one_that_nobody_takes() -> None:
+    ends, run = await accepted(service(), callback_url=URL)
+    ends.breaks = UnicodeError("label too long")
+    await ends.endings("default", run, SUCCEEDED)
+    await ends.deliver(tries=1)
+    (letter,) = await ends.letters.list("default")
+    assert letter.reason == "1 tries: It cannot be sent: UnicodeError('label too long')"
+    assert [one async for one in ends.owed.all()] == []
+
+
+async def test_a_notice_that_cannot_be_read_keeps_no_callback_from_being_delivered() -> None:
+    ends, run = await accepted(service(), callback_url=URL)
+    await ends.made.objects.put("tenants/default/notices/damaged", b"no notice at all")
+    await ends.owing.add("default", RunId("damaged"))
+    await ends.endings("default", run, SUCCEEDED)
+    assert await ends.deliver() == 2
+    assert [headers["webhook-id"] for _, _, headers in ends.posts] == [run]
+
+
 async def test_a_notice_is_signed_tried_again_and_driven_again_like_a_callback() -> None:
     made = service()
     ends, name = Ends(made), RunId("budget-day-2026-11-25-tokens-spent-100")
@@ -228,6 +252,15 @@ async def test_a_notice_is_signed_tried_again_and_driven_again_like_a_callback()
     assert await ends.letters.list("default") == []
 
 
+async def test_notices_are_driven_again_by_a_filter() -> None:
+    made = service()
+    ends, name = Ends(made), "budget-day-2026-11-25-tokens-spent-100"
+    letter = DeadLetter(run=name, what="notice", flow="", flow_name="", kind="notice", reason="8 tries", at=1.0)
+    await ends.letters.add("default", letter)
+    driven = await made.http.post("/api/v1/dead-letters/redrive", json={"what": "notice"})
+    assert driven.json() == {"redriven": [{"id": letter.id, "run": name}]}
+
+
 async def test_a_callback_goes_where_it_may_only() -> None:
     made = service()
     flow_id = await made.publish(ECHO)
@@ -244,6 +277,27 @@ async def test_a_callback_goes_where_it_may_only() -> None:
         assert (response.status_code, response.json()["code"]) == (422, "callback_url"), f"{url}: {response.text}"
     assert checked_url("http://127.0.0.2:8000/x", private=("127.0.0.2:8000",)) == "http://127.0.0.2:8000/x"
     assert (await made.queue.stats()).waiting == 0
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://a..example.com/",
+        f"https://{'a' * 64}.example.com/",
+        "https://hooks.example.org/\x7f",
+        "https://hooks.example.org/" + "a" * 70_000,
+        "https://hooks.example.org:65536/",
+        "https://hooks example.org/",
+        "https://\ud800.example.org/",
+    ],
+)
+def test_a_callback_s_url_that_nobody_could_post_to_is_refused(url: str) -> None:
+    with pytest.raises(CallbackUrlError):
+        checked_url(url)
+
+
+def test_a_callback_may_go_to_a_name_that_is_not_ascii() -> None:
+    assert checked_url("https://bücher.example/done") == "https://bücher.example/done"
 
 
 async def test_accepted_runs_are_queued_again_after_the_store_was_emptied() -> None:
@@ -364,6 +418,32 @@ async def test_what_is_older_than_its_tenant_keeps_it_is_removed() -> None:
     assert len(await keys(made.objects, "drawings")) == 1
     assert ends.forgotten[0] == "default"
     assert await ends.requests.find("default", RunId(job["job_id"])) is not None
+
+
+async def test_a_damaged_request_keeps_no_other_tenant_s_record_from_being_swept() -> None:
+    ends, run = await accepted(service())
+    objects = ends.made.objects
+    await objects.put("tenants/default/accepted/damaged", b"no request at all")
+    for tenant in ("default", "other"):
+        await objects.put(f"tenants/{tenant}/journals/old.jsonl.gz", b"old")
+    assert await ends.sweeper(days=1, now=lambda: time.time() + 3 * DAY_S).sweep() >= 1
+    assert [one.key async for one in objects.list("tenants/other/journals")] == []
+    assert await ends.requests.find("default", run) is not None
+
+
+async def test_what_an_ended_run_heard_is_removed_with_it() -> None:
+    made = service()
+    ends, run = await accepted(made)
+    still = RunId((await submitted(made, await made.publish({**ECHO, "name": "Another"})))["job_id"])
+    tapes = Tapes(made.objects, SecretSeal(SECRET))
+    for one in (run, still):
+        await tapes.keep("default", one, "asked-1", {"status": 200}, b"heard")
+    await ends.endings("default", run, SUCCEEDED)
+    await ends.sweeper(days=3, now=lambda: time.time() + 2 * DAY_S).sweep()
+    assert await tapes.find("default", run, "asked-1") is not None
+    await ends.sweeper(days=1, now=lambda: time.time() + 2 * DAY_S).sweep()
+    assert await tapes.find("default", run, "asked-1") is None
+    assert await tapes.find("default", still, "asked-1") is not None
 
 
 async def test_chats_in_which_nobody_speaks_go_when_that_is_settled() -> None:

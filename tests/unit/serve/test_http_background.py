@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from flowray.engine.accepted import Accepted
 from flowray.errors import StoreUnavailableError
 from tests.kit.frames import frames
 from tests.unit.serve.service import ECHO, OTHER_KEY, Held, Service, canvas, drawn, service
@@ -163,6 +164,62 @@ async def test_the_same_idempotency_key_is_the_same_run() -> None:
     assert first["job_id"] == second["job_id"]
     assert (other.status_code, other.json()["code"]) == (409, "idempotency_conflict")
     assert (await made.queue.stats()).waiting == 1
+
+
+async def test_calls_at_once_with_one_idempotency_key_lose_nothing_of_their_run() -> None:
+    made, at_once = service(), asyncio.Barrier(3)
+    flow_id = await made.publish(ECHO)
+    requests = made.services.jobs.requests
+    keep = requests.keep
+
+    async def keep_together(one: Accepted) -> None:
+        await at_once.wait()  # none of them has found a request under the key
+        await keep(one)
+
+    requests.keep = keep_together  # type: ignore[method-assign, assignment]
+    jobs = await asyncio.gather(*(submitted(made, flow_id, idempotency_key="k", input_value="hi") for _ in range(3)))
+    assert len({job["job_id"] for job in jobs}) == 1
+    async with made.engine():
+        body = (await ended(made, jobs[0])).json()
+    assert (body["status"], body["output"]["text"]) == ("completed", "hi")
+
+
+async def test_a_call_that_was_refused_is_made_again_under_its_idempotency_key() -> None:
+    made = service()
+    flow_id = await made.publish(ECHO)
+    asked = {"flow_id": flow_id, "mode": "background", "idempotency_key": "k"}
+    offer = made.queue.offer
+
+    async def away(*_: Any, **__: Any) -> bool:
+        raise StoreUnavailableError("away")
+
+    made.queue.offer = away  # type: ignore[method-assign]
+    for _ in range(2):
+        assert (await made.http.post("/api/v2/workflows", json=asked)).status_code == 503
+        assert [one async for one in made.services.jobs.requests.open()] == []
+    made.queue.offer = offer  # type: ignore[method-assign]
+    await submitted(made, flow_id, idempotency_key="k")
+    assert (await made.queue.stats()).waiting == 1
+
+
+async def test_who_comes_second_with_an_idempotency_key_takes_nothing_back_when_nobody_can_tell() -> None:
+    made = service()
+    flow_id = await made.publish(ECHO)
+    first = await submitted(made, flow_id, idempotency_key="k")
+    requests = made.services.jobs.requests
+    find = requests.find
+
+    async def too_early(*_: Any) -> None:
+        requests.find = find  # type: ignore[method-assign]
+
+    async def away(*_: Any, **__: Any) -> bool:
+        raise StoreUnavailableError("away")
+
+    requests.find = too_early  # type: ignore[method-assign, assignment]
+    made.queue.offer = made.queue.knows = away  # type: ignore[method-assign]
+    asked = {"flow_id": flow_id, "mode": "background", "idempotency_key": "k"}
+    assert (await made.http.post("/api/v2/workflows", json=asked)).status_code == 503
+    assert await requests.find("default", first["job_id"]) is not None
 
 
 async def test_a_webhook_goes_to_the_webhook_nodes() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 import httpx
@@ -326,3 +326,61 @@ async def test_a_run_that_waits_for_an_answer_is_left_alone_after_a_restart() ->
         await parked(made)
     assert (await made.services.jobs.recovery.recover(restarted=True)).queued == 0
     assert (await made.queue.stats()).parked == 1
+
+
+class Slow:
+    """A call to a store that does not come back until it is let go on."""
+
+    def __init__(self, call: Callable[..., Any], *, where: Callable[..., bool] = lambda *_: True) -> None:
+        self.began, self.go_on = asyncio.Event(), asyncio.Event()
+        self._call, self._where = call, where
+
+    async def __call__(self, *args: Any, **more: Any) -> Any:
+        if self._where(*args):
+            self.began.set()
+            await self.go_on.wait()
+        return await self._call(*args, **more)
+
+
+def is_pause(_: str, events: Sequence[ev.Recorded]) -> bool:
+    return isinstance(events[-1].event, ev.RunPaused)
+
+
+@pytest.mark.parametrize("at", ["its pause is written", "its journal is kept", "it is parked"])
+async def test_a_stop_that_meets_a_run_as_it_begins_to_wait_ends_it(at: str) -> None:
+    made = service()
+    made.steps.script = asking
+    requests = made.services.jobs.requests
+    match at:
+        case "its pause is written":
+            made.journal.append = slow = Slow(made.journal.append, where=is_pause)  # type: ignore[method-assign]
+        case "its journal is kept":
+            requests.keep_journal = slow = Slow(requests.keep_journal)  # type: ignore[method-assign]
+        case _:
+            made.queue.park = slow = Slow(made.queue.park)  # type: ignore[method-assign]
+    async with made.engine(), asyncio.timeout(5):
+        job = await submitted(made, await made.publish(ECHO))
+        await slow.began.wait()
+        stopping = asyncio.create_task(made.http.post(job["links"]["stop"], json={"job_id": job["job_id"]}))
+        while not made.queue._runs["default", job["job_id"]].cancel:
+            await made.queue.bell(within_s=0.01)
+        slow.go_on.set()
+        assert (await stopping).status_code == 200
+    assert (await told(made, job)).json()["status"] == "cancelled"
+
+
+async def test_a_stop_that_is_asked_for_just_after_a_run_was_parked_ends_it() -> None:
+    made = service()
+    made.steps.script = asking
+    async with made.engine():
+        job = await paused(made)
+        await parked(made)
+    claim = made.queue.claim
+
+    async def too_early(*_: Any, **__: Any) -> None:
+        made.queue.claim = claim  # type: ignore[method-assign]
+
+    made.queue.claim = too_early  # type: ignore[method-assign]
+    stopped = await made.http.post(job["links"]["stop"], json={"job_id": job["job_id"]})
+    assert stopped.status_code == 200
+    assert (await told(made, job)).json()["status"] == "cancelled"
