@@ -95,8 +95,7 @@ def _by_node(flow: Flow, tweaks: Mapping[str, Json], *, lenient: bool) -> dict[N
     for name, value in everywhere.items():
         holders = [node.id for node in flow.nodes if name in node.fields or (name == "code" and node.code is not None)]
         if not holders and name != "stream" and not lenient:
-            known = {field for node in flow.nodes for field in node.fields}
-            raise TweakRefusedError(f"No node has the field `{clipped(name)}`.{meant(name, [*flow.by_id, *known])}")
+            raise TweakRefusedError(_no_field(flow, named, name))
         for node_id in holders:
             changes.setdefault(node_id, {})[name] = value
     return changes
@@ -135,6 +134,15 @@ def _unknown(flow: Flow, named: Mapping[str, NodeId], key: str, name: str) -> st
         return f"Group `{clipped(key)}` has no field `{clipped(name)}`.{meant(name, boxes[0].fields)}"
     known = [*flow.by_id, *named, *(group.id for group in flow.groups)]
     return f"The tweaks name `{clipped(key)}`, but the flow has no such node.{meant(key, known)}"
+
+
+def _no_field(flow: Flow, named: Mapping[str, NodeId], name: str) -> str:
+    if name in flow.by_id or name in named:
+        return f"`{clipped(name)}` is a node: give an object of its fields."
+    if any(name in (group.id, group.display_name) for group in flow.groups):
+        return f"`{clipped(name)}` is a group: give an object of its fields."
+    known = {field for node in flow.nodes for field in node.fields}
+    return f"No node has the field `{clipped(name)}`.{meant(name, [*flow.by_id, *known])}"
 
 
 def _refuse_protected(flow: Flow, changes: Mapping[NodeId, Values]) -> None:

@@ -163,6 +163,8 @@ def test_source_shown_by_a_group_is_refused() -> None:
         ({"Secnd": {"model": 1}}, "name `Secnd`, but the flow has no such node. Did you mean `Second`?"),
         ({"b": {"temprature": 1}}, "Node `b` has no field `temprature`. Did you mean `temperature`?"),
         ({"modle": 1}, "No node has the field `modle`. Did you mean `model`?"),
+        ({"b": "hi"}, "`b` is a node: give an object of its fields."),
+        ({"First": None}, "`First` is a node: give an object of its fields."),
         ({"a": {"model": {"type": 5}}}, "`template.model.type`: expected text, got a number"),
         ({"a": {"model": math.nan}}, "JSON cannot carry the number nan"),
         ({"a": {"model": "\ud800"}}, "lone surrogate"),
@@ -174,6 +176,13 @@ def test_a_mistaken_tweak_is_refused_with_its_remedy(tweaks: dict[str, Any], sai
         tweak(models(), tweaks)
 
     assert said in caught.value.message
+
+
+def test_a_group_is_no_field_either() -> None:
+    flow = flow_of(group("G", node("x"), shows={"x_in": "x.in"}, gives={}, display_name="Box"))
+
+    with pytest.raises(TweakRefusedError, match="`Box` is a group: give an object of its fields"):
+        tweak(flow, {"Box": 5})
 
 
 def test_a_lenient_tweak_ignores_what_the_flow_does_not_have() -> None:
