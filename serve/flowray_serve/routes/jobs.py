@@ -122,11 +122,10 @@ class JobRoutes:
         after = websocket.query_params.get("after", "0")
         await websocket.accept()
         try:
-            seen = int(after) if after.isdigit() and len(after) < len(str(_SEQ_LIMIT)) else 0
-            async for one in self._services.journal.read(caller.tenant, RunId(run), after=seen, follow=True):
+            async for one in self._services.journal.read(caller.tenant, RunId(run), after=_seq(after), follow=True):
                 await websocket.send_text(encode(one).decode())
             await websocket.close()
-        except NotFoundError as error:
+        except (InvalidRequestError, NotFoundError) as error:
             await websocket.close(1008, error.message[:100])
         except FlowRayError as error:
             await websocket.close(1011, error.message[:100])
@@ -139,6 +138,12 @@ class JobRoutes:
         async with aclosing(kept_alive(said)) as alive:
             async for frame in alive:
                 yield KEEP_ALIVE if frame is None else frame
+
+
+def _seq(text: str) -> int:
+    if text.isascii() and text.isdigit() and len(text) < len(str(_SEQ_LIMIT)):
+        return int(text)
+    raise InvalidRequestError("`after` is the number of an event: 0 or more.")
 
 
 def _told(accepted: Accepted, outcome: Outcome, status: str) -> Response:
