@@ -7,7 +7,7 @@ from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Header, Query, WebSocket
+from fastapi import APIRouter, Query, WebSocket
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.websockets import WebSocketDisconnect
@@ -27,6 +27,7 @@ from flowray_serve.problems import document
 from flowray_serve.queueing.jobs import job_answer
 from flowray_serve.replies import reply
 from flowray_serve.routes.openapi import takes
+from flowray_serve.routes.resuming import SEQ_LIMIT, LastEventId
 from flowray_serve.services import Services
 from flowray_serve.streams import KEEP_ALIVE, EventStream, kept_alive
 from flowray_serve.timeline import Timeline
@@ -36,7 +37,6 @@ from flowray_serve.workflow_stream import adapter_for, frames_after
 if TYPE_CHECKING:
     from lfx.workflow.adapters import StreamAdapter
 
-_SEQ_LIMIT = 2**53
 _STOP_LIMIT_BYTES = 4_096
 _STATUSES = {
     "accepted": "queued",
@@ -103,7 +103,7 @@ class JobRoutes:
         self,
         request: Request,
         job_id: UUID,
-        last_event_id: Annotated[int | None, Header(ge=0, le=_SEQ_LIMIT)] = None,
+        last_event_id: LastEventId = None,
         stream_protocol: Annotated[
             str | None, Query(max_length=80, description="Unset: the one that a background run was started with.")
         ] = None,
@@ -141,7 +141,7 @@ class JobRoutes:
 
 
 def _seq(text: str) -> int:
-    if text.isascii() and text.isdigit() and len(text) < len(str(_SEQ_LIMIT)):
+    if text.isascii() and text.isdigit() and len(text) < len(str(SEQ_LIMIT)):
         return int(text)
     raise InvalidRequestError("`after` is the number of an event: 0 or more.")
 

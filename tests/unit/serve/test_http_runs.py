@@ -95,6 +95,15 @@ async def test_a_reader_that_saw_the_end_gets_an_empty_stream() -> None:
     assert await journal_of(made, run, params={"after": "10"}) == []
 
 
+async def test_a_reader_that_has_seen_no_id_gets_the_whole_journal() -> None:
+    made = service()
+    (run,) = await ran(made)
+    assert len(await journal_of(made, run, headers={"last-event-id": ""})) == 10
+    assert [
+        frame.id for frame in await journal_of(made, run, headers={"last-event-id": ""}, params={"after": "9"})
+    ] == ["10"]
+
+
 @pytest.mark.parametrize("last", ["-1", "x", "1" * 400])
 async def test_a_last_event_id_that_is_none_is_refused(last: str) -> None:
     made = service()
