@@ -9,9 +9,10 @@ import orjson
 
 from flowray.errors import FlowFormatError, FlowRayError, TweakRefusedError
 from flowray.flow.document import Bounds, check_values
+from flowray.flow.fitting import wanted
 from flowray.flow.nearest import meant
 from flowray.flow.nodes import field_of, with_template
-from flowray.flow.shape import clipped
+from flowray.flow.shape import clipped, misfit
 from flowray.flow.types import Flow, Json, Node, NodeId
 
 Values = dict[str, Json]
@@ -59,8 +60,9 @@ def tweak(flow: Flow, tweaks: Mapping[str, Json], *, stream: bool | None = None,
 
     A key with an object as its value names a node or a group (id first, then display name); any other key names a field
     of every node that has it. `stream` is set on every node that can stream, unless the tweaks say it themselves.
-    Refused (`TweakRefusedError`) are protected fields, and, unless `lenient`, nodes and fields that the flow does not
-    have: Langflow ignores those, and the typo with them. Nothing is applied when anything is refused.
+    Refused (`TweakRefusedError`) are protected fields, what no number can be made of where one is wanted, and, unless
+    `lenient`, nodes and fields that the flow does not have: Langflow ignores those, and the typo with them. Nothing is
+    applied when anything is refused.
     """
     changes = _by_node(flow, _checked(tweaks), lenient=lenient)
     if stream is not None and "stream" not in tweaks:
@@ -71,7 +73,9 @@ def tweak(flow: Flow, tweaks: Mapping[str, Json], *, stream: bool | None = None,
         return flow
     _refuse_protected(flow, changes)
     nodes = (_tweaked(node, changes[node.id]) if node.id in changes else node for node in flow.nodes)
-    return replace(flow, nodes=tuple(nodes))
+    tweaked = replace(flow, nodes=tuple(nodes))
+    _refuse_misfits(tweaked, changes)
+    return tweaked
 
 
 def _checked(tweaks: Mapping[str, Json]) -> Mapping[str, Json]:
@@ -95,8 +99,7 @@ def _by_node(flow: Flow, tweaks: Mapping[str, Json], *, lenient: bool) -> dict[N
     for name, value in everywhere.items():
         holders = [node.id for node in flow.nodes if name in node.fields or (name == "code" and node.code is not None)]
         if not holders and name != "stream" and not lenient:
-            known = {field for node in flow.nodes for field in node.fields}
-            raise TweakRefusedError(f"No node has the field `{clipped(name)}`.{meant(name, [*flow.by_id, *known])}")
+            raise TweakRefusedError(_no_field(flow, named, name))
         for node_id in holders:
             changes.setdefault(node_id, {})[name] = value
     return changes
@@ -137,6 +140,15 @@ def _unknown(flow: Flow, named: Mapping[str, NodeId], key: str, name: str) -> st
     return f"The tweaks name `{clipped(key)}`, but the flow has no such node.{meant(key, known)}"
 
 
+def _no_field(flow: Flow, named: Mapping[str, NodeId], name: str) -> str:
+    if name in flow.by_id or name in named:
+        return f"`{clipped(name)}` is a node: give an object of its fields."
+    if any(name in (group.id, group.display_name) for group in flow.groups):
+        return f"`{clipped(name)}` is a group: give an object of its fields."
+    known = {field for node in flow.nodes for field in node.fields}
+    return f"No node has the field `{clipped(name)}`.{meant(name, [*flow.by_id, *known])}"
+
+
 def _refuse_protected(flow: Flow, changes: Mapping[NodeId, Values]) -> None:
     for node_id, values in changes.items():
         node = flow.by_id[node_id]
@@ -158,6 +170,18 @@ def _protected(node: Node, name: str, value: Json) -> bool:
         # A field that stands for another one must not be made to stand for a third.
         or (isinstance(value, dict) and kind not in _WHOLE and "proxy" in value)
     )
+
+
+def _refuse_misfits(flow: Flow, changes: Mapping[NodeId, Values]) -> None:
+    for node_id, values in changes.items():
+        node = flow.by_id[node_id]
+        template = node.raw["data"]["node"]["template"]
+        said = (name for name, value in values.items() if not isinstance(value, dict) or "value" in value)
+        for name in said:
+            better = wanted(node.fields[name], template[name]) if name in node.fields else None
+            if better and not any((edge.target, edge.field) == (node_id, name) for edge in flow.edges):
+                place = f"The tweaks of node `{clipped(node_id)}`"
+                raise TweakRefusedError(misfit(better, node.fields[name].value, place, name).message)
 
 
 def _tweaked(node: Node, values: Values) -> Node:

@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flowray.engine.codec import dumps
@@ -115,4 +116,12 @@ def _http_problem(request: Request, error: HTTPException) -> Response:
     code = _CODES_BY_STATUS.get(error.status_code)
     detail = f"{request.method} {path[:200]} is not part of this API; /docs lists what is." if code else error.detail
     body = problem_document(error.status_code, code or "invalid_request", detail, fault="caller", instance=path)
-    return _response(body, headers=error.headers)
+    headers = {"allow": _allowed(request)} if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED else error.headers
+    return _response(body, headers=headers)
+
+
+def _allowed(request: Request) -> str:
+    """The methods of all routes of this path; Starlette names those of the first."""
+    routes = [route for route in request.app.routes if isinstance(route, Route)]
+    found = [route.methods or () for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+    return ", ".join(sorted({method for methods in found for method in methods}))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import orjson
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 from starlette.requests import Request
 from starlette.types import Message
 
@@ -81,7 +83,7 @@ def fit(model: type[_Body], parsed: object) -> _Body:
     try:
         return model.model_validate(parsed)
     except ValidationError as cause:
-        raise InvalidRequestError(_mistakes(cause)) from cause
+        raise InvalidRequestError(_mistakes(cause, parsed)) from cause
 
 
 def _check_depth(parsed: Any) -> None:
@@ -94,16 +96,26 @@ def _check_depth(parsed: Any) -> None:
     raise InvalidRequestError(f"The body is nested deeper than {_DEPTH_LIMIT} levels.")
 
 
-def _mistakes(cause: ValidationError) -> str:
+def _mistakes(cause: ValidationError, parsed: object) -> str:
     errors = cause.errors(include_url=False, include_context=False, include_input=False)
-    shown = [f"{_place(error['loc'])}: {error['msg']}" for error in errors[:_MISTAKES_SHOWN]]
+    shown = [f"{_place(error, parsed)}: {error['msg']}" for error in errors[:_MISTAKES_SHOWN]]
     if len(errors) > _MISTAKES_SHOWN:
         shown.append(f"and {len(errors) - _MISTAKES_SHOWN} more")
     return "; ".join(shown) + "."
 
 
-def _place(location: tuple[int | str, ...]) -> str:
-    return f"`{'.'.join(str(part)[:80] for part in location)}`" if location else "the body"
+def _place(error: ErrorDetails, parsed: object) -> str:
+    location = error["loc"]
+    steps = [*_steps(location, parsed), *(location[-1:] if error["type"] == "missing" else ())]
+    return f"`{'.'.join(str(step)[:80] for step in steps)}`" if steps else "the body"
+
+
+def _steps(location: tuple[int | str, ...], parsed: Any) -> Iterator[int | str]:
+    """The fields and indices of a location; pydantic puts the kinds of value that it has tried among them."""
+    for part in location:
+        if part in parsed if isinstance(parsed, dict) else isinstance(parsed, list) and isinstance(part, int):
+            parsed = parsed[part]
+            yield part
 
 
 def _remedy(text: bytes) -> str:

@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import Message
 
-from flowray.errors import InvalidRequestError
+from flowray_serve.bodies.form import MULTIPART, URLENCODED, sent_form
 from flowray_serve.bodies.reading import fit, parse_json, parse_object
 
-_FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
 _FIELDS_LIMIT = 20
 NAME_LIMIT = 256
 SECRET_LIMIT = 64 * 1024
@@ -65,18 +63,15 @@ async def sent_run(request: Request, content: bytes) -> RunBody:
     What begins with a brace is JSON, whatever it is announced as: `curl -d` says that everything is a form, and read as
     one it would have no input, and the flow would run with what it has saved.
     """
-    is_form = request.headers.get("content-type", "").startswith(_FORMS)
+    is_form = request.headers.get("content-type", "").startswith((MULTIPART, URLENCODED))
     if not is_form or content.lstrip().startswith(b"{"):
         return run_body(content)
 
     async def receive() -> Message:
         return {"type": "http.request", "body": content, "more_body": False}
 
-    try:
-        async with Request(request.scope, receive).form(max_files=0, max_fields=_FIELDS_LIMIT) as form:
-            sent: dict[str, Any] = {name: value for name, value in form.items() if isinstance(value, str)}
-    except HTTPException as cause:
-        raise InvalidRequestError(f"The form cannot be read: {cause.detail}") from cause
+    async with sent_form(Request(request.scope, receive), fields=_FIELDS_LIMIT) as form:
+        sent: dict[str, Any] = {name: value for name, value in form.items() if isinstance(value, str)}
     for name in ("tweaks", "context"):
         if sent.get(name):
             sent[name] = parse_json(sent[name].encode("utf-8", "surrogatepass"))

@@ -35,7 +35,9 @@ class WorkflowBody(BaseModel):
     stop_component_id: str | None = None
     output_ids: Sequence[str] | None = Field(None, description="The outputs among which the answer is looked for.")
     globals: Mapping[_Name, _Secret] = Field(default_factory=dict, description="Global variables of this run only.")
-    idempotency_key: str | None = Field(None, max_length=255)
+    idempotency_key: str | None = Field(
+        None, max_length=255, description="The same key is the same run; for runs in the background only."
+    )
     callback_url: str | None = Field(
         None, max_length=2_048, description="Gets a signed POST when a background run is over."
     )

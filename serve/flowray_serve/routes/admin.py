@@ -67,10 +67,7 @@ class AdminRoutes:
         on_record(request, tenant=body.id)
         self._check_webhook(body.settings)
         if await self._services.tenant_data.is_there(tenant_id(body.id)):
-            raise ConflictError(
-                f"A former tenant `{body.id}` has left data, which would become this one's. Choose another id, or "
-                "remove the former one for good: DELETE with `purge=true`."
-            )
+            raise await self._taken(body.id)
         made = await self._services.tenants.create(body.id, body.settings)
         return reply(made.as_json(), status=HTTPStatus.CREATED)
 
@@ -138,6 +135,15 @@ class AdminRoutes:
         caller = await self._services.authenticator(request)
         issued = await self._services.keys.rotate(tenant, key, await _read(request, RotationBody), caller)
         return reply(issued, status=HTTPStatus.CREATED)
+
+    async def _taken(self, tenant: str) -> ConflictError:
+        """Why an id under which there is data cannot be had: its tenant lives, or has left it."""
+        if await self._services.tenants.find(tenant) is not None:
+            return ConflictError(f"There is a tenant `{tenant}` already.")
+        return ConflictError(
+            f"A former tenant `{tenant}` has left data, which would become this one's. Choose another id, or "
+            "remove the former one for good: DELETE with `purge=true`."
+        )
 
     def _check_webhook(self, settings: Mapping[str, Any]) -> None:
         """Refuse, while somebody reads it, a budgets' webhook that could never be told."""

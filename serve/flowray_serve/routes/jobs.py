@@ -8,7 +8,7 @@ from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Header, Query, WebSocket
+from fastapi import APIRouter, Query, WebSocket
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.websockets import WebSocketDisconnect
@@ -28,6 +28,7 @@ from flowray_serve.problems import document
 from flowray_serve.queueing.jobs import job_answer
 from flowray_serve.replies import reply
 from flowray_serve.routes.openapi import takes
+from flowray_serve.routes.resuming import SEQ_LIMIT, LastEventId
 from flowray_serve.services import Services
 from flowray_serve.streams import KEEP_ALIVE, EventStream, kept_alive
 from flowray_serve.timeline import Timeline
@@ -37,7 +38,6 @@ from flowray_serve.workflow_stream import adapter_for, frames_after
 if TYPE_CHECKING:
     from lfx.workflow.adapters import StreamAdapter
 
-_SEQ_LIMIT = 2**53
 _STOP_LIMIT_BYTES = 4_096
 _STATUSES = {
     "accepted": "queued",
@@ -104,7 +104,7 @@ class JobRoutes:
         self,
         request: Request,
         job_id: UUID,
-        last_event_id: Annotated[int | None, Header(ge=0, le=_SEQ_LIMIT)] = None,
+        last_event_id: LastEventId = None,
         stream_protocol: Annotated[
             str | None, Query(max_length=80, description="Unset: the one that a background run was started with.")
         ] = None,
@@ -121,9 +121,8 @@ class JobRoutes:
         """A run's journal over a WebSocket: one JSON event per message, followed to the end; `after` skips."""
         caller = await self._services.authenticator(websocket)
         after = websocket.query_params.get("after", "0")
-        seen = int(after) if after.isdigit() and len(after) < len(str(_SEQ_LIMIT)) else 0
         await websocket.accept()
-        telling = asyncio.create_task(self._tell(websocket, caller.tenant, RunId(run), seen), name=f"journal of {run}")
+        telling = asyncio.create_task(self._tell(websocket, caller.tenant, RunId(run), after), name=f"journal of {run}")
         leaving = asyncio.create_task(_left(websocket), name=f"reader of {run}")
         try:
             await asyncio.wait({telling, leaving}, return_when=asyncio.FIRST_COMPLETED)
@@ -134,13 +133,13 @@ class JobRoutes:
         if not telling.cancelled():
             telling.result()
 
-    async def _tell(self, websocket: WebSocket, tenant: str, run: RunId, seen: int) -> None:
+    async def _tell(self, websocket: WebSocket, tenant: str, run: RunId, after: str) -> None:
         """Send the journal to its end, then close the socket."""
         try:
-            async for one in self._services.journal.read(tenant, run, after=seen, follow=True):
+            async for one in self._services.journal.read(tenant, run, after=_seq(after), follow=True):
                 await websocket.send_text(encode(one).decode())
             await websocket.close()
-        except NotFoundError as error:
+        except (InvalidRequestError, NotFoundError) as error:
             await websocket.close(1008, error.message[:100])
         except FlowRayError as error:
             await websocket.close(1011, error.message[:100])
@@ -155,10 +154,17 @@ class JobRoutes:
                 yield KEEP_ALIVE if frame is None else frame
 
 
+<<<<<<< HEAD
 async def _left(websocket: WebSocket) -> None:
     """Wait until the client has gone; what it says is for nobody."""
     while (await websocket.receive())["type"] != "websocket.disconnect":
         pass
+=======
+def _seq(text: str) -> int:
+    if text.isascii() and text.isdigit() and len(text) < len(str(SEQ_LIMIT)):
+        return int(text)
+    raise InvalidRequestError("`after` is the number of an event: 0 or more.")
+>>>>>>> gD
 
 
 def _told(accepted: Accepted, outcome: Outcome, status: str) -> Response:

@@ -6,6 +6,7 @@ Each request is a conversation of its own, so any gateway can answer it, and non
 from __future__ import annotations
 
 import asyncio
+from http import HTTPStatus
 from importlib import import_module
 from typing import Any, Final
 
@@ -17,8 +18,10 @@ from flowray.errors import InvalidRequestError
 from flowray.tenancy.permissions import Permission
 from flowray_serve import mcp_tools
 from flowray_serve.auth import needs
+from flowray_serve.bodies import rpc
 from flowray_serve.bodies.reading import read_body
 from flowray_serve.bodies.version import VERSION_NAME_LIMIT
+from flowray_serve.replies import reply
 from flowray_serve.routes.direct import DirectRoute
 from flowray_serve.routes.variables import header_variables
 from flowray_serve.services import Services
@@ -66,6 +69,10 @@ class McpRoutes:
 
     async def _speak(self, request: Request, tenant: str, flows: Any, *, by_action: bool) -> Response:
         content = await read_body(request, limit_bytes=self._services.limits.run_bytes)
+        try:
+            message = rpc.message(content)
+        except InvalidRequestError as refused:
+            return reply(rpc.refusal(refused), status=HTTPStatus.BAD_REQUEST)
         # A quarter of a second of importing, which few services need: whoever speaks MCP first waits, and nobody else.
         await asyncio.to_thread(import_module, "flowray_serve.routes.mcp_server")
         from flowray_serve.routes.mcp_server import Conversation, Tools
@@ -79,7 +86,7 @@ class McpRoutes:
             version=_version(request),
             variables=header_variables(request),
         )
-        return Conversation(tools.server(), content)
+        return Conversation(tools.server(), message)
 
 
 def _version(request: Request) -> str:

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -24,13 +24,13 @@ from flowray_serve.library import LoadedFlow, UnknownFlowError
 from flowray_serve.queueing.jobs import job_answer
 from flowray_serve.replies import reply
 from flowray_serve.routes.openapi import takes
+from flowray_serve.routes.resuming import SEQ_LIMIT, LastEventId
 from flowray_serve.routes.run import RUN_HEADER
 from flowray_serve.services import Services
 from flowray_serve.streams import KEEP_ALIVE, EventStream, kept_alive, sse
 from flowray_serve.timeline import Timeline, in_short, placed
 
 _LISTED_LIMIT = 500
-_SEQ_LIMIT = 2**53
 
 
 class RunsRoutes:
@@ -76,8 +76,8 @@ class RunsRoutes:
         self,
         request: Request,
         run: str,
-        after: Annotated[int, Query(ge=0, le=_SEQ_LIMIT, description="Skip the events up to this seq.")] = 0,
-        last_event_id: Annotated[int | None, Header(ge=0, le=_SEQ_LIMIT, description="Same, and stronger.")] = None,
+        after: Annotated[int, Query(ge=0, le=SEQ_LIMIT, description="Skip the events up to this seq.")] = 0,
+        last_event_id: LastEventId = None,
     ) -> Response:
         """The run's journal as server-sent events, followed while it runs. `id` is the event's seq."""
         caller = await self._services.authenticator(request)

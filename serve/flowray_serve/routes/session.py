@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import APIRouter
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -13,6 +12,7 @@ from flowray.errors import ForbiddenError, InvalidRequestError, UnauthorizedErro
 from flowray.tenancy.permissions import Permission
 from flowray_serve.auth import needs, open_to_all
 from flowray_serve.auth.authenticator import TooManyGuessesError
+from flowray_serve.bodies.form import sent_form
 from flowray_serve.bodies.reading import limited
 from flowray_serve.langflow_ids import tenant_uuid
 from flowray_serve.replies import reply
@@ -104,11 +104,8 @@ _WRONG = "Incorrect username or password: give a tenant's name and one of its AP
 
 
 async def _sent(request: Request) -> tuple[str, str]:
-    try:
-        async with limited(request, limit_bytes=_FORM_LIMIT_BYTES).form(max_files=0, max_fields=10) as form:
-            name, password = form.get("username"), form.get("password")
-    except HTTPException as cause:
-        raise InvalidRequestError(f"The form cannot be read: {cause.detail}") from cause
+    async with sent_form(limited(request, limit_bytes=_FORM_LIMIT_BYTES), fields=10) as form:
+        name, password = form.get("username"), form.get("password")
     if not isinstance(name, str) or not isinstance(password, str) or not name or not password:
         raise InvalidRequestError("`username` and `password` are needed, as a form.")
     return name, password

@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from starlette.datastructures import UploadFile
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from flowray.errors import InvalidRequestError
+from flowray_serve.bodies.form import MULTIPART, sent_form
 from flowray_serve.bodies.reading import limited, read_body
 
 _FORM_FIELDS_LIMIT = 10
 _FORM_OVERHEAD_BYTES = 16 * 1024
-_FORM = "multipart/form-data"
 
 
 class NoFileError(InvalidRequestError):
@@ -33,7 +32,7 @@ class Uploaded:
 
 async def uploaded(request: Request, *, limit_bytes: int) -> Uploaded:
     """The file of a form; of a request that is no form, the body itself, without a name."""
-    if not request.headers.get("content-type", "").lower().startswith(_FORM):
+    if not request.headers.get("content-type", "").lower().startswith(MULTIPART):
         content = await read_body(request, limit_bytes=limit_bytes)
         if not content:
             raise NoFileError("No file provided: send it as multipart/form-data in the field `file`.")
@@ -44,11 +43,8 @@ async def uploaded(request: Request, *, limit_bytes: int) -> Uploaded:
 async def form_file(request: Request, *, limit_bytes: int) -> Uploaded:
     """The file in the field `file` of a form."""
     bounded = limited(request, limit_bytes=limit_bytes + _FORM_OVERHEAD_BYTES)
-    try:
-        async with bounded.form(max_files=1, max_fields=_FORM_FIELDS_LIMIT) as form:
-            file = form.get("file")
-            if not isinstance(file, UploadFile):
-                raise InvalidRequestError("`file`: send the file as multipart/form-data in the field `file`.")
-            return Uploaded(name=file.filename or "file", content=await file.read())
-    except HTTPException as cause:
-        raise NoFileError(f"The form cannot be read: {cause.detail}") from cause
+    async with sent_form(bounded, fields=_FORM_FIELDS_LIMIT, files=1) as form:
+        file = form.get("file")
+        if not isinstance(file, UploadFile):
+            raise InvalidRequestError("`file`: send the file as multipart/form-data in the field `file`.")
+        return Uploaded(name=file.filename or "file", content=await file.read())

@@ -61,11 +61,12 @@ class WorkflowRoutes:
         caller = await self._services.authenticator(request)
         content = await read_body(request, limit_bytes=self._services.limits.flow_bytes)
         body = fit(WorkflowBody, parse_object(content))
+        patience_s = 0.0 if body.mode == "background" else respond_async(request)
+        _check_mode(body, patience_s)
         prepared = await self._prepare(caller.tenant, body, header_variables(request))
         prepared = replace(prepared, priority=header_priority(request))
         _check_output_ids(prepared, body)
         headers = {RUN_HEADER: prepared.run}
-        patience_s = 0.0 if body.mode == "background" else respond_async(request)
         if body.mode != "stream" and patience_s is not None:
             return await self._accept(prepared, body, _wishes(request, body, content, prepared), patience_s)
         if body.mode == "stream":
@@ -135,6 +136,17 @@ def _wishes(request: Request, body: WorkflowBody, content: bytes, prepared: RunR
         callback=callback_of(request, url=body.callback_url),
         idempotency=idempotency_of(request, content, key=body.idempotency_key),
     )
+
+
+def _check_mode(body: WorkflowBody, patience_s: float | None) -> None:
+    """Refuse what only a run in the background is held to: whoever sends a key again would have a second run."""
+    if body.mode != "stream" and patience_s is not None:
+        return
+    for name, value in (("idempotency_key", body.idempotency_key), ("callback_url", body.callback_url)):
+        if value:
+            raise InvalidRequestError(
+                f'`{name}` is for a run in the background: send `"mode": "background"` with it, or leave it out.'
+            )
 
 
 def _check_output_ids(prepared: RunRequest, body: WorkflowBody) -> None:

@@ -163,6 +163,8 @@ def test_source_shown_by_a_group_is_refused() -> None:
         ({"Secnd": {"model": 1}}, "name `Secnd`, but the flow has no such node. Did you mean `Second`?"),
         ({"b": {"temprature": 1}}, "Node `b` has no field `temprature`. Did you mean `temperature`?"),
         ({"modle": 1}, "No node has the field `modle`. Did you mean `model`?"),
+        ({"b": "hi"}, "`b` is a node: give an object of its fields."),
+        ({"First": None}, "`First` is a node: give an object of its fields."),
         ({"a": {"model": {"type": 5}}}, "`template.model.type`: expected text, got a number"),
         ({"a": {"model": math.nan}}, "JSON cannot carry the number nan"),
         ({"a": {"model": "\ud800"}}, "lone surrogate"),
@@ -174,6 +176,67 @@ def test_a_mistaken_tweak_is_refused_with_its_remedy(tweaks: dict[str, Any], sai
         tweak(models(), tweaks)
 
     assert said in caught.value.message
+
+
+def sized(value: Any = 1, **facts: Any) -> Flow:
+    """A node with a field of each kind that wants a number, and a switch."""
+    kinds = (("size", "int", "IntInput"), ("heat", "float", "FloatInput"), ("dial", "slider", "SliderInput"))
+    numbers = (field(name, type=kind, _input_type=of, value=value, **facts) for name, kind, of in kinds)
+    return flow_of(node("a", fields=(*numbers, field("on", type="bool", _input_type="BoolInput"))))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("size", "abc", "expected a whole number, got text"),
+        ("size", "inf", "expected a whole number, got text"),
+        ("size", [1], "expected a whole number, got a list"),
+        ("size", {"value": "abc"}, "expected a whole number, got text"),
+        ("heat", "warm", "expected a number, got text"),
+        ("dial", [], "expected a number, got a list"),
+    ],
+)
+def test_what_no_number_can_be_made_of_is_refused_with_its_node_and_field(name: str, value: Any, said: str) -> None:
+    with pytest.raises(TweakRefusedError) as caught:
+        tweak(sized(), {"a": {name: value}})
+
+    assert f"The tweaks of node `a`, `{name}`: {said}." in caught.value.message
+
+
+@pytest.mark.parametrize("value", [5, 5.7, True, None, "", " ", "5", "5.7", "1e3", " 1_000 "])
+def test_what_lfx_makes_a_number_of_is_let_through(value: Any) -> None:
+    tweaked = tweak(sized(), {"a": dict.fromkeys(("size", "heat", "dial", "on"), value)})
+
+    assert value_of(tweaked, "a", "size") == value
+
+
+@pytest.mark.parametrize(
+    ("flow", "tweaks"),
+    [
+        (sized(), {"heat": "nan", "dial": "warm", "on": "abc"}),
+        (sized(), {"size": {"value": "SIZE", "load_from_db": True}}),
+        (sized("abc"), {"size": {"advanced": True}}),
+        (sized(list=True), {"size": [1]}),
+        (sized(show=False), {"size": "abc"}),
+        (flow_of(node("a", fields=(field("size", type="int"),))), {"size": "abc"}),
+    ],
+)
+def test_where_it_is_in_doubt_lfx_is_to_say(flow: Flow, tweaks: dict[str, Any]) -> None:
+    assert tweak(flow, {"a": tweaks}) is not flow
+
+
+def test_a_value_that_an_edge_replaces_has_to_fit_nothing() -> None:
+    size = field("size", "Message", type="int", _input_type="IntInput")
+    flow = flow_of(node("a"), node("b", fields=(size,)), wires=("a.out > b.size",))
+
+    assert value_of(tweak(flow, {"b": {"size": "abc"}}), "b", "size") == "abc"
+
+
+def test_a_group_is_no_field_either() -> None:
+    flow = flow_of(group("G", node("x"), shows={"x_in": "x.in"}, gives={}, display_name="Box"))
+
+    with pytest.raises(TweakRefusedError, match="`Box` is a group: give an object of its fields"):
+        tweak(flow, {"Box": 5})
 
 
 def test_a_lenient_tweak_ignores_what_the_flow_does_not_have() -> None:

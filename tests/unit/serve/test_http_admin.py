@@ -109,3 +109,13 @@ async def test_nobody_inherits_what_a_former_tenant_has_left() -> None:
 
     assert (refused.status_code, purged.json()["objects_purged"], again.status_code) == (409, 1, 201)
     assert (await made.http.delete(f"{TENANTS}/nobody", params={"purge": True})).status_code == 404
+
+
+async def test_who_makes_a_tenant_that_lives_is_told_so_and_not_to_remove_it() -> None:
+    made = service()
+    made.http.headers["x-api-key"] = KEYS_BY_ROLE["operator"]
+    await made.objects.put("tenants/default/flows/one.json", b"{}")
+
+    refused = await made.http.post(TENANTS, json={"id": "default"})
+
+    assert (refused.status_code, refused.json()["detail"]) == (409, "There is a tenant `default` already.")

@@ -152,6 +152,24 @@ async def test_a_running_run_is_stopped_wherever_it_is_driven(by: str) -> None:
     assert (await told(made, job)).json()["status"] == "cancelled"
 
 
+@pytest.mark.parametrize("wish", [{"idempotency_key": "order/1"}, {"callback_url": "https://x.org"}])
+@pytest.mark.parametrize("mode", ["sync", "stream"])
+async def test_what_only_a_run_in_the_background_is_held_to_is_refused_elsewhere(
+    mode: str, wish: dict[str, str]
+) -> None:
+    made = service()
+    body = {"flow_id": await made.publish(ECHO), "mode": mode}
+
+    refused = await made.http.post("/api/v2/workflows", json={**body, **wish})
+    unsaid = await made.http.post("/api/v2/workflows", json={**body, **dict.fromkeys(wish)})
+
+    assert (refused.status_code, unsaid.status_code) == (422, 200)
+    assert (
+        f'`{next(iter(wish))}` is for a run in the background: send `"mode": "background"`' in refused.json()["detail"]
+    )
+    assert len(made.steps.requests) == 1
+
+
 async def test_the_same_idempotency_key_is_the_same_run() -> None:
     made = service()
     flow_id = await made.publish(ECHO)

@@ -36,6 +36,16 @@ async def test_a_flows_file_is_listed_downloaded_and_deleted() -> None:
     assert (await made.http.get(f"/api/v1/files/download/{flow}/{name}")).status_code == 404
 
 
+async def test_a_file_that_is_cut_off_is_not_kept() -> None:
+    made = service()
+    content = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\nhel'
+    headers = {"content-type": "multipart/form-data; boundary=x"}
+    cut = await made.http.post("/api/v2/files", content=content, headers=headers)
+    assert (cut.status_code, cut.json()["code"]) == (400, "malformed_form")
+    assert "ends before its last boundary" in cut.json()["detail"]
+    assert (await made.http.get("/api/v2/files")).json() == []
+
+
 async def test_only_images_are_shown_as_such_and_never_run_as_a_page() -> None:
     made = service()
     flow = await made.publish(ECHO)

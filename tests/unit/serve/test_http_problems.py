@@ -26,9 +26,13 @@ async def test_an_unknown_route_is_a_problem() -> None:
     assert (body["status"], body["code"], body["fault"]) == (404, "unknown_route", "caller")
 
 
-async def test_a_method_a_route_does_not_have_says_which_it_has() -> None:
-    response = await service().http.put("/health")
-    assert (response.status_code, response.headers["allow"]) == (405, "GET")
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [("/health", "GET"), ("/api/v2/workflows", "GET, POST"), ("/api/v1/admin/tenants/acme", "DELETE, GET, PATCH")],
+)
+async def test_a_method_a_path_does_not_have_says_which_it_has(path: str, allowed: str) -> None:
+    response = await service().http.put(path)
+    assert (response.status_code, response.headers["allow"]) == (405, allowed)
 
 
 async def test_a_wrong_query_parameter_is_named() -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
+from pydantic import BaseModel
 from starlette.requests import Request
 
 from flowray.errors import InvalidRequestError, MalformedJsonError, RequestTooLargeError
-from flowray_serve.bodies.reading import parse_json, parse_object, read_body
-from flowray_serve.bodies.run import run_body
+from flowray_serve.bodies.openai import ChatCompletionBody
+from flowray_serve.bodies.reading import fit, parse_json, parse_object, read_body
+from flowray_serve.bodies.run import RunBody, run_body
+from flowray_serve.bodies.workflow import WorkflowBody
 
 
 def sent(*parts: bytes, **headers: str) -> Request:
@@ -97,6 +101,26 @@ def test_an_empty_body_is_an_empty_object() -> None:
 def test_a_body_that_is_no_object_is_told_what_it_is(body: bytes, found: str) -> None:
     with pytest.raises(InvalidRequestError, match=f"not {found}"):
         parse_object(body)
+
+
+@pytest.mark.parametrize(
+    ("model", "sent", "places"),
+    [
+        (WorkflowBody, {"flow_id": "x"}, ["`flow_id`"]),
+        (WorkflowBody, {"files": [1]}, ["`flow_id`", "`files.0`"]),
+        (ChatCompletionBody, {"model": "m", "messages": [{"role": "user", "content": 5}]}, ["`messages.0.content`"]),
+        (ChatCompletionBody, {"model": "m", "messages": [{}]}, ["`messages.0.role`"]),
+        (RunBody, [], ["the body"]),
+    ],
+)
+def test_the_place_of_a_mistake_is_told_in_fields_and_indices(
+    model: type[BaseModel], sent: Any, places: list[str]
+) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        fit(model, sent)
+
+    mistakes = caught.value.message.split("; ")
+    assert list(dict.fromkeys(mistake.partition(": ")[0] for mistake in mistakes)) == places
 
 
 def test_a_run_body_may_be_flat() -> None:

@@ -43,7 +43,24 @@ async def test_a_form_that_is_none_is_refused() -> None:
     made = service()
     headers = {"content-type": "multipart/form-data; boundary=x"}
     response = await made.http.post(f"/api/v1/run/{await made.publish(ECHO)}", content=b"junk", headers=headers)
-    assert response.status_code in (400, 422)
+    assert (response.status_code, response.json()["code"]) == (400, "malformed_form")
+
+
+PART = b'--x\r\nContent-Disposition: form-data; name="input_value"\r\n\r\nhello'
+
+
+@pytest.mark.parametrize("content", [b"", PART[:30], PART, PART + b"\r\n--x", PART + b"\r\n--x\r\n"])
+async def test_a_form_that_is_cut_off_runs_nothing(content: bytes) -> None:
+    made = service()
+    headers = {"content-type": "multipart/form-data; boundary=x"}
+    path = f"/api/v1/run/{await made.publish(ECHO)}"
+
+    cut = await made.http.post(path, content=content, headers=headers)
+    whole = await made.http.post(path, content=PART + b"\r\n--x--", headers=headers)
+
+    assert cut.status_code == 400
+    assert "ends before its last boundary" in cut.json()["detail"]
+    assert (text_of(whole.json()), len(made.steps.requests)) == ("hello", 1)
 
 
 @pytest.mark.parametrize("content", [b'{"input_value": "hi"}', b' \n{"input_value": "hi", "session_id": "s"}'])

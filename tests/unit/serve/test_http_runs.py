@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from starlette.testclient import TestClient
 
 from flowray.client.sse import Frame, frames
 from flowray.engine import events as ev
 from flowray.engine.codec import decode
-from tests.unit.serve.service import ECHO, OTHER_KEY, Held, Service, service
+from tests.unit.serve.service import ECHO, KEY, OTHER_KEY, Held, Service, service
 
 
 async def ran(made: Service, *times: int) -> list[str]:
@@ -94,12 +95,34 @@ async def test_a_reader_that_saw_the_end_gets_an_empty_stream() -> None:
     assert await journal_of(made, run, params={"after": "10"}) == []
 
 
+async def test_a_reader_that_has_seen_no_id_gets_the_whole_journal() -> None:
+    made = service()
+    (run,) = await ran(made)
+    assert len(await journal_of(made, run, headers={"last-event-id": ""})) == 10
+    assert [
+        frame.id for frame in await journal_of(made, run, headers={"last-event-id": ""}, params={"after": "9"})
+    ] == ["10"]
+
+
 @pytest.mark.parametrize("last", ["-1", "x", "1" * 400])
 async def test_a_last_event_id_that_is_none_is_refused(last: str) -> None:
     made = service()
     (run,) = await ran(made)
     response = await made.http.get(f"/api/v1/runs/{run}/events", headers={"last-event-id": last})
     assert response.status_code == 422
+
+
+@pytest.mark.parametrize("after", ["-1", "zz", "", "\u00b2", "1" * 40])
+async def test_a_socket_after_an_event_that_is_none_is_closed_with_the_reason(after: str) -> None:
+    made = service()
+    (run,) = await ran(made)
+    client = TestClient(made.app, headers={"x-api-key": KEY})
+
+    with client.websocket_connect(f"/api/v1/runs/{run}/ws?after={after}") as socket:
+        told = socket.receive()
+
+    assert (told["type"], told["code"]) == ("websocket.close", 1008)
+    assert "`after` is the number of an event" in told["reason"]
 
 
 async def test_cancelling_a_run_that_is_over_is_a_conflict() -> None:
