@@ -154,17 +154,16 @@ class JobRoutes:
                 yield KEEP_ALIVE if frame is None else frame
 
 
-<<<<<<< HEAD
 async def _left(websocket: WebSocket) -> None:
     """Wait until the client has gone; what it says is for nobody."""
     while (await websocket.receive())["type"] != "websocket.disconnect":
         pass
-=======
+
+
 def _seq(text: str) -> int:
     if text.isascii() and text.isdigit() and len(text) < len(str(SEQ_LIMIT)):
         return int(text)
     raise InvalidRequestError("`after` is the number of an event: 0 or more.")
->>>>>>> gD
 
 
 def _told(accepted: Accepted, outcome: Outcome, status: str) -> Response:

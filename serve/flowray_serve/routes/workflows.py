@@ -139,14 +139,11 @@ def _wishes(request: Request, body: WorkflowBody, content: bytes, prepared: RunR
 
 
 def _check_mode(body: WorkflowBody, patience_s: float | None) -> None:
-    """Refuse what only a run in the background is held to: whoever sends a key again would have a second run."""
-    if body.mode != "stream" and patience_s is not None:
-        return
-    for name, value in (("idempotency_key", body.idempotency_key), ("callback_url", body.callback_url)):
-        if value:
-            raise InvalidRequestError(
-                f'`{name}` is for a run in the background: send `"mode": "background"` with it, or leave it out.'
-            )
+    """Refuse a callback that would never come. A key is passed over, as Langflow has it."""
+    if body.callback_url and (body.mode == "stream" or patience_s is None):
+        raise InvalidRequestError(
+            '`callback_url` is for a run in the background: send `"mode": "background"` with it, or leave it out.'
+        )
 
 
 def _check_output_ids(prepared: RunRequest, body: WorkflowBody) -> None:
