@@ -70,7 +70,7 @@ class FairShare:
     def set_terms(self, tenant: str, terms: Terms) -> None:
         """A tenant's quota and weight; older ones than those in force are passed over."""
         known = self._tenant(tenant)
-        if terms.version > known.terms.version:
+        if terms.replaces(known.terms):
             known.terms, known.ceiling = terms, terms.quota.ceiling
             self._revive(tenant)
 

@@ -186,7 +186,7 @@ class MemoryLedger:
         return self._shared.share.standing(list(tenants), pool)
 
     def _agree(self, tenant: str, terms: Terms) -> None:
-        if terms.version > self._shared.terms[tenant].version:
+        if terms.replaces(self._shared.terms[tenant]):
             self._shared.terms[tenant] = terms
             self._shared.share.set_terms(tenant, terms)
 

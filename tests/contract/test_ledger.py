@@ -136,6 +136,25 @@ async def test_a_replica_with_old_terms_does_not_bring_them_back(hold: Hold) -> 
     assert await hold("b").ask(ticket("k2"), terms(version=1, steps=9)) is None
 
 
+@pytest.mark.parametrize(("before", "now", "answer"), [(1, 2, "open"), (2, 1, "full")])
+async def test_a_changed_default_is_in_force_though_the_tenants_own_terms_are_as_old(
+    hold: Hold, before: int, now: int, answer: str
+) -> None:
+    await hold("a").open_run("r1", "t", terms(runs=before))
+
+    assert await hold("b").open_run("r2", "t", terms(runs=now)) == answer
+
+
+async def test_a_raised_default_lets_those_go_on_whom_the_old_one_had_stopped(hold: Hold) -> None:
+    await hold("a").ask(ticket("k1"), terms(steps=1))
+    await hold("a").ask(ticket("k2"), terms(steps=1))
+
+    await hold("b").ask(ticket("k3"), terms(steps=3))
+
+    assert await names_granted(hold("a")) == ["k2"]
+    assert (await hold("b").standing("t")).held.steps == 3
+
+
 async def test_runs_are_counted_and_one_too_many_is_refused(hold: Hold) -> None:
     assert await hold("a").open_run("r1", "t", terms(runs=2)) == "open"
     assert await hold("b").open_run("r2", "t", terms(runs=2)) == "open"
@@ -305,7 +324,10 @@ async def test_redis_and_the_pure_scheduler_tell_the_same_story(
             await real.end([over])
         elif what < 0.95:
             changed = terms(
-                version=number + 2, weight=dice.choice([0.5, 3.0]), steps=dice.choice([1, 5, None]), cpu=8.0
+                version=dice.choice([1, number + 2]),
+                weight=dice.choice([0.5, 3.0]),
+                steps=dice.choice([1, 5, None]),
+                cpu=8.0,
             )
             tenant = dice.choice("tuvw")
             await memory.set_terms(tenant, changed)
