@@ -404,10 +404,14 @@ end
 
 function does.turns()
   local found = {}
-  local virtual = number(name('pool', said.pool), 'v', 0)
-  for i, tenant in ipairs(said.tenants) do
-    found[i] = exact(math.max(number(name('line', said.pool, tenant), 'finish', 0), virtual))
+  for i = 1, #said.tenants do found[i] = 0 end
+  for _, pool in ipairs(said.pools) do
+    local virtual = number(name('pool', pool), 'v', 0)
+    for i, tenant in ipairs(said.tenants) do
+      found[i] = found[i] + math.max(number(name('line', pool, tenant), 'finish', 0), virtual)
+    end
   end
+  for i, finish in ipairs(found) do found[i] = exact(finish) end
   return found
 end
 

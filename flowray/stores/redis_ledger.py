@@ -114,10 +114,11 @@ class RedisLedger:
         runs, waiting, *held = await self._ask("standing", tenant=tenant)
         return Standing(runs=runs, waiting=waiting, held=Amounts(*held))
 
-    async def turns(self, tenants: Sequence[str], pool: str) -> Sequence[str]:
+    async def turns(self, tenants: Sequence[str], pools: Collection[str]) -> Sequence[str]:
         """See `Ledger`."""
-        found = await self._ask("turns", tenants=list(tenants), pool=pool)
-        return [tenant for _, tenant in sorted(zip(map(float, found), tenants, strict=True))]
+        found = await self._ask("turns", tenants=list(tenants), pools=list(pools))
+        finish = dict(zip(tenants, map(float, found), strict=True))
+        return sorted(tenants, key=finish.__getitem__)
 
     async def _ask(self, question: str, *, of: str = "", **facts: Any) -> Any:
         """The answer to a question; those that come while others are under way go together.

@@ -46,8 +46,8 @@ async def hold(hand: Hold) -> Hold:
     return hand
 
 
-def ticket(name: str, *, tenant: str = "t", priority: int = 0, **need: int) -> Ticket:
-    return Ticket(id=name, tenant=tenant, pool="p", need=Amounts(**{"steps": 1, **need}), priority=priority)
+def ticket(name: str, *, tenant: str = "t", pool: str = "p", priority: int = 0, **need: int) -> Ticket:
+    return Ticket(id=name, tenant=tenant, pool=pool, need=Amounts(**{"steps": 1, **need}), priority=priority)
 
 
 def terms(*, version: int = 1, weight: float = 1.0, **quota: Any) -> Terms:
@@ -116,7 +116,22 @@ async def test_who_got_less_for_its_weight_comes_first_in_the_order_of_turns(hol
     for tenant, weight in (("heavy", 10.0), ("light", 1.0)):
         await hold("a").ask(ticket(tenant, tenant=tenant), terms(weight=weight))
 
-    assert list(await hold("a").turns(["light", "heavy"], "p")) == ["heavy", "light"]
+    assert list(await hold("a").turns(["light", "heavy"], ["p"])) == ["heavy", "light"]
+
+
+async def test_the_order_of_turns_is_by_what_was_given_in_all_pools_together(hold: Hold) -> None:
+    one = hold("a")
+    await one.set_pools({"p": ROOMY, "q": ROOMY})
+    for number, (tenant, pool) in enumerate([("in both", "p"), ("in both", "q"), ("in one", "q")]):
+        await one.ask(ticket(f"k{number}", tenant=tenant, pool=pool), terms())
+
+    order = await one.turns(["in both", "in one", "in none"], ["p", "q", "never used"])
+
+    assert list(order) == ["in none", "in one", "in both"]
+
+
+async def test_tenants_that_are_level_stay_in_the_order_in_which_they_were_named(hold: Hold) -> None:
+    assert list(await hold("a").turns(["z", "a", "m"], ["p"])) == ["z", "a", "m"]
 
 
 async def test_a_raised_quota_is_in_force_at_once_for_those_who_wait_on_any_holder(hold: Hold) -> None:
@@ -339,3 +354,4 @@ async def test_redis_and_the_pure_scheduler_tell_the_same_story(
         assert list(await memory.granted(wait_s=0)) == list(await real.granted(wait_s=0)), f"after {number}"
         for tenant in "tuvw":
             assert await memory.standing(tenant) == await real.standing(tenant), f"after {number}"
+        assert await memory.turns("tuvw", "pq") == await real.turns("tuvw", "pq"), f"after {number}"
