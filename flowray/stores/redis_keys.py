@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from flowray.errors import InvalidRequestError
 from flowray.stores.paths import is_segment
 
+# What is kept for all tenants together lies below these names, where a tenant of such an id would have its own.
+SHARED = frozenset({"alive", "due", "filled", "filling", "guesses", "imports", "queue", "upkeep"})
+
 
 @dataclass(frozen=True)
 class Keys:

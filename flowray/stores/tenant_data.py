@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import redis.asyncio
 
+from flowray.errors import ConflictError, InvalidRequestError
 from flowray.stores.objects import ObjectStore
 from flowray.stores.paths import path
 from flowray.stores.redis import answered
-from flowray.stores.redis_keys import Keys
+from flowray.stores.redis_keys import SHARED, Keys
 
 _AT_ONCE = 500
 
@@ -19,6 +20,18 @@ class TenantData:
         self._objects = objects
         self._redis = client
         self._keys = Keys(prefix)
+
+    async def require_free(self, tenant: str) -> None:
+        """Raise unless a new tenant can have this id: what lies below it would become its own."""
+        if tenant in SHARED:
+            raise InvalidRequestError(
+                f"`{tenant}` cannot be a tenant: FlowRay keeps what belongs to all below that name. Choose another id."
+            )
+        if await self.is_there(tenant):
+            raise ConflictError(
+                f"A former tenant `{tenant}` has left data, which would become this one's. Choose another id, or "
+                "remove the former one for good: DELETE with `purge=true`."
+            )
 
     async def is_there(self, tenant: str) -> bool:
         """Whether a tenant has left anything in the record."""
@@ -35,7 +48,8 @@ class TenantData:
         return len(keys)
 
     async def _purge_redis(self, tenant: str) -> None:
-        if self._redis is None:
+        # A tenant from before such ids were refused leaves what it has in Redis. Nobody can inherit it any more.
+        if self._redis is None or tenant in SHARED:
             return
         pattern, cursor = self._keys.all_of(tenant), 0
         while True:

@@ -2,11 +2,25 @@ from __future__ import annotations
 
 import redis.asyncio
 
+from flowray.engine.events import RunId
 from flowray.stores.objects import ObjectStore
 from flowray.stores.redis_keys import Keys
+from flowray.stores.redis_queue import RedisQueue
 from flowray.stores.tenant_data import TenantData
 
 ACME, ACME_2 = "acme", "acme-2"
+
+
+async def test_the_queue_of_all_outlives_a_tenant_of_that_name_from_before(
+    objects: ObjectStore, valkey: redis.asyncio.Redis
+) -> None:
+    await objects.put("tenants/queue/flows/one.json", b"{}")
+    await RedisQueue(valkey).offer(ACME, RunId("run-1"), at=1.0)
+
+    assert await TenantData(objects, valkey).purge("queue") == 1
+
+    assert (await RedisQueue(valkey).stats()).waiting == 1
+    assert await valkey.exists("flowray:queue:tenants")
 
 
 async def test_what_a_tenant_has_left_is_found_and_removed_and_nobody_elses(

@@ -66,11 +66,7 @@ class AdminRoutes:
         body = await _read(request, TenantBody)
         on_record(request, tenant=body.id)
         self._check_webhook(body.settings)
-        if await self._services.tenant_data.is_there(tenant_id(body.id)):
-            raise ConflictError(
-                f"A former tenant `{body.id}` has left data, which would become this one's. Choose another id, or "
-                "remove the former one for good: DELETE with `purge=true`."
-            )
+        await self._services.tenant_data.require_free(tenant_id(body.id))
         made = await self._services.tenants.create(body.id, body.settings)
         return reply(made.as_json(), status=HTTPStatus.CREATED)
 
