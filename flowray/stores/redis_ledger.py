@@ -18,6 +18,7 @@ from flowray.quotas.quota import Terms
 from flowray.quotas.ticket import Grant, Ticket
 from flowray.stores.questions import Question, Questions
 from flowray.stores.redis import answered
+from flowray.stores.redis_keys import Keys
 
 _SCRIPT = Path(__file__).with_name("ledger.lua").read_text(encoding="utf-8")
 _READ_AT_ONCE = 1_000
@@ -39,7 +40,7 @@ class RedisLedger:
     ) -> None:
         self._redis = client
         self._holder = holder
-        self._base = f"{prefix}{{ledger}}:"
+        self._base = Keys(prefix).ledger
         self._clock = clock
         self._script = client.register_script(_SCRIPT)
         self._rules = _rules(rules or LedgerRules())

@@ -44,14 +44,14 @@ class TenantData:
         keys = [one.key async for one in self._objects.list(path(tenant))]
         for key in keys:
             await self._objects.delete(key)
-        await self._purge_redis(tenant)
+        for pattern in self._keys.all_of(tenant):
+            await self._purge_redis(pattern)
         return len(keys)
 
-    async def _purge_redis(self, tenant: str) -> None:
-        # A tenant from before such ids were refused leaves what it has in Redis. Nobody can inherit it any more.
-        if self._redis is None or tenant in SHARED:
+    async def _purge_redis(self, pattern: str) -> None:
+        if self._redis is None:
             return
-        pattern, cursor = self._keys.all_of(tenant), 0
+        cursor = 0
         while True:
             async with answered():
                 cursor, found = await self._redis.scan(cursor, match=pattern, count=_AT_ONCE)
