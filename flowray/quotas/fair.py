@@ -10,6 +10,7 @@ tells the same story in Lua; `tests/contract/test_ledger.py` holds both to each 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from flowray.quotas.amounts import NOTHING, UNLIMITED, Amounts, dominant, stretched
@@ -52,6 +53,11 @@ class _Pool:
     lines: dict[str, Line] = field(default_factory=dict)
     queue: Queue = field(default_factory=Queue)
 
+    def finish_of(self, tenant: str) -> float:
+        """How far a tenant is; whoever has had nothing here is as far as the pool."""
+        line = self.lines.get(tenant)
+        return self.virtual if line is None else max(line.finish, self.virtual)
+
 
 class FairShare:
     """All pools, all tenants, all tickets."""
@@ -70,7 +76,7 @@ class FairShare:
     def set_terms(self, tenant: str, terms: Terms) -> None:
         """A tenant's quota and weight; older ones than those in force are passed over."""
         known = self._tenant(tenant)
-        if terms.version > known.terms.version:
+        if terms.replaces(known.terms):
             known.terms, known.ceiling = terms, terms.quota.ceiling
             self._revive(tenant)
 
@@ -148,15 +154,13 @@ class FairShare:
         """Whether a tenant that ran nothing else could have this."""
         return need.fits(NOTHING, self._tenant(tenant).ceiling)
 
-    def standing(self, tenants: list[str], pool: str) -> list[str]:
-        """These tenants in the order of their turns in a pool: who is furthest behind comes first."""
-        here = self._pool(pool)
+    def standing(self, tenants: Iterable[str], pools: Iterable[str]) -> list[str]:
+        """These tenants in the order of their turns: who is furthest behind in all pools together comes first.
 
-        def key(tenant: str) -> tuple[float, str]:
-            line = here.lines.get(tenant)
-            return (max(line.finish if line else 0.0, here.virtual), tenant)
-
-        return sorted(tenants, key=key)
+        Their sum counts: the largest would be that of the pool with the longest past, whoever uses it.
+        """
+        among = [self._pool(pool) for pool in pools]
+        return sorted(tenants, key=lambda tenant: sum(here.finish_of(tenant) for here in among))
 
     def _withdrawn(self, ticket: str) -> set[str]:
         waiting = self._waiting.pop(ticket, None)

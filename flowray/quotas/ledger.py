@@ -100,5 +100,5 @@ class Ledger(Protocol):
     async def standing(self, tenant: str) -> Standing:
         """What a tenant has going."""
 
-    async def turns(self, tenants: Sequence[str], pool: str) -> Sequence[str]:
-        """These tenants in the order of their turns in a pool."""
+    async def turns(self, tenants: Sequence[str], pools: Collection[str]) -> Sequence[str]:
+        """These tenants in the order of their turns in all of these pools; who is level stays in the order given."""

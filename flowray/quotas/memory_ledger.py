@@ -181,12 +181,12 @@ class MemoryLedger:
         share = self._shared.share
         return Standing(runs=self._runs(tenant), held=share.held(tenant), waiting=share.waiting(tenant))
 
-    async def turns(self, tenants: Sequence[str], pool: str) -> Sequence[str]:
+    async def turns(self, tenants: Sequence[str], pools: Collection[str]) -> Sequence[str]:
         """See `Ledger`."""
-        return self._shared.share.standing(list(tenants), pool)
+        return self._shared.share.standing(tenants, pools)
 
     def _agree(self, tenant: str, terms: Terms) -> None:
-        if terms.version > self._shared.terms[tenant].version:
+        if terms.replaces(self._shared.terms[tenant]):
             self._shared.terms[tenant] = terms
             self._shared.share.set_terms(tenant, terms)
 

@@ -44,12 +44,23 @@ class Quota:
 class Terms:
     """How a tenant takes part: its quota, and its weight among those who wait.
 
-    Of two terms the one with the higher `version` is in force, whichever a replica hears of last.
+    Of two terms the one with the higher `version` is in force, whichever a replica hears of last. Of one version it is
+    what was heard last: the operator's defaults, which fill in what a tenant leaves open, change without a version.
     """
 
     quota: Quota = field(default_factory=Quota)
     weight: float = 1.0
     version: int = 0
+
+    def replaces(self, known: Terms) -> bool:
+        """Whether these terms, heard now, are in force from now on instead of those that were."""
+        if self.version != known.version:
+            return self.version > known.version
+        return self._counted != known._counted
+
+    @property
+    def _counted(self) -> tuple[float, int, Amounts]:
+        return self.weight, self.quota.most_runs, self.quota.ceiling
 
 
 def _or_unlimited(limit: float | None, factor: int = 1) -> int:

@@ -8,7 +8,6 @@ its chat. When that is the whole row, and when something was forgotten, the new 
 from __future__ import annotations
 
 import asyncio
-import re
 import zlib
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from typing import Final
@@ -18,11 +17,10 @@ from flowray.errors import NotFoundError
 from flowray.flow.types import Json
 from flowray.stores.chats import CHAT_LIMIT, ChatMessage, seconds_of
 from flowray.stores.objects import Listed, ObjectStore
-from flowray.stores.paths import path, spelled
+from flowray.stores.paths import path, spelled, unspelled
 
 _GZIP: Final = 31
 _ROW_LIMIT: Final = 32
-_ESCAPE = re.compile(r"\.([0-9a-f]{2})")
 
 Chat = tuple[str, str]
 Change = Mapping[str, Json]
@@ -61,7 +59,7 @@ class ChatSegments:
             if folder not in latest or latest[folder].modified < one.modified:
                 latest[folder] = one
         for folder, one in latest.items():
-            flow, session = (_unspelled(name) for name in folder.split("/")[-2:])
+            flow, session = (unspelled(name) for name in folder.split("/")[-2:])
             if flow is None or session is None:
                 flow, session = (await self._read(one))[0]["of"]
             yield (flow, session), one.modified.timestamp()
@@ -142,11 +140,3 @@ def _folder(tenant: str, chat: Chat) -> str:
 
 def _next(row: Sequence[Listed]) -> int:
     return int(row[-1].key.rpartition("/")[2].partition(".")[0]) + 1 if row else 1
-
-
-def _unspelled(name: str) -> str | None:
-    """What `spelled` wrote, unless it was too long for that."""
-    if not name.startswith("n"):
-        return None
-    raw = _ESCAPE.sub(lambda found: chr(int(found[1], 16)), name[1:])
-    return raw.encode("latin-1").decode("utf-8", "surrogatepass")

@@ -86,6 +86,10 @@ class Documents:
         """Have every replica read the tenant's flows anew, after the record was changed behind its back."""
         await self._generations.renew(tenant)
 
+    async def claim_file(self, tenant: str, file_path: str) -> bool:
+        """Have a path for a file that comes; False when somebody has it. `delete_file` gives it up."""
+        return await self._files.claim(tenant, file_path)
+
     async def save_file(self, tenant: str, file_path: str, content: bytes) -> None:
         """Keep a file of a flow under `flow id/name`."""
         await self._files.save(tenant, file_path, content)

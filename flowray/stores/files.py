@@ -16,11 +16,18 @@ class Files:
     def __init__(self, objects: ObjectStore) -> None:
         self._objects = objects
 
+    async def claim(self, tenant: str, file_path: str) -> bool:
+        """Have a path for a file that comes; False when somebody has it. It is free again once it is deleted."""
+        claim = _claim(tenant, file_path)
+        if claim is None:
+            raise _no_path(file_path)
+        return await self._objects.create(claim, b"")
+
     async def save(self, tenant: str, file_path: str, content: bytes) -> Ref:
         """Keep a file; one with the same path is replaced."""
         folder = _folder(tenant, file_path)
         if folder is None:
-            raise InvalidRequestError(f"`{file_path[:80]}` is no path of a flow's file: it has to be `flow id/name`.")
+            raise _no_path(file_path)
         former = [one.key async for one in self._objects.list(folder)]
         ref = await self._objects.put(f"{folder}/{hashlib.sha256(content).hexdigest()}", content)
         for key in former:
@@ -52,9 +59,12 @@ class Files:
 
     async def delete(self, tenant: str, file_path: str) -> None:
         """Remove a file; it may be gone already."""
-        folder = _folder(tenant, file_path)
-        if folder is not None:
-            await self._objects.clear(folder)
+        folder, claim = _folder(tenant, file_path), _claim(tenant, file_path)
+        if folder is None or claim is None:
+            return
+        await self._objects.clear(folder)
+        # Last: whoever has the path next could lose its file.
+        await self._objects.delete(claim)
 
     async def forget(self, tenant: str, flow_id: str) -> None:
         """Remove all files of a flow."""
@@ -62,8 +72,20 @@ class Files:
 
 
 def _folder(tenant: str, file_path: str) -> str | None:
+    return _below(tenant, "files", file_path)
+
+
+def _claim(tenant: str, file_path: str) -> str | None:
+    return _below(tenant, "file-claims", file_path)
+
+
+def _below(tenant: str, kind: str, file_path: str) -> str | None:
     flow_id, _, name = file_path.partition("/")
-    return path(tenant, "files", flow_id, spelled(name)) if is_segment(flow_id) and name else None
+    return path(tenant, kind, flow_id, spelled(name)) if is_segment(flow_id) and name else None
+
+
+def _no_path(file_path: str) -> InvalidRequestError:
+    return InvalidRequestError(f"`{file_path[:80]}` is no path of a flow's file: it has to be `flow id/name`.")
 
 
 def _ref(listed: Listed) -> Ref:

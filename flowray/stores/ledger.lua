@@ -255,10 +255,19 @@ local function finish(id)
   for _, pool in ipairs(pools) do serve(pool) end
 end
 
--- Of two terms the higher version is in force.
+-- Of two terms the higher version is in force; of one version, what was told last: defaults change without a version.
+local function replaces(terms, known)
+  local version = tonumber(known[1] or -1)
+  if terms.version ~= version then return terms.version > version end
+  for i, amount in ipairs({terms.weight, terms.runs, unpack(terms.most)}) do
+    if tonumber(known[i + 1]) ~= amount then return true end
+  end
+  return false
+end
+
 local function agree(tenant, terms)
   local key = name('terms', tenant)
-  if terms.version <= number(key, 'version', -1) then return end
+  if not replaces(terms, call('HMGET', key, 'version', 'weight', 'runs', 'l1', 'l2', 'l3', 'l4')) then return end
   call('HSET', key, 'version', terms.version, 'weight', exact(terms.weight), 'runs', terms.runs)
   for i = 1, 4 do call('HSET', key, 'l' .. i, exact(terms.most[i])) end
   revive(tenant)
@@ -395,10 +404,14 @@ end
 
 function does.turns()
   local found = {}
-  local virtual = number(name('pool', said.pool), 'v', 0)
-  for i, tenant in ipairs(said.tenants) do
-    found[i] = exact(math.max(number(name('line', said.pool, tenant), 'finish', 0), virtual))
+  for i = 1, #said.tenants do found[i] = 0 end
+  for _, pool in ipairs(said.pools) do
+    local virtual = number(name('pool', pool), 'v', 0)
+    for i, tenant in ipairs(said.tenants) do
+      found[i] = found[i] + math.max(number(name('line', pool, tenant), 'finish', 0), virtual)
+    end
   end
+  for i, finish in ipairs(found) do found[i] = exact(finish) end
   return found
 end
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flowray.errors import InvalidRequestError
 from flowray.stores.paths import is_segment
+
+# What is kept for all tenants together lies below these names, where a tenant of such an id would have its own.
+SHARED = frozenset({"alive", "due", "filled", "filling", "guesses", "imports", "queue", "upkeep"})
 
 
 @dataclass(frozen=True)
@@ -94,9 +98,21 @@ class Keys:
         """How the names of those begin."""
         return self._of(tenant, "message", "all").removesuffix("all")
 
-    def all_of(self, tenant: str) -> str:
-        """A pattern of everything that belongs to a tenant."""
-        return self._of(tenant, "all", "all").removesuffix("all:all") + "*"
+    def usage(self, tenant: str, kind: str, name: str) -> str:
+        """A part of what a tenant has used; those of all lie in one slot of a cluster."""
+        return f"{self.prefix}{{usage}}:{tenant}:{kind}:{name}"
+
+    @property
+    def ledger(self) -> str:
+        """How all names of the quota ledger begin, which lies in one slot of a cluster."""
+        return f"{self.prefix}{{ledger}}:"
+
+    def all_of(self, tenant: str) -> Sequence[str]:
+        """Patterns of everything that belongs to a tenant. What its running steps hold is not among it: it ends."""
+        # A tenant from before such ids were refused leaves what it has there. Nobody can inherit it any more.
+        own = self._of(tenant, "all", "all").removesuffix("all:all") + "*"
+        apart = (self.usage(tenant, "*", "*"), f"{self.ledger}terms:{tenant}")
+        return apart if tenant in SHARED else (own, *apart)
 
     def _of(self, tenant: str, kind: str, name: str) -> str:
         if not (is_segment(tenant) and is_segment(name)):

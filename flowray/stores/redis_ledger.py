@@ -18,6 +18,7 @@ from flowray.quotas.quota import Terms
 from flowray.quotas.ticket import Grant, Ticket
 from flowray.stores.questions import Question, Questions
 from flowray.stores.redis import answered
+from flowray.stores.redis_keys import Keys
 
 _SCRIPT = Path(__file__).with_name("ledger.lua").read_text(encoding="utf-8")
 _READ_AT_ONCE = 1_000
@@ -39,7 +40,7 @@ class RedisLedger:
     ) -> None:
         self._redis = client
         self._holder = holder
-        self._base = f"{prefix}{{ledger}}:"
+        self._base = Keys(prefix).ledger
         self._clock = clock
         self._script = client.register_script(_SCRIPT)
         self._rules = _rules(rules or LedgerRules())
@@ -114,10 +115,11 @@ class RedisLedger:
         runs, waiting, *held = await self._ask("standing", tenant=tenant)
         return Standing(runs=runs, waiting=waiting, held=Amounts(*held))
 
-    async def turns(self, tenants: Sequence[str], pool: str) -> Sequence[str]:
+    async def turns(self, tenants: Sequence[str], pools: Collection[str]) -> Sequence[str]:
         """See `Ledger`."""
-        found = await self._ask("turns", tenants=list(tenants), pool=pool)
-        return [tenant for _, tenant in sorted(zip(map(float, found), tenants, strict=True))]
+        found = await self._ask("turns", tenants=list(tenants), pools=list(pools))
+        finish = dict(zip(tenants, map(float, found), strict=True))
+        return sorted(tenants, key=finish.__getitem__)
 
     async def _ask(self, question: str, *, of: str = "", **facts: Any) -> Any:
         """The answer to a question; those that come while others are under way go together.

@@ -23,6 +23,7 @@ from flowray.stores.archive import Archive, if_readable, lines_of, unpacked_line
 from flowray.stores.objects import ObjectStore
 from flowray.stores.paths import path
 from flowray.stores.redis import answered
+from flowray.stores.redis_keys import Keys
 
 log = logging.getLogger(__name__)
 _DAY_S = 86_400
@@ -58,7 +59,7 @@ class RedisUsageBook:
 
     def __init__(self, client: redis.asyncio.Redis, *, prefix: str = "flowray:") -> None:
         self._redis = client
-        self._prefix = prefix
+        self._key = Keys(prefix).usage
         self._script = client.register_script(_ADD)
 
     async def add(self, tenant: str, run: str, uses: Uses) -> bool:
@@ -94,9 +95,6 @@ class RedisUsageBook:
         async with answered():
             found = await cast("Any", self._redis.smembers(self._key(tenant, "days", "all")))
         return sorted(day.decode() for day in found)
-
-    def _key(self, tenant: str, kind: str, name: str) -> str:
-        return f"{self._prefix}{{usage}}:{tenant}:{kind}:{name}"
 
 
 class CountedArchive(Archive):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import redis.asyncio
 
+from flowray.errors import ConflictError, InvalidRequestError
 from flowray.stores.objects import ObjectStore
 from flowray.stores.paths import path
 from flowray.stores.redis import answered
-from flowray.stores.redis_keys import Keys
+from flowray.stores.redis_keys import SHARED, Keys
 
 _AT_ONCE = 500
 
@@ -20,6 +21,18 @@ class TenantData:
         self._redis = client
         self._keys = Keys(prefix)
 
+    async def require_free(self, tenant: str) -> None:
+        """Raise unless a new tenant can have this id: what lies below it would become its own."""
+        if tenant in SHARED:
+            raise InvalidRequestError(
+                f"`{tenant}` cannot be a tenant: FlowRay keeps what belongs to all below that name. Choose another id."
+            )
+        if await self.is_there(tenant):
+            raise ConflictError(
+                f"A former tenant `{tenant}` has left data, which would become this one's. Choose another id, or "
+                "remove the former one for good: DELETE with `purge=true`."
+            )
+
     async def is_there(self, tenant: str) -> bool:
         """Whether a tenant has left anything in the record."""
         async for _ in self._objects.list(path(tenant)):
@@ -31,13 +44,14 @@ class TenantData:
         keys = [one.key async for one in self._objects.list(path(tenant))]
         for key in keys:
             await self._objects.delete(key)
-        await self._purge_redis(tenant)
+        for pattern in self._keys.all_of(tenant):
+            await self._purge_redis(pattern)
         return len(keys)
 
-    async def _purge_redis(self, tenant: str) -> None:
+    async def _purge_redis(self, pattern: str) -> None:
         if self._redis is None:
             return
-        pattern, cursor = self._keys.all_of(tenant), 0
+        cursor = 0
         while True:
             async with answered():
                 cursor, found = await self._redis.scan(cursor, match=pattern, count=_AT_ONCE)

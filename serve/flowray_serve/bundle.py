@@ -16,6 +16,7 @@ from flowray.errors import InvalidRequestError, RequestTooLargeError
 from flowray.flow.export import exported, imported
 from flowray_serve.bodies.reading import parse_json
 from flowray_serve.flow_answer import NEVER_EXPORTED
+from flowray_serve.own_files import free_name
 
 MEDIA_TYPE = "application/x-zip-compressed"
 _ENTRIES_LIMIT = 500
@@ -49,10 +50,9 @@ def zipped(documents: Iterable[Mapping[str, Any]]) -> bytes:
     packed, taken = io.BytesIO(), set[str]()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for document in documents:
-            name = plain(str(document.get("name") or "flow"))
-            name = name if name not in taken else f"{name}_{len(taken)}"
+            name = free_name(f"{plain(str(document.get('name') or 'flow'))}.json", taken)
             taken.add(name)
-            archive.writestr(f"{name}.json", orjson.dumps(export(document), option=_NEAT))
+            archive.writestr(name, orjson.dumps(export(document), option=_NEAT))
     return packed.getvalue()
 
 

@@ -12,8 +12,9 @@ from flowray.engine.ports import Journal
 from flowray.engine.summary import RunSummary
 from flowray.errors import NotFoundError
 from flowray_serve.langflow_ids import node_uuid
+from flowray_serve.langflow_times import iso
 from flowray_serve.ports import RunIndex
-from flowray_serve.vertex_build import error_of, iso, params, response_of
+from flowray_serve.vertex_build import error_of, params, response_of
 
 _LISTED_AT_ONCE = 200
 # How far back it looks. The whole past is in the archive; a page of a monitor is no place to read it.

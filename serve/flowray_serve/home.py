@@ -71,11 +71,7 @@ class Home:
     def prepare(self) -> None:
         """Make the folders, for their owner only; `HomeError` when another user was there first."""
         for folder in (self.path, self.logs, self.run):
-            folder.mkdir(parents=True, exist_ok=True, mode=_PRIVATE_FOLDER)
-            found = folder.lstat()
-            if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
-                raise HomeError(f"`{folder}` is not a folder of yours. Remove it, or choose another FLOWRAY_HOME.")
-            folder.chmod(_PRIVATE_FOLDER)
+            make_private(folder, chosen_by="FLOWRAY_HOME")
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -172,6 +168,15 @@ class Home:
         aside.touch(mode=_PRIVATE)
         aside.write_text(text)
         aside.replace(path)
+
+
+def make_private(folder: Path, *, chosen_by: str) -> None:
+    """Make a folder for its owner only; `HomeError` when another user was there first. A variable chooses where."""
+    folder.mkdir(parents=True, exist_ok=True, mode=_PRIVATE_FOLDER)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise HomeError(f"`{folder}` is not a folder of yours. Remove it, or choose another {chosen_by}.")
+    folder.chmod(_PRIVATE_FOLDER)
 
 
 def _taken(lock: int) -> bool:

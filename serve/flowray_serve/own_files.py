@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from typing import Protocol
 
 from flowray.engine.ports import RunRequest
+from flowray.errors import FlowRayError
 from flowray.runner.asking import Answer, Ask
 from flowray.stores.records import UploadRecord
 from flowray_serve.langflow_ids import tenant_uuid
@@ -21,8 +22,14 @@ _NAME_LIMIT_CHARS = 120
 class FileStore(Protocol):
     """Where files lie, within what a tenant may keep."""
 
-    async def save_file(self, tenant: str, file_path: str, content: bytes) -> None:
+    async def claim_file(self, tenant: str, path: str) -> bool:
+        """Have a path for a file that comes; False when somebody has it. `delete_file` gives it up."""
+
+    async def save_file(self, tenant: str, path: str, content: bytes) -> None:
         """Keep a file under its path."""
+
+    async def delete_file(self, tenant: str, path: str) -> None:
+        """Remove a file; it may be gone already."""
 
 
 class OwnFiles:
@@ -34,18 +41,21 @@ class OwnFiles:
 
     async def keep(self, tenant: str, name: str, content: bytes) -> UploadRecord:
         """Keep a file; a name that is taken gets a number, as in Langflow."""
-        there = await self._uploads.list(tenant)
-        name = free_name(name, {PurePosixPath(one.path).name for one in there})
+        path = await self._free_path(tenant, name)
+        try:
+            await self._store.save_file(tenant, path, content)
+        except FlowRayError:
+            await self._store.delete_file(tenant, path)
+            raise
         now = time.time()
         record = UploadRecord(
             id=str(uuid.uuid4()),
-            name=PurePosixPath(name).stem,
-            path=f"{tenant_uuid(tenant, 'user')}/{name}",
+            name=PurePosixPath(path).stem,
+            path=path,
             size=len(content),
             created_at=now,
             updated_at=now,
         )
-        await self._store.save_file(tenant, record.path, content)
         await self._uploads.save(tenant, record)
         return record
 
@@ -53,6 +63,16 @@ class OwnFiles:
         """Keep what a component of a run wrote, for the run's tenant."""
         record = await self.keep(request.tenant, plain_name(str(ask.details.get("name") or "")), ask.blob or b"")
         return Answer(value={"id": record.id, "name": record.name, "path": record.path, "size": record.size})
+
+    async def _free_path(self, tenant: str, name: str) -> str:
+        """A path that nobody else has from now on: not a file that is there, and not one that is being kept."""
+        taken = {PurePosixPath(one.path).name for one in await self._uploads.list(tenant)}
+        while True:
+            free = free_name(name, taken)
+            path = f"{tenant_uuid(tenant, 'user')}/{free}"
+            if await self._store.claim_file(tenant, path):
+                return path
+            taken.add(free)
 
 
 def free_name(name: str, taken: Collection[str]) -> str:

@@ -72,6 +72,9 @@ class FlowStore(Protocol):
     async def delete(self, tenant: str, flow_id: str) -> None:
         """Forget a flow."""
 
+    async def claim_file(self, tenant: str, path: str) -> bool:
+        """Have a path for a file that comes; False when somebody has it. `delete_file` gives it up."""
+
     async def save_file(self, tenant: str, path: str, content: bytes) -> None:
         """Keep a file for runs."""
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import yaml
 
 from flowray.engine import events as ev
 from flowray.flow.types import Edge, Flow, Json
+from flowray_serve.langflow_times import iso
 
 _INTERFACES = ("ChatInput", "ChatOutput", "TextInput", "TextOutput", "DataOutput", "Webhook")
 _MINUTE_S = 60
@@ -86,11 +86,6 @@ def lasting(took_s: float) -> str:
     if took_s < _MINUTE_S:
         return f"{took_s:.1f} s"
     return f"{int(took_s // _MINUTE_S)} min {round(took_s % _MINUTE_S)} s"
-
-
-def iso(at: float) -> str:
-    """A time as Langflow writes it."""
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def first_layer(flow: Flow) -> list[str]:

@@ -207,6 +207,16 @@ async def test_a_file_that_comes_again_is_replaced(documents: Documents, objects
     assert len([one async for one in objects.list("tenants/acme/files")]) == 1
 
 
+async def test_of_many_that_claim_a_files_path_one_has_it_until_it_is_deleted(documents: Documents) -> None:
+    claims = [documents.claim_file(ACME, "one/a.txt") for _ in range(5)]
+    assert sorted(await asyncio.gather(*claims)) == [False] * 4 + [True]
+    assert await documents.claim_file(OTHER, "one/a.txt")
+    await documents.save_file(ACME, "one/a.txt", b"content")
+    assert not await documents.claim_file(ACME, "one/a.txt")
+    await documents.delete_file(ACME, "one/a.txt")
+    assert await documents.claim_file(ACME, "one/a.txt")
+
+
 @pytest.mark.parametrize("path", ["one/none", "one", "", "/etc/passwd", "../one/a.txt", "one/../../x"])
 async def test_a_file_that_was_not_kept_is_not_found(documents: Documents, path: str) -> None:
     await documents.save_file(ACME, "one/a.txt", b"content")

@@ -46,8 +46,8 @@ async def hold(hand: Hold) -> Hold:
     return hand
 
 
-def ticket(name: str, *, tenant: str = "t", priority: int = 0, **need: int) -> Ticket:
-    return Ticket(id=name, tenant=tenant, pool="p", need=Amounts(**{"steps": 1, **need}), priority=priority)
+def ticket(name: str, *, tenant: str = "t", pool: str = "p", priority: int = 0, **need: int) -> Ticket:
+    return Ticket(id=name, tenant=tenant, pool=pool, need=Amounts(**{"steps": 1, **need}), priority=priority)
 
 
 def terms(*, version: int = 1, weight: float = 1.0, **quota: Any) -> Terms:
@@ -116,7 +116,22 @@ async def test_who_got_less_for_its_weight_comes_first_in_the_order_of_turns(hol
     for tenant, weight in (("heavy", 10.0), ("light", 1.0)):
         await hold("a").ask(ticket(tenant, tenant=tenant), terms(weight=weight))
 
-    assert list(await hold("a").turns(["light", "heavy"], "p")) == ["heavy", "light"]
+    assert list(await hold("a").turns(["light", "heavy"], ["p"])) == ["heavy", "light"]
+
+
+async def test_the_order_of_turns_is_by_what_was_given_in_all_pools_together(hold: Hold) -> None:
+    one = hold("a")
+    await one.set_pools({"p": ROOMY, "q": ROOMY})
+    for number, (tenant, pool) in enumerate([("in both", "p"), ("in both", "q"), ("in one", "q")]):
+        await one.ask(ticket(f"k{number}", tenant=tenant, pool=pool), terms())
+
+    order = await one.turns(["in both", "in one", "in none"], ["p", "q", "never used"])
+
+    assert list(order) == ["in none", "in one", "in both"]
+
+
+async def test_tenants_that_are_level_stay_in_the_order_in_which_they_were_named(hold: Hold) -> None:
+    assert list(await hold("a").turns(["z", "a", "m"], ["p"])) == ["z", "a", "m"]
 
 
 async def test_a_raised_quota_is_in_force_at_once_for_those_who_wait_on_any_holder(hold: Hold) -> None:
@@ -134,6 +149,25 @@ async def test_a_replica_with_old_terms_does_not_bring_them_back(hold: Hold) -> 
     await hold("b").ask(ticket("k1"), terms(version=1, steps=9))
 
     assert await hold("b").ask(ticket("k2"), terms(version=1, steps=9)) is None
+
+
+@pytest.mark.parametrize(("before", "now", "answer"), [(1, 2, "open"), (2, 1, "full")])
+async def test_a_changed_default_is_in_force_though_the_tenants_own_terms_are_as_old(
+    hold: Hold, before: int, now: int, answer: str
+) -> None:
+    await hold("a").open_run("r1", "t", terms(runs=before))
+
+    assert await hold("b").open_run("r2", "t", terms(runs=now)) == answer
+
+
+async def test_a_raised_default_lets_those_go_on_whom_the_old_one_had_stopped(hold: Hold) -> None:
+    await hold("a").ask(ticket("k1"), terms(steps=1))
+    await hold("a").ask(ticket("k2"), terms(steps=1))
+
+    await hold("b").ask(ticket("k3"), terms(steps=3))
+
+    assert await names_granted(hold("a")) == ["k2"]
+    assert (await hold("b").standing("t")).held.steps == 3
 
 
 async def test_runs_are_counted_and_one_too_many_is_refused(hold: Hold) -> None:
@@ -305,7 +339,10 @@ async def test_redis_and_the_pure_scheduler_tell_the_same_story(
             await real.end([over])
         elif what < 0.95:
             changed = terms(
-                version=number + 2, weight=dice.choice([0.5, 3.0]), steps=dice.choice([1, 5, None]), cpu=8.0
+                version=dice.choice([1, number + 2]),
+                weight=dice.choice([0.5, 3.0]),
+                steps=dice.choice([1, 5, None]),
+                cpu=8.0,
             )
             tenant = dice.choice("tuvw")
             await memory.set_terms(tenant, changed)
@@ -317,3 +354,4 @@ async def test_redis_and_the_pure_scheduler_tell_the_same_story(
         assert list(await memory.granted(wait_s=0)) == list(await real.granted(wait_s=0)), f"after {number}"
         for tenant in "tuvw":
             assert await memory.standing(tenant) == await real.standing(tenant), f"after {number}"
+        assert await memory.turns("tuvw", "pq") == await real.turns("tuvw", "pq"), f"after {number}"

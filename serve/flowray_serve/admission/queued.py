@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from operator import attrgetter
 
 from flowray.engine.commands import FinishRun
 from flowray.engine.events import Event, Recorded
@@ -17,19 +18,21 @@ from flowray_serve.queueing.carry import LeasedEngine
 
 
 class FairTurns:
-    """See `flowray.engine.leasing.Turns`: who is furthest behind in the pool that most steps run in comes first.
+    """See `flowray.engine.leasing.Turns`: who is furthest behind in all pools together comes first.
 
-    A tenant whose quota of runs is used up is passed over, so that its queue holds up nobody.
+    Of those who are level it is whose run has waited longest. A tenant whose quota of runs is used up is passed over,
+    so that its queue holds up nobody.
     """
 
-    def __init__(self, ledger: Ledger, terms_of: TermsOf, *, pool: str = "default") -> None:
+    def __init__(self, ledger: Ledger, terms_of: TermsOf, *, pools: Collection[str]) -> None:
         self._ledger = ledger
         self._terms_of = terms_of
-        self._pool = pool
+        self._pools = pools
 
     async def next(self, waiting: Sequence[Waiting], limit: int) -> Sequence[str]:
         """At most `limit` tenants, one for each run to take."""
-        order = await self._ledger.turns([one.tenant for one in waiting], self._pool)
+        longest_first = sorted(waiting, key=attrgetter("oldest_at"))
+        order = await self._ledger.turns([one.tenant for one in longest_first], self._pools)
         room = {one.tenant: min(one.length, await self._room(one.tenant, limit)) for one in waiting}
         chosen: list[str] = []
         while len(chosen) < limit and any(room.values()):

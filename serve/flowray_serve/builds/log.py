@@ -12,6 +12,7 @@ from pathlib import Path
 from pythonjsonlogger.orjson import OrjsonFormatter
 
 from flowray_serve.builds.plant import Plant
+from flowray_serve.home import make_private
 
 _SPOKEN = ("flowray", "flowray_serve", "flowray_registry")
 _FIELDS = {"levelname": "severity", "name": "logger"}
@@ -48,8 +49,11 @@ class _Rolling(RotatingFileHandler):
 
 def log_folder(plant: Plant) -> Path:
     """Return where this machine keeps its logs; the home is a folder of the machine that `flowray up` was called on."""
-    folder = plant.logs if plant.settings.ray.address is None else Path(tempfile.gettempdir()) / "flowray-logs"
-    folder.mkdir(parents=True, exist_ok=True)
+    if plant.settings.ray.address is None:
+        plant.logs.mkdir(parents=True, exist_ok=True)
+        return plant.logs
+    folder = Path(tempfile.gettempdir()) / f"flowray-logs-{os.getuid()}"
+    make_private(folder, chosen_by="TMPDIR")
     return folder
 
 

@@ -72,7 +72,7 @@ class Sharing:
     @property
     def turns(self) -> FairTurns:
         """Whose queued run is next."""
-        return FairTurns(self.ledger, self.settled.terms)
+        return FairTurns(self.ledger, self.settled.terms, pools=self.settings.pools)
 
     def admitted(self, steps: Steps) -> AdmittedSteps:
         """The steps, each in its turn."""

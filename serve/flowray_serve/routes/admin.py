@@ -66,8 +66,12 @@ class AdminRoutes:
         body = await _read(request, TenantBody)
         on_record(request, tenant=body.id)
         self._check_webhook(body.settings)
+<<<<<<< HEAD
         if await self._services.tenant_data.is_there(tenant_id(body.id)):
             raise await self._taken(body.id)
+=======
+        await self._services.tenant_data.require_free(tenant_id(body.id))
+>>>>>>> gB
         made = await self._services.tenants.create(body.id, body.settings)
         return reply(made.as_json(), status=HTTPStatus.CREATED)
 

@@ -7,7 +7,6 @@ import time
 import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import PurePosixPath
 from typing import Annotated, Any
@@ -25,6 +24,7 @@ from flowray_serve.auth import needs
 from flowray_serve.bodies.reading import parse_json, read_body
 from flowray_serve.bundle import MEDIA_TYPE, attachment, file_name, plain
 from flowray_serve.langflow_ids import tenant_uuid
+from flowray_serve.langflow_times import iso
 from flowray_serve.own_files import OwnFiles, free_name, plain_name
 from flowray_serve.replies import reply
 from flowray_serve.routes.openapi import takes_file, takes_ids
@@ -159,9 +159,5 @@ def _in_short(record: UploadRecord) -> dict[str, Any]:
 
 
 def _shown(tenant: str, record: UploadRecord) -> dict[str, Any]:
-    times = {"created_at": _iso(record.created_at), "updated_at": _iso(record.updated_at)}
+    times = {"created_at": iso(record.created_at), "updated_at": iso(record.updated_at)}
     return {**_in_short(record), **times, "user_id": tenant_uuid(tenant, "user")}
-
-
-def _iso(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

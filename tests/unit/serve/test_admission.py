@@ -24,6 +24,7 @@ from flowray.quotas.needs import StepSize
 from flowray.quotas.quota import Quota, Terms
 from flowray.quotas.rate import rate_of
 from flowray.quotas.refusals import QuotaExceededError
+from flowray.quotas.ticket import Ticket
 from flowray.quotas.turnstile import Turnstile
 from flowray.stores.memory_journal import MemoryJournal
 from flowray_serve.admission.lending import Lending
@@ -247,9 +248,25 @@ async def test_queued_runs_are_taken_in_turn_and_never_beyond_a_quota(opened: li
     await made.turnstile.open_run("r2", "full")
     waiting = [Waiting(tenant=tenant, length=5, oldest_at=0.0) for tenant in ("full", "a", "b")]
 
-    order = await FairTurns(made.ledger, made.terms).next(waiting, 3)
+    order = await FairTurns(made.ledger, made.terms, pools=["default"]).next(waiting, 3)
 
     assert order == ["a", "b", "a"]
+
+
+async def test_the_run_that_has_waited_longest_is_next_where_the_turns_are_level(opened: list[Cluster]) -> None:
+    made = await cluster(opened)
+    waiting = [Waiting(tenant=tenant, length=5, oldest_at=at) for tenant, at in (("a", 3.0), ("b", 2.0), ("c", 1.0))]
+
+    assert await FairTurns(made.ledger, made.terms, pools=["default"]).next(waiting, 1) == ["c"]
+
+
+async def test_whose_queued_run_is_next_counts_what_was_given_in_any_pool(opened: list[Cluster]) -> None:
+    made = await cluster(opened)
+    await made.ledger.set_pools({"cpu": Amounts(10, 0, 0, 0)})
+    await made.ledger.ask(Ticket(id="k1", tenant="a", pool="cpu", need=Amounts(steps=1)), made.settled)
+    waiting = [Waiting(tenant=tenant, length=5, oldest_at=at) for tenant, at in (("a", 1.0), ("b", 2.0))]
+
+    assert await FairTurns(made.ledger, made.terms, pools=["default", "cpu"]).next(waiting, 1) == ["b"]
 
 
 async def test_priority_comes_with_a_header_and_a_wrong_one_is_refused() -> None:

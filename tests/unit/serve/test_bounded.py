@@ -8,10 +8,13 @@ import pytest
 
 from flowray.quotas.quota import Quota, Terms
 from flowray.quotas.refusals import QuotaExceededError
+from flowray.stores.drawer import Drawer
 from flowray.stores.generations import MemoryGenerations
 from flowray.stores.objects import open_objects
-from flowray.stores.records import FlowRecord
+from flowray.stores.records import FlowRecord, UploadRecord
 from flowray_serve.admission.bounded import BoundedDocuments
+from flowray_serve.langflow_ids import tenant_uuid
+from flowray_serve.own_files import OwnFiles
 
 
 def documents(**quota: int) -> BoundedDocuments:
@@ -53,6 +56,16 @@ async def test_files_beyond_the_quota_are_refused_and_other_tenants_are_not() ->
 
     await kept.save_file("u", "f1/b.bin", bytes(700_000))
     assert await kept.find_file("t", "f1/b.bin") is None
+
+
+async def test_an_own_file_that_is_refused_leaves_its_name_to_others() -> None:
+    kept = documents(stored_mib=0)
+    uploads = Drawer(open_objects("memory:"), "uploads", UploadRecord)
+
+    with pytest.raises(QuotaExceededError):
+        await OwnFiles(uploads, kept).keep("t", "a.txt", b"x")
+
+    assert await kept.claim_file("t", f"{tenant_uuid('t', 'user')}/a.txt")
 
 
 async def test_every_version_counts_against_what_may_be_stored() -> None:

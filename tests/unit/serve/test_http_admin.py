@@ -32,6 +32,13 @@ async def test_a_tenant_is_made_settled_listed_and_read(operator: httpx.AsyncCli
     assert [tenant["id"] for tenant in listed] == ["acme", "default", "other"]
 
 
+async def test_a_name_below_which_things_of_all_tenants_are_kept_is_no_tenants(operator: httpx.AsyncClient) -> None:
+    refused = await operator.post(TENANTS, json={"id": "queue"})
+
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid_request")
+    assert "Choose another id" in refused.json()["detail"]
+
+
 async def test_who_saw_an_older_revision_is_told(operator: httpx.AsyncClient) -> None:
     seen = (await operator.post(TENANTS, json={"id": "acme"})).json()["revision"]
     await operator.patch(f"{TENANTS}/acme", json={"settings": {"name": "x"}})

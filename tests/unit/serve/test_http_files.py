@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import uuid
 import zipfile
@@ -87,6 +88,15 @@ async def test_own_files_are_listed_renamed_and_deleted() -> None:
     assert (await made.http.delete(f"/api/v2/files/{first['id']}")).status_code == 200
     assert (await made.http.delete("/api/v2/files")).json() == {"message": "All 1 files deleted successfully"}
     assert (await made.http.get("/api/v2/files")).json() == []
+
+
+async def test_own_files_of_one_name_that_come_at_the_same_moment_are_kept_apart() -> None:
+    made = service()
+    contents = [b"one", b"two", b"three"]
+    kept = await asyncio.gather(*(own_file(made, content=content) for content in contents))
+    assert len({one["path"] for one in kept}) == len(contents)
+    for one, content in zip(kept, contents, strict=True):
+        assert (await made.http.get(f"/api/v2/files/{one['id']}")).content == content
 
 
 async def test_several_own_files_come_as_a_zip() -> None:

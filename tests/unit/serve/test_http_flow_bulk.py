@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from flowray_serve.bundle import zipped
 from tests.unit.serve.service import ECHO, OTHER_KEY, canvas, drawn, service
 
 SECRET = {"type": "str", "password": True, "value": "sk-secret", "load_from_db": False}
@@ -87,6 +88,13 @@ async def test_what_is_downloaded_can_be_uploaded_and_is_the_same_flow() -> None
     packed = (await made.http.post("/api/v1/flows/download/", json=ids)).content
     uploaded = await service().http.post("/api/v1/flows/upload/", files={"file": ("flows.zip", packed)})
     assert {flow["id"]: flow["data"] for flow in uploaded.json()} == dict.fromkeys(ids, ECHO["data"])
+
+
+@pytest.mark.parametrize("names", [("x_2", "x", "x"), ("x (1)", "x", "x")])
+def test_each_flow_of_a_download_is_a_file_of_its_own(names: tuple[str, ...]) -> None:
+    packed = zipped({"name": name} for name in names)
+
+    assert len(set(zipfile.ZipFile(io.BytesIO(packed)).namelist())) == len(names)
 
 
 async def test_a_download_names_a_secrets_variable_and_never_its_value() -> None:

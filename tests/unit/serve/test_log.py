@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import logging
 import os
+import stat
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from flowray.tenancy.sealing import MasterKeys, new_master_key
-from flowray_serve.builds.log import keep_log
+from flowray_serve.builds.log import keep_log, log_folder
 from flowray_serve.builds.plant import Plant
-from flowray_serve.settings import Settings
+from flowray_serve.home import HomeError
+from flowray_serve.settings import RaySettings, Settings
 
 SPOKEN = ("flowray", "flowray_serve", "flowray_registry")
 
@@ -42,6 +45,11 @@ def plant(folder: Path) -> Plant:
     )
 
 
+def elsewhere(folder: Path) -> Plant:
+    """A service on a Ray cluster that others look after."""
+    return replace(plant(folder), settings=Settings(ray=RaySettings(address="ray-head:6379")))
+
+
 def test_a_line_says_what_is_known_beside_its_message(tmp_path: Path) -> None:
     keep_log(plant(tmp_path), "gateway-1")
     logging.getLogger("flowray.engine.drive").info("Run finished", extra={"action": "run_finished", "tenant": "acme"})
@@ -54,6 +62,24 @@ def test_a_line_says_what_is_known_beside_its_message(tmp_path: Path) -> None:
         "run_finished",
         "acme",
     )
+
+
+def test_logs_on_anothers_cluster_are_for_their_owner_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    folder = log_folder(elsewhere(tmp_path))
+
+    assert folder == tmp_path / f"flowray-logs-{os.getuid()}"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_logs_on_anothers_cluster_follow_no_link_that_somebody_left_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    (tmp_path / f"flowray-logs-{os.getuid()}").symlink_to(tmp_path, target_is_directory=True)
+
+    with pytest.raises(HomeError, match="TMPDIR"):
+        log_folder(elsewhere(tmp_path))
 
 
 def test_files_that_nobody_has_written_for_weeks_are_removed(tmp_path: Path) -> None:
