@@ -66,12 +66,7 @@ class AdminRoutes:
         body = await _read(request, TenantBody)
         on_record(request, tenant=body.id)
         self._check_webhook(body.settings)
-<<<<<<< HEAD
-        if await self._services.tenant_data.is_there(tenant_id(body.id)):
-            raise await self._taken(body.id)
-=======
-        await self._services.tenant_data.require_free(tenant_id(body.id))
->>>>>>> gB
+        await self._require_free(tenant_id(body.id))
         made = await self._services.tenants.create(body.id, body.settings)
         return reply(made.as_json(), status=HTTPStatus.CREATED)
 
@@ -140,14 +135,14 @@ class AdminRoutes:
         issued = await self._services.keys.rotate(tenant, key, await _read(request, RotationBody), caller)
         return reply(issued, status=HTTPStatus.CREATED)
 
-    async def _taken(self, tenant: str) -> ConflictError:
-        """Why an id under which there is data cannot be had: its tenant lives, or has left it."""
-        if await self._services.tenants.find(tenant) is not None:
-            return ConflictError(f"There is a tenant `{tenant}` already.")
-        return ConflictError(
-            f"A former tenant `{tenant}` has left data, which would become this one's. Choose another id, or "
-            "remove the former one for good: DELETE with `purge=true`."
-        )
+    async def _require_free(self, tenant: str) -> None:
+        """What is there of an id is its tenant's, if that lives; else a former one has left it."""
+        try:
+            await self._services.tenant_data.require_free(tenant)
+        except ConflictError as left:
+            if await self._services.tenants.find(tenant) is None:
+                raise
+            raise ConflictError(f"There is a tenant `{tenant}` already.") from left
 
     def _check_webhook(self, settings: Mapping[str, Any]) -> None:
         """Refuse, while somebody reads it, a budgets' webhook that could never be told."""
