@@ -143,8 +143,11 @@ def key_of(request: RunRequest, step: StartStep, *, secret: bytes) -> str:
 
 
 def _kept_for_s(request: RunRequest, step: StartStep) -> float:
-    """How long a step's results may be used again; 0 when one of its nodes does not say so, or it runs in parts."""
-    if step.done or step.later or step.answers:
+    """How long a step's results may be used again; 0 when one of its nodes does not say so, or it runs in parts.
+
+    A run that is recorded or replayed is about what its nodes hear and make of it, then and now.
+    """
+    if step.done or step.later or step.answers or request.record or request.tape:
         return 0.0
     nodes = request.plan.by_id[step.step].nodes
     return min(request.plan.terms_of(node).cache_s for node in nodes)

@@ -146,6 +146,15 @@ async def test_a_part_of_a_step_is_not_remembered() -> None:
     assert memory.ran == 2
 
 
+@pytest.mark.parametrize("other", [{"record": True}, {"tape": "r0"}])
+async def test_a_recorded_run_and_a_replay_take_nothing_from_memory_and_leave_nothing(other: dict[str, Any]) -> None:
+    memory = Memory()
+    await memory.run(request(**other))
+    await memory.run(request())
+    await memory.run(request(**other))
+    assert memory.ran == 3
+
+
 def test_a_key_tells_nothing_of_its_secrets() -> None:
     wanted, start = request(variables={"KEY": "sk-123"}), StartStep(step=STEP)
     assert key_of(wanted, start, secret=SECRET) != key_of(wanted, start, secret=b"another's")
