@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from flowray.engine.commands import StartStep
 from flowray.engine.failures import ComponentFailedError
 from flowray.engine.ports import RunRequest
 from flowray.errors import NotFoundError, UnauthorizedError
-from tests.unit.serve.service import ECHO, KEY, Held, Service, service
+from tests.unit.serve.service import ECHO, KEY, Held, Service, echo, service
 
 
 class Breaking(httpx.AsyncBaseTransport):
@@ -96,6 +97,42 @@ async def test_a_stream_yields_frames() -> None:
     async with client_of(service()) as client:
         flow = await client.publish(ECHO)
         assert [frame["event"] async for frame in client.stream(flow.id, input_value="hi")] == ["end"]
+
+
+ENDS_OF_LINES = "one\u2028two\u2029three\x85four"
+
+
+def speaking(made: Service) -> None:
+    """The service's nodes log what has the ends of lines that Unicode knows beside the line feed."""
+
+    async def said(request: RunRequest, step: StartStep) -> AsyncIterator[ev.StepEvent]:
+        yield ev.Log(node=request.flow.nodes[0].id, text=ENDS_OF_LINES)
+        async for one in echo(request, step):
+            yield one
+
+    made.steps.script = said
+
+
+async def test_texts_may_have_other_ends_of_lines_than_the_line_feed() -> None:
+    made = service()
+    speaking(made)
+    async with client_of(made) as client:
+        flow = await client.publish(ECHO)
+        [frame] = [one async for one in client.stream(flow.id, input_value=ENDS_OF_LINES) if one["event"] == "end"]
+        (run,) = await client.runs()
+        logs = [one.event.text async for one in client.events(run["id"]) if isinstance(one.event, ev.Log)]
+    assert ENDS_OF_LINES in json.dumps(frame, ensure_ascii=False)
+    assert set(logs) == {ENDS_OF_LINES}
+
+
+def test_a_client_that_waits_reads_such_texts_too() -> None:
+    body = json.dumps({"event": "token", "data": {"chunk": ENDS_OF_LINES}}, ensure_ascii=False) + "\r\n"
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, content=iter([body[:40].encode(), body[40:].encode()]))
+
+    with Client("http://flowray.test", transport=httpx.MockTransport(answer)) as client:
+        assert [frame["data"]["chunk"] for frame in client.stream("x")] == [ENDS_OF_LINES]
 
 
 async def test_a_file_goes_along(tmp_path: Path) -> None:
