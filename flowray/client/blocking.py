@@ -21,6 +21,7 @@ from flowray.client.sources import FlowSource
 from flowray.client.sse import frames
 from flowray.engine.events import Recorded
 from flowray.engine.outcome import Answer
+from flowray.errors import FlowRayError
 
 T = TypeVar("T")
 
@@ -94,8 +95,8 @@ class Client:
                 with self._opened("GET", calls.events_path(run), headers=follower.headers) as response:
                     for frame in frames(lines(response.iter_text())):
                         yield follower.take(frame)
-            except ServiceUnreachableError as cause:
-                follower.last_cause = cause
+            except FlowRayError as cause:
+                follower.ended(cause)
             if not follower.over:
                 self._pause(follower.wait_s())
 

@@ -21,6 +21,7 @@ from flowray.client.sources import FlowSource
 from flowray.client.sse import FrameReader
 from flowray.engine.events import Recorded
 from flowray.engine.outcome import Answer
+from flowray.errors import FlowRayError
 
 T = TypeVar("T")
 
@@ -93,8 +94,8 @@ class AsyncClient:
                     async for line in lines_to_come(response.aiter_text()):
                         if (frame := reader.feed(line)) is not None:
                             yield follower.take(frame)
-            except ServiceUnreachableError as cause:
-                follower.last_cause = cause
+            except FlowRayError as cause:
+                follower.ended(cause)
             if not follower.over:
                 await self._pause(follower.wait_s())
 

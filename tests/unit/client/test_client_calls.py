@@ -156,6 +156,36 @@ async def test_a_broken_connection_is_resumed_without_losing_or_repeating(lines:
     assert transport.connections > 2
 
 
+class Restarting(httpx.AsyncBaseTransport):
+    """Stands for a proxy that answers by itself while nobody is behind it."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport, *answers: httpx.Response) -> None:
+        self._inner = inner
+        self._answers = list(answers)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if self._answers:
+            return self._answers.pop(0)
+        return await self._inner.handle_async_request(request)
+
+
+async def test_a_run_is_followed_while_the_service_starts_again() -> None:
+    made = service()
+    async with client_of(made) as client:
+        run = (await client.run((await client.publish(ECHO)).id)).run
+    starting = {"code": "no_gateway", "status": 503, "detail": "It starts."}
+    away = [httpx.Response(502, text="Bad Gateway"), httpx.Response(503, json=starting), httpx.Response(504)]
+    transport = Restarting(httpx.ASGITransport(app=made.app), *away)
+    async with AsyncClient("http://flowray.test", KEY, transport=transport, pause=no_pause) as client:
+        assert [recorded.seq async for recorded in client.events(run)] == list(range(1, 11))
+
+
+async def test_a_run_that_is_not_there_is_not_waited_for() -> None:
+    async with client_of(service()) as client:
+        with pytest.raises(NotFoundError):
+            await anext(aiter(client.events("some-run")))
+
+
 async def test_a_service_that_stays_away_is_given_up() -> None:
     transport = Breaking(httpx.ASGITransport(app=service().app), lines=0, refuse=1000)
     async with AsyncClient("http://flowray.test", KEY, transport=transport, pause=no_pause) as client:
