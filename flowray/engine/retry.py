@@ -76,8 +76,9 @@ def decided_by_person(state: State, node: NodeId, decision: Json) -> tuple[State
         return state, FinishRun(status="failed", kind="lost", node=node, error=error)
     if action != "skip":
         return state, None
-    state = replace(state, passed=state.passed | state.wiring.set_of([node]))
-    return state, bereft(state, [node])
+    passed = [node, *_own_body(state, state.wiring.plan.step_of[node], node)]
+    state = replace(state, passed=state.passed | state.wiring.set_of(passed))
+    return state, bereft(state, passed)
 
 
 def _counted(state: State, blamed: Collection[NodeId], terms: Collection[Terms]) -> State | None:

@@ -220,6 +220,15 @@ def test_a_person_is_asked_before_a_loop_repeats_an_effect() -> None:
     assert commands[-1] == PauseRun()
 
 
+def test_a_loop_that_a_person_takes_as_done_is_so_with_its_body() -> None:
+    events = (started(LOOP_STEP), *ran("first"), *runs("loop"), *ran("body"), lost(LOOP_STEP))
+    state, commands = begun(on(looped(), "loop", effect="ask"), *events)
+    request = next(command.request for command in commands if isinstance(command, PauseNode))
+    answer = RunResumed(node=NodeId("loop"), request_id=request["request_id"], decision={"action_id": "skip"})
+    _, commands = after(state, answer, RunStarted(engine="engine-2"))
+    assert (the_start(commands).done, the_start(commands).skip) == (ids("first"), ids("loop", "body"))
+
+
 def test_a_step_runs_up_to_a_node_that_waits_and_goes_on_from_there() -> None:
     plan = on(CHAIN, "b", wait_s=60.0)
     state, commands = begun(plan)
