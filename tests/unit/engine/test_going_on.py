@@ -149,6 +149,14 @@ def test_a_providers_trouble_is_tried_again_after_a_pause_that_grows() -> None:
     assert 0.5 <= first.after_s <= 1.0 <= second.after_s <= 2.0
 
 
+def test_the_pause_grows_also_where_no_single_node_is_to_blame() -> None:
+    state, commands = begun(CHAIN, started(STEP), *ran("a"), *runs("b"), lost())
+    first = the_start(commands)
+    _, commands = after(state, started(STEP, 2), *runs("b"), lost())
+    second = the_start(commands)
+    assert 0.05 <= first.after_s <= 0.1 <= second.after_s <= 0.2
+
+
 def test_a_components_own_mistake_is_not_tried_again() -> None:
     _, commands = begun(CHAIN, started(STEP), *runs("a"), *raised("a"))
     assert isinstance(commands[-1], FinishRun)
