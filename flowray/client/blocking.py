@@ -16,10 +16,12 @@ from flowray.client.answers import PublishedFlow
 from flowray.client.calls import Call, RunOptions
 from flowray.client.errors import ServiceUnreachableError, error_of
 from flowray.client.follow import Follower
+from flowray.client.lines import lines
 from flowray.client.sources import FlowSource
 from flowray.client.sse import frames
 from flowray.engine.events import Recorded
 from flowray.engine.outcome import Answer
+from flowray.errors import FlowRayError
 
 T = TypeVar("T")
 
@@ -75,7 +77,7 @@ class Client:
         """Run a flow and get Langflow's stream frames as they come: messages, tokens, then `end` or `error`."""
         body = {**calls.run_body(options), "stream": True}
         with self._opened("POST", calls.run_path(flow), json=body) as response:
-            yield from (json.loads(line) for line in response.iter_lines() if line)
+            yield from (json.loads(line) for line in lines(response.iter_text()) if line)
 
     def runs(self, *, limit: int = 50) -> Sequence[Mapping[str, Any]]:
         """The tenant's latest runs, newest first."""
@@ -91,10 +93,10 @@ class Client:
         while not follower.over:
             try:
                 with self._opened("GET", calls.events_path(run), headers=follower.headers) as response:
-                    for frame in frames(response.iter_lines()):
+                    for frame in frames(lines(response.iter_text())):
                         yield follower.take(frame)
-            except ServiceUnreachableError as cause:
-                follower.last_cause = cause
+            except FlowRayError as cause:
+                follower.ended(cause)
             if not follower.over:
                 self._pause(follower.wait_s())
 

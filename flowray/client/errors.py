@@ -14,6 +14,8 @@ from flowray.errors import FlowRayError
 
 _STANDARD_MEMBERS = frozenset({"type", "title", "status", "detail", "code", "fault", "instance", "run"})
 _BODY_SHOWN = 500
+# What a proxy answers in place of a service that restarts, and a service while a store of its own is away.
+AWAY = frozenset({502, 503, 504})
 
 
 class ServiceUnreachableError(FlowRayError):
@@ -44,7 +46,8 @@ def error_of(response: httpx.Response) -> FlowRayError:
     document = _document(response)
     if document is None:
         text = response.text[:_BODY_SHOWN]
-        return FlowRayError(f"{response.url} answered {response.status_code} without a problem document: {text}")
+        error_class = ServiceUnreachableError if response.status_code in AWAY else FlowRayError
+        return error_class(f"{response.url} answered {response.status_code} without a problem document: {text}")
     return error_in(document, otherwise=response.reason_phrase)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from flowray.client.errors import ServiceUnreachableError
+from flowray.client.errors import AWAY, ServiceUnreachableError
 from flowray.client.sse import Frame
 from flowray.engine.codec import decode
 from flowray.engine.events import Recorded, RunFinished
+from flowray.errors import FlowRayError
 
 _TRIES_WITHOUT_PROGRESS = 8
 _LONGEST_WAIT_S = 5.0
@@ -16,7 +17,7 @@ class Follower:
 
     def __init__(self, *, after: int) -> None:
         self.over = False
-        self.last_cause = ServiceUnreachableError("The service closed the stream before the run's end.")
+        self.last_cause: FlowRayError = ServiceUnreachableError("The service closed the stream before the run's end.")
         self._last = after
         self._tries = 0
 
@@ -32,6 +33,12 @@ class Follower:
         self._tries = 0
         self.over = isinstance(recorded.event, RunFinished)
         return recorded
+
+    def ended(self, cause: FlowRayError) -> None:
+        """A connection broke, or none was made: raises when another one would end no better."""
+        if cause.status not in AWAY:
+            raise cause
+        self.last_cause = cause
 
     def wait_s(self) -> float:
         """How long to wait before the next connection; raises when too many brought nothing."""

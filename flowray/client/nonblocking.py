@@ -16,10 +16,12 @@ from flowray.client.answers import PublishedFlow
 from flowray.client.calls import Call, RunOptions
 from flowray.client.errors import ServiceUnreachableError, error_of
 from flowray.client.follow import Follower
+from flowray.client.lines import lines_to_come
 from flowray.client.sources import FlowSource
 from flowray.client.sse import FrameReader
 from flowray.engine.events import Recorded
 from flowray.engine.outcome import Answer
+from flowray.errors import FlowRayError
 
 T = TypeVar("T")
 
@@ -70,7 +72,7 @@ class AsyncClient:
         """Run a flow and get Langflow's stream frames as they come: messages, tokens, then `end` or `error`."""
         body = {**calls.run_body(options), "stream": True}
         async with self._opened("POST", calls.run_path(flow), json=body) as response:
-            async for line in response.aiter_lines():
+            async for line in lines_to_come(response.aiter_text()):
                 if line:
                     yield json.loads(line)
 
@@ -89,11 +91,11 @@ class AsyncClient:
             try:
                 async with self._opened("GET", calls.events_path(run), headers=follower.headers) as response:
                     reader = FrameReader()
-                    async for line in response.aiter_lines():
+                    async for line in lines_to_come(response.aiter_text()):
                         if (frame := reader.feed(line)) is not None:
                             yield follower.take(frame)
-            except ServiceUnreachableError as cause:
-                follower.last_cause = cause
+            except FlowRayError as cause:
+                follower.ended(cause)
             if not follower.over:
                 await self._pause(follower.wait_s())
 

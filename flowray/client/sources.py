@@ -10,6 +10,7 @@ from typing import Any
 
 from flowray.errors import FlowFormatError, FlowTooLargeError, InvalidRequestError
 from flowray.flow.document import Bounds, parse
+from flowray.flow.hosts import KEY
 from flowray.flow.langflow import canvas_of
 from flowray.flow.types import Flow
 
@@ -61,7 +62,7 @@ def _whole(document: Mapping[str, Any], *, name: str = "") -> Mapping[str, Any]:
     whole = dict(document)
     canvas_of(whole)
     if "data" not in whole:
-        whole["data"] = {part: whole.pop(part) for part in ("nodes", "edges", "viewport") if part in whole}
+        whole["data"] = {part: whole.pop(part) for part in ("nodes", "edges", "viewport", KEY) if part in whole}
     whole["name"] = document.get("name") or name
     if not whole["name"]:
         raise FlowFormatError("This flow has no `name`. Give it one, beside its `data`.")

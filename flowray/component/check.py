@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from flowray.component.adapters import adapter_of, adapters
+from flowray.component.imports import sources_read
 from flowray.component.needs import needs_of
 from flowray.component.spec import ComponentSpec
 from flowray.component.syntax import BrokenSourceError, parsed
@@ -14,10 +15,6 @@ from flowray.flow.check import Finding, check_wiring
 from flowray.flow.nearest import meant
 from flowray.flow.shape import clipped
 from flowray.flow.types import Flow, Node
-
-# Parsing takes up to 2 ms per KB. The longest component that lfx ships has 90 KB; what is beyond goes unparsed, and the
-# sandbox finds out.
-_MOST_CHARS_PER_FLOW = 512 * 1024
 
 
 def check(flow: Flow, catalog: Mapping[str, ComponentSpec] | None = None) -> tuple[Finding, ...]:
@@ -41,7 +38,7 @@ def _unknown(flow: Flow, names: set[str]) -> Iterator[Finding]:
 
 def _components(flow: Flow, catalog: Mapping[str, ComponentSpec]) -> Iterator[Finding]:
     seen: dict[str, str | None] = {}
-    chars = 0
+    read = sources_read(node for node in flow.nodes if node.code_digest not in catalog)
     for node in flow.nodes:
         if node.code is None or node.code_digest is None:
             continue
@@ -49,8 +46,7 @@ def _components(flow: Flow, catalog: Mapping[str, ComponentSpec]) -> Iterator[Fi
         if digest in catalog:
             seen[digest] = catalog[digest].problem
         elif digest not in seen:
-            chars += len(node.code)
-            seen[digest] = _parse_problem(node.code) if chars <= _MOST_CHARS_PER_FLOW else None
+            seen[digest] = _parse_problem(node.code) if digest in read else None
         if problem := seen[digest]:
             yield _error("broken_component", f"The source of `{clipped(node.id)}` is broken: {problem}", node, "code")
 

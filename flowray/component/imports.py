@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import hashlib
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from itertools import accumulate
 
 from flowray.component.syntax import BrokenSourceError, parsed
+from flowray.flow.types import Node
+
+# Parsing takes up to 2 ms per KB. The longest component that lfx ships has 90 KB; what is beyond goes unparsed, and the
+# sandbox finds out.
+_MOST_CHARS_PER_FLOW = 512 * 1024
+_MOST_KNOWN = 2_048
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -15,11 +23,13 @@ class Imports:
     """Modules by their whole dotted names: those without which the component cannot be loaded, and all others.
 
     lfx carries out the import statements at the top of a source and in the bodies of its classes; those in functions
-    run when the function does, and those in a `try` or an `if` at the top never.
+    run when the function does, and those in a `try` or an `if` at the top never. A source that is too long is not read:
+    then these are not `whole`.
     """
 
     needed: frozenset[str] = frozenset()
     later: frozenset[str] = frozenset()
+    whole: bool = True
 
     @property
     def all(self) -> frozenset[str]:
@@ -27,9 +37,34 @@ class Imports:
         return self.needed | self.later
 
 
-@lru_cache(maxsize=2048)
+UNREAD = Imports(whole=False)
+_known: OrderedDict[bytes, Imports] = OrderedDict()
+
+
+def sources_read(nodes: Iterable[Node]) -> frozenset[str]:
+    """Return the digests of the sources that are parsed of a flow: in order, until they are too long together."""
+    lengths: dict[str, int] = {}
+    for node in nodes:
+        if node.code is not None and node.code_digest is not None:
+            lengths.setdefault(node.code_digest, len(node.code))
+    sums = zip(lengths, accumulate(lengths.values()), strict=True)
+    return frozenset(digest for digest, chars in sums if chars <= _MOST_CHARS_PER_FLOW)
+
+
 def imported_by(source: str) -> Imports:
     """Return the modules of a source's import statements; none when it is no Python."""
+    if len(source) > _MOST_CHARS_PER_FLOW:
+        return UNREAD
+    digest = hashlib.sha256(source.encode("utf-8", "surrogatepass")).digest()  # known without keeping the source
+    found = _known.get(digest)
+    if found is None:
+        found = _known[digest] = _read(source)
+        if len(_known) > _MOST_KNOWN:
+            _known.popitem(last=False)
+    return found
+
+
+def _read(source: str) -> Imports:
     try:
         tree = parsed(source)
     except BrokenSourceError:

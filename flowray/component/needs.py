@@ -15,8 +15,11 @@ from flowray.component.spec import Needs
 from flowray.errors import FlowFormatError
 from flowray.flow.hosts import KEY
 from flowray.flow.nearest import meant
-from flowray.flow.shape import an_object, clipped, misfit
+from flowray.flow.shape import an_object, clipped, misfit, place_text
 from flowray.flow.types import Json
+
+# Beyond any machine, and far below what the ledger of quotas can count, for all nodes of a flow together.
+_MOST = 2**40
 
 
 def needs_of(metadata: Json, owner: str) -> Needs:
@@ -37,8 +40,10 @@ def needs_of(metadata: Json, owner: str) -> Needs:
 
 
 def _amount(value: Json, *place: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
         raise misfit("a number of 0 or more", value, *place)
+    if value > _MOST:
+        raise FlowFormatError(f"{place_text(*place)}: no pool has so much. At most {_MOST:,} can be asked for.")
     return float(value)
 
 

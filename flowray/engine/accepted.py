@@ -10,7 +10,7 @@ from flowray.engine.codec import dumps, loads
 from flowray.engine.events import RunAccepted
 from flowray.engine.ports import RunRequest
 from flowray.engine.typed import StoredFormatError, as_plain, typed
-from flowray.flow.langflow import read, write
+from flowray.flow.langflow import read_own, write
 from flowray.flow.types import Flow, Json
 from flowray.plan.types import Plan
 
@@ -50,7 +50,7 @@ def drawing_to_json(flow: Flow, plan: Plan) -> bytes:
 def drawing_from_json(text: bytes) -> tuple[Flow, Plan]:
     """What `drawing_to_json` wrote."""
     plain = _object(text, "drawing")
-    flow = read(plain["flow"])
+    flow = read_own(plain["flow"])
     return replace(flow, id=plain.get("flow_id")), typed(Plan, plain["plan"])
 
 

@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, Protocol
@@ -32,7 +32,8 @@ from flowray.engine.events import (
 from flowray.engine.ports import RunRequest, Steps
 from flowray.engine.values import Ref, Value
 from flowray.errors import FlowRayError
-from flowray.flow.types import Node
+from flowray.flow.types import Node, NodeId
+from flowray.plan.types import Plan
 
 log = logging.getLogger(__name__)
 
@@ -119,7 +120,7 @@ class CachedSteps:
 
 
 def key_of(request: RunRequest, step: StartStep, *, secret: bytes) -> str:
-    """Name what a step makes: its nodes' sources and parameters, what they are fed, and the secrets they may read.
+    """Name what a step makes: its nodes' sources, parameters and wires, what they are fed, the secrets they may read.
 
     A frozen node's inputs do not count, nor does when and in which run a message was made. Keyed with the service's
     secret, so that nobody can guess a secret by its key.
@@ -130,6 +131,7 @@ def key_of(request: RunRequest, step: StartStep, *, secret: bytes) -> str:
         said["flow"] = request.flow_id
     else:
         said |= {
+            "wires": _wires(request.plan, {node.id for node in nodes}),
             "fed": {node: {port: _digest(one) for port, one in ports.items()} for node, ports in step.upstream.items()},
             "context": dict(step.context),
             "files": {name: ref.sha256 for name, ref in request.files.items()},
@@ -141,11 +143,19 @@ def key_of(request: RunRequest, step: StartStep, *, secret: bytes) -> str:
 
 
 def _kept_for_s(request: RunRequest, step: StartStep) -> float:
-    """How long a step's results may be used again; 0 when one of its nodes does not say so, or it runs in parts."""
-    if step.done or step.later or step.answers:
+    """How long a step's results may be used again; 0 when one of its nodes does not say so, or it runs in parts.
+
+    A run that is recorded or replayed is about what its nodes hear and make of it, then and now.
+    """
+    if step.done or step.later or step.answers or request.record or request.tape:
         return 0.0
     nodes = request.plan.by_id[step.step].nodes
     return min(request.plan.terms_of(node).cache_s for node in nodes)
+
+
+def _wires(plan: Plan, nodes: Collection[NodeId]) -> list[tuple[str, ...]]:
+    """What is plugged in where, in the order in which a field that takes several has them."""
+    return [(one.source, one.output, one.target, one.field) for one in plan.edges if one.target in nodes]
 
 
 def _node(node: Node) -> dict[str, Any]:

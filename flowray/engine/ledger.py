@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Literal
 
 from flowray.engine.events import Event, Recorded, RunId
 from flowray.engine.fencing import JournalGapError
+from flowray.engine.lately import Lately
 from flowray.engine.ports import Journal
 from flowray.errors import ConflictError, FlowRayError
 
@@ -30,9 +30,8 @@ LINGER_S = 0.02
 UNHURRIED_S = 0.1
 # A run of a hundred thousand tokens should not be kept in memory, however relaxed its journal.
 _MOST_UNWRITTEN = 2_000
-# A store that was restarted may have lost its last seconds; one that was emptied, everything. So many of the events
-# that were written last are kept, to be written once more.
-_KEPT_EVENTS = 2_000
+# So many of the events that a store has lost are written again at once: others want something of it, too.
+_EVENTS_AT_ONCE = 2_000
 
 
 class Ledger:
@@ -63,7 +62,7 @@ class Ledger:
         self._announced = announced
         self._seq = past[-1].seq if past else 0
         self._unwritten: list[Recorded] = []
-        self._written_lately: deque[Recorded] = deque(past, maxlen=_KEPT_EVENTS)
+        self._written_lately = Lately(past)
         self._writing: asyncio.Task[None] | None = None
         self._one_at_a_time = asyncio.Lock()
         self._soon: asyncio.TimerHandle | None = None
@@ -104,10 +103,10 @@ class Ledger:
         try:
             async with self._one_at_a_time:
                 if self._written_lately:
-                    await self._append_or_refill([self._written_lately[-1]])
-        except ConflictError:
-            return  # all of it is there, or it is another's to write
+                    await self._append_or_refill([self._written_lately.last])
         except FlowRayError as error:
+            if isinstance(error, ConflictError) and not isinstance(error, JournalGapError):
+                return  # all of it is there, or it is another's to write
             facts = {"tenant": self._tenant, "run": self._run, "reason": error.message}
             log.warning("Lost events not written again yet", extra={"action": "journal_not_refilled", **facts})
 
@@ -145,15 +144,17 @@ class Ledger:
                 batch = tuple(self._unwritten)
                 await self._append_or_refill(batch)
                 del self._unwritten[: len(batch)]
-                self._written_lately.extend(batch)
+                self._written_lately.add(batch)
 
     async def _append_or_refill(self, batch: Sequence[Recorded]) -> None:
         try:
             await self._journal.append(self._tenant, batch)
         except JournalGapError as gap:
-            lost = [one for one in self._written_lately if gap.last < one.seq < batch[0].seq]
-            if not lost or lost[0].seq != gap.last + 1:
+            lost = [one for one in self._written_lately.after(gap.last) if one.seq < batch[0].seq]
+            if not lost:
                 raise
             facts = {"tenant": self._tenant, "run": self._run, "events": len(lost)}
             log.warning("Lost events written again", extra={"action": "journal_refilled", **facts})
-            await self._journal.append(self._tenant, [*lost, *batch])
+            for first in range(0, len(lost), _EVENTS_AT_ONCE):
+                await self._journal.append(self._tenant, lost[first : first + _EVENTS_AT_ONCE])
+            await self._journal.append(self._tenant, batch)

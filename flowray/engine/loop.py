@@ -14,7 +14,6 @@ from flowray.engine.events import (
     CancelRequested,
     Event,
     Recorded,
-    RunAccepted,
     RunFinished,
     RunPaused,
     RunResumed,
@@ -189,10 +188,11 @@ def standing(request: RunRequest, recorded: Sequence[Recorded]) -> State:
 
 
 def _ran_s(past: Sequence[Recorded], now: float) -> float:
+    """How long a run has been driven, up to now. It begins, and goes on after a pause, when an engine has it."""
     ran_s = 0.0
     since: float | None = None
     for one in past:
-        if since is None and isinstance(one.event, RunAccepted | RunResumed):
+        if since is None and isinstance(one.event, RunStarted):
             since = one.at
         elif since is not None and isinstance(one.event, RunPaused):
             ran_s, since = ran_s + one.at - since, None

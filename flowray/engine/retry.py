@@ -61,10 +61,12 @@ def again(state: State, failed: StepFailed, attempt: int) -> Again | None:
     raised = failed.node is not None and failed.node not in midway
     if raised and terms[0].effect != "replay":
         return None
-    counted = _counted(state, blamed or [NodeId(step)], terms) if not failed.orphaned else state
+    names = blamed or [NodeId(step)]
+    counted = _counted(state, names, terms) if not failed.orphaned else state
     if counted is None:
         return None
-    after_s = _after_s(counted, failed, terms, attempt)
+    times = max(counted.tries.get(name, 1) for name in names)
+    after_s = 0.0 if failed.orphaned else _after_s(failed, terms, times, f"{state.seed}/{step}/{attempt}")
     return _decided(counted, failed, midway, attempt=attempt, after_s=after_s)
 
 
@@ -76,8 +78,9 @@ def decided_by_person(state: State, node: NodeId, decision: Json) -> tuple[State
         return state, FinishRun(status="failed", kind="lost", node=node, error=error)
     if action != "skip":
         return state, None
-    state = replace(state, passed=state.passed | state.wiring.set_of([node]))
-    return state, bereft(state, [node])
+    passed = [node, *_own_body(state, state.wiring.plan.step_of[node], node)]
+    state = replace(state, passed=state.passed | state.wiring.set_of(passed))
+    return state, bereft(state, passed)
 
 
 def _counted(state: State, blamed: Collection[NodeId], terms: Collection[Terms]) -> State | None:
@@ -87,12 +90,9 @@ def _counted(state: State, blamed: Collection[NodeId], terms: Collection[Terms])
     return replace(state, tries=state.tries.with_(tries))
 
 
-def _after_s(state: State, failed: StepFailed, terms: Collection[Terms], attempt: int) -> float:
-    if failed.orphaned:
-        return 0.0
-    times = max((state.tries.get(name, 1) for name in (failed.node or "", failed.step)), default=1)
+def _after_s(failed: StepFailed, terms: Collection[Terms], times: int, seed: str) -> float:
     base_s = _SHORT_S if failed.kind == "lost" else max(each.backoff_s for each in terms)
-    return pause_s(base_s, times, f"{state.seed}/{failed.step}/{attempt}")
+    return pause_s(base_s, times, seed)
 
 
 def _decided(

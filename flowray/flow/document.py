@@ -38,7 +38,8 @@ def parse(source: str | bytes | bytearray | memoryview | Mapping[str, Json], bou
     if not isinstance(source, str | bytes | bytearray | memoryview):
         raise FlowFormatError(f"A flow is text, bytes or an object, not {type(source).__name__}.")
     parsed = _parse_text(source if isinstance(source, str) else bytes(source), bounds)
-    _check_depth(parsed, bounds)
+    if is_deeper(parsed, bounds.depth):
+        raise FlowTooLargeError(f"The document is nested deeper than {bounds.depth} levels.")
     return an_object(parsed, "The document")
 
 
@@ -70,9 +71,10 @@ def _hint(cause: orjson.JSONDecodeError) -> str:
     return f"{cause.msg} (line {cause.lineno}, column {cause.colno})"
 
 
-def _check_depth(document: Json, bounds: Bounds) -> None:
-    level = [document]
-    for _ in range(bounds.depth):
+def is_deeper(value: Json, most: int) -> bool:
+    """Whether a JSON value is nested deeper than so many levels."""
+    level = [value]
+    for _ in range(most):
         level = [
             value
             for parent in level
@@ -80,8 +82,8 @@ def _check_depth(document: Json, bounds: Bounds) -> None:
             if type(value) is dict or type(value) is list
         ]
         if not level:
-            return
-    raise FlowTooLargeError(f"The document is nested deeper than {bounds.depth} levels.")
+            return False
+    return True
 
 
 def check_values(document: dict[str, Json], bounds: Bounds) -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import orjson
 
 from flowray.errors import FlowFormatError
+from flowray.flow.document import is_deeper
 from flowray.flow.shape import a_name, a_text, an_object, misfit, place_text, some_texts
 from flowray.flow.types import Edge, Json, NodeId
 
 _QUOTE = "œ"
 _GROUP = "GroupNode"
+# What Langflow writes has two. As text it is no part of the document's depth, and as an object it becomes one.
+_MOST_LEVELS = 32
 
 
 def with_handles(raw: dict[str, Json], place: str) -> dict[str, Json]:
@@ -42,9 +45,12 @@ def _handle(value: Json, *place: str) -> dict[str, Json]:
             "Open and save the flow in Langflow 1.x."
         )
     try:
-        return an_object(orjson.loads(value.replace(_QUOTE, '"')), *place)
+        handle = orjson.loads(value.replace(_QUOTE, '"'))
     except orjson.JSONDecodeError:
         raise misfit("a handle", value, *place) from None
+    if is_deeper(handle, _MOST_LEVELS):
+        raise FlowFormatError(f"{place_text(*place)}: the handle is nested deeper than {_MOST_LEVELS} levels.")
+    return an_object(handle, *place)
 
 
 def edge_of(raw: dict[str, Json], place: str) -> Edge:

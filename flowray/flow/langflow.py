@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -30,13 +31,21 @@ def read(
     A dangling wire or a missing value is no format error: `check` finds those.
     """
     bounds = replace(_BOUNDS, size_bytes=max_bytes, nodes=max_nodes, depth=max_depth)
-    document = parse(source, bounds)
+    return _flow_of(parse(source, bounds), bounds.nodes)
+
+
+def read_own(document: Raw) -> Flow:
+    """Return the flow of what `write` wrote: it was held to bounds before it was drawn."""
+    return _flow_of(document, sys.maxsize)
+
+
+def _flow_of(document: Raw, most_nodes: int) -> Flow:
     raw_nodes, raw_edges = _graph(document)
-    if len(raw_nodes) > bounds.nodes:
-        raise FlowTooLargeError(f"The flow has {len(raw_nodes):,} nodes; at most {bounds.nodes:,} are allowed.")
+    if len(raw_nodes) > most_nodes:
+        raise FlowTooLargeError(f"The flow has {len(raw_nodes):,} nodes; at most {most_nodes:,} are allowed.")
     groups: tuple[Group, ...] = ()
     if has_groups(raw_nodes):
-        raw_nodes, raw_edges, groups = flattened(raw_nodes, raw_edges, bounds.nodes)
+        raw_nodes, raw_edges, groups = flattened(raw_nodes, raw_edges, most_nodes)
     nodes = tuple(node_of(raw, index) for index, raw in enumerate(raw_nodes) if not is_note(raw))
     return Flow(
         name=a_text(document.get("name"), "The document", "name") or "Untitled flow",

@@ -8,7 +8,7 @@ from dataclasses import replace
 import orjson
 
 from flowray.errors import FlowFormatError, FlowRayError, TweakRefusedError
-from flowray.flow.document import Bounds, check_values
+from flowray.flow.document import Bounds, check_values, is_deeper
 from flowray.flow.fitting import wanted
 from flowray.flow.nearest import meant
 from flowray.flow.nodes import field_of, with_template
@@ -17,6 +17,8 @@ from flowray.flow.types import Flow, Json, Node, NodeId
 
 Values = dict[str, Json]
 _BOUNDS = Bounds()
+# A field stands in a template, that in a node twice, and that among the nodes of the document's `data`.
+_LEVELS_AROUND = 7
 
 # A caller may set what a component works on, never what it executes: these inputs of these components are run as code,
 # or name what code may do. The list is Langflow's.
@@ -189,11 +191,20 @@ def _tweaked(node: Node, values: Values) -> Node:
     fields = dict(node.fields)
     for name, value in values.items():
         template[name] = _set(template[name], value)
+        if is_deeper(template[name], _BOUNDS.depth - _LEVELS_AROUND):
+            raise TweakRefusedError(_too_deep(node, name))
         try:
             fields[name] = field_of(name, template[name], f"The tweaks of node `{clipped(node.id)}`")
         except FlowFormatError as cause:
             raise TweakRefusedError(cause.message) from cause
     return replace(node, fields=fields, raw=with_template(node.raw, template))
+
+
+def _too_deep(node: Node, name: str) -> str:
+    return (
+        f"Node `{clipped(node.id)}`: the value for field `{clipped(name)}` is nested too deeply. Send one of fewer "
+        f"levels: with its tweaks the flow may have {_BOUNDS.depth} in all."
+    )
 
 
 def _set(field: Values, value: Json) -> Values:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from flowray.component.adapters import adapter_of, adapters
 from flowray.component.frontend import imports_of
-from flowray.component.imports import Imports, imported_by
+from flowray.component.imports import UNREAD, Imports, imported_by, sources_read
 from flowray.component.spec import ComponentSpec
 from flowray.errors import MissingPackageError
 from flowray.flow.check import Finding
@@ -33,13 +34,17 @@ _DISTRIBUTIONS = {
 }
 
 
-def imports_of_node(node: Node, specs: Mapping[str, ComponentSpec]) -> Imports:
-    """Return what a node's source imports, with what Langflow noted of it."""
-    read = _read(node)
+def imports_of_nodes(nodes: Collection[Node], specs: Mapping[str, ComponentSpec]) -> Mapping[NodeId, Imports]:
+    """Return what the nodes' sources import, with what Langflow noted of it."""
+    read = _read(nodes)
+    return {node.id: _with_noted(read[node.id], node, specs) for node in nodes}
+
+
+def _with_noted(read: Imports, node: Node, specs: Mapping[str, ComponentSpec]) -> Imports:
     spec = specs.get(node.code_digest or "")
     metadata = node.raw["data"]["node"].get("metadata") if node.raw else None
     noted = {*imports_of(metadata), *(spec.imports if spec else ())}
-    return Imports(needed=read.needed, later=(read.later | noted) - read.needed)
+    return replace(read, later=(read.later | noted) - read.needed)
 
 
 def missing_packages(pools: Sequence[Pool], flow: Flow) -> list[Finding]:
@@ -48,9 +53,10 @@ def missing_packages(pools: Sequence[Pool], flow: Flow) -> list[Finding]:
     Return a warning for each node that may import modules later, in a function, which the pool that loads it lacks.
     """
     doubts: list[Finding] = []
-    for node in flow.nodes:
-        imports = _read(node)
-        if not imports.all or not pools:
+    read = _read(flow.nodes) if pools else {}
+    for node in flow.nodes if pools else ():
+        imports = read[node.id]
+        if not imports.all:
             continue
         best = stocked(pools, {node.id: imports})[0]
         if lacking := sorted({module.partition(".")[0] for module in _lacking(best, imports.later)}):
@@ -68,15 +74,22 @@ def stocked(pools: Sequence[Pool], imports: Mapping[NodeId, Imports]) -> list[Po
     return [pool for pool in loading if not any(_lacking(pool, every))] or loading
 
 
-def _read(node: Node) -> Imports:
-    """Return what the text of a node imports: a component's source, or what an adapter reads."""
+def _read(nodes: Collection[Node]) -> Mapping[NodeId, Imports]:
+    """Return what the texts of nodes import: a component's source, or what an adapter reads."""
+    read = sources_read(nodes)
+    return {node.id: _imports(node, is_read=node.code_digest in read) for node in nodes}
+
+
+def _imports(node: Node, *, is_read: bool) -> Imports:
     adapter = adapter_of(node)
     if adapter is not None:
         return adapter.imports(node)
-    return imported_by(node.code) if node.code is not None else Imports()
+    if node.code is None:
+        return Imports()
+    return imported_by(node.code) if is_read else UNREAD
 
 
-def declared(pools: Sequence[Pool], used: Mapping[str, Iterable[Imports]]) -> tuple[str, ...] | None:
+def declared(pools: Sequence[Pool], used: Mapping[str, Collection[Imports]]) -> tuple[str, ...] | None:
     """Return the distributions that a run may import beside those of the default image; None when nobody knows.
 
     `used` are the imports of the nodes by the name of their pool.
@@ -85,7 +98,7 @@ def declared(pools: Sequence[Pool], used: Mapping[str, Iterable[Imports]]) -> tu
     stocks = {pool.name: pool.stock for pool in pools}
     for name, imports in used.items():
         stock = stocks.get(name)
-        if stock is None:
+        if stock is None or not all(one.whole for one in imports):
             return None
         found |= stock.distributions(module for one in imports for module in one.all) - stock.always
     return tuple(sorted(found))

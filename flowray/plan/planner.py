@@ -17,7 +17,7 @@ from flowray.flow.types import Edge, Flow, Node, NodeId
 from flowray.plan import graph
 from flowray.plan.bonds import bonds_of
 from flowray.plan.fuse import Placed, fused
-from flowray.plan.packages import declared, imports_of_node
+from flowray.plan.packages import declared, imports_of_nodes
 from flowray.plan.pieces import Piece, pieces_of
 from flowray.plan.place import needs_of_node, pool_for, terms_of_node, together
 from flowray.plan.steps import cuts_of, steps_of
@@ -44,7 +44,8 @@ def plan(
     pieces = pieces_of(order, edges, list(bonds_of(nodes, edges, known)))
     usual, run_wall_s = said_of_flow(flow)
     terms = {node: terms_of_node(nodes[node], known, usual) for node in nodes}
-    placed = [_placed(piece, nodes, known, pools, terms) for piece in pieces]
+    imports = imports_of_nodes(nodes.values(), known)
+    placed = [_placed(piece, nodes, known, pools, terms, imports) for piece in pieces]
     groups = fused(placed, fusion)
     return Plan(
         flow_digest=digest(flow),
@@ -56,7 +57,7 @@ def plan(
         usual=(of_all := Terms(**usual)),
         terms={node: own for node, own in terms.items() if own != of_all},
         run_wall_s=run_wall_s,
-        packages=_declared(placed, nodes, known, pools),
+        packages=_declared(placed, imports, pools),
     )
 
 
@@ -94,21 +95,22 @@ def _placed(
     specs: Mapping[str, ComponentSpec],
     pools: Sequence[Pool],
     terms: Mapping[NodeId, Terms],
+    imports: Mapping[NodeId, Imports],
 ) -> Placed:
     needs = together({node: needs_of_node(nodes[node], specs) for node in piece.nodes})
     if any(terms[node].cache_s for node in piece.nodes):
         # Its results are told from memory, without a sandbox: others would have to run for it.
         needs = replace(needs, alone=True)
-    imports = {node: imports_of_node(nodes[node], specs) for node in piece.nodes}
-    return Placed(piece=piece, pool=pool_for(needs, pools, imports), needs=needs)
+    own = {node: imports[node] for node in piece.nodes}
+    return Placed(piece=piece, pool=pool_for(needs, pools, own), needs=needs)
 
 
 def _declared(
-    placed: Sequence[Placed], nodes: Mapping[NodeId, Node], specs: Mapping[str, ComponentSpec], pools: Sequence[Pool]
+    placed: Sequence[Placed], imports: Mapping[NodeId, Imports], pools: Sequence[Pool]
 ) -> tuple[str, ...] | None:
     used: dict[str, list[Imports]] = {}
     for one in placed:
-        used.setdefault(one.pool, []).extend(imports_of_node(nodes[node], specs) for node in one.piece.nodes)
+        used.setdefault(one.pool, []).extend(imports[node] for node in one.piece.nodes)
     return declared(pools, used)
 
 

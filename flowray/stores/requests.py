@@ -23,7 +23,8 @@ from flowray.engine.accepted import (
 )
 from flowray.engine.events import Recorded, RunId
 from flowray.engine.ports import RunRequest
-from flowray.errors import NotFoundError
+from flowray.engine.typed import StoredFormatError
+from flowray.errors import FlowFormatError, FlowRayError, NotFoundError
 from flowray.flow.types import Flow
 from flowray.plan.types import Plan
 from flowray.stores.archive import lines_of, packed, unpacked
@@ -36,6 +37,12 @@ _FRESH_S = 3_600.0
 _ACCEPTED, _OVER, _DRAWINGS, _PAUSED = "accepted", "requests", "drawings", "paused"
 _K = TypeVar("_K")
 _V = TypeVar("_V")
+
+
+class BrokenRequestError(FlowRayError):
+    """The record has the run, and not as this version can read it."""
+
+    code = "request_broken"
 
 
 class Requests:
@@ -59,7 +66,7 @@ class Requests:
         await self._objects.put(place, self._seal.seal(run_to_json(accepted, drawing), place=_bound(place)))
 
     async def find(self, tenant: str, run: RunId) -> Accepted | None:
-        """An accepted run, whether it is over or not."""
+        """An accepted run, whether it is over or not; `BrokenRequestError` when nobody can read it."""
         if not is_segment(run):
             return None
         for folder in (_ACCEPTED, _OVER):
@@ -69,7 +76,7 @@ class Requests:
             except NotFoundError:
                 continue
             text = self._seal.open(sealed, place=_bound(place))
-            return run_from_json(text, *await self._drawing(drawing_of(text)))
+            return await self._read(run, text)
         return None
 
     async def close(self, tenant: str, run: RunId) -> None:
@@ -126,6 +133,13 @@ class Requests:
         await self._objects.put(name, self._seal.seal(content, place=name))
         _remember(self._named, key, (request.flow, request.plan, name, now), self._capacity)
         return name
+
+    async def _read(self, run: RunId, text: bytes) -> Accepted:
+        try:
+            return run_from_json(text, *await self._drawing(drawing_of(text)))
+        except (StoredFormatError, FlowFormatError, NotFoundError) as cause:
+            said = f"What run `{run}` was asked to do cannot be read from the record: {cause.message}"
+            raise BrokenRequestError(f"{said} Ask for it again.") from cause
 
     async def _drawing(self, name: str) -> tuple[Flow, Plan]:
         """The same objects each time: who runs steps knows a flow by its identity."""

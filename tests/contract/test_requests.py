@@ -20,7 +20,7 @@ from flowray.plan.planner import plan
 from flowray.stores.objects import ObjectStore
 from flowray.stores.requests import Requests
 from flowray.stores.sealing import SealBrokenError, SecretSeal
-from tests.unit.build import dag_of, document, node
+from tests.unit.build import dag_of, document, field, node
 
 ACME, RUN = "acme", RunId("run-1")
 SECRET, TWEAK = "sk-very-secret", "tweaked-secret"
@@ -62,6 +62,15 @@ async def test_a_flow_with_tweaks_comes_back_with_them(objects: ObjectStore) -> 
     found = await requests(objects).find(ACME, RUN)
     assert found is not None
     assert [one.raw for one in found.request.flow.nodes] == [one.raw for one in flow.nodes]
+    assert found.request.flow == flow
+
+
+async def test_a_flow_that_is_deeper_than_documents_may_be_comes_back(objects: ObjectStore) -> None:
+    deep = json.loads("[" * 230 + "]" * 230)
+    flow = read(document(node("a", fields=(field("x", value=deep),))), max_depth=250)
+    await requests(objects).keep(accepted(flow))
+    found = await requests(objects).find(ACME, RUN)
+    assert found is not None
     assert found.request.flow == flow
 
 

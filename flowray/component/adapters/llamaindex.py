@@ -26,7 +26,7 @@ class LlamaIndex:
         """Return the modules of its import statements; the core is needed in any case."""
         read = imported_by(self.shape.definition_of(node))
         needed = read.needed | {f"{self.shape.framework}.core"}
-        return Imports(needed=needed, later=read.later - needed)
+        return Imports(needed=needed, later=read.later - needed, whole=read.whole)
 
     def problems(self, node: Node) -> Iterator[Problem]:
         """Yield why the source cannot build anything."""

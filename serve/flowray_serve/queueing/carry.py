@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Protocol
 
@@ -15,7 +16,7 @@ from flowray.engine.leasing import Lease, Queue
 from flowray.engine.ports import Journal, RunRequest
 from flowray.errors import ConflictError
 from flowray.stores.archive import Archive
-from flowray.stores.requests import Requests
+from flowray.stores.requests import BrokenRequestError, Requests
 from flowray_serve.queueing.held import Held
 from flowray_serve.queueing.recall import Recall, read_all
 from flowray_serve.queueing.waiting import let_wait
@@ -34,12 +35,13 @@ class LeasedEngine(Protocol):
 
 
 class Carrier:
-    """Finds a run's request and journal, and lets the engine go on. A run that was taken too often ends as failed.
+    """Finds a run's request and journal, and lets the engine go on.
 
-    What ends an engine each time it is driven would else go round for ever.
+    A run that was taken too often ends as failed, and so does one whose request cannot be read: what ends an engine
+    each time it is driven would else go round for ever.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is used on its own
         self,
         queue: Queue,
         requests: Requests,
@@ -48,6 +50,7 @@ class Carrier:
         archive: Archive,
         *,
         most_takes: int = 5,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._archive = archive
         self._queue = queue
@@ -55,12 +58,17 @@ class Carrier:
         self._journal = journal
         self._engine = engine
         self._most_takes = most_takes
+        self._clock = clock
         self._recall = Recall(queue, requests, journal)
 
     async def __call__(self, held: Held) -> None:
         """Carry it on; the lease is over when this returns, unless it was lost."""
         lease = held.lease
-        accepted = await self._requests.find(lease.tenant, lease.run)
+        try:
+            accepted = await self._requests.find(lease.tenant, lease.run)
+        except BrokenRequestError as broken:
+            await self._end_unread(lease, broken)
+            return
         recorded = await self._recall.read(lease)
         if accepted is None:
             log.error("No request", extra={"action": "request_missing", "tenant": lease.tenant, "run": lease.run})
@@ -100,6 +108,17 @@ class Carrier:
                 await let_wait(self._queue, self._requests, lease, recorded)
             case _:
                 await self._queue.give_back(lease)
+
+    async def _end_unread(self, lease: Lease, broken: BrokenRequestError) -> None:
+        """Nobody can drive it, now or later; an end that is there already stays."""
+        recorded = await self._recall.read(lease)
+        verdict = FinishRun(status="failed", error=broken.message).as_event()
+        end = Recorded(seq=len(recorded) + 1, at=self._clock(), run=lease.run, event=verdict)
+        facts = {"tenant": lease.tenant, "run": lease.run, "reason": broken.message}
+        log.error("Request broken", extra={"action": "request_broken", **facts})
+        with suppress(ConflictError):
+            await self._journal.append(lease.tenant, [end], lease=lease.number)
+        await self._queue.done(lease)
 
     async def _catch_up(self, lease: Lease, recorded: Sequence[Recorded], kept: Sequence[Recorded]) -> None:
         """It is over, and the journal has forgotten that: it is told what the record says."""

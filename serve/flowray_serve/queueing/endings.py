@@ -11,7 +11,7 @@ from collections.abc import Callable
 from flowray.engine.accepted import Accepted
 from flowray.engine.events import RunFinished, RunId
 from flowray.stores.dead_letters import DeadLetter, DeadLetters
-from flowray.stores.requests import Requests
+from flowray.stores.requests import BrokenRequestError, Requests
 from flowray_serve.queueing.owing import Owing
 
 
@@ -33,7 +33,12 @@ class Endings:
 
     async def __call__(self, tenant: str, run: RunId, finished: RunFinished) -> None:
         """After the run's journal was archived."""
-        accepted = await self._requests.find(tenant, run)
+        try:
+            accepted = await self._requests.find(tenant, run)
+        except BrokenRequestError as broken:
+            await self._letters.add(tenant, _unread(run, broken.message, self._clock()))
+            await self._requests.close(tenant, run)
+            return
         if accepted is None:
             return
         if finished.status == "failed":
@@ -41,6 +46,11 @@ class Endings:
         if accepted.facts.get("callback"):
             await self._owing.add(tenant, run)
         await self._requests.close(tenant, run)
+
+
+def _unread(run: RunId, reason: str, at: float) -> DeadLetter:
+    """Of a run of which nobody can say which flow's it was, or whom to call back."""
+    return DeadLetter(run=run, what="run", flow="", flow_name="", kind="failed", reason=reason, at=at)
 
 
 def _letter(accepted: Accepted, finished: RunFinished, at: float) -> DeadLetter:

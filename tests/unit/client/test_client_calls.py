@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from flowray.engine.commands import StartStep
 from flowray.engine.failures import ComponentFailedError
 from flowray.engine.ports import RunRequest
 from flowray.errors import NotFoundError, UnauthorizedError
-from tests.unit.serve.service import ECHO, KEY, Held, Service, service
+from tests.unit.serve.service import ECHO, KEY, Held, Service, echo, service
 
 
 class Breaking(httpx.AsyncBaseTransport):
@@ -98,6 +99,42 @@ async def test_a_stream_yields_frames() -> None:
         assert [frame["event"] async for frame in client.stream(flow.id, input_value="hi")] == ["end"]
 
 
+ENDS_OF_LINES = "one\u2028two\u2029three\x85four"
+
+
+def speaking(made: Service) -> None:
+    """The service's nodes log what has the ends of lines that Unicode knows beside the line feed."""
+
+    async def said(request: RunRequest, step: StartStep) -> AsyncIterator[ev.StepEvent]:
+        yield ev.Log(node=request.flow.nodes[0].id, text=ENDS_OF_LINES)
+        async for one in echo(request, step):
+            yield one
+
+    made.steps.script = said
+
+
+async def test_texts_may_have_other_ends_of_lines_than_the_line_feed() -> None:
+    made = service()
+    speaking(made)
+    async with client_of(made) as client:
+        flow = await client.publish(ECHO)
+        [frame] = [one async for one in client.stream(flow.id, input_value=ENDS_OF_LINES) if one["event"] == "end"]
+        (run,) = await client.runs()
+        logs = [one.event.text async for one in client.events(run["id"]) if isinstance(one.event, ev.Log)]
+    assert ENDS_OF_LINES in json.dumps(frame, ensure_ascii=False)
+    assert set(logs) == {ENDS_OF_LINES}
+
+
+def test_a_client_that_waits_reads_such_texts_too() -> None:
+    body = json.dumps({"event": "token", "data": {"chunk": ENDS_OF_LINES}}, ensure_ascii=False) + "\r\n"
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, content=iter([body[:40].encode(), body[40:].encode()]))
+
+    with Client("http://flowray.test", transport=httpx.MockTransport(answer)) as client:
+        assert [frame["data"]["chunk"] for frame in client.stream("x")] == [ENDS_OF_LINES]
+
+
 async def test_a_file_goes_along(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("content")
@@ -117,6 +154,36 @@ async def test_a_broken_connection_is_resumed_without_losing_or_repeating(lines:
     async with AsyncClient("http://flowray.test", KEY, transport=transport, pause=no_pause) as client:
         assert [recorded.seq async for recorded in client.events(run)] == list(range(1, 11))
     assert transport.connections > 2
+
+
+class Restarting(httpx.AsyncBaseTransport):
+    """Stands for a proxy that answers by itself while nobody is behind it."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport, *answers: httpx.Response) -> None:
+        self._inner = inner
+        self._answers = list(answers)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if self._answers:
+            return self._answers.pop(0)
+        return await self._inner.handle_async_request(request)
+
+
+async def test_a_run_is_followed_while_the_service_starts_again() -> None:
+    made = service()
+    async with client_of(made) as client:
+        run = (await client.run((await client.publish(ECHO)).id)).run
+    starting = {"code": "no_gateway", "status": 503, "detail": "It starts."}
+    away = [httpx.Response(502, text="Bad Gateway"), httpx.Response(503, json=starting), httpx.Response(504)]
+    transport = Restarting(httpx.ASGITransport(app=made.app), *away)
+    async with AsyncClient("http://flowray.test", KEY, transport=transport, pause=no_pause) as client:
+        assert [recorded.seq async for recorded in client.events(run)] == list(range(1, 11))
+
+
+async def test_a_run_that_is_not_there_is_not_waited_for() -> None:
+    async with client_of(service()) as client:
+        with pytest.raises(NotFoundError):
+            await anext(aiter(client.events("some-run")))
 
 
 async def test_a_service_that_stays_away_is_given_up() -> None:

@@ -135,6 +135,12 @@ def test_bare_nodes_and_edges_are_a_flow_named_like_their_file(tmp_path: Path) -
     assert call.json == {"name": "my-flow", "data": {"nodes": [], "edges": []}}
 
 
+def test_bare_nodes_and_edges_keep_the_terms_beside_them() -> None:
+    call = publish({"name": "x", "nodes": [], "edges": [], "flowray": {"run_wall_s": 60}})
+
+    assert call.json == {"name": "x", "data": {"nodes": [], "edges": [], "flowray": {"run_wall_s": 60}}}
+
+
 def test_a_document_without_a_name_is_asked_for_one() -> None:
     with pytest.raises(FlowFormatError, match="no `name`"):
         publish({"data": {"nodes": []}})

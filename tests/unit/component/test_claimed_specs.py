@@ -48,6 +48,8 @@ def test_needs_are_read() -> None:
         ({"xyz": 1}, "there is no need called `xyz`. Known are cpu, memory_mib, gpu, pool, heavy, alone, attempts,"),
         ({"gpu": -1}, "Node `a`, `metadata.flowray.gpu`: expected a number of 0 or more"),
         ({"cpu": True}, "`metadata.flowray.cpu`: expected a number of 0 or more, got true or false"),
+        ({"cpu": 1e306}, "`metadata.flowray.cpu`: no pool has so much. At most 1,099,511,627,776 can be asked for."),
+        ({"memory_mib": 1e30}, "`metadata.flowray.memory_mib`: no pool has so much."),
         ({"pool": ""}, "`metadata.flowray.pool`: expected the name of a pool"),
         ({"heavy": 1}, "`metadata.flowray.heavy`: expected true or false, got a number"),
     ],

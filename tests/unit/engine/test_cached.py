@@ -21,7 +21,7 @@ from flowray.plan.planner import plan
 from flowray.plan.types import StepId
 from flowray.stores.memory_results import MemoryResults
 from flowray.stores.objects import open_objects
-from tests.unit.build import field, node
+from tests.unit.build import document, field, node, output
 from tests.unit.engine.happenings import failed, finished, started, text
 
 A, STEP = NodeId("a"), StepId("s1")
@@ -102,6 +102,25 @@ async def test_a_node_that_is_fed_something_else_is_run_unless_it_is_frozen() ->
     assert (memory.ran, frozen.ran) == (2, 1)
 
 
+def plugged(*wires: str) -> RunRequest:
+    """Two nodes, the second of which may be remembered, wired in one way or another."""
+    first = node("a", outputs=(output("x", "Message"), output("y", "Message")))
+    taken = (field("p", "Message"), field("q", "Message"))
+    last = node("b", fields=taken, metadata={"flowray": {"cache_s": 60}})
+    flow = read(document(first, last, wires=wires))
+    return RunRequest(run=RunId("r1"), tenant="acme", flow_id="f1", session="s1", flow=flow, plan=plan(flow))
+
+
+async def test_a_node_that_is_wired_otherwise_is_run() -> None:
+    memory = Memory()
+    one, other = plugged("a.x > b.p", "a.y > b.q"), plugged("a.x > b.q", "a.y > b.p")
+    for wanted in (one, other, one):
+        [step] = [step.id for step in wanted.plan.steps if NodeId("b") in step.nodes]
+        fed = {A: {"x": text("one"), "y": text("two")}}
+        await memory.run(wanted, StartStep(step=step, upstream=fed))
+    assert memory.ran == 2
+
+
 async def test_the_same_message_of_another_moment_is_the_same() -> None:
     memory = Memory()
     for moment in ("10:00", "10:01"):
@@ -125,6 +144,15 @@ async def test_a_part_of_a_step_is_not_remembered() -> None:
     await memory.run(request(), StartStep(step=STEP, answers={"r": {"action_id": "yes"}}))
     await memory.run(request())
     assert memory.ran == 2
+
+
+@pytest.mark.parametrize("other", [{"record": True}, {"tape": "r0"}])
+async def test_a_recorded_run_and_a_replay_take_nothing_from_memory_and_leave_nothing(other: dict[str, Any]) -> None:
+    memory = Memory()
+    await memory.run(request(**other))
+    await memory.run(request())
+    await memory.run(request(**other))
+    assert memory.ran == 3
 
 
 def test_a_key_tells_nothing_of_its_secrets() -> None:

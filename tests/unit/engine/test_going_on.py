@@ -149,6 +149,14 @@ def test_a_providers_trouble_is_tried_again_after_a_pause_that_grows() -> None:
     assert 0.5 <= first.after_s <= 1.0 <= second.after_s <= 2.0
 
 
+def test_the_pause_grows_also_where_no_single_node_is_to_blame() -> None:
+    state, commands = begun(CHAIN, started(STEP), *ran("a"), *runs("b"), lost())
+    first = the_start(commands)
+    _, commands = after(state, started(STEP, 2), *runs("b"), lost())
+    second = the_start(commands)
+    assert 0.05 <= first.after_s <= 0.1 <= second.after_s <= 0.2
+
+
 def test_a_components_own_mistake_is_not_tried_again() -> None:
     _, commands = begun(CHAIN, started(STEP), *runs("a"), *raised("a"))
     assert isinstance(commands[-1], FinishRun)
@@ -218,6 +226,15 @@ def test_a_person_is_asked_before_a_loop_repeats_an_effect() -> None:
     _, commands = begun(on(looped(), "body", effect="skip"), *events)
     assert decisions(commands) == {"loop": "replay", "body": "ask"}
     assert commands[-1] == PauseRun()
+
+
+def test_a_loop_that_a_person_takes_as_done_is_so_with_its_body() -> None:
+    events = (started(LOOP_STEP), *ran("first"), *runs("loop"), *ran("body"), lost(LOOP_STEP))
+    state, commands = begun(on(looped(), "loop", effect="ask"), *events)
+    request = next(command.request for command in commands if isinstance(command, PauseNode))
+    answer = RunResumed(node=NodeId("loop"), request_id=request["request_id"], decision={"action_id": "skip"})
+    _, commands = after(state, answer, RunStarted(engine="engine-2"))
+    assert (the_start(commands).done, the_start(commands).skip) == (ids("first"), ids("loop", "body"))
 
 
 def test_a_step_runs_up_to_a_node_that_waits_and_goes_on_from_there() -> None:

@@ -131,6 +131,35 @@ async def test_what_a_store_forgot_is_written_again_before_there_is_more_to_writ
     assert await journaled(journal) == before
 
 
+async def a_long_run(journal: MemoryJournal, text: str = "", lines: int = 3_000) -> Ledger:
+    ledger = ledger_of(journal)
+    ledger.note(ACCEPTED)
+    for number in range(lines):
+        ledger.note(Log(node=NodeId("a"), text=f"{number} {text}"))
+        await ledger.settle(written=number % 500 == 0)
+    await ledger.settle(written=True)
+    return ledger
+
+
+async def test_a_long_run_is_written_again_from_its_first_event() -> None:
+    journal = MemoryJournal()
+    ledger = await a_long_run(journal)
+    before = await journaled(journal)
+    journal.empty()
+    await ledger.write_again()
+
+    assert await journaled(journal) == before
+
+
+async def test_a_run_too_long_to_be_kept_says_that_it_is_not_written_again(caplog: pytest.LogCaptureFixture) -> None:
+    journal = MemoryJournal()
+    ledger = await a_long_run(journal, "x" * 20_000)
+    journal.empty()
+    await ledger.write_again()
+
+    assert [one.__dict__["action"] for one in caplog.records] == ["journal_not_refilled"]
+
+
 async def test_what_is_written_again_is_not_written_beside_something_new() -> None:
     journal = SlowJournal()
     ledger = await written_at_once_beside_what_was_put_off(journal)

@@ -2,6 +2,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from itertools import count
 
 import pytest
 
@@ -16,6 +17,7 @@ from flowray.engine.events import (
     RunFinished,
     RunPaused,
     RunResumed,
+    RunStarted,
     StepFailed,
     StepPaused,
     StepStarted,
@@ -32,6 +34,7 @@ from tests.unit.engine.happenings import failed, finished, gave, started, text
 from tests.unit.engine.whole_runs import RUN, TENANT, end_of, engine, journaled, kinds, request
 
 A, B = StepId("a"), StepId("b")
+ACCEPTED = RunAccepted(tenant=TENANT, flow="flow-1", flow_name="Test flow", version="test", session="s")
 
 
 async def test_a_run_is_told_from_its_acceptance_to_its_end() -> None:
@@ -48,9 +51,7 @@ async def test_a_run_is_told_from_its_acceptance_to_its_end() -> None:
     ]
     assert [one.seq for one in told] == list(range(1, 9))
     assert {(one.at, one.run) for one in told} == {(1.5, RUN)}
-    assert told[0].event == RunAccepted(
-        tenant=TENANT, flow="flow-1", flow_name="Test flow", version="test", session="s"
-    )
+    assert told[0].event == ACCEPTED
 
 
 async def test_values_go_from_step_to_step() -> None:
@@ -241,6 +242,37 @@ async def test_a_run_that_takes_too_long_fails() -> None:
     told = await engine(steps).execute(request(plan))
     assert (end_of(told).kind, end_of(told).error) == ("timeout", "The run took longer than its limit of 0.01 s.")
     assert steps.cancelled == ["a"]
+
+
+BEGUN = (ACCEPTED, RunStarted(engine="engine-1"))
+WAITED = (*BEGUN, RunPaused(request={}), RunResumed(node=NodeId("a"), request_id="r1"))
+
+
+@pytest.mark.parametrize(
+    ("past", "at", "status"),
+    [
+        ((ACCEPTED,), (0.0,), "succeeded"),
+        (BEGUN, (0.0, 0.0), "failed"),
+        ((*BEGUN, BEGUN[1]), (0.0, 0.0, 99.0), "failed"),
+        (WAITED, (0.0, 0.0, 1.0, 2.0), "succeeded"),
+        ((*WAITED, BEGUN[1]), (0.0, 0.0, 1.0, 2.0, 3.0), "failed"),
+        ((*WAITED, BEGUN[1]), (0.0, 0.0, 1.0, 2.0, 99.0), "succeeded"),
+    ],
+)
+async def test_a_run_s_time_passes_while_an_engine_has_it(
+    past: Sequence[Event], at: Sequence[float], status: str
+) -> None:
+    journal, plan = MemoryJournal(), replace(plan_of(a=""), run_wall_s=60.0)
+    before = [
+        Recorded(seq=seq, at=when, run=RUN, event=one) for seq, when, one in zip(count(1), at, past, strict=False)
+    ]
+    await journal.append(TENANT, before)
+    steps = FakeSteps(held=["a"])
+    running = asyncio.create_task(_all(engine(steps, journal, now=100.0).resume(request(plan), before)))
+    await steps.running("a")
+    await asyncio.wait({running}, timeout=0.02)  # what is over its limit ends now
+    steps.release("a")
+    assert end_of(await running).status == status
 
 
 async def test_a_run_whose_nodes_all_wait_is_let_go_and_goes_on_once_answered() -> None:

@@ -27,12 +27,13 @@ def engine(
     *,
     name: str = "engine-1",
     durability: Durability = "pipelined",
+    now: float = 1.5,
 ) -> Engine:
     return Engine(
         journal or MemoryJournal(),
         steps,
         name=name,
-        clock=lambda: 1.5,
+        clock=lambda: now,
         durability=durability,
         sleep=no_time,
     )

@@ -149,6 +149,11 @@ def test_deep_nesting_is_refused_in_text(source: str) -> None:
         read(source)
 
 
+def test_deep_nesting_is_refused_in_the_text_of_a_handle() -> None:
+    with pytest.raises(FlowFormatError, match="`sourceHandle`: the handle is nested deeper than 32 levels"):
+        read(_broken("edges/0/data/sourceHandle", '{"name": ' * 900 + '"out"' + "}" * 900))
+
+
 def test_very_deep_nesting_is_refused_in_text() -> None:
     with pytest.raises(FlowFormatError, match="depth limit"):
         read("[" * 100_000 + "]" * 100_000)

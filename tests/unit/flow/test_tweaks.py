@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
 import pytest
 
 from flowray.errors import TweakRefusedError
+from flowray.flow.langflow import read, write
 from flowray.flow.tweaks import tweak
 from flowray.flow.types import Flow, NodeId
 from tests.unit.build import field, flow_of, node
@@ -237,6 +239,20 @@ def test_a_group_is_no_field_either() -> None:
 
     with pytest.raises(TweakRefusedError, match="`Box` is a group: give an object of its fields"):
         tweak(flow, {"Box": 5})
+
+
+@pytest.mark.parametrize("value", [json.loads("[" * 193 + "]" * 193), "[" * 193 + "]" * 193])
+def test_a_value_too_deep_for_the_flow_it_comes_to_stand_in_is_refused(value: Any) -> None:
+    flow = flow_of(node("a", fields=(field("x", type="NestedDict"),)))
+
+    with pytest.raises(TweakRefusedError, match="field `x` is nested too deeply"):
+        tweak(flow, {"a": {"x": value}})
+
+
+def test_a_flow_with_the_deepest_tweak_that_is_taken_can_be_read_again() -> None:
+    flow = tweak(models(), {"a": {"model": json.loads("[" * 192 + "]" * 192)}})
+
+    assert read(write(flow)) == flow
 
 
 def test_a_lenient_tweak_ignores_what_the_flow_does_not_have() -> None:

@@ -73,6 +73,18 @@ def test_later_imports_that_are_nowhere_do_not_stop_a_flow() -> None:
     ]
 
 
+def test_sources_that_are_too_long_together_are_not_read_and_may_import_all_of_their_image() -> None:
+    long = [node(name, code=f"import torch\n#{name}{'x' * 300_000}") for name in ("a", "b")]
+
+    assert plan(flow_of(long[0]), pools=[PLAIN, SCIENCE]).packages == ("numpy", "torch")
+    made = plan(flow_of(*long), pools=[PLAIN, SCIENCE])
+    assert ({step.nodes[0]: step.pool for step in made.steps}, made.packages) == (
+        {"a": "science", "b": "default"},
+        None,
+    )
+    assert missing_packages([PLAIN], flow_of(node("a", code=f"import torch\n#{'x' * 600_000}"))) == []
+
+
 def test_a_package_that_no_pool_has_is_refused_with_node_module_and_setting() -> None:
     flow = flow_of(node("a"), node("b", code="from sklearn.svm import SVC"))
 

@@ -96,6 +96,18 @@ async def test_a_run_that_ends_its_engines_is_given_up() -> None:
     assert "6 engines" in end.error
 
 
+async def test_a_run_whose_request_cannot_be_read_ends_and_says_so() -> None:
+    made = service()
+    job = await submitted(made, await made.publish(ECHO))
+    (drawing,) = [one.key async for one in made.objects.list("tenants/default/drawings")]
+    await made.objects.delete(drawing)
+    async with made.engine():
+        end = await end_of(made, job)
+    assert end.status == "failed"
+    assert "cannot be read from the record" in end.error
+    assert (await made.queue.stats()).leased == 0
+
+
 async def test_a_run_whose_end_the_store_has_forgotten_is_not_run_again() -> None:
     made, held = service(), Held()
     made.steps.script = held

@@ -142,6 +142,17 @@ async def keys(objects: ObjectStore, folder: str) -> list[str]:
     return [one.key async for one in objects.list(f"tenants/default/{folder}")]
 
 
+async def test_the_end_of_a_run_that_cannot_be_read_closes_its_request_too() -> None:
+    made = service()
+    ends, run = await accepted(made)
+    await made.objects.delete(*await keys(made.objects, "drawings"))
+    await ends.endings("default", run, FAILED)
+    assert await keys(made.objects, "accepted") == []
+    (letter,) = await ends.letters.list("default")
+    assert (letter.run, letter.what) == (run, "run")
+    assert "cannot be read" in letter.reason
+
+
 async def test_the_end_of_a_run_closes_its_request() -> None:
     ends, run = await accepted(service())
     await ends.endings("default", run, SUCCEEDED)
