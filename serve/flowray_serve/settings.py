@@ -231,4 +231,5 @@ def _first_problem(cause: ValueError) -> str:
         return f"A setting cannot be read: {cause}. Trees and lists are given as JSON."
     problem: Any = cause.errors(include_input=False, include_url=False)[0]
     name = PREFIX + "__".join(str(part) for part in problem["loc"]).upper()
-    return f"The setting `{name}` is wrong: {problem['msg']}."
+    reason = problem["msg"].removeprefix("Value error, ").rstrip(".")
+    return f"The setting `{name}` is wrong: {reason}."
