@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ class _StopAskedError(BaseException):
 def supervise(settings: Settings, home: Home, *, progress: Progress, on_ready: Callable[[str, str], None]) -> None:
     """Run a service until a signal asks to stop. `on_ready` gets its URL and its key once it answers."""
     with _stopping_on_signals(), home.held(), contextlib.suppress(_StopAskedError), ExitStack() as stack:
+        thread = stack.enter_context(ThreadPoolExecutor(1, "watch"))  # first: it is left when all else was stopped
         url = f"http://{settings.host}:{settings.port}"
         home.note_running(Running(url=url, pid=os.getpid(), guard=os.getppid()))
         _clear_away(home, progress)  # first: what a killed predecessor left may hold the port
@@ -64,7 +66,7 @@ def supervise(settings: Settings, home: Home, *, progress: Progress, on_ready: C
         key = app.first_key(plant, home)
         _start_ray(settings, home, stack, progress)
         watched = Watched(daemons=HeadDaemons(), valkey=valkey, ray_logs=home.run / "ray")
-        with watching(watched, progress=progress) as wait:
+        with watching(watched, thread=thread, progress=progress) as wait:
             progress("Deploying the gateway and the runners; each warms up its sandboxes")
             app.deploy_plant(plant)
             _await_answer(settings.host, settings.port)

@@ -1,6 +1,7 @@
 """Keeps up what Ray does not look after, while the service is being started and for as long as it runs.
 
-It watches from a thread of its own: who waits for a cluster whose raylet has died waits for ever.
+It watches from a thread of its own: who waits for a cluster whose raylet has died waits for ever. What it starts again
+is on that thread's leash, see `flowray_serve.cluster.leash`, so the thread has to outlive the watch.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Generator
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,22 +61,24 @@ class Watched:
 def watching(
     watched: Watched,
     *,
+    thread: Executor,
     progress: Callable[[str], None],
     every_s: float = _EVERY_S,
     notices_within_s: float = _NOTICES_WITHIN_S,
 ) -> Generator[Callable[[], None], None, None]:
     """Watch until this is left, in the main thread; what it yields waits for the loss of what cannot be kept up.
 
-    That raises, wherever the main thread is: a `FlowRayError` that says what was lost.
+    That raises, wherever the main thread is: a `FlowRayError` that says what was lost. `thread`, where it watches from,
+    is left only after what it has started again was stopped: the kernel ends that together with the thread.
     """
     watch = _Watch(watched, progress, every_s=every_s, notices_within_s=notices_within_s)
     before = signal.signal(_LOST, watch.tell)
-    watch.thread.start()
+    work = thread.submit(watch.work)
     try:
         yield watch.wait
     finally:
         watch.over.set()
-        watch.thread.join()
+        work.result()
         signal.signal(_LOST, before)
 
 
@@ -83,12 +87,19 @@ class _Watch:
         self, watched: Watched, progress: Callable[[str], None], *, every_s: float, notices_within_s: float
     ) -> None:
         self.over = threading.Event()
-        self.thread = threading.Thread(target=self._work, name="watch", daemon=True)
         self._watched = watched
         self._progress = progress
         self._every_s = every_s
         self._notices_within_s = notices_within_s
         self._loss: FlowRayError | None = None
+
+    def work(self) -> None:
+        while not self.over.wait(self._every_s):
+            try:
+                self._look()
+            except FlowRayError as loss:
+                self._give_up(loss)
+                return
 
     def wait(self) -> None:
         while True:  # a wait without an end would not hear signals everywhere
@@ -101,14 +112,6 @@ class _Watch:
     def _raise(self) -> None:
         if self._loss is not None:
             raise self._loss
-
-    def _work(self) -> None:
-        while not self.over.wait(self._every_s):
-            try:
-                self._look()
-            except FlowRayError as loss:
-                self._give_up(loss)
-                return
 
     def _look(self) -> None:
         valkey, daemons = self._watched.valkey, self._watched.daemons
