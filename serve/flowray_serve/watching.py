@@ -27,6 +27,13 @@ _LOST = signal.SIGUSR1
 _EXIT_CODE = 1
 
 
+class WatchError(FlowRayError):
+    """What has died here could not be started again."""
+
+    code = "watch_failed"
+    status = 503
+
+
 class Daemons(Protocol):
     """Ray's own processes, see `flowray_serve.cluster.head`."""
 
@@ -97,8 +104,8 @@ class _Watch:
         while not self.over.wait(self._every_s):
             try:
                 self._look()
-            except FlowRayError as loss:
-                self._give_up(loss)
+            except Exception as cause:  # noqa: BLE001 - from this thread nobody would hear of it
+                self._give_up(_loss_by(cause))
                 return
 
     def wait(self) -> None:
@@ -133,3 +140,11 @@ class _Watch:
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(_EXIT_CODE)
+
+
+def _loss_by(cause: Exception) -> FlowRayError:
+    if isinstance(cause, FlowRayError):
+        return cause
+    loss = WatchError(f"What has died here could not be started again: {type(cause).__name__}: {cause}.")
+    loss.__cause__ = cause
+    return loss

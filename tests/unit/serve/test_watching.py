@@ -13,7 +13,7 @@ import pytest
 
 from flowray_serve.cluster.head import RayError
 from flowray_serve.cluster.leash import on_leash
-from flowray_serve.watching import Watched, watching
+from flowray_serve.watching import Watched, WatchError, watching
 
 
 class Daemons:
@@ -51,6 +51,13 @@ class LeashedValkey(Valkey):
     def start(self) -> None:
         self.process = subprocess.Popen(["/bin/sleep", "60"], preexec_fn=on_leash)  # noqa: PLW1509
         super().start()
+
+
+class LockedValkey(Valkey):
+    """One that the kernel does not let start."""
+
+    def start(self) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
 
 
 @pytest.fixture
@@ -103,6 +110,14 @@ def test_who_waits_for_a_loss_hears_of_it(thread: Executor) -> None:
         watching(watched(daemons), thread=thread, progress=print, every_s=0.001) as wait,
     ):
         wait()
+
+
+def test_a_store_that_cannot_be_started_again_is_a_loss_whatever_the_reason(thread: Executor) -> None:
+    with (
+        pytest.raises(WatchError, match=r"could not be started again: BlockingIOError: .*temporarily unavailable"),
+        watching(watched(Daemons(), LockedValkey()), thread=thread, progress=print, every_s=0.001),
+    ):
+        threading.Event().wait(10)
 
 
 def test_a_process_that_does_not_notice_is_ended() -> None:
