@@ -37,7 +37,9 @@ def command(
         return
     if not supervised:
         home.require_free()
-        raise typer.Exit(_guarded(home, as_json=as_json))
+        with home.guarded():
+            code = _guarded(home, as_json=as_json)
+        raise typer.Exit(code)
     from flowray_serve.supervisor import supervise
 
     supervise(

@@ -1,7 +1,10 @@
 """The command line: what it refuses, and with which exit code."""
 
 import json
+import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,15 @@ import pytest
 from flowray_serve.cli.main import main
 from flowray_serve.home import Home, Running
 
+GUARD = """
+import signal, sys
+from pathlib import Path
+from flowray_serve.home import Home
+
+with Home(Path(sys.argv[1])).guarded():
+    print(flush=True)
+    signal.pause()
+"""
 VERBS = ("up", "down", "run", "check", "plan", "publish", "runs", "watch", "doctor", "image", "demo", "runner")
 
 
@@ -71,3 +83,16 @@ def test_a_service_that_is_not_there_is_3(monkeypatch: pytest.MonkeyPatch, capsy
 def test_there_may_be_nothing_to_stop(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code(monkeypatch, "down", "--json") == 0
     assert json.loads(capsys.readouterr().out) == {"stopped": False}
+
+
+def test_who_waits_to_start_it_again_is_stopped(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], home: Home
+) -> None:
+    with subprocess.Popen([sys.executable, "-c", GUARD, str(home.path)], stdout=subprocess.PIPE) as guard:
+        assert guard.stdout is not None
+        guard.stdout.readline()
+
+        assert exit_code(monkeypatch, "down", "--json") == 0
+        assert guard.wait(10) == -signal.SIGTERM
+
+    assert json.loads(capsys.readouterr().out) == {"stopped": True}
