@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, Field, SecretStr, ValidationError
+from pydantic import BaseModel, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from flowray.errors import SettingsError
@@ -185,6 +185,12 @@ class Settings(BaseSettings):
     sharing: SharingSettings = Field(SharingSettings(), description="How tenants share the pools.")
     prices: PriceSettings = Field(PriceSettings(), description="What things cost.")
     pools: dict[str, PoolSettings] = Field({"default": PoolSettings()}, description="The Runner pools by name.")
+
+    @field_validator("home", "images", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, given: Any, about: ValidationInfo) -> Any:
+        # As a path, an empty text is the folder that one happens to be in.
+        return cls.model_fields[str(about.field_name)].default if given == "" else given
 
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:

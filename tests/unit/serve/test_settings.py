@@ -1,5 +1,7 @@
 """Settings come from FLOWRAY_* variables, once; what is unknown or out of bounds stops the start."""
 
+from pathlib import Path
+
 import pytest
 
 from flowray.errors import SettingsError
@@ -37,6 +39,12 @@ def test_pools_are_json(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert found.pools["gpu"].labels == {"zone": "a"}
     assert found.pools["gpu"].egress == ("x.org",)
+
+
+def test_an_empty_path_is_one_that_was_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = settings(monkeypatch, FLOWRAY_HOME="", FLOWRAY_IMAGES="")
+
+    assert (found.home, found.images) == (Path("~/.flowray"), None)
 
 
 def test_secrets_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
