@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -82,6 +83,14 @@ def _detached(home: Home, wait_s: float) -> None:
             stderr=output,
             start_new_session=True,
         )
+    try:
+        _await(home, supervisor, log, wait_s)
+    except BaseException:  # also Ctrl-C: nobody else would know of it
+        supervisor.terminate()
+        raise
+
+
+def _await(home: Home, supervisor: subprocess.Popen[bytes], log: Path, wait_s: float) -> None:
     deadline = time.monotonic() + wait_s
     with log.open() as lines:
         while not _is_ready(home, supervisor):
@@ -90,7 +99,6 @@ def _detached(home: Home, wait_s: float) -> None:
                 sys.stderr.write(lines.read())
                 raise typer.Exit(FAILED)
             if time.monotonic() > deadline:
-                supervisor.terminate()
                 sys.stderr.write(f"flowray: not ready within {wait_s:g} s; see {log}\n")
                 raise typer.Exit(FAILED)
             time.sleep(_POLL_S)

@@ -1,15 +1,19 @@
 """The command line: what it refuses, and with which exit code."""
 
 import json
+import os
+import select
 import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from flowray_serve.cli.main import main
+from flowray_serve.cluster.ports import free_port
 from flowray_serve.home import Home, Running
 
 GUARD = """
@@ -26,8 +30,6 @@ VERBS = ("up", "down", "run", "check", "plan", "publish", "runs", "watch", "doct
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
-    import os
-
     for name in [name for name in os.environ if name.startswith("FLOWRAY_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("FLOWRAY_HOME", str(tmp_path / "home"))
@@ -96,3 +98,34 @@ def test_who_waits_to_start_it_again_is_stopped(
         assert guard.wait(10) == -signal.SIGTERM
 
     assert json.loads(capsys.readouterr().out) == {"stopped": True}
+
+
+@pytest.mark.parametrize("words", [("up", "--detach"), ("demo",)])
+def test_ctrl_c_ends_what_was_being_started(
+    monkeypatch: pytest.MonkeyPatch, home: Home, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("FLOWRAY_PORT", str(free_port()))
+    command = [sys.executable, "-m", "flowray_serve", *words]
+    with subprocess.Popen(command, start_new_session=True, preexec_fn=listening_to_ctrl_c) as started:  # noqa: PLW1509
+        guard = os.pidfd_open(guard_of(home))
+
+        os.killpg(started.pid, signal.SIGINT)  # as a terminal does
+
+        assert started.wait(30) == 130
+    ended, _, _ = select.select([guard], [], [], 30)
+    os.close(guard)
+    exit_code(monkeypatch, "down")
+    assert ended
+
+
+def listening_to_ctrl_c() -> None:
+    # Shells have what runs in the background ignore it.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def guard_of(home: Home) -> int:
+    until = time.monotonic() + 30
+    while (pid := home.guard()) is None and time.monotonic() < until:
+        time.sleep(0.02)
+    assert pid is not None
+    return pid
