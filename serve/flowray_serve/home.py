@@ -69,13 +69,14 @@ class Home:
         return Path(f"/tmp/flowray-{os.getuid()}-{hashlib.sha256(str(self.path).encode()).hexdigest()[:8]}")  # noqa: S108 - see `prepare`
 
     def prepare(self) -> None:
-        """Make the folders, for their owner only; `HomeError` when another user was there first."""
+        """Make the folders, for their owner only; `HomeError` when they cannot be made, or are another user's."""
         for folder in (self.path, self.logs, self.run):
-            folder.mkdir(parents=True, exist_ok=True, mode=_PRIVATE_FOLDER)
-            found = folder.lstat()
-            if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
-                raise HomeError(f"`{folder}` is not a folder of yours. Remove it, or choose another FLOWRAY_HOME.")
-            folder.chmod(_PRIVATE_FOLDER)
+            try:
+                _make_private(folder)
+            except OSError as cause:
+                raise HomeError(
+                    f"Cannot write {cause.filename or folder}: {cause.strerror}. Choose another FLOWRAY_HOME."
+                ) from cause
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -195,6 +196,14 @@ class Home:
         aside.touch(mode=_PRIVATE)
         aside.write_text(text)
         aside.replace(path)
+
+
+def _make_private(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True, mode=_PRIVATE_FOLDER)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise HomeError(f"`{folder}` is not a folder of yours. Remove it, or choose another FLOWRAY_HOME.")
+    folder.chmod(_PRIVATE_FOLDER)
 
 
 def _is_held(path: Path) -> bool:

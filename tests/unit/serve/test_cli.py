@@ -100,6 +100,29 @@ def test_who_waits_to_start_it_again_is_stopped(
     assert json.loads(capsys.readouterr().out) == {"stopped": True}
 
 
+@pytest.mark.parametrize("words", [("pull", "/proc/nope"), ("migrate", "{flow}", "--out", "/proc/nope/x")])
+def test_a_path_that_cannot_be_written_is_wrong_usage(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    flow = tmp_path / "flow.json"
+    flow.write_text('{"name": "x", "data": {"nodes": [], "edges": []}}')
+
+    assert exit_code(monkeypatch, *(word.format(flow=flow) for word in words)) == 2
+    assert capsys.readouterr().err == f"flowray: Cannot write {words[-1]}: No such file or directory.\n"
+
+
+@pytest.mark.parametrize(("home", "reason"), [("/proc/nope", "No such file"), ("{folder}/file", "File exists")])
+def test_a_home_that_cannot_be_made_is_wrong_usage(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, home: str, reason: str
+) -> None:
+    (tmp_path / "file").touch()
+    named = home.format(folder=tmp_path)
+    monkeypatch.setenv("FLOWRAY_HOME", named)
+
+    assert exit_code(monkeypatch, "up", "--detach") == 2
+    assert capsys.readouterr().err.startswith(f"flowray: Cannot write {named}: {reason}")
+
+
 @pytest.mark.parametrize("words", [("up", "--detach"), ("demo",)])
 def test_ctrl_c_ends_what_was_being_started(
     monkeypatch: pytest.MonkeyPatch, home: Home, words: tuple[str, ...]
