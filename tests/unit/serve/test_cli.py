@@ -82,6 +82,13 @@ def test_a_service_that_is_not_there_is_3(monkeypatch: pytest.MonkeyPatch, capsy
     assert json.loads(capsys.readouterr().err)["fault"] == "service"
 
 
+@pytest.mark.parametrize("words", [("--key", "clé"), ("--url", "127.0.0.1:8231")])
+def test_an_address_or_a_key_that_is_none_is_wrong_usage(
+    monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    assert exit_code(monkeypatch, "runs", *words) == 2
+
+
 def test_there_may_be_nothing_to_stop(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code(monkeypatch, "down", "--json") == 0
     assert json.loads(capsys.readouterr().out) == {"stopped": False}
