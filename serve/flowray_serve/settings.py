@@ -186,6 +186,11 @@ class Settings(BaseSettings):
     prices: PriceSettings = Field(PriceSettings(), description="What things cost.")
     pools: dict[str, PoolSettings] = Field({"default": PoolSettings()}, description="The Runner pools by name.")
 
+    @property
+    def url(self) -> str:
+        """Where HTTP is answered."""
+        return f"http://{self.host}:{self.port}"
+
     @field_validator("home", "images", mode="before")
     @classmethod
     def _empty_is_unset(cls, given: Any, about: ValidationInfo) -> Any:

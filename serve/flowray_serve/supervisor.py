@@ -49,8 +49,7 @@ def supervise(settings: Settings, home: Home, *, progress: Progress, on_ready: C
     """Run a service until a signal asks to stop. `on_ready` gets its URL and its key once it answers."""
     with _stopping_on_signals(), home.held(), contextlib.suppress(_StopAskedError), ExitStack() as stack:
         thread = stack.enter_context(ThreadPoolExecutor(1, "watch"))  # first: it is left when all else was stopped
-        url = f"http://{settings.host}:{settings.port}"
-        home.note_running(Running(url=url, pid=os.getpid(), guard=os.getppid()))
+        home.note_running(Running(url=settings.url, pid=os.getpid(), guard=os.getppid()))
         _clear_away(home, progress)  # first: what a killed predecessor left may hold the port
         check_free(settings.host, settings.port)
         for image, lowered in {
@@ -70,8 +69,8 @@ def supervise(settings: Settings, home: Home, *, progress: Progress, on_ready: C
             progress("Deploying the gateway and the runners; each warms up its sandboxes")
             app.deploy_plant(plant)
             _await_answer(settings.host, settings.port)
-            home.note_running(Running(url=url, pid=os.getpid(), ready=True, guard=os.getppid()))
-            on_ready(url, key)
+            home.note_running(Running(url=settings.url, pid=os.getpid(), ready=True, guard=os.getppid()))
+            on_ready(settings.url, key)
             wait()
 
 

@@ -82,6 +82,16 @@ def test_a_service_that_is_not_there_is_3(monkeypatch: pytest.MonkeyPatch, capsy
     assert json.loads(capsys.readouterr().err)["fault"] == "service"
 
 
+def test_without_a_service_at_the_home_the_one_that_up_would_start_is_asked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    port = free_port()
+    monkeypatch.setenv("FLOWRAY_PORT", str(port))
+
+    assert exit_code(monkeypatch, "runs") == 3
+    assert f"does not answer at http://127.0.0.1:{port}" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("words", [("--key", "clé"), ("--url", "127.0.0.1:8231")])
 def test_an_address_or_a_key_that_is_none_is_wrong_usage(
     monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
