@@ -5,16 +5,25 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from flowray_serve.cli.ending import FAILED
+from flowray.errors import FlowRayError
+from flowray_serve.cli.ending import FAILED, USAGE
 from flowray_serve.cli.terminal import AsJson, Progress, say, say_json
 from flowray_serve.home import Home
 
 _POLL_S = 0.1
+
+
+class NotReadyError(FlowRayError):
+    """The service was started and does not answer in time."""
+
+    code = "not_ready"
+    status = 503
 
 
 def command(
@@ -32,7 +41,7 @@ def command(
     settings = read_settings()
     home = Home(settings.home.expanduser().absolute())
     if detach:
-        _detached(home, wait_s)
+        _detached(home, wait_s, as_json=as_json)
         running = home.running()
         _tell(running.url if running else "", home.key() or "", as_json=as_json)
         return
@@ -59,8 +68,13 @@ def _guarded(home: Home, *, as_json: bool) -> int:
         running = home.running()
         return running is not None and running.ready and running.pid == pid
 
-    command = [sys.executable, "-P", "-m", "flowray_serve", "up", "--supervised", *(["--json"] if as_json else [])]
+    command = _again("--supervised", as_json=as_json)
     return Guard(command, is_ready=is_ready, say=lambda text: print(text, file=sys.stderr, flush=True)).keep()
+
+
+def _again(*words: str, as_json: bool) -> Sequence[str]:
+    """The command of another `flowray up`."""
+    return [sys.executable, "-P", "-m", "flowray_serve", "up", *words, *(["--json"] if as_json else [])]
 
 
 def _tell(url: str, key: str, *, as_json: bool) -> None:
@@ -71,13 +85,13 @@ def _tell(url: str, key: str, *, as_json: bool) -> None:
     say(f"The key of the tenant `default`, for the header x-api-key: {key}")
 
 
-def _detached(home: Home, wait_s: float) -> None:
+def _detached(home: Home, wait_s: float, *, as_json: bool) -> None:
     """Start a supervisor of its own session, and pass on what it says until it is ready."""
     home.require_free()
     log = home.logs / "up.log"
     with log.open("wb") as output:
-        supervisor = subprocess.Popen(
-            [sys.executable, "-P", "-m", "flowray_serve", "up"],
+        supervisor = subprocess.Popen(  # noqa: S603 - ourselves
+            _again(as_json=as_json),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -97,10 +111,9 @@ def _await(home: Home, supervisor: subprocess.Popen[bytes], log: Path, wait_s: f
             sys.stderr.write(lines.read())
             if supervisor.poll() is not None:
                 sys.stderr.write(lines.read())
-                raise typer.Exit(FAILED)
+                raise typer.Exit(USAGE if supervisor.returncode == USAGE else FAILED)
             if time.monotonic() > deadline:
-                sys.stderr.write(f"flowray: not ready within {wait_s:g} s; see {log}\n")
-                raise typer.Exit(FAILED)
+                raise NotReadyError(f"FlowRay is not ready within {wait_s:g} s and is stopped. Its log is {log}.")
             time.sleep(_POLL_S)
 
 
