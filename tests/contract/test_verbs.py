@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.types import Receive, Scope, Send
 
+from flowray.client import Client
+from flowray.engine import events as ev
+from flowray.engine.commands import StartStep
+from flowray.engine.ports import RunRequest
 from flowray_serve.cli.main import main
 from flowray_serve.routes.application import build_app
 from tests.kit.server import serving
-from tests.unit.serve.service import KEY, KEYS_BY_ROLE, Service, service
+from tests.unit.serve.service import ECHO, KEY, KEYS_BY_ROLE, Service, service
 
 TENANTS = """
 tenants:
   acme: {keys: {ci: {roles: [runner]}}}
   globex: {keys: {ci: {roles: [runner]}}}
 """
+
+
+async def failing(request: RunRequest, step: StartStep) -> AsyncIterator[ev.StepEvent]:
+    node = request.flow.nodes[0].id
+    yield ev.StepFailed(step=step.step, kind="component", node=node, error="no key", traceback="tb")
 
 
 @pytest.fixture
@@ -31,11 +40,15 @@ def made() -> Service:
 def url(made: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
     whole = build_app(made.services)
 
-    async def without_globex(scope: Scope, receive: Receive, send: Send) -> None:
-        lost = "globex" in scope.get("path", "")
-        await whole({**scope, "path": "/lost"} if lost else scope, receive, send)
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        if path.endswith("/events"):  # who follows a run has it driven
+            async with made.engine():
+                await whole(scope, receive, send)
+        else:
+            await whole({**scope, "path": "/lost"} if "globex" in path else scope, receive, send)
 
-    with serving(without_globex) as url:
+    with serving(app) as url:
         monkeypatch.setenv("FLOWRAY_URL", url)
         monkeypatch.setenv("FLOWRAY_KEY", KEY)
         monkeypatch.setenv("FLOWRAY_HOME", str(tmp_path / "home"))
@@ -60,3 +73,16 @@ def test_keys_that_were_made_before_a_failure_are_told(
 
     said = json.loads(capsys.readouterr().out)
     assert [key["tenant"] for key in said["keys"]] == ["acme"]
+
+
+def test_a_failed_job_is_told_in_json(
+    made: Service, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], url: str
+) -> None:
+    made.steps.script = failing
+    with Client(url, KEY) as client:
+        client.publish({**ECHO, "endpoint_name": "echo"})
+
+        assert flowray(monkeypatch, "submit", "echo", "--wait", "--json") == 1
+
+    job = json.loads(capsys.readouterr().out)
+    assert (job["status"], "no key" in job["error"]) == ("failed", True)

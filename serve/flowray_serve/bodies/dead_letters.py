@@ -16,7 +16,7 @@ class RedriveBody(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     ids: Sequence[_Id] = Field((), max_length=500)
-    what: Literal["", "run", "callback"] = ""
+    what: Literal["", "run", "callback", "notice"] = ""
     kind: str = Field("", max_length=64, description="The failure's kind.")
     flow: str = Field("", max_length=300, description="The flow's id or name.")
     before: float | None = Field(None, ge=0, description="Only those given up before this time.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
@@ -50,7 +51,8 @@ def _stop(home: Home, pids: Sequence[int], wait_s: float) -> None:
     if not left:
         return
     end_leftovers(home.run, token=home.secret_file)
-    say(f"FlowRay (pid {pids[-1]}) did not stop and was killed. Its logs are in {home.logs}.")
+    killed = f"FlowRay (pid {pids[-1]}) did not stop and was killed. Its logs are in {home.logs}."
+    print(killed, file=sys.stderr)
 
 
 def _asked(pid: int, opened: ExitStack) -> int | None:

@@ -25,6 +25,7 @@ with Home(Path(sys.argv[1])).guarded():
     print(flush=True)
     signal.pause()
 """
+DEAF_GUARD = GUARD.replace("    print", "    signal.signal(signal.SIGTERM, signal.SIG_IGN); print")
 VERBS = ("up", "down", "run", "check", "plan", "publish", "runs", "watch", "doctor", "image", "demo", "runner")
 
 
@@ -50,7 +51,18 @@ def test_help_names_every_verb(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     assert [verb for verb in VERBS if verb not in said] == []
 
 
-@pytest.mark.parametrize("words", [("fly",), ("run",), ("plan", "--fusion", "cold"), ("runs", "--limit", "many")])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("fly",),
+        ("run",),
+        ("run", "my-flow", "-v", "=x"),
+        ("plan", "--fusion", "cold"),
+        ("plan", "flow.json", "--json", "--mermaid"),
+        ("usage", "--json", "--csv"),
+        ("runs", "--limit", "many"),
+    ],
+)
 def test_wrong_usage_is_2(monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]) -> None:
     assert exit_code(monkeypatch, *words) == 2
 
@@ -129,6 +141,21 @@ def test_who_waits_to_start_it_again_is_stopped(
         assert guard.wait(10) == -signal.SIGTERM
 
     assert json.loads(capsys.readouterr().out) == {"stopped": True}
+
+
+def test_what_was_killed_is_not_said_among_json(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], home: Home
+) -> None:
+    with subprocess.Popen([sys.executable, "-c", DEAF_GUARD, str(home.path)], stdout=subprocess.PIPE) as guard:
+        assert guard.stdout is not None
+        guard.stdout.readline()
+
+        assert exit_code(monkeypatch, "down", "--wait", "1", "--json") == 0
+        assert guard.wait(10) == -signal.SIGKILL
+
+    said = capsys.readouterr()
+    assert json.loads(said.out) == {"stopped": True}
+    assert "was killed" in said.err
 
 
 @pytest.mark.parametrize("words", [("pull", "/proc/nope"), ("migrate", "{flow}", "--out", "/proc/nope/x")])
