@@ -80,12 +80,12 @@ def watching(
     """
     watch = _Watch(watched, progress, every_s=every_s, notices_within_s=notices_within_s)
     before = signal.signal(_LOST, watch.tell)
-    work = thread.submit(watch.work)
     try:
+        thread.submit(watch.work)
         yield watch.wait
     finally:
         watch.over.set()
-        work.result()
+        thread.submit(watch.over.wait).result()  # its turn comes after the last look
         signal.signal(_LOST, before)
 
 
