@@ -70,6 +70,8 @@ def check(flow: Flow) -> tuple[Finding, ...]:
 
 def plan(flow: Flow, *, fusion: Literal["auto", "none"] = "auto") -> Plan:
     """Return the steps a flow would run in. With `fusion` none, every node that can be parted is a step of its own."""
+    if fusion not in ("auto", "none"):
+        raise errors.InvalidRequestError(f"`fusion` is auto or none, not `{fusion}`.")
     from flowray.component.known import known_components
     from flowray.plan.planner import plan as planned
 
@@ -96,11 +98,15 @@ async def arun(
 
 def run(flow: Flow, *, variables: Mapping[str, str] | None = None, egress: Sequence[str] = (), **values: Any) -> Answer:
     """Do what `arun` does, for programs that wait."""
+    _require_no_loop("await flowray.arun(...)")
     return asyncio.run(arun(flow, variables=variables, egress=egress, **values))
 
 
 def expand(specs: Mapping[str, str]) -> Mapping[str, Mapping[str, Any]]:
     """Return the Langflow documents of compact flow descriptions, by the same names."""
+    if not isinstance(specs, Mapping) or not all(isinstance(spec, str) for spec in specs.values()):
+        raise errors.InvalidRequestError("Descriptions come by name, each a text: flowray.expand({'my-flow': TEXT}).")
+    _require_no_loop("await asyncio.to_thread(flowray.expand, ...)")
     from flowray.local import Local
 
     async def documents() -> Mapping[str, Mapping[str, Any]]:
@@ -108,6 +114,14 @@ def expand(specs: Mapping[str, str]) -> Mapping[str, Mapping[str, Any]]:
             return {name: await local.expand(spec) for name, spec in specs.items()}
 
     return asyncio.run(documents())
+
+
+def _require_no_loop(instead: str) -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise errors.InvalidRequestError(f"An event loop runs here, which this would block. Write: {instead}")
 
 
 def connect(url: str, key: str = "") -> Client:

@@ -158,6 +158,14 @@ class ImageError(FlowRayError):
     status = 503
 
 
+class UnknownImageError(ImageError):
+    """No environment image has this name, and there is no lock at this path."""
+
+    code = "unknown_image"
+    fault = "caller"
+    status = 422
+
+
 class ChannelError(FlowRayError):
     """A sandbox broke the frame protocol."""
 

@@ -27,7 +27,7 @@ class ServiceUnreachableError(FlowRayError):
     @classmethod
     def at(cls, url: str, cause: Exception) -> ServiceUnreachableError:
         """The error for a request to `url` that got no answer."""
-        why = str(cause) or type(cause).__name__
+        why = str(cause).rstrip(".") or type(cause).__name__
         return cls(f"FlowRay does not answer at {url}: {why}. Is it up? `flowray up` starts one here.")
 
 

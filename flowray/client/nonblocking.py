@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar, Unpack
 import httpx
 
 from flowray.client import calls
+from flowray.client.address import key_headers, service_url
 from flowray.client.answers import PublishedFlow
 from flowray.client.calls import Call, RunOptions
 from flowray.client.errors import ServiceUnreachableError, error_of
@@ -40,7 +41,7 @@ class AsyncClient:
     ) -> None:
         timeout = httpx.Timeout(timeout_s, connect=10.0)
         self._http = httpx.AsyncClient(
-            base_url=url, headers={"x-api-key": key} if key else {}, timeout=timeout, transport=transport
+            base_url=service_url(url), headers=key_headers(key), timeout=timeout, transport=transport
         )
         self._pause = pause
 

@@ -13,6 +13,7 @@ from flowray.flow.types import Flow, Json
 WEB = frozenset({80, 443})
 KEY = "flowray"
 _HOST = re.compile(r"(\*\.)?[a-z0-9_]([a-z0-9_-]*[a-z0-9])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9])?)*\Z")
+_IN_URL = re.compile(r"[a-z0-9+.-]+://(?:[^/?#@]*@)?([^/?#]+)")
 _MOST_CHARACTERS = 253
 _MOST_ENTRIES = 256
 
@@ -27,6 +28,8 @@ class HostRule:
     @classmethod
     def parse(cls, entry: str) -> HostRule:
         """Read an entry, or say what is wrong with it."""
+        if url := _IN_URL.match(entry.strip().lower()):
+            raise InvalidRequestError(f"`{entry[:80]}` is a URL: give the host alone, {url[1][:80]}.")
         host, _, port = entry.strip().lower().partition(":")
         if len(host) > _MOST_CHARACTERS or not _HOST.match(host):
             raise InvalidRequestError(

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flowray.component.inside import inside_package
-from flowray.errors import ImageError
+from flowray.errors import ImageError, UnknownImageError
 from flowray.sandbox.interpreter import Interpreter, interpreters
 
 _RECORD = "image.json"
@@ -124,7 +124,7 @@ def _digest(lock: Path) -> str:
     """Same lock and kind of machine, same digest. Which Python an image was built for, it says itself."""
     if not lock.is_file():
         names = ", ".join(f"`{name}`" for name in shipped_images())
-        raise ImageError(f"The image lock {lock} does not exist. Name an existing lock file, or one of {names}.")
+        raise UnknownImageError(f"The image lock {lock} does not exist. Name an existing lock file, or one of {names}.")
     return hashlib.sha256(lock.read_bytes() + b"\0" + platform.machine().encode()).hexdigest()
 
 

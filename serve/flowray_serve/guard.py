@@ -70,6 +70,8 @@ class Guard:
 
     def _run(self) -> tuple[int, bool]:
         self._child = subprocess.Popen(self._command, preexec_fn=on_leash)  # noqa: S603, PLW1509 - our own; it takes no lock
+        if self._asked:  # while it was being started, which nobody could pass on
+            self._child.terminate()
         was_ready = False
         while True:
             try:

@@ -69,17 +69,14 @@ class Home:
         return Path(f"/tmp/flowray-{os.getuid()}-{hashlib.sha256(str(self.path).encode()).hexdigest()[:8]}")  # noqa: S108 - see `prepare`
 
     def prepare(self) -> None:
-        """Make the folders, for their owner only; `HomeError` when another user was there first."""
+        """Make the folders, for their owner only; `HomeError` when they cannot be made, or are another user's."""
         for folder in (self.path, self.logs, self.run):
             make_private(folder, chosen_by="FLOWRAY_HOME")
 
     @contextmanager
     def held(self) -> Iterator[None]:
         """Be the one who runs here. The kernel lets go of the lock however this process ends."""
-        self.prepare()
-        with self._lock.open("a") as lock:
-            if not _taken(lock.fileno()):
-                raise self._in_use()
+        with self._locked(self._lock):
             try:
                 yield
             finally:
@@ -87,15 +84,43 @@ class Home:
                 with suppress(OSError):  # what is left in it may tell why it failed
                     self.run.rmdir()
 
-    def require_free(self) -> None:
-        """Raise `ConflictError` when somebody runs here."""
+    @contextmanager
+    def guarded(self) -> Iterator[None]:
+        """Be the one who starts what runs here, again and again: the home is not free in between."""
+        with self._locked(self._guard_lock):
+            self._write(self._guard, str(os.getpid()))
+            try:
+                yield
+            finally:
+                self._guard.unlink(missing_ok=True)
+
+    @contextmanager
+    def _locked(self, path: Path) -> Iterator[None]:
         self.prepare()
-        if self._is_held():
+        with path.open("a") as lock:
+            if not _taken(lock.fileno()):
+                raise self._in_use()
+            yield
+
+    def require_free(self) -> None:
+        """Raise `ConflictError` when somebody runs here, or is about to be started again."""
+        self.prepare()
+        if _is_held(self._lock) or _is_held(self._guard_lock):
             raise self._in_use()
 
+    def guard(self) -> int | None:
+        """The process id of who starts what runs here; None when there is none."""
+        try:
+            pid = int(self._guard.read_text())
+        except (OSError, ValueError):
+            return None
+        return pid if _is_held(self._guard_lock) else None
+
     def _in_use(self) -> ConflictError:
-        running = self.running()
-        where = f" at {running.url} (pid {running.pid})" if running else ""
+        running, guard = self.running(), self.guard()
+        where = f" (pid {guard}, which is to start it again)" if guard else ""
+        if running:
+            where = f" at {running.url} (pid {running.pid})"
         return ConflictError(f"FlowRay runs at {self.path} already{where}. Stop it with: flowray down")
 
     def running(self) -> Running | None:
@@ -104,7 +129,7 @@ class Home:
             running = Running(**json.loads(self._state.read_text()))
         except (OSError, ValueError, TypeError):
             return None
-        return running if self._is_held() else None
+        return running if _is_held(self._lock) else None
 
     def note_running(self, running: Running) -> None:
         """Write down who runs here."""
@@ -148,18 +173,16 @@ class Home:
         return self.path / "lock"
 
     @property
+    def _guard(self) -> Path:
+        return self.path / "guard.pid"
+
+    @property
+    def _guard_lock(self) -> Path:
+        return self.path / "guard.lock"
+
+    @property
     def _key(self) -> Path:
         return self.path / "default.key"
-
-    def _is_held(self) -> bool:
-        try:
-            with self._lock.open() as lock:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-        return False
 
     def _write(self, path: Path, text: str) -> None:
         self.path.mkdir(parents=True, exist_ok=True, mode=_PRIVATE_FOLDER)
@@ -171,12 +194,31 @@ class Home:
 
 
 def make_private(folder: Path, *, chosen_by: str) -> None:
-    """Make a folder for its owner only; `HomeError` when another user was there first. A variable chooses where."""
-    folder.mkdir(parents=True, exist_ok=True, mode=_PRIVATE_FOLDER)
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
-        raise HomeError(f"`{folder}` is not a folder of yours. Remove it, or choose another {chosen_by}.")
-    folder.chmod(_PRIVATE_FOLDER)
+    """Make a folder for its owner only; `HomeError` when that cannot be, or another user was there first.
+
+    A variable chooses where.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=_PRIVATE_FOLDER)
+        found = folder.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+            raise HomeError(f"`{folder}` is not a folder of yours. Remove it, or choose another {chosen_by}.")
+        folder.chmod(_PRIVATE_FOLDER)
+    except OSError as cause:
+        raise HomeError(
+            f"Cannot write {cause.filename or folder}: {cause.strerror}. Choose another {chosen_by}."
+        ) from cause
+
+
+def _is_held(path: Path) -> bool:
+    try:
+        with path.open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _taken(lock: int) -> bool:

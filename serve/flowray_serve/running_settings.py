@@ -5,12 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from flowray.errors import InvalidRequestError
+from flowray.flow.hosts import HostRule
 from flowray.sandbox.walls import LowerableWall
 from flowray_serve.settings_group import SettingsGroup
 
-Host = Annotated[str, Field(min_length=1, max_length=300)]
+
+def _readable(entry: str) -> str:
+    try:
+        HostRule.parse(entry)
+    except InvalidRequestError as cause:
+        raise ValueError(cause.message) from cause  # what pydantic takes for a wrong value
+    return entry
+
+
+Host = Annotated[str, Field(min_length=1, max_length=300), AfterValidator(_readable)]
 
 
 class LimitSettings(SettingsGroup):

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, Field, SecretStr, ValidationError
+from pydantic import BaseModel, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from flowray.errors import SettingsError
@@ -186,6 +186,17 @@ class Settings(BaseSettings):
     prices: PriceSettings = Field(PriceSettings(), description="What things cost.")
     pools: dict[str, PoolSettings] = Field({"default": PoolSettings()}, description="The Runner pools by name.")
 
+    @property
+    def url(self) -> str:
+        """Where HTTP is answered."""
+        return f"http://{self.host}:{self.port}"
+
+    @field_validator("home", "images", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, given: Any, about: ValidationInfo) -> Any:
+        # As a path, an empty text is the folder that one happens to be in.
+        return cls.model_fields[str(about.field_name)].default if given == "" else given
+
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     """Read the settings; `SettingsError` names the variable at fault, and the nearest known one when it is unknown."""
@@ -231,4 +242,5 @@ def _first_problem(cause: ValueError) -> str:
         return f"A setting cannot be read: {cause}. Trees and lists are given as JSON."
     problem: Any = cause.errors(include_input=False, include_url=False)[0]
     name = PREFIX + "__".join(str(part) for part in problem["loc"]).upper()
-    return f"The setting `{name}` is wrong: {problem['msg']}."
+    reason = problem["msg"].removeprefix("Value error, ").rstrip(".")
+    return f"The setting `{name}` is wrong: {reason}."

@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -47,8 +48,8 @@ class _StopAskedError(BaseException):
 def supervise(settings: Settings, home: Home, *, progress: Progress, on_ready: Callable[[str, str], None]) -> None:
     """Run a service until a signal asks to stop. `on_ready` gets its URL and its key once it answers."""
     with _stopping_on_signals(), home.held(), contextlib.suppress(_StopAskedError), ExitStack() as stack:
-        url = f"http://{settings.host}:{settings.port}"
-        home.note_running(Running(url=url, pid=os.getpid(), guard=os.getppid()))
+        thread = stack.enter_context(ThreadPoolExecutor(1, "watch"))  # first: it is left when all else was stopped
+        home.note_running(Running(url=settings.url, pid=os.getpid(), guard=os.getppid()))
         _clear_away(home, progress)  # first: what a killed predecessor left may hold the port
         check_free(settings.host, settings.port)
         for image, lowered in {
@@ -64,12 +65,12 @@ def supervise(settings: Settings, home: Home, *, progress: Progress, on_ready: C
         key = app.first_key(plant, home)
         _start_ray(settings, home, stack, progress)
         watched = Watched(daemons=HeadDaemons(), valkey=valkey, ray_logs=home.run / "ray")
-        with watching(watched, progress=progress) as wait:
+        with watching(watched, thread=thread, progress=progress) as wait:
             progress("Deploying the gateway and the runners; each warms up its sandboxes")
             app.deploy_plant(plant)
             _await_answer(settings.host, settings.port)
-            home.note_running(Running(url=url, pid=os.getpid(), ready=True, guard=os.getppid()))
-            on_ready(url, key)
+            home.note_running(Running(url=settings.url, pid=os.getpid(), ready=True, guard=os.getppid()))
+            on_ready(settings.url, key)
             wait()
 
 

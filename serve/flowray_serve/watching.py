@@ -1,6 +1,7 @@
 """Keeps up what Ray does not look after, while the service is being started and for as long as it runs.
 
-It watches from a thread of its own: who waits for a cluster whose raylet has died waits for ever.
+It watches from a thread of its own: who waits for a cluster whose raylet has died waits for ever. What it starts again
+is on that thread's leash, see `flowray_serve.cluster.leash`, so the thread has to outlive the watch.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Generator
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +25,13 @@ _EVERY_S = 1.0
 _NOTICES_WITHIN_S = 20.0
 _LOST = signal.SIGUSR1
 _EXIT_CODE = 1
+
+
+class WatchError(FlowRayError):
+    """What has died here could not be started again."""
+
+    code = "watch_failed"
+    status = 503
 
 
 class Daemons(Protocol):
@@ -59,22 +68,24 @@ class Watched:
 def watching(
     watched: Watched,
     *,
+    thread: Executor,
     progress: Callable[[str], None],
     every_s: float = _EVERY_S,
     notices_within_s: float = _NOTICES_WITHIN_S,
 ) -> Generator[Callable[[], None], None, None]:
     """Watch until this is left, in the main thread; what it yields waits for the loss of what cannot be kept up.
 
-    That raises, wherever the main thread is: a `FlowRayError` that says what was lost.
+    That raises, wherever the main thread is: a `FlowRayError` that says what was lost. `thread`, where it watches from,
+    is left only after what it has started again was stopped: the kernel ends that together with the thread.
     """
     watch = _Watch(watched, progress, every_s=every_s, notices_within_s=notices_within_s)
     before = signal.signal(_LOST, watch.tell)
-    watch.thread.start()
     try:
+        thread.submit(watch.work)
         yield watch.wait
     finally:
         watch.over.set()
-        watch.thread.join()
+        thread.submit(watch.over.wait).result()  # its turn comes after the last look
         signal.signal(_LOST, before)
 
 
@@ -83,12 +94,19 @@ class _Watch:
         self, watched: Watched, progress: Callable[[str], None], *, every_s: float, notices_within_s: float
     ) -> None:
         self.over = threading.Event()
-        self.thread = threading.Thread(target=self._work, name="watch", daemon=True)
         self._watched = watched
         self._progress = progress
         self._every_s = every_s
         self._notices_within_s = notices_within_s
         self._loss: FlowRayError | None = None
+
+    def work(self) -> None:
+        while not self.over.wait(self._every_s):
+            try:
+                self._look()
+            except Exception as cause:  # noqa: BLE001 - from this thread nobody would hear of it
+                self._give_up(_loss_by(cause))
+                return
 
     def wait(self) -> None:
         while True:  # a wait without an end would not hear signals everywhere
@@ -101,14 +119,6 @@ class _Watch:
     def _raise(self) -> None:
         if self._loss is not None:
             raise self._loss
-
-    def _work(self) -> None:
-        while not self.over.wait(self._every_s):
-            try:
-                self._look()
-            except FlowRayError as loss:
-                self._give_up(loss)
-                return
 
     def _look(self) -> None:
         valkey, daemons = self._watched.valkey, self._watched.daemons
@@ -130,3 +140,11 @@ class _Watch:
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(_EXIT_CODE)
+
+
+def _loss_by(cause: Exception) -> FlowRayError:
+    if isinstance(cause, FlowRayError):
+        return cause
+    loss = WatchError(f"What has died here could not be started again: {type(cause).__name__}: {cause}.")
+    loss.__cause__ = cause
+    return loss

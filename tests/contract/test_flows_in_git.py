@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 from flowray.client import Client, version_calls
 from flowray.component.index import find_index
+from flowray.errors import InvalidRequestError
 from flowray_serve.cli.main import app
 from flowray_serve.routes.application import build_app
 from tests.kit.server import serving
@@ -265,3 +266,12 @@ def test_a_release_that_is_not_here_is_named_with_those_that_are(tmp_path: Path)
     path.write_text(json.dumps(saying("one")))
     refused = flowray("migrate", path, "--to", "0.1")
     assert "there are: " in str(refused.exception)
+
+
+def test_an_export_that_cannot_be_written_says_where(client: Client, tmp_path: Path) -> None:
+    client.publish(saying("hi"))
+
+    refused = flowray("versions", "export", "echo", "--out", tmp_path).exception
+
+    assert isinstance(refused, InvalidRequestError)
+    assert refused.message == f"Cannot write {tmp_path}: Is a directory."

@@ -33,12 +33,15 @@ def command(
         found = _found(client, wanted)
         if not as_json:
             say("\n".join(shown(change) for change in found) or "Nothing to change.")
-        made: list[Mapping[str, Any]] = []
+        made: Sequence[Mapping[str, Any]] = ()
         if found and not dry_run:
             if not yes and not typer.confirm(f"Change {len(found)} tenants?", err=True):
                 raise typer.Exit(FAILED)
-            for change in found:
-                made += _apply(client, change)
+            made = _applied(client, found, as_json=as_json)
+    _tell(found, made, as_json=as_json)
+
+
+def _tell(found: Sequence[TenantChange], made: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
     if as_json:
         say_json({"changes": [asdict(change) for change in found], "keys": made})
     elif made:
@@ -53,13 +56,25 @@ def _found(client: Client, wanted: Mapping[str, Declared]) -> Sequence[TenantCha
     return changes(wanted, current, keys)
 
 
-def _apply(client: Client, change: TenantChange) -> Sequence[Mapping[str, Any]]:
-    """Have one tenant be as declared; the keys that were made for it."""
+def _applied(client: Client, found: Sequence[TenantChange], *, as_json: bool) -> Sequence[Mapping[str, Any]]:
+    """Have the tenants be as declared; the keys that were made. Told before a failure, too: nobody can ask again."""
+    made: list[Mapping[str, Any]] = []
+    try:
+        for change in found:
+            _apply(client, change, made)
+    except BaseException:
+        if made:
+            _tell(found, made, as_json=as_json)
+        raise
+    return made
+
+
+def _apply(client: Client, change: TenantChange, made: list[Mapping[str, Any]]) -> None:
+    """Have one tenant be as declared; `made` gets the keys that are made for it, as soon as they are."""
     if change.is_new:
         client.ask(calls.create_tenant(change.tenant, change.settings))
     elif change.settings:
         client.ask(calls.settle_tenant(change.tenant, change.settings, revision=change.revision))
-    made: list[Mapping[str, Any]] = []
     for key in change.keys:
         if key.after is None:
             client.ask(calls.revoke_key(change.tenant, key.id))
@@ -67,7 +82,6 @@ def _apply(client: Client, change: TenantChange) -> Sequence[Mapping[str, Any]]:
             client.ask(calls.settle_key(change.tenant, key.id, asdict(key.after)))
         else:
             made.append(client.ask(calls.create_key(change.tenant, {"name": key.name, **asdict(key.after)})))
-    return made
 
 
 def _text(file: Path) -> str:

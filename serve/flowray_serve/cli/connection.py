@@ -22,5 +22,12 @@ def connect(url: str, key: str) -> Client:
     home = Home.of_environment()
     if not url:
         running = home.running()
-        url = running.url if running else "http://127.0.0.1:8000"
+        url = running.url if running else _meant()
     return Client(url, key or home.key() or "")
+
+
+def _meant() -> str:
+    """Where `flowray up` would answer."""
+    from flowray_serve.settings import read_settings
+
+    return read_settings().url

@@ -37,10 +37,10 @@ def command() -> None:
 def _service(progress: Progress) -> Iterator[Client]:
     """The FlowRay of this home; one that was not running is started, and stopped at the end."""
     ours = Home.of_environment().running() is None
-    if ours:
-        progress("Starting FlowRay on this machine (Ray, Valkey, a runner with its sandboxes)")
-        _flowray("up", "--detach", environment=_reaching_the_model(os.environ))
     try:
+        if ours:
+            progress("Starting FlowRay on this machine (Ray, Valkey, a runner with its sandboxes)")
+            _flowray("up", "--detach", environment=_reaching_the_model(os.environ))
         with connect("", "") as client:
             yield client
     finally:

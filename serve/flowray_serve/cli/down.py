@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import signal
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from typing import Annotated
 
 import typer
 
 from flowray_serve.cli.terminal import AsJson, say, say_json
 from flowray_serve.cluster.leftovers import end_leftovers
-from flowray_serve.home import Home, Running
+from flowray_serve.home import Home
 
 
 def command(
@@ -22,35 +25,51 @@ def command(
 ) -> None:
     """Stop what `flowray up` started at FLOWRAY_HOME."""
     home = Home.of_environment()
-    running = home.running()
-    if running is not None:
-        _stop(home, running, wait_s)
+    pids = _those_of(home)
+    if pids:
+        _stop(home, pids, wait_s)
     if as_json:
-        say_json({"stopped": running is not None})
+        say_json({"stopped": bool(pids)})
         return
-    say("Stopped." if running else f"Nothing runs at {home.path}.")
+    say("Stopped." if pids else f"Nothing runs at {home.path}.")
 
 
-def _stop(home: Home, running: Running, wait_s: float) -> None:
-    """Ask the supervisor to end, and wait until it has; one that does not is killed, and its processes with it."""
-    try:
-        supervisor = os.pidfd_open(running.pid)
-    except ProcessLookupError:
+def _those_of(home: Home) -> Sequence[int]:
+    """Who is to end: the guard, so that it knows that this end is meant, and the supervisor, if there is one."""
+    running, guard = home.running(), home.guard()
+    return [pid for pid in (guard, running.pid if running else None) if pid]
+
+
+def _stop(home: Home, pids: Sequence[int], wait_s: float) -> None:
+    """Ask them to end, and wait until they have; those that do not are killed, and their processes with them."""
+    with ExitStack() as opened:
+        asked = [one for pid in pids if (one := _asked(pid, opened)) is not None]
+        left = _left(asked, wait_s)
+        for one in left:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(one, signal.SIGKILL)
+    if not left:
         return
-    if running.guard > 1:
-        with contextlib.suppress(OSError):
-            os.kill(running.guard, signal.SIGTERM)  # so that it knows that this end is meant
-    try:
-        signal.pidfd_send_signal(supervisor, signal.SIGTERM)
-        if _ended(supervisor, wait_s):
-            return
-        signal.pidfd_send_signal(supervisor, signal.SIGKILL)
-    finally:
-        os.close(supervisor)
     end_leftovers(home.run, token=home.secret_file)
-    say(f"FlowRay (pid {running.pid}) did not stop and was killed. Its logs are in {home.logs}.")
+    killed = f"FlowRay (pid {pids[-1]}) did not stop and was killed. Its logs are in {home.logs}."
+    print(killed, file=sys.stderr)
 
 
-def _ended(supervisor: int, within_s: float) -> bool:
-    readable, _, _ = select.select([supervisor], [], [], within_s)
-    return bool(readable)
+def _asked(pid: int, opened: ExitStack) -> int | None:
+    """A handle of the process that was asked to end; None when it has."""
+    try:
+        one = os.pidfd_open(pid)
+        opened.callback(os.close, one)
+        signal.pidfd_send_signal(one, signal.SIGTERM)
+    except ProcessLookupError:
+        return None
+    return one
+
+
+def _left(processes: Sequence[int], within_s: float) -> Sequence[int]:
+    """Those that have not ended within a time."""
+    deadline, left = time.monotonic() + within_s, list(processes)
+    while left and (rest_s := deadline - time.monotonic()) > 0:
+        ended, _, _ = select.select(left, [], [], rest_s)
+        left = [one for one in left if one not in ended]
+    return left

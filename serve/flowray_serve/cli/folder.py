@@ -18,6 +18,7 @@ from flowray.flow.form import Form, form
 from flowray.flow.form_text import parsed, written
 from flowray.flow.formed import Formed, formed
 from flowray.flow.secrets import holds_secret
+from flowray_serve.cli.writing import writing
 
 ENDING = ".flow.yaml"
 _COMPONENTS, _LOCK = "components", "flowray.lock"
@@ -69,17 +70,13 @@ class Folder:
         """Note that they are the same now."""
         lock = self._lock()
         lock.setdefault(self._url, {})[flow_id] = fingerprint
-        text = json.dumps(lock, indent=2, sort_keys=True) + "\n"
-        path = self._path / _LOCK
-        if not path.exists() or path.read_text() != text:
-            path.write_text(text)
+        _write(self._path / _LOCK, json.dumps(lock, indent=2, sort_keys=True) + "\n")
 
     def write(self, document: Mapping[str, Any], there: FlowFile | None) -> Path:
         """Write a flow of the service, over the file that holds it if there is one."""
-        self._path.mkdir(parents=True, exist_ok=True)
         if there is not None and there.plain is not None:
             kept = {name: value for name, value in exported(document).items() if name in there.plain}
-            there.path.write_bytes(orjson.dumps(kept, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS))
+            _write(there.path, orjson.dumps(kept, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode())
             return there.path
         made = form(document)
         path = there.path if there is not None else self._free(str(document.get("endpoint_name") or document["name"]))
@@ -128,10 +125,11 @@ class Folder:
 
 
 def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     data = text.encode("utf-8", "surrogatepass")
-    if not path.exists() or path.read_bytes() != data:
-        path.write_bytes(data)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists() or path.read_bytes() != data:
+            path.write_bytes(data)
 
 
 def _names_in(flow: Mapping[str, Any]) -> Iterator[str]:

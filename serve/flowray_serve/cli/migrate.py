@@ -25,6 +25,7 @@ from flowray_serve.cli.ending import FAILED
 from flowray_serve.cli.releases import release_of
 from flowray_serve.cli.shadow import Shadowed, shadowed
 from flowray_serve.cli.terminal import AsJson, say, say_json
+from flowray_serve.cli.writing import writing
 
 _WORDS = {
     "same": "is up to date",
@@ -87,7 +88,8 @@ def _subject(flow: str, client: Client | None) -> _Subject:
 def _write(out: Path, subject: _Subject, changed: Migrated) -> None:
     # What came from a file keeps what was in the file; what came from the service leaves it without secrets.
     document = changed.document if subject.name is None else exported(changed.document)
-    out.write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2))
+    with writing(out):
+        out.write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2))
 
 
 def _shadowed(client: Client | None, subject: _Subject, changed: Migrated, runs: Sequence[str]) -> Sequence[Shadowed]:

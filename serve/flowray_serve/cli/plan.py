@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from flowray.errors import InvalidRequestError
 from flowray_serve.cli.terminal import AsJson, say, say_json
 
 
@@ -30,6 +31,8 @@ def command(
     from flowray.plan.show import as_json as plan_json
     from flowray.plan.show import as_mermaid, as_table
 
+    if as_json and mermaid:
+        raise InvalidRequestError("Give --json or --mermaid, not both.")
     document = flowray.load(flow)
     planned = flowray.plan(document, fusion=fusion.value)
     if as_json:

@@ -12,6 +12,7 @@ from flowray_serve.cli.ending import FAILED
 from flowray_serve.cli.folder import Folder
 from flowray_serve.cli.standing import Pair, pairs
 from flowray_serve.cli.terminal import AsJson, say, say_json
+from flowray_serve.cli.writing import writing
 
 OfFlows = Annotated[list[str] | None, typer.Option("--flow", help="Only this flow, by id, name or endpoint name.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
@@ -29,7 +30,8 @@ def command(
 ) -> None:
     """Pull flows. What was changed here since the last time is kept; changed on both sides: exit code 1."""
     if not dry_run:
-        folder.mkdir(parents=True, exist_ok=True)
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
     with connect(url, key) as client:
         there = Folder(folder, client.url)
         done = [(pair, _pulled(there, pair, force=force, dry_run=dry_run)) for pair in pairs(client, there, flow or [])]

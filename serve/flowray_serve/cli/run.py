@@ -67,6 +67,8 @@ def _pair(text: str) -> tuple[str, str]:
 
 def _variable(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
+    if not name:
+        raise InvalidRequestError(f"`{text}` names no variable. Write --variable NAME=VALUE.")
     if equals:
         return name, value
     if name not in os.environ:

@@ -42,7 +42,8 @@ def command(
             return
         last = [one.event for one in client.events(job["job_id"])][-1]
         if isinstance(last, RunFinished) and last.status != "succeeded":
-            say(f"{last.status}: {last.error}")
+            failed = {**job, "status": last.status, "error": last.error}
+            say_json(failed) if as_json else say(f"{last.status}: {last.error}")
             raise typer.Exit(FAILED)
         answer = client.ask(job_calls.job(job["job_id"]))
     say_json(answer) if as_json else say(

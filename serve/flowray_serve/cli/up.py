@@ -5,15 +5,25 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from flowray_serve.cli.ending import FAILED
+from flowray.errors import FlowRayError
+from flowray_serve.cli.ending import FAILED, USAGE
 from flowray_serve.cli.terminal import AsJson, Progress, say, say_json
 from flowray_serve.home import Home
 
 _POLL_S = 0.1
+
+
+class NotReadyError(FlowRayError):
+    """The service was started and does not answer in time."""
+
+    code = "not_ready"
+    status = 503
 
 
 def command(
@@ -31,13 +41,15 @@ def command(
     settings = read_settings()
     home = Home(settings.home.expanduser().absolute())
     if detach:
-        _detached(home, wait_s)
+        _detached(home, wait_s, as_json=as_json)
         running = home.running()
         _tell(running.url if running else "", home.key() or "", as_json=as_json)
         return
     if not supervised:
         home.require_free()
-        raise typer.Exit(_guarded(home, as_json=as_json))
+        with home.guarded():
+            code = _guarded(home, as_json=as_json)
+        raise typer.Exit(code)
     from flowray_serve.supervisor import supervise
 
     supervise(
@@ -56,8 +68,13 @@ def _guarded(home: Home, *, as_json: bool) -> int:
         running = home.running()
         return running is not None and running.ready and running.pid == pid
 
-    command = [sys.executable, "-P", "-m", "flowray_serve", "up", "--supervised", *(["--json"] if as_json else [])]
+    command = _again("--supervised", as_json=as_json)
     return Guard(command, is_ready=is_ready, say=lambda text: print(text, file=sys.stderr, flush=True)).keep()
+
+
+def _again(*words: str, as_json: bool) -> Sequence[str]:
+    """The command of another `flowray up`."""
+    return [sys.executable, "-P", "-m", "flowray_serve", "up", *words, *(["--json"] if as_json else [])]
 
 
 def _tell(url: str, key: str, *, as_json: bool) -> None:
@@ -68,29 +85,35 @@ def _tell(url: str, key: str, *, as_json: bool) -> None:
     say(f"The key of the tenant `default`, for the header x-api-key: {key}")
 
 
-def _detached(home: Home, wait_s: float) -> None:
+def _detached(home: Home, wait_s: float, *, as_json: bool) -> None:
     """Start a supervisor of its own session, and pass on what it says until it is ready."""
     home.require_free()
     log = home.logs / "up.log"
     with log.open("wb") as output:
-        supervisor = subprocess.Popen(
-            [sys.executable, "-P", "-m", "flowray_serve", "up"],
+        supervisor = subprocess.Popen(  # noqa: S603 - ourselves
+            _again(as_json=as_json),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             start_new_session=True,
         )
+    try:
+        _await(home, supervisor, log, wait_s)
+    except BaseException:  # also Ctrl-C: nobody else would know of it
+        supervisor.terminate()
+        raise
+
+
+def _await(home: Home, supervisor: subprocess.Popen[bytes], log: Path, wait_s: float) -> None:
     deadline = time.monotonic() + wait_s
     with log.open() as lines:
         while not _is_ready(home, supervisor):
             sys.stderr.write(lines.read())
             if supervisor.poll() is not None:
                 sys.stderr.write(lines.read())
-                raise typer.Exit(FAILED)
+                raise typer.Exit(USAGE if supervisor.returncode == USAGE else FAILED)
             if time.monotonic() > deadline:
-                supervisor.terminate()
-                sys.stderr.write(f"flowray: not ready within {wait_s:g} s; see {log}\n")
-                raise typer.Exit(FAILED)
+                raise NotReadyError(f"FlowRay is not ready within {wait_s:g} s and is stopped. Its log is {log}.")
             time.sleep(_POLL_S)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from flowray.client import share_calls
+from flowray.errors import InvalidRequestError
 from flowray_serve.cli.connection import Key, Url, connect
 from flowray_serve.cli.terminal import AsJson, say, say_json, table
 
@@ -23,6 +24,8 @@ def command(
     as_json: AsJson = False,
 ) -> None:
     """Show what was used: runs, steps, tokens, processor and memory time, money."""
+    if as_json and as_csv:
+        raise InvalidRequestError("Give --json or --csv, not both.")
     asked = {"since": since, "until": until, "by": by, "tenant": tenant}
     params = {name: value for name, value in asked.items() if value}
     with connect(url, key) as client:

@@ -13,6 +13,7 @@ from flowray.client import version_calls as calls
 from flowray_serve.cli.changes import lines
 from flowray_serve.cli.connection import Key, Url, connect
 from flowray_serve.cli.terminal import AsJson, say, say_json, table
+from flowray_serve.cli.writing import writing
 
 app = typer.Typer(help="Versions of published flows: list, compare, roll back, tag.", no_args_is_help=True)
 FlowName = Annotated[str, typer.Argument(help="A published flow, by id or endpoint name.")]
@@ -117,7 +118,11 @@ def export(
     with connect(url, key) as client:
         document = client.ask(calls.document(flow))
     text = orjson.dumps(exported(document), option=orjson.OPT_INDENT_2).decode()
-    out.write_text(text) if out is not None else say(text)
+    if out is None:
+        say(text)
+        return
+    with writing(out):
+        out.write_text(text)
 
 
 def _all(client: Client, flow: str) -> Iterator[Mapping[str, Any]]:

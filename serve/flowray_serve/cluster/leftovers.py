@@ -17,7 +17,8 @@ def end_leftovers(run: Path, *, token: Path) -> int:
 
     Only to be called by the one who holds the home: nobody else then has a right to run there.
     """
-    pids = set(_leftovers(run, f"RAY_AUTH_TOKEN_PATH={token}".encode())) - {os.getpid()}
+    # The kernel names a folder without links; the mark is as it was written.
+    pids = set(_leftovers(run.resolve(), f"RAY_AUTH_TOKEN_PATH={token}".encode())) - {os.getpid()}
     for pid in pids:
         _kill(pid)
     deadline = time.monotonic() + _PATIENCE_S

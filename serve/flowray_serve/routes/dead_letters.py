@@ -51,6 +51,7 @@ class DeadLetterRoutes:
     ) -> Response:
         """What was given up, the newest first, with the reason."""
         caller = await self._services.authenticator(request)
+        fit(RedriveBody, {"what": what, "all": True})  # what is listed is named as what is driven again
         wanted = Wanted(what=what, kind=kind, flow=flow, limit=limit)
         letters = await self._services.jobs.redriving.list(caller.tenant, wanted)
         return reply({"dead_letters": [_said(letter) for letter in letters]})

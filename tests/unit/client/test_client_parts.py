@@ -10,12 +10,20 @@ from typing import Any
 import httpx
 import pytest
 
+from flowray.client import AsyncClient, Client
 from flowray.client.calls import publish, run_body
 from flowray.client.errors import error_of
 from flowray.client.sse import Frame, frames
 from flowray.engine.failures import ComponentFailedError
 from flowray.engine.outcome import Answer
-from flowray.errors import FlowFormatError, FlowRayError, InvalidRequestError, NotFoundError, TweakRefusedError
+from flowray.errors import (
+    FlowFormatError,
+    FlowRayError,
+    InvalidRequestError,
+    NotFoundError,
+    TweakRefusedError,
+    UnauthorizedError,
+)
 from flowray_serve.problems import problem
 
 
@@ -144,3 +152,31 @@ def test_bare_nodes_and_edges_keep_the_terms_beside_them() -> None:
 def test_a_document_without_a_name_is_asked_for_one() -> None:
     with pytest.raises(FlowFormatError, match="no `name`"):
         publish({"data": {"nodes": []}})
+
+
+@pytest.mark.parametrize("client", [Client, AsyncClient])
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("127.0.0.1:8231", "write http://127.0.0.1:8231."),
+        ("localhost:8231", "write http://localhost:8231."),
+        ("foo", "write http://foo."),
+        ("ftp://x", "write http://x."),
+        ("", "write http://127.0.0.1:8000."),
+        ("http://x:y", "Invalid port: 'y'."),
+    ],
+)
+def test_a_url_that_is_none_is_refused_with_the_one_to_write(
+    client: type[Client | AsyncClient], url: str, said: str
+) -> None:
+    with pytest.raises(InvalidRequestError) as refused:
+        client(url)
+
+    assert refused.value.message == f"`{url}` is not the URL of a service: {said}"
+
+
+@pytest.mark.parametrize("client", [Client, AsyncClient])
+@pytest.mark.parametrize("key", ["clé", "a\nb", " k"])
+def test_a_key_that_cannot_be_sent_is_a_wrong_key(client: type[Client | AsyncClient], key: str) -> None:
+    with pytest.raises(UnauthorizedError):
+        client("http://flowray.test", key)

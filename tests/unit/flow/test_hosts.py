@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from flowray.errors import FlowFormatError
+from flowray.errors import FlowFormatError, InvalidRequestError
 from flowray.flow.check import check_wiring
 from flowray.flow.digest import digest
-from flowray.flow.hosts import common, hosts_of
+from flowray.flow.hosts import HostRule, common, hosts_of
 from flowray.flow.langflow import read, write
 from flowray.flow.types import Flow
 from tests.unit.build import node
@@ -66,3 +66,16 @@ def test_a_flow_with_another_list_is_another_version() -> None:
 
 def test_the_list_stays_with_the_flow() -> None:
     assert hosts_of(read(write(flow_with({"egress": ["a.org"]})))) == ("a.org",)
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("https://api.test", "api.test"),
+        ("HTTP://api.test/v1?x=1", "api.test"),
+        ("https://me:secret@api.test:8443", "api.test:8443"),
+    ],
+)
+def test_whoever_writes_a_url_is_told_its_host(url: str, host: str) -> None:
+    with pytest.raises(InvalidRequestError, match=f"is a URL: give the host alone, {host}\\.$"):
+        HostRule.parse(url)

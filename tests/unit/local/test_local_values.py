@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,6 +34,24 @@ async def test_node_and_field_name_a_value() -> None:
     request = await Local(NO_IMAGE).prepare(drawn(), **{"a.text": "hi", "input_value": "in", "session": "s"})
     assert (value(request.flow, "a", "text"), value(request.flow, "b", "text")) == ("hi", "")
     assert (request.input_value, request.session) == ("in", "s")
+
+
+async def test_in_an_event_loop_the_call_to_await_is_named() -> None:
+    with pytest.raises(InvalidRequestError, match=r"await flowray\.arun"):
+        flowray.run(drawn())
+    with pytest.raises(InvalidRequestError, match=r"await asyncio\.to_thread\(flowray\.expand"):
+        flowray.expand({"a": "name: a"})
+
+
+def test_fusion_is_one_of_two_words() -> None:
+    with pytest.raises(InvalidRequestError, match="auto or none, not `bogus`"):
+        flowray.plan(drawn(), fusion="bogus")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("specs", ["text", {"a": 1}])
+def test_descriptions_that_come_without_a_name_are_refused(specs: Any) -> None:
+    with pytest.raises(InvalidRequestError, match=r"flowray\.expand\(\{"):
+        flowray.expand(specs)
 
 
 async def test_a_bare_name_is_the_field_of_every_node_that_has_it() -> None:

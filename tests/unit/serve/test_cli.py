@@ -1,21 +1,36 @@
 """The command line: what it refuses, and with which exit code."""
 
 import json
+import os
+import select
+import signal
 import socket
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from flowray_serve.cli.main import main
+from flowray_serve.cluster.ports import free_port
 from flowray_serve.home import Home, Running
 
+GUARD = """
+import signal, sys
+from pathlib import Path
+from flowray_serve.home import Home
+
+with Home(Path(sys.argv[1])).guarded():
+    print(flush=True)
+    signal.pause()
+"""
+DEAF_GUARD = GUARD.replace("    print", "    signal.signal(signal.SIGTERM, signal.SIG_IGN); print")
 VERBS = ("up", "down", "run", "check", "plan", "publish", "runs", "watch", "doctor", "image", "demo", "runner")
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
-    import os
-
     for name in [name for name in os.environ if name.startswith("FLOWRAY_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("FLOWRAY_HOME", str(tmp_path / "home"))
@@ -36,7 +51,18 @@ def test_help_names_every_verb(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     assert [verb for verb in VERBS if verb not in said] == []
 
 
-@pytest.mark.parametrize("words", [("fly",), ("run",), ("plan", "--fusion", "cold"), ("runs", "--limit", "many")])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("fly",),
+        ("run",),
+        ("run", "my-flow", "-v", "=x"),
+        ("plan", "--fusion", "cold"),
+        ("plan", "flow.json", "--json", "--mermaid"),
+        ("usage", "--json", "--csv"),
+        ("runs", "--limit", "many"),
+    ],
+)
 def test_wrong_usage_is_2(monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]) -> None:
     assert exit_code(monkeypatch, *words) == 2
 
@@ -60,6 +86,20 @@ def test_a_home_in_use_is_wrong_usage(
     assert "http://here" in capsys.readouterr().err
 
 
+def test_a_port_in_use_is_wrong_usage(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        monkeypatch.setenv("FLOWRAY_PORT", str(taken.getsockname()[1]))
+
+        assert exit_code(monkeypatch, "up", "--detach", "--json") == 2
+
+    assert json.loads(capsys.readouterr().err)["code"] == "port_taken"
+
+
+@pytest.mark.parametrize("verb", ["show", "build"])
+def test_an_image_that_nobody_knows_is_wrong_usage(monkeypatch: pytest.MonkeyPatch, verb: str) -> None:
+    assert exit_code(monkeypatch, "image", verb, "nosuch") == 2
+
+
 def test_a_service_that_is_not_there_is_3(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
@@ -68,6 +108,105 @@ def test_a_service_that_is_not_there_is_3(monkeypatch: pytest.MonkeyPatch, capsy
     assert json.loads(capsys.readouterr().err)["fault"] == "service"
 
 
+def test_without_a_service_at_the_home_the_one_that_up_would_start_is_asked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    port = free_port()
+    monkeypatch.setenv("FLOWRAY_PORT", str(port))
+
+    assert exit_code(monkeypatch, "runs") == 3
+    assert f"does not answer at http://127.0.0.1:{port}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [("--key", "clé"), ("--url", "127.0.0.1:8231")])
+def test_an_address_or_a_key_that_is_none_is_wrong_usage(
+    monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    assert exit_code(monkeypatch, "runs", *words) == 2
+
+
 def test_there_may_be_nothing_to_stop(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code(monkeypatch, "down", "--json") == 0
     assert json.loads(capsys.readouterr().out) == {"stopped": False}
+
+
+def test_who_waits_to_start_it_again_is_stopped(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], home: Home
+) -> None:
+    with subprocess.Popen([sys.executable, "-c", GUARD, str(home.path)], stdout=subprocess.PIPE) as guard:
+        assert guard.stdout is not None
+        guard.stdout.readline()
+
+        assert exit_code(monkeypatch, "down", "--json") == 0
+        assert guard.wait(10) == -signal.SIGTERM
+
+    assert json.loads(capsys.readouterr().out) == {"stopped": True}
+
+
+def test_what_was_killed_is_not_said_among_json(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], home: Home
+) -> None:
+    with subprocess.Popen([sys.executable, "-c", DEAF_GUARD, str(home.path)], stdout=subprocess.PIPE) as guard:
+        assert guard.stdout is not None
+        guard.stdout.readline()
+
+        assert exit_code(monkeypatch, "down", "--wait", "1", "--json") == 0
+        assert guard.wait(10) == -signal.SIGKILL
+
+    said = capsys.readouterr()
+    assert json.loads(said.out) == {"stopped": True}
+    assert "was killed" in said.err
+
+
+@pytest.mark.parametrize("words", [("pull", "/proc/nope"), ("migrate", "{flow}", "--out", "/proc/nope/x")])
+def test_a_path_that_cannot_be_written_is_wrong_usage(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    flow = tmp_path / "flow.json"
+    flow.write_text('{"name": "x", "data": {"nodes": [], "edges": []}}')
+
+    assert exit_code(monkeypatch, *(word.format(flow=flow) for word in words)) == 2
+    assert capsys.readouterr().err == f"flowray: Cannot write {words[-1]}: No such file or directory.\n"
+
+
+@pytest.mark.parametrize(("home", "reason"), [("/proc/nope", "No such file"), ("{folder}/file", "File exists")])
+def test_a_home_that_cannot_be_made_is_wrong_usage(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, home: str, reason: str
+) -> None:
+    (tmp_path / "file").touch()
+    named = home.format(folder=tmp_path)
+    monkeypatch.setenv("FLOWRAY_HOME", named)
+
+    assert exit_code(monkeypatch, "up", "--detach") == 2
+    assert capsys.readouterr().err.startswith(f"flowray: Cannot write {named}: {reason}")
+
+
+@pytest.mark.parametrize("words", [("up", "--detach"), ("demo",)])
+def test_ctrl_c_ends_what_was_being_started(
+    monkeypatch: pytest.MonkeyPatch, home: Home, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("FLOWRAY_PORT", str(free_port()))
+    command = [sys.executable, "-m", "flowray_serve", *words]
+    with subprocess.Popen(command, start_new_session=True, preexec_fn=listening_to_ctrl_c) as started:  # noqa: PLW1509
+        guard = os.pidfd_open(guard_of(home))
+
+        os.killpg(started.pid, signal.SIGINT)  # as a terminal does
+
+        assert started.wait(30) == 130
+    ended, _, _ = select.select([guard], [], [], 30)
+    os.close(guard)
+    exit_code(monkeypatch, "down")
+    assert ended
+
+
+def listening_to_ctrl_c() -> None:
+    # Shells have what runs in the background ignore it.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def guard_of(home: Home) -> int:
+    until = time.monotonic() + 30
+    while (pid := home.guard()) is None and time.monotonic() < until:
+        time.sleep(0.02)
+    assert pid is not None
+    return pid

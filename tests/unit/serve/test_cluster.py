@@ -175,6 +175,22 @@ def test_leftovers_are_those_that_run_in_our_folder_with_our_token(tmp_path: Pat
             process.wait()
 
 
+def test_leftovers_are_found_behind_a_link_to_the_home(tmp_path: Path) -> None:
+    (tmp_path / "disk" / "run").mkdir(parents=True)
+    home = tmp_path / "home"
+    home.symlink_to(tmp_path / "disk")
+    run, token = home / "run", home / "secret"
+    with subprocess.Popen(
+        SLEEP, cwd=run, env=os.environ | {"RAY_AUTH_TOKEN_PATH": str(token)}, stdout=subprocess.PIPE
+    ) as left:
+        assert left.stdout is not None
+        left.stdout.readline()
+        try:
+            assert end_leftovers(run, token=token) == 1
+        finally:
+            left.kill()
+
+
 def _ended(pidfd: int) -> bool:
     import select
 

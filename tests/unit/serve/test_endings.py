@@ -181,6 +181,7 @@ async def test_dead_letters_are_chosen_by_a_filter_that_has_to_be_said() -> None
     ends, run = await accepted(made)
     await ends.endings("default", run, FAILED)
     assert (await made.http.post("/api/v1/dead-letters/redrive", json={})).status_code == 422
+    assert (await made.http.get("/api/v1/dead-letters", params={"what": "nope"})).status_code == 422
     none = await made.http.post("/api/v1/dead-letters/redrive", json={"kind": "memory"})
     assert none.json() == {"redriven": []}
     other = await made.http.get("/api/v1/dead-letters", headers={"x-api-key": OTHER_KEY})

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from pathlib import Path
+
+import pytest
 
 from flowray_serve.guard import Guard
 
@@ -77,3 +81,9 @@ def test_a_signal_is_passed_on_and_ends_it(tmp_path: Path) -> None:
     # It ends its guard as whoever stops a service does; what it leaves itself for is the guard's signal.
     body = "wait_until_seen(); os.kill(os.getppid(), signal.SIGTERM); time.sleep(60)"
     assert kept(tmp_path, body) == (143, 1)
+
+
+def test_a_signal_that_comes_while_it_is_started_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flowray_serve.guard.on_leash", lambda: os.kill(os.getppid(), signal.SIGTERM))
+
+    assert Guard(["/bin/sleep", "60"], is_ready=lambda _: False, say=print, look_s=0.02).keep() == 143

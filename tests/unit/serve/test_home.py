@@ -55,6 +55,17 @@ def test_one_that_was_killed_does_not_run(tmp_path: Path) -> None:
         pass
 
 
+def test_a_home_is_not_free_while_what_runs_there_is_to_be_started_again(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    with home.guarded():
+        assert (home.running(), home.guard()) == (None, os.getpid())
+        with pytest.raises(ConflictError, match=f"pid {os.getpid()}"):
+            home.require_free()
+
+    assert home.guard() is None
+    home.require_free()
+
+
 def test_what_is_secret_is_readable_by_its_owner_only(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
     home.keep_key("k")

@@ -1,5 +1,7 @@
 """Settings come from FLOWRAY_* variables, once; what is unknown or out of bounds stops the start."""
 
+from pathlib import Path
+
 import pytest
 
 from flowray.errors import SettingsError
@@ -37,6 +39,12 @@ def test_pools_are_json(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert found.pools["gpu"].labels == {"zone": "a"}
     assert found.pools["gpu"].egress == ("x.org",)
+
+
+def test_an_empty_path_is_one_that_was_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = settings(monkeypatch, FLOWRAY_HOME="", FLOWRAY_IMAGES="")
+
+    assert (found.home, found.images) == (Path("~/.flowray"), None)
 
 
 def test_secrets_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,3 +106,22 @@ def test_walls_are_lowered_by_name_for_one_tenant(monkeypatch: pytest.MonkeyPatc
 def test_walls_without_a_tenant_or_a_known_name_stop_the_start(monkeypatch: pytest.MonkeyPatch, pool: str) -> None:
     with pytest.raises(SettingsError):
         settings(monkeypatch, FLOWRAY_POOLS=f'{{"own": {pool}}}')
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "at"),
+    [
+        ("FLOWRAY_POOLS", '{"default": {"egress": ["https://api.test"]}}', "FLOWRAY_POOLS__DEFAULT__EGRESS__0"),
+        ("FLOWRAY_POOLS", '{"gpu": {"private_hosts": ["https://api.test"]}}', "FLOWRAY_POOLS__GPU__PRIVATE_HOSTS__0"),
+        ("FLOWRAY_CALLBACKS__PRIVATE_HOSTS", '["https://api.test"]', "FLOWRAY_CALLBACKS__PRIVATE_HOSTS__0"),
+    ],
+)
+def test_a_host_that_no_run_could_use_stops_the_start(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, at: str
+) -> None:
+    with pytest.raises(SettingsError) as refused:
+        settings(monkeypatch, **{name: value})
+
+    assert refused.value.message == (
+        f"The setting `{at}` is wrong: `https://api.test` is a URL: give the host alone, api.test."
+    )

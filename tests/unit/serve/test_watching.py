@@ -5,12 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from flowray_serve.cluster.head import RayError
-from flowray_serve.watching import Watched, watching
+from flowray_serve.cluster.leash import on_leash
+from flowray_serve.watching import Watched, WatchError, watching
 
 
 class Daemons:
@@ -40,40 +43,87 @@ class Valkey:
         self.started.set()
 
 
+class LeashedValkey(Valkey):
+    """One whose start is that of a process."""
+
+    process: subprocess.Popen[bytes]
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(["/bin/sleep", "60"], preexec_fn=on_leash)  # noqa: PLW1509
+        super().start()
+
+
+class LockedValkey(Valkey):
+    """One that the kernel does not let start."""
+
+    def start(self) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+
+@pytest.fixture
+def thread() -> Iterator[Executor]:
+    with ThreadPoolExecutor(1) as one:
+        yield one
+
+
 def watched(daemons: Daemons, valkey: Valkey | None = None) -> Watched:
     return Watched(daemons=daemons, valkey=valkey, ray_logs=Path("/somewhere/ray"))
 
 
-def test_what_has_died_is_started_again_while_the_main_thread_is_busy() -> None:
+def test_what_has_died_is_started_again_while_the_main_thread_is_busy(thread: Executor) -> None:
     daemons, valkey = Daemons("gcs_server"), Valkey()
     said: list[str] = []
 
-    with watching(watched(daemons, valkey), progress=said.append, every_s=0.001):
+    with watching(watched(daemons, valkey), thread=thread, progress=said.append, every_s=0.001):
         assert daemons.revived.wait(10)
         assert valkey.started.wait(10)
 
     assert said == ["Valkey has died; starting it again", "Ray's control store has died; starting it again"]
 
 
-def test_a_raylet_that_dies_ends_whatever_the_main_thread_waits_for() -> None:
+def test_what_was_started_again_is_there_to_be_stopped_when_the_watch_is_over(thread: Executor) -> None:
+    valkey = LeashedValkey()
+
+    with watching(watched(Daemons(), valkey), thread=thread, progress=print, every_s=0.001):
+        assert valkey.started.wait(10)
+
+    with pytest.raises(subprocess.TimeoutExpired):
+        valkey.process.wait(0.2)
+    valkey.process.kill()
+    valkey.process.wait()
+
+
+def test_a_raylet_that_dies_ends_whatever_the_main_thread_waits_for(thread: Executor) -> None:
     with (
         pytest.raises(RayError, match=r"raylet died\. Its logs are in /somewhere/ray"),
-        watching(watched(Daemons("raylet")), progress=print, every_s=0.001),
+        watching(watched(Daemons("raylet")), thread=thread, progress=print, every_s=0.001),
     ):
         threading.Event().wait(30)
 
 
-def test_who_waits_for_a_loss_hears_of_it() -> None:
+def test_who_waits_for_a_loss_hears_of_it(thread: Executor) -> None:
     daemons = Daemons()
     threading.Timer(0.05, daemons.names.append, ["raylet"]).start()
 
-    with pytest.raises(RayError, match="raylet"), watching(watched(daemons), progress=print, every_s=0.001) as wait:
+    with (
+        pytest.raises(RayError, match="raylet"),
+        watching(watched(daemons), thread=thread, progress=print, every_s=0.001) as wait,
+    ):
         wait()
+
+
+def test_a_store_that_cannot_be_started_again_is_a_loss_whatever_the_reason(thread: Executor) -> None:
+    with (
+        pytest.raises(WatchError, match=r"could not be started again: BlockingIOError: .*temporarily unavailable"),
+        watching(watched(Daemons(), LockedValkey()), thread=thread, progress=print, every_s=0.001),
+    ):
+        threading.Event().wait(10)
 
 
 def test_a_process_that_does_not_notice_is_ended() -> None:
     deaf = """
 import signal, sys, time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from flowray_serve.watching import Watched, watching
 
@@ -83,7 +133,7 @@ class Daemons:
 
 watched = Watched(daemons=Daemons(), valkey=None, ray_logs=Path("x"))
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
-with watching(watched, progress=print, every_s=0.01, notices_within_s=0.1):
+with watching(watched, thread=ThreadPoolExecutor(1), progress=print, every_s=0.01, notices_within_s=0.1):
     time.sleep(60)
 """
     ended = subprocess.run([sys.executable, "-c", deaf], timeout=30, capture_output=True, text=True, check=False)

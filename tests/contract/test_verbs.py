@@ -1,0 +1,88 @@
+"""Verbs of the command line against a service over a real connection: what they print, and how they end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from flowray.client import Client
+from flowray.engine import events as ev
+from flowray.engine.commands import StartStep
+from flowray.engine.ports import RunRequest
+from flowray_serve.cli.main import main
+from flowray_serve.routes.application import build_app
+from tests.kit.server import serving
+from tests.unit.serve.service import ECHO, KEY, KEYS_BY_ROLE, Service, service
+
+TENANTS = """
+tenants:
+  acme: {keys: {ci: {roles: [runner]}}}
+  globex: {keys: {ci: {roles: [runner]}}}
+"""
+
+
+async def failing(request: RunRequest, step: StartStep) -> AsyncIterator[ev.StepEvent]:
+    node = request.flow.nodes[0].id
+    yield ev.StepFailed(step=step.step, kind="component", node=node, error="no key", traceback="tb")
+
+
+@pytest.fixture
+def made() -> Service:
+    return service()
+
+
+@pytest.fixture(autouse=True)
+def url(made: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
+    whole = build_app(made.services)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        if path.endswith("/events"):  # who follows a run has it driven
+            async with made.engine():
+                await whole(scope, receive, send)
+        else:
+            await whole({**scope, "path": "/lost"} if "globex" in path else scope, receive, send)
+
+    with serving(app) as url:
+        monkeypatch.setenv("FLOWRAY_URL", url)
+        monkeypatch.setenv("FLOWRAY_KEY", KEY)
+        monkeypatch.setenv("FLOWRAY_HOME", str(tmp_path / "home"))
+        yield url
+
+
+def flowray(monkeypatch: pytest.MonkeyPatch, *words: str) -> Any:
+    """The exit code."""
+    monkeypatch.setattr("sys.argv", ["flowray", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return ended.value.code
+
+
+def test_keys_that_were_made_before_a_failure_are_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "tenants.yaml").write_text(TENANTS)
+    monkeypatch.setenv("FLOWRAY_KEY", KEYS_BY_ROLE["operator"])
+
+    assert flowray(monkeypatch, "apply", str(tmp_path / "tenants.yaml"), "--yes", "--json") == 2
+
+    said = json.loads(capsys.readouterr().out)
+    assert [key["tenant"] for key in said["keys"]] == ["acme"]
+
+
+def test_a_failed_job_is_told_in_json(
+    made: Service, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], url: str
+) -> None:
+    made.steps.script = failing
+    with Client(url, KEY) as client:
+        client.publish({**ECHO, "endpoint_name": "echo"})
+
+        assert flowray(monkeypatch, "submit", "echo", "--wait", "--json") == 1
+
+    job = json.loads(capsys.readouterr().out)
+    assert (job["status"], "no key" in job["error"]) == ("failed", True)
