@@ -210,6 +210,8 @@ class Zygote:
     def _on_gone(self, gone: control.Gone) -> None:
         if gone.number in self._awaited:
             self._on_stillborn(gone.number)
+        if gone.cell == _NO_CELL:
+            return
         child = self._children.pop(gone.number, None)
         if child is not None:
             child.ended(_exit_of(gone))
@@ -264,6 +266,8 @@ def _close(listeners: Sequence[socket.socket]) -> None:
         listener.close()
 
 
+# What the zygote says where it could not even make a network.
+_NO_CELL = 0
 _READY_SIZE = len(b'\0\0\0\t\x10{"pid":1}')
 
 

@@ -11,7 +11,7 @@ import threading
 import time
 from typing import Any
 
-from flowray_sandbox.report import Report, running_node
+from flowray_sandbox.report import LOG_LIMIT_CHARS, Report, running_node
 
 LIMIT_CHARS = 1 << 20
 _GATHER_S = 0.05
@@ -68,7 +68,7 @@ class Printed(io.TextIOBase):
         self._lines.clear()
         self.gathered = 0
         if text and self.report is not None:
-            self.report.log(self._node, text.removesuffix("\n"), stream=self._name)
+            _tell(self.report, self._node, text.removesuffix("\n"), stream=self._name)
         return count
 
     def _take(self, text: str) -> None:
@@ -85,6 +85,13 @@ class Printed(io.TextIOBase):
             self.tell()
         elif self.gathered >= _GATHER_CHARS or time.monotonic() - self._since >= _GATHER_S:
             self.tell()
+
+
+def _tell(report: Report, node: str, text: str, *, stream: str) -> None:
+    """Report a text in as many logs as it takes."""
+    report.log(node, text[:LOG_LIMIT_CHARS], stream=stream)
+    for at in range(LOG_LIMIT_CHARS, len(text), LOG_LIMIT_CHARS):
+        report.log(node, text[at : at + LOG_LIMIT_CHARS], stream=stream)
 
 
 class _Bytes(io.RawIOBase):

@@ -16,6 +16,7 @@ import socket
 import struct
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Any
@@ -41,6 +42,8 @@ def frame(kind: int, payload: bytes) -> bytes:
 
 
 _LOOK_AGAIN_S = 0.05
+_PATIENCE_S = 1.0
+_NOTHING = 0
 _NEVER = float("inf")
 
 
@@ -62,6 +65,9 @@ class Channel:
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self._sending = threading.Lock()
+        self._sender = 0
+        self._waiting: deque[tuple[int, bytes, float]] = deque()
+        self._numbering = threading.Lock()
         self._gathered = bytearray()
         self._flushed_at = time.monotonic()
         self._blobs_sent = 0
@@ -109,8 +115,8 @@ class Channel:
 
     def blob(self, content: bytes) -> int:
         """Send large bytes aside; the number is how a later event or answer refers to them."""
-        with self._sending:
-            self._gather(BLOB, content)
+        with self._numbering:
+            self._waiting.append((BLOB, content, FLUSH_S))
             self._blobs_sent += 1
             return self._blobs_sent - 1
 
@@ -134,8 +140,7 @@ class Channel:
         number = next(self._numbers)
         reply: Future[tuple[Any, bytes]] = Future()
         self._asked[number] = reply
-        self._send(ASK, self._question(number, what, details, blob))
-        self.flush()
+        self._send(ASK, self._question(number, what, details, blob), 0)
         return reply
 
     def _question(self, number: int, what: str, details: Mapping[str, Any], blob: bytes | None) -> bytes:
@@ -152,28 +157,53 @@ class Channel:
 
     def finish(self, kind: int, answer: Mapping[str, Any]) -> None:
         """Send the one RESULT or ERROR, after all that was gathered."""
+        last = orjson.dumps(answer)
         with self._sending:
-            self._gather(kind, orjson.dumps(answer))
+            self._gather_waiting()
+            self._gather(kind, last)
             self._flush()
             # Nothing can follow now, so the host need not wait until the kernel has taken this process down.
             self._sock.shutdown(socket.SHUT_WR)
 
     def flush(self) -> None:
         """Send what was gathered now."""
-        with self._sending:
-            self._flush()
+        self._send(_NOTHING, b"", 0)
 
     def _send(self, kind: int, payload: bytes, within_s: float = FLUSH_S) -> None:
-        with self._sending:
-            self._gather(kind, payload)
-            now = time.monotonic()
-            if now - self._flushed_at >= within_s or len(self._gathered) >= _FLUSH_BYTES:
-                self._flush()
-                return
-            if self._flush_at <= now + within_s or self._loop is None:
-                return
-            self._flush_at = now + within_s
-        self._plan_flush(self._loop, within_s)
+        self._waiting.append((kind, payload, within_s))
+        while self._waiting and self._may_send():
+            try:
+                self._gather_waiting()
+            finally:
+                self._sending.release()
+
+    def _may_send(self) -> bool:
+        """Take the lock. Who does not get it may leave: whoever holds it looks again at what waits.
+
+        It may be this very thread, when a finaliser prints amid a frame. Another is waited for, so that what waits does
+        not grow without end, yet not for ever: its finaliser may want a lock (of `logging`) that this thread holds.
+        """
+        if self._sending.acquire(blocking=False):
+            return True
+        return self._sender != threading.get_ident() and self._sending.acquire(timeout=_PATIENCE_S)
+
+    def _gather_waiting(self) -> None:
+        self._sender = threading.get_ident()
+        soonest_s = _NEVER
+        while self._waiting:
+            kind, payload, within_s = self._waiting.popleft()
+            soonest_s = min(soonest_s, within_s)
+            if kind:
+                self._gather(kind, payload)
+        self._flush_within(soonest_s)
+
+    def _flush_within(self, most_s: float) -> None:
+        now = time.monotonic()
+        if now - self._flushed_at >= most_s or len(self._gathered) >= _FLUSH_BYTES:
+            self._flush()
+        elif self._loop is not None and now + most_s < self._flush_at:
+            self._flush_at = now + most_s
+            self._plan_flush(self._loop, most_s)
 
     def _plan_flush(self, loop: LateLoop, within_s: float) -> None:
         if asyncio._get_running_loop() is loop:  # noqa: SLF001 - the public one raises where there is none

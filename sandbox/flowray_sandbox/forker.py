@@ -93,8 +93,8 @@ class Forker:
             if order[0] == b"W":
                 wait()
                 continue
-            before()
-            forked.value = syscalls.fork()
+            # Without a namespace of its own, the child would be one of the zygote's.
+            forked.value = _CLONE_FAILED if before() else syscalls.fork()
             if forked.value == 0:
                 self._be_child()
             after()

@@ -17,7 +17,7 @@ from flowray_sandbox.failures import JobFailedError
 
 # Whose code is running: set around each node, inherited by the threads and tasks that its code starts.
 running_node: ContextVar[str] = ContextVar("running_node", default="")
-_TEXT_LIMIT = 64 << 10
+LOG_LIMIT_CHARS = 64 << 10
 
 
 class Report:
@@ -72,8 +72,10 @@ class Report:
         self._event({"kind": "message", "node": node, "message": message}, within_s=SPOKEN_S)
 
     def log(self, node: str, text: str, *, stream: str = "log", name: str = "") -> None:
-        """Something a node logged or printed."""
-        self._event({"kind": "log", "node": node, "text": text[:_TEXT_LIMIT], "stream": stream, "name": name})
+        """Something a node logged or printed; past the limit it is dropped, and that is said."""
+        if len(text) > LOG_LIMIT_CHARS:
+            text = f"{text[:LOG_LIMIT_CHARS]}\n[{len(text)} characters; the rest is dropped]"
+        self._event({"kind": "log", "node": node, "text": text, "stream": stream, "name": name})
 
     def branch_stopped(self, node: str, output: str, nodes: Sequence[str], *, lasting: bool) -> None:
         """The node closed what hangs on one of its outputs."""

@@ -19,8 +19,11 @@ from flowray_sandbox.failures import JobFailedError
 # A result says its text several times over, and the channel carries 64 MiB at once; the outputs are never cut.
 _LIMIT_BYTES = 44 << 20
 CUT_NOTICE = (
-    "The node's result is larger than 44 MiB: its texts and lists are cut where it is shown, not in its outputs."
+    "The node's result is larger than 44 MiB: its texts and lists are cut where it is shown, and what is large without "
+    "them is left out, but not in its outputs."
 )
+# What components made; the other fields are small.
+_MADE = {"results", "outputs", "artifacts", "logs", "messages"}
 # Dates are lfx's own matter: it writes them as UTC, whatever zone they have.
 _AS_LFX = orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
 
@@ -69,7 +72,7 @@ def result_json(result: ResultData, on_cut: Callable[[], None]) -> bytes:
         on_cut()
     while len(text) > _LIMIT_BYTES:
         longest //= 16
-        text = _cut(result, longest)
+        text = _cut(result, longest) if longest else _facts(result)
     return text
 
 
@@ -82,6 +85,11 @@ def usage(result: ResultData) -> Mapping[str, int]:
 def _cut(result: ResultData, longest: int | None) -> bytes:
     """The result with every text and every list cut to at most so many characters or items."""
     return tags.text_of(serialize(result.model_dump(), longest, longest, to_str=True))
+
+
+def _facts(result: ResultData) -> bytes:
+    """The result without all that a component made: dictionaries are not cut."""
+    return _cut(ResultData(**result.model_dump(exclude=_MADE)), None)
 
 
 def _shown(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -94,7 +95,9 @@ class Step:
         except JobFailedError as failure:
             self._report.failed(vertex.id, failure)
             raise
-        except (Exception, SystemExit) as cause:  # noqa: BLE001 - components raise anything
+        except (Exception, SystemExit, asyncio.CancelledError) as cause:
+            if _cancelled(cause):
+                raise
             outer = self._failed(vertex, cause)
             # A loop fails because a node of its body did: that one is to blame.
             raise self._inner_failure or outer from None
@@ -153,8 +156,9 @@ class Step:
             try:
                 built = await Graph.build_vertex(iteration, vertex_id, **options)
                 self._tell_finished(iteration.get_vertex(vertex_id), time.perf_counter() - begun)
-            except (Exception, SystemExit) as cause:
-                self._inner_failure = self._inner_failure or self._failed(iteration.get_vertex(vertex_id), cause)
+            except (Exception, SystemExit, asyncio.CancelledError) as cause:
+                if not _cancelled(cause):
+                    self._inner_failure = self._inner_failure or self._failed(iteration.get_vertex(vertex_id), cause)
                 raise
             finally:
                 running_node.reset(mark)
@@ -182,6 +186,12 @@ def _graph(spec: RunSpec, report: Report) -> StepGraph:
         raise JobFailedError(f"A value from another step cannot be used here: {cause}.", kind="value") from None
     except (Exception, SystemExit) as cause:  # noqa: BLE001 - what the user drew may be refused in any way
         raise component_failed(cause) from None
+
+
+def _cancelled(cause: BaseException) -> bool:
+    """Whether the node was told to stop. Its code may raise the same, which asyncio would take for that."""
+    task = asyncio.current_task()
+    return isinstance(cause, asyncio.CancelledError) and task is not None and task.cancelling() > 0
 
 
 def _refuse_pause(reason: str = "", data: dict[str, Any] | None = None) -> None:

@@ -49,8 +49,6 @@ def plain(value: Any, depth: int = 0) -> Any:
     for kind, (class_, write, _) in _TAGGED.items():
         if isinstance(value, class_):
             return tagged(kind, write(value))
-    if value is pd.NA or value is pd.NaT:
-        return None
     raise CannotTravelError(f"a {type(value).__module__}.{type(value).__qualname__}")
 
 
@@ -175,12 +173,17 @@ _PLAIN: tuple[tuple[Any, _Plain], ...] = (
     (float, _float),
     (dict, _mapping),
     ((list, tuple, set, frozenset), lambda value, depth: [plain(item, depth + 1) for item in value]),
+    # Their items are whole numbers where they count nanoseconds.
+    (np.datetime64, lambda value, depth: plain(pd.Timestamp(value), depth)),
+    (np.timedelta64, lambda value, depth: plain(pd.Timedelta(value), depth)),
     (np.generic, lambda value, depth: plain(value.item(), depth)),
     (Message, lambda value, _: tagged("message", message_json(value))),
     (Data, lambda value, _: tagged("data", data_json(value))),
     (pd.DataFrame, lambda value, _: tagged("dataframe", table_json(value))),
     (Image, lambda value, _: tagged("image", value.path)),
     (BaseModel, _part_of_message),
+    # Here and not below: a missing date is a datetime, of the year 1.
+    ((type(pd.NA), type(pd.NaT)), lambda *_: None),
 )
 # How each tag is written, where no rule above does it, and read. A datetime is also a date, so it comes first.
 _TAGGED: Mapping[str, tuple[type | tuple[()], Callable[[Any], Any], Callable[[Any], Any]]] = {

@@ -11,6 +11,7 @@ import os
 import select
 import socket
 import struct
+import sys
 import traceback
 from collections.abc import Sequence
 
@@ -21,6 +22,7 @@ from flowray_sandbox.network import Cell, Cells
 
 _FROM_HOST = struct.Struct("<cI")
 _GONE = struct.Struct("<cIIIddQQ")
+_NO_CELL = 0
 _NOT_FORKED = 71 << 8
 _MOST = 8192
 
@@ -62,22 +64,38 @@ class Zygote:
         return True
 
     def _spawn(self, number: int, entrances: Sequence[int]) -> None:
-        """Have a child forked that enters its control group by these; what is missing leads nowhere."""
-        cell = self._cells.take(self._tell_cell)
-        ours, theirs = socket.socketpair()
+        """Have a child forked that enters its control group by these; what cannot be made costs it alone."""
+        cell = _NO_CELL
+        try:
+            taken = self._cells.take(self._tell_cell)
+            cell = taken.number
+            ours, theirs = socket.socketpair()
+        except OSError:
+            traceback.print_exc()
+            pid = -1
+        else:
+            pid = self._forked(number, taken, ours, theirs, entrances)
+        for entrance in entrances:
+            os.close(entrance)
+        if pid < 0:
+            self._tell_gone(number, cell, _NOT_FORKED, 0.0, 0.0, 0, 0)
+            return
+        pidfd = os.pidfd_open(pid)
+        self._children[pidfd] = (pid, number, cell)
+        self._events.register(pidfd, select.EPOLLIN)
+
+    def _forked(
+        self, number: int, cell: Cell, ours: socket.socket, theirs: socket.socket, entrances: Sequence[int]
+    ) -> int:
+        """The pid of a new child, or -1; entrances that are missing lead nowhere."""
         with ours, theirs:
             order = ORDER.pack(b"B", number, cell.number)
             ways = [*entrances, *[NULL] * (ENTRANCES - len(entrances))]
             socket.send_fds(self._forker, [order], [cell.namespace, ours.fileno(), theirs.fileno(), *ways])
-        for entrance in entrances:
-            os.close(entrance)
         (pid,) = FORKED.unpack(self._forker.recv(FORKED.size))
         if pid < 0:
-            self._tell_gone(number, cell.number, _NOT_FORKED, 0.0, 0.0, 0, 0)
-            return
-        pidfd = os.pidfd_open(pid)
-        self._children[pidfd] = (pid, number, cell.number)
-        self._events.register(pidfd, select.EPOLLIN)
+            sys.stderr.write("No child could be forked into a PID namespace: see user.max_pid_namespaces, pids.max.\n")
+        return int(pid)
 
     def _listen(self, cell: int, doors: bytes) -> None:
         """Hand the host listeners in a cell, or none: what cannot be made costs one run, never the zygote."""

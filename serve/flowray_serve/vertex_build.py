@@ -13,6 +13,7 @@ from flowray_serve.langflow_times import iso
 
 _INTERFACES = ("ChatInput", "ChatOutput", "TextInput", "TextOutput", "DataOutput", "Webhook")
 _MINUTE_S = 60
+_SECOND_MS = 1000
 
 
 def build_data(
@@ -81,11 +82,12 @@ def error_of(event: ev.NodeFailed, flow: Flow | None = None) -> dict[str, Any]:
 
 def lasting(took_s: float) -> str:
     """A duration as people read it."""
-    if took_s < 1:
-        return f"{round(took_s * 1000)} ms"
-    if took_s < _MINUTE_S:
+    if (took_ms := round(took_s * 1000)) < _SECOND_MS:
+        return f"{took_ms} ms"
+    if round(took_s, 1) < _MINUTE_S:
         return f"{took_s:.1f} s"
-    return f"{int(took_s // _MINUTE_S)} min {round(took_s % _MINUTE_S)} s"
+    minutes, seconds = divmod(round(took_s), _MINUTE_S)
+    return f"{minutes} min {seconds} s"
 
 
 def first_layer(flow: Flow) -> list[str]:

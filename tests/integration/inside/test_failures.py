@@ -96,6 +96,19 @@ def test_when_one_of_two_nodes_fails_the_other_is_cancelled(inside: Inside, buil
     assert (heard.error["node"], heard.error["error"]) == ("Custom-b", "at once")
 
 
+@pytest.mark.parametrize("beside", [[], ["Custom-b"]])
+def test_a_component_that_raises_as_if_it_were_cancelled_fails_its_node(
+    inside: Inside, build: Builder, beside: list[str]
+) -> None:
+    raises = build.node("Custom-a", component("import asyncio\nraise asyncio.CancelledError", kind="async def"))
+    others = [build.node(name, component('return Message(text="")')) for name in beside]
+
+    heard = inside.do(spec_of(flow_of(raises, *others, edges=[])))
+
+    assert heard.error is not None
+    assert [heard.error[name] for name in ("kind", "node", "error")] == ["component", "Custom-a", "CancelledError"]
+
+
 def test_an_edge_that_does_not_fit_is_an_error(inside: Inside, build: Builder) -> None:
     first = build.node("Custom-a", component('return Message(text="")'))
     second = build.node("Custom-b", component('return Message(text="")'))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import copy
+import json
 import re
 from typing import Any
 
 import pytest
 from fastapi.encoders import jsonable_encoder
 from lfx.graph.graph.base import Graph
+from lfx.graph.schema import ResultData
 
+from flowray_sandbox import results
 from tests.integration.inside.flows import FLOW_ID, Builder, Flow, component, flow_of, spec_of
 from tests.integration.inside.host import Inside
 
@@ -82,3 +85,18 @@ async def test_results_of_components_of_any_type_are_those_of_lfx(
 
     assert heard.error is None, heard.error
     assert masked(heard.of("node_finished")[0]["result"]) == masked(expected["Custom-1"])
+
+
+@pytest.mark.timeout(20)
+def test_a_result_of_dictionaries_that_is_too_large_is_told_by_its_facts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "_LIMIT_BYTES", 1000)
+    large = {"out": {str(number): {"n": number} for number in range(1000)}}
+    cuts: list[str] = []
+
+    text = results.result_json(
+        ResultData(results=large, artifacts=large, component_id="Custom-1", duration="2 ms"), lambda: cuts.append("cut")
+    )
+
+    told = json.loads(text)
+    assert (told["component_id"], told["duration"], told["results"], told["outputs"]) == ("Custom-1", "2 ms", {}, {})
+    assert cuts == ["cut"]

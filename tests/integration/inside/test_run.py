@@ -104,6 +104,16 @@ def test_a_component_that_prints_without_end_costs_a_bounded_number_of_events(in
     assert sum(len(event["text"]) for event in heard.of("log")) < 1.1 * (1 << 20)
 
 
+def test_one_long_print_is_told_whole_and_a_log_that_is_cut_says_so(inside: Inside, build: Builder) -> None:
+    long = component('print("x" * 500_000, end="")\nself.log("y" * 70_000)\nreturn Message(text="done")')
+
+    heard = inside.do(spec_of(flow_of(build.node("Custom-a", long))))
+
+    assert "".join(event["text"] for event in heard.of("log") if event["stream"] == "stdout") == "x" * 500_000
+    (logged,) = (event["text"] for event in heard.of("log") if event["stream"] == "log")
+    assert logged.endswith("y\n[70000 characters; the rest is dropped]")
+
+
 def test_a_streaming_run_tells_the_tokens_and_then_the_whole_text(inside: Inside, llm: Llm) -> None:
     starter = starters()["Basic Prompting"]
     flow = with_values(starter, model_tweaks(starter))

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import numpy as np
 import orjson
 import pandas as pd  # type: ignore[import-untyped]  # has no stubs
 import pytest
@@ -136,6 +137,21 @@ def test_a_table_comes_back_with_the_types_of_its_columns() -> None:
     pd.testing.assert_frame_equal(
         back.drop(columns=["any", "kind"]), table.drop(columns=["any", "kind"]), check_like=True
     )
+
+
+def test_a_date_that_is_missing_is_still_missing_when_it_comes_back() -> None:
+    day, gap = pd.Timestamp("2026-01-02"), pd.NaT
+    columns = {"day": [day, gap], "there": [day.tz_localize("UTC"), gap], "took": [pd.Timedelta(seconds=2), gap]}
+    table = DataFrame(pd.DataFrame(columns))
+
+    pd.testing.assert_frame_equal(travelled(table), table)
+    assert travelled([day, gap, pd.NA, np.datetime64("NaT")]) == [day, None, None, None]
+
+
+def test_numpys_dates_and_durations_come_back_as_such() -> None:
+    at, took = np.datetime64("2026-01-02T03:04:05.000000006", "ns"), np.timedelta64(1_500_000_000, "ns")
+
+    assert travelled([at, took]) == [pd.Timestamp("2026-01-02T03:04:05.000000006"), timedelta(seconds=1.5)]
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,25 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
-from flowray_sandbox.channel import BLOB_IN, CANCEL, PART_IN, SPEC, Channel, ChannelBrokenError, frame
+from flowray_sandbox.channel import (
+    BLOB_IN,
+    CANCEL,
+    EVENT,
+    PART,
+    PART_BYTES,
+    PART_IN,
+    RESULT,
+    SPEC,
+    Channel,
+    ChannelBrokenError,
+    frame,
+)
 from flowray_sandbox.loop import LateLoop
 
 
@@ -18,6 +32,21 @@ def ends() -> Iterator[tuple[socket.socket, Channel]]:
     host, inside = socket.socketpair()
     with host, inside:
         yield host, Channel(inside)
+
+
+class Finalised(socket.socket):
+    """While it sends, the collector runs and a finaliser says something."""
+
+    says: Callable[[], None] | None = None
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        """Send, a half before the finaliser and a half after it."""
+        says, self.says = self.says, None
+        middle = len(data) // 2
+        super().sendall(data[:middle], flags)
+        if says is not None:
+            says()
+        super().sendall(data[middle:], flags)
 
 
 @pytest.fixture
@@ -68,3 +97,46 @@ def test_a_host_that_hangs_up_amid_a_frame_breaks_the_channel(ends: tuple[socket
 
     with pytest.raises(ChannelBrokenError):
         channel.read_spec()
+
+
+@pytest.mark.timeout(20)
+def test_what_a_finaliser_says_amid_a_frame_follows_it_whole() -> None:
+    host, inside = socket.socketpair()
+    with host, inside, Finalised(fileno=inside.detach()) as sending, ThreadPoolExecutor() as reader:
+        heard = reader.submit(host.makefile("rb").read)
+        channel = Channel(sending)
+        sending.says = lambda: channel.event({"said": "by a finaliser"})
+
+        channel.tell("keep", {"text": "x" * PART_BYTES})
+        channel.finish(RESULT, {})
+
+        told = heard.result()
+    head = frame(PART, bytes(PART_BYTES))[:5]
+    assert told.startswith(head)
+    assert told.endswith(frame(EVENT, b'{"said":"by a finaliser"}') + frame(RESULT, b"{}"))
+
+
+@pytest.mark.timeout(20)
+def test_a_thread_that_holds_what_a_finaliser_wants_is_not_waited_for() -> None:
+    host, inside = socket.socketpair()
+    wanted = threading.Lock()
+    with host, inside, Finalised(fileno=inside.detach()) as sending, ThreadPoolExecutor() as other:
+        channel = Channel(sending)
+
+        def say_and_let_go() -> None:
+            channel.event({"n": 2})
+            wanted.release()
+
+        def finalise() -> None:
+            wanted.acquire()
+            said = other.submit(say_and_let_go)
+            with wanted:
+                said.result()
+
+        sending.says = finalise
+        channel.tell("one", {})
+        channel.flush()
+        channel.finish(RESULT, {})
+
+        told = host.makefile("rb").read()
+    assert told.endswith(frame(EVENT, b'{"n":2}') + frame(RESULT, b"{}"))
