@@ -32,6 +32,7 @@ FORKED = struct.Struct("=i")
 # A wait status and a `struct rusage`: two times, the largest size, three of no use, page faults, and more of no use.
 ENDED = struct.Struct("=i4qq24xq72x")
 _RUSAGE = 144
+_CLONE_FAILED = -1
 
 
 class Desk:
