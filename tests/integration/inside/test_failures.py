@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.integration.inside.flows import Builder, component, edge, flow_of, spec_of
@@ -106,6 +108,19 @@ def test_an_edge_that_does_not_fit_is_an_error(inside: Inside, build: Builder) -
 
     assert heard.error is not None
     assert "invalid handles" in heard.error["error"]
+
+
+def test_an_error_of_any_length_is_clipped_in_the_chat(inside: Inside, build: Builder) -> None:
+    spec = spec_of(flow_of(build.node("Custom-a", component('raise ValueError("y" * 300_000)'))))
+    spec["run"]["user_id"] = "ada"
+
+    heard = inside.do(spec)
+
+    (told,) = heard.asked
+    assert heard.error is not None
+    assert (heard.error["kind"], heard.error["node"]) == ("component", "Custom-a")
+    assert told["keep"][0]["text"].endswith("y…")
+    assert len(json.dumps(told)) < 200_000
 
 
 def test_text_that_is_no_text_does_not_break_the_channel(inside: Inside, build: Builder) -> None:
