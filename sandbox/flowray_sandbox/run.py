@@ -112,10 +112,15 @@ class Step:
             self._tell_logs(vertex)
         crossing = self._graph.crossing(vertex.id) if vertex.graph is self._graph else set()
         result: Any = vertex.result
+        kept_before = self._report.kept_bytes
+        outputs = results.encoded(vertex, crossing, self._report.keep)
+        kept_bytes = self._report.kept_bytes - kept_before
         self._report.finished(
             vertex.id,
-            results.encoded(vertex, crossing, self._report.keep),
-            result=results.result_json(result, lambda: self._report.log(vertex.id, results.CUT_NOTICE)),
+            outputs,
+            result=results.result_json(
+                result, lambda: self._report.log(vertex.id, results.CUT_NOTICE), kept_bytes=kept_bytes
+            ),
             took_s=took_s,
             usage=results.usage(result),
         )
