@@ -59,6 +59,8 @@ class JobFailedError(Exception):
 def component_failed(cause: BaseException, *, node: str | None = None, code: str = "") -> JobFailedError:
     """What a component raised, said in its own words."""
     error = own_error(cause)
+    if isinstance(error, JobFailedError):
+        return error
     kind = "memory" if isinstance(error, MemoryError) else "component"
     text = _said(error) or ("out of memory" if kind == "memory" else type(error).__name__)
     return JobFailedError(

@@ -110,6 +110,26 @@ def test_an_edge_that_does_not_fit_is_an_error(inside: Inside, build: Builder) -
     assert "invalid handles" in heard.error["error"]
 
 
+def test_a_variable_that_a_field_cannot_do_without_is_named(inside: Inside, build: Builder) -> None:
+    takes = component("return Message(text=self.word)", inputs='MessageTextInput(name="word"),')
+    node = build.node("Custom-a", takes, word={"value": "NO_SUCH_VAR", "load_from_db": True})
+
+    heard = inside.do(spec_of(flow_of(node)))
+
+    assert heard.error is not None
+    assert (heard.error["kind"], heard.error["node"]) == ("variable", "Custom-a")
+    assert "`word` names the variable `NO_SUCH_VAR`, which does not exist" in heard.error["error"]
+
+
+def test_a_variable_that_a_field_can_do_without_may_be_absent(inside: Inside, build: Builder) -> None:
+    takes = component("return Message(text=str(self.key))", inputs='SecretStrInput(name="key"),')
+    node = build.node("Custom-a", takes, key={"value": "NO_SUCH_VAR", "load_from_db": True})
+
+    heard = inside.do(spec_of(flow_of(node)))
+
+    assert heard.error is None, heard.error
+
+
 def test_an_error_of_any_length_is_clipped_in_the_chat(inside: Inside, build: Builder) -> None:
     spec = spec_of(flow_of(build.node("Custom-a", component('raise ValueError("y" * 300_000)'))))
     spec["run"]["user_id"] = "ada"

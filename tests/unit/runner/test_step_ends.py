@@ -11,9 +11,12 @@ import pytest
 from flowray.engine.commands import StartStep
 from flowray.engine.events import (
     NodeFailed,
+    RunFinished,
+    RunId,
     StepFailed,
     StepFinished,
 )
+from flowray.engine.failures import failure
 from flowray.engine.values import Value
 from flowray.plan.types import StepId
 from flowray.runner import frames
@@ -38,6 +41,17 @@ async def test_a_component_that_fails_is_blamed_with_its_own_words_and_without_s
     assert replace(ended, took_s=0.0, usage={}) == StepFailed(
         step=STEP, kind="component", error="no key *****", node=A, error_type="ValueError", traceback="tb", attempt=1
     )
+
+
+async def test_a_variable_that_is_not_there_is_the_callers_matter(runner_with: Started) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.spec()
+        await peer.error(kind="variable", error="The field `x` names the variable `Y`.", node="a")
+
+    failed = await last_of(await runner_with(script))
+    problem = failure(RunId("r1"), RunFinished(status="failed", kind=failed.kind, node=failed.node, error=failed.error))
+    assert (problem.code, problem.fault, problem.status) == ("missing_variable", "caller", 422)
+    assert problem.message == "Node `a` failed: The field `x` names the variable `Y`."
 
 
 async def test_a_sandbox_cannot_blame_a_node_of_another_step(runner_with: Started) -> None:
