@@ -13,7 +13,7 @@ from lfx.graph.vertex.base import Vertex
 from flowray_sandbox import capture, checkpoints, classes, files, outside, results, surroundings, tags, tokens
 from flowray_sandbox.building import build
 from flowray_sandbox.channel import Channel
-from flowray_sandbox.failures import JobFailedError, component_failed
+from flowray_sandbox.failures import RAISED, JobFailedError, component_failed
 from flowray_sandbox.graph import OWN_CONTEXT, StepGraph
 from flowray_sandbox.report import Report, Voice, running_node, text_of
 from flowray_sandbox.spec import RunSpec, run_spec
@@ -94,7 +94,7 @@ class Step:
         except JobFailedError as failure:
             self._report.failed(vertex.id, failure)
             raise
-        except (Exception, SystemExit) as cause:  # noqa: BLE001 - components raise anything
+        except RAISED as cause:
             outer = self._failed(vertex, cause)
             # A loop fails because a node of its body did: that one is to blame.
             raise self._inner_failure or outer from None
@@ -158,7 +158,7 @@ class Step:
             try:
                 built = await Graph.build_vertex(iteration, vertex_id, **options)
                 self._tell_finished(iteration.get_vertex(vertex_id), time.perf_counter() - begun)
-            except (Exception, SystemExit) as cause:
+            except RAISED as cause:
                 self._inner_failure = self._inner_failure or self._failed(iteration.get_vertex(vertex_id), cause)
                 raise
             finally:
@@ -185,7 +185,7 @@ def _graph(spec: RunSpec, report: Report) -> StepGraph:
         return StepGraph(spec, report)
     except tags.CannotTravelError as cause:
         raise JobFailedError(f"A value from another step cannot be used here: {cause}.", kind="value") from None
-    except (Exception, SystemExit) as cause:  # noqa: BLE001 - what the user drew may be refused in any way
+    except RAISED as cause:
         raise component_failed(cause) from None
 
 

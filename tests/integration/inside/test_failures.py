@@ -46,6 +46,23 @@ def test_what_a_component_starts_and_fails_to_end_does_not_hide_its_error(inside
 
 
 @pytest.mark.parametrize(
+    ("raising", "said"),
+    [
+        ("raise KeyboardInterrupt", "The component raised KeyboardInterrupt, which ends a program."),
+        (
+            "class Mute(Exception):\n    def __str__(self): return 1 / 0\nraise Mute()",
+            "Mute, which cannot say what it is: its `__str__` fails.",
+        ),
+    ],
+)
+def test_whatever_a_component_raises_names_its_node(inside: Inside, build: Builder, raising: str, said: str) -> None:
+    heard = inside.do(spec_of(flow_of(build.node("Custom-1", component(raising)))))
+
+    assert heard.error is not None
+    assert (heard.error["kind"], heard.error["node"], heard.error["error"]) == ("component", "Custom-1", said)
+
+
+@pytest.mark.parametrize(
     ("broken", "said"),
     [
         ("import there_is_no_such_module\n", "there_is_no_such_module"),
