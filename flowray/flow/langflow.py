@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from flowray.errors import FlowFormatError, FlowTooLargeError
-from flowray.flow.document import Bounds, parse
+from flowray.errors import FlowFormatError
+from flowray.flow.document import Bounds, parse, refuse_too_many
 from flowray.flow.groups import flattened, has_groups
 from flowray.flow.handles import edge_of, with_handles
 from flowray.flow.nodes import is_note, node_of
@@ -32,8 +32,7 @@ def read(
     bounds = replace(_BOUNDS, size_bytes=max_bytes, nodes=max_nodes, depth=max_depth)
     document = parse(source, bounds)
     raw_nodes, raw_edges = _graph(document)
-    if len(raw_nodes) > bounds.nodes:
-        raise FlowTooLargeError(f"The flow has {len(raw_nodes):,} nodes; at most {bounds.nodes:,} are allowed.")
+    refuse_too_many(len(raw_nodes), bounds.nodes)
     groups: tuple[Group, ...] = ()
     if has_groups(raw_nodes):
         raw_nodes, raw_edges, groups = flattened(raw_nodes, raw_edges, bounds.nodes)

@@ -16,7 +16,7 @@ from flowray.engine.events import (
     StepFailed,
     StepFinished,
 )
-from flowray.engine.failures import failure
+from flowray.engine.failures import StepTimeoutError, failure
 from flowray.engine.values import Value
 from flowray.plan.types import StepId
 from flowray.runner import frames
@@ -81,6 +81,17 @@ async def test_a_sandbox_that_dies_says_how(runner_with: Started, end: Exit, kin
     failed = await last_of(await runner_with(script))
     assert (failed.kind, failed.retryable) == (kind, False)
     assert says in failed.error
+
+
+async def test_a_job_of_no_run_that_takes_too_long_is_named(runner_with: Started) -> None:
+    async def script(peer: Peer) -> Exit:
+        await peer.spec()
+        return died_of(signal.SIGKILL, cpu_s=11)
+
+    runner = await runner_with(script)
+
+    with pytest.raises(StepTimeoutError, match="The job `expand` took a sandbox longer than its 10 s"):
+        await runner.examine("expand", {"spec": ""})
 
 
 async def test_a_sandbox_that_closes_its_channel_and_lives_on_has_crashed(runner_with: Started) -> None:
