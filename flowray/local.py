@@ -24,6 +24,7 @@ from flowray.engine.ports import RunRequest
 from flowray.engine.values import Ref
 from flowray.engine.whole import all_whole, whole
 from flowray.errors import FlowFormatError, FlowInvalidError, InvalidRequestError
+from flowray.flow.compact import refuse_too_large
 from flowray.flow.hosts import common, hosts_of
 from flowray.flow.tweaks import tweak
 from flowray.flow.types import Field, Flow, Json
@@ -103,6 +104,7 @@ class Local:
 
     async def expand(self, spec: str) -> Mapping[str, Json]:
         """Return the Langflow document of a compact flow description; `FlowFormatError` says what is wrong with it."""
+        refuse_too_large(spec)
         try:
             document: Mapping[str, Json] = (await self._runner.examine("expand", {"spec": spec}))["flow"]
         except ComponentFailedError as error:

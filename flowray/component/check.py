@@ -41,6 +41,7 @@ def _components(flow: Flow, catalog: Mapping[str, ComponentSpec]) -> Iterator[Fi
     read = sources_read(node for node in flow.nodes if node.code_digest not in catalog)
     for node in flow.nodes:
         if node.code is None or node.code_digest is None:
+            yield from _no_source(node)
             continue
         digest = node.code_digest
         if digest in catalog:
@@ -49,6 +50,13 @@ def _components(flow: Flow, catalog: Mapping[str, ComponentSpec]) -> Iterator[Fi
             seen[digest] = _parse_problem(node.code) if digest in read else None
         if problem := seen[digest]:
             yield _error("broken_component", f"The source of `{clipped(node.id)}` is broken: {problem}", node, "code")
+
+
+def _no_source(node: Node) -> Iterator[Finding]:
+    """A field for the source that holds none; whoever leaves it out means a known component."""
+    if "code" in node.raw["data"]["node"]["template"] and adapter_of(node) is None:
+        said = f"The source of `{clipped(node.id)}` is null: give it, or leave the field `code` out."
+        yield _error("broken_component", said, node, "code")
 
 
 def _parse_problem(source: str) -> str | None:

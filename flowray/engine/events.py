@@ -73,6 +73,7 @@ RunStatus = Literal["succeeded", "failed", "cancelled"]
 FailureKind = Literal[
     "component",  # a node's own code raised
     "value",  # a value cannot travel
+    "variable",  # a field names a variable that does not exist
     "crashed",  # the sandbox died: signal or exit code in the message
     "timeout",  # the wall limit
     "memory",  # the memory limit

@@ -34,6 +34,14 @@ class ValueCannotTravelError(RunFailedError):
     fault = "component"
 
 
+class MissingVariableError(RunFailedError):
+    """A node needs the value of a variable that does not exist."""
+
+    code = "missing_variable"
+    fault = "caller"
+    status = 422
+
+
 class SandboxCrashedError(RunFailedError):
     """The sandbox died: a signal, or the component ended its process."""
 
@@ -102,6 +110,7 @@ class RunPausedError(RunFailedError):
 _ERRORS: Mapping[FailureKind, type[RunFailedError]] = {
     "component": ComponentFailedError,
     "value": ValueCannotTravelError,
+    "variable": MissingVariableError,
     "crashed": SandboxCrashedError,
     "timeout": StepTimeoutError,
     "memory": OutOfMemoryError,

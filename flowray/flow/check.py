@@ -9,6 +9,7 @@ from typing import Literal
 
 from flowray.errors import FlowFormatError
 from flowray.flow.cycles import endless
+from flowray.flow.flaws import flaws
 from flowray.flow.hosts import hosts_of
 from flowray.flow.match import fit, fit_today
 from flowray.flow.nearest import meant
@@ -37,6 +38,8 @@ def check_wiring(flow: Flow) -> Iterator[Finding]:
     if not flow.nodes:
         yield Finding(severity="error", code="no_nodes", message="The flow has no nodes to run.")
     yield from _duplicates(flow)
+    for flaw in flaws(flow):
+        yield _error("bad_node", flaw.message, flaw.node.id, flaw.field)
     for edge in flow.edges:
         yield from _wire(flow, edge)
     if stuck := endless(flow):
@@ -77,10 +80,11 @@ def _dangling(flow: Flow, edge: Edge) -> Finding:
 
 
 def _given(source: Node, edge: Edge) -> tuple[str, ...] | None:
-    """Return the types of the port; old exports name none on the port, but on the node."""
+    """Return the types of the port; old exports name none on the port, but on the node, and say so in their wires."""
     output = source.by_output.get(edge.output)
     if output is None:
-        return None if source.outputs or not source.base_classes else source.base_classes
+        old = not source.outputs and edge.raw["data"]["sourceHandle"].get("baseClasses")
+        return source.base_classes if old and source.base_classes else None
     return output.types
 
 

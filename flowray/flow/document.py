@@ -29,6 +29,12 @@ class Bounds:
     values: int = 1_000_000
 
 
+def refuse_too_many(nodes: int, most: int) -> None:
+    """Raise `FlowTooLargeError` when there are more nodes than a flow may have."""
+    if nodes > most:
+        raise FlowTooLargeError(f"The flow has {nodes:,} nodes; at most {most:,} are allowed.")
+
+
 def parse(source: str | bytes | bytearray | memoryview | Mapping[str, Json], bounds: Bounds) -> dict[str, Json]:
     """Return the document's object; what is beyond the bounds or no JSON object is refused."""
     if isinstance(source, Mapping):

@@ -6,8 +6,8 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 
-from flowray.errors import FlowFormatError, FlowTooLargeError
-from flowray.flow.document import Bounds, parse
+from flowray.errors import FlowFormatError
+from flowray.flow.document import Bounds, parse, refuse_too_many
 from flowray.flow.groups import flattened, has_groups
 from flowray.flow.handles import edge_of, with_handles
 from flowray.flow.nodes import is_note, node_of
@@ -41,8 +41,7 @@ def read_own(document: Raw) -> Flow:
 
 def _flow_of(document: Raw, most_nodes: int) -> Flow:
     raw_nodes, raw_edges = _graph(document)
-    if len(raw_nodes) > most_nodes:
-        raise FlowTooLargeError(f"The flow has {len(raw_nodes):,} nodes; at most {most_nodes:,} are allowed.")
+    refuse_too_many(len(raw_nodes), most_nodes)
     groups: tuple[Group, ...] = ()
     if has_groups(raw_nodes):
         raw_nodes, raw_edges, groups = flattened(raw_nodes, raw_edges, most_nodes)

@@ -191,9 +191,11 @@ class Runner:
             verdict = judge(job, await dialogue.ending(lost=taken.lost))
         finally:
             self._retire(dialogue, taken)
-        if isinstance(verdict, Failure):
-            raise _error(verdict)
-        return verdict
+        if not isinstance(verdict, Failure):
+            return verdict
+        if verdict.kind == "timeout":
+            verdict = replace(verdict, error=f"The job `{name}` took a sandbox longer than its {_JOB_S:g} s.")
+        raise _error(verdict)
 
     def _retire(self, dialogue: Dialogue, taken: Taken) -> None:
         """End a sandbox: at once when its job is over, else after asking it to stop."""

@@ -110,7 +110,7 @@ async def run_step(
             means.learn(verdict.get("imported"))
         last = _ended(start, verdict, took_s=took_s, usage=_usage(ending), paused=busy.paused)
     except FlowRayError as cause:
-        last = StepFailed(step=start.step, kind="lost", error=f"What the step made was not kept: {cause.message}")
+        last = _not_kept(start, body, cause)
     finally:
         means.retire(dialogue, taken)
     _record(request, last, taken, began)
@@ -227,6 +227,17 @@ def _ended(
         attempt=start.attempt,
         took_s=took_s,
         usage=usage,
+    )
+
+
+def _not_kept(start: StartStep, body: StepBody, cause: FlowRayError) -> StepFailed:
+    """Only what the service could not keep is worth another try: what nobody would keep is the component's fault."""
+    return StepFailed(
+        step=start.step,
+        kind="lost" if cause.fault == "service" else "component",
+        error=f"What the step made was not kept: {cause.message}",
+        node=next(iter(body.nodes)) if len(body.nodes) == 1 else None,
+        attempt=start.attempt,
     )
 
 

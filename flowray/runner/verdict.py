@@ -17,7 +17,12 @@ from flowray.runner.masking import Mask
 from flowray.sandbox.child import Exit
 from flowray.sandbox.limits import Limits
 
-_CLAIMABLE: Mapping[str, FailureKind] = {"component": "component", "value": "value", "memory": "memory"}
+_CLAIMABLE: Mapping[str, FailureKind] = {
+    "component": "component",
+    "value": "value",
+    "variable": "variable",
+    "memory": "memory",
+}
 _LONGEST = 100_000
 
 

@@ -6,7 +6,7 @@ body of a loop.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lfx.graph.utils import UnbuiltObject, UnbuiltResult
@@ -17,6 +17,7 @@ from lfx.schema.schema import build_output_logs
 
 from flowray_sandbox.adapters.node import component_for
 from flowray_sandbox.classes import component_class
+from flowray_sandbox.failures import JobFailedError
 from flowray_sandbox.report import Voice
 
 
@@ -82,14 +83,30 @@ async def results(
     base_type: str = "component",
 ) -> Any:
     """Resolve variables and run the component; the scopes that lfx opens here are open for the whole run."""
+    absent: Mapping[str, str] = {}
     if vertex.load_from_db_fields:
+        named = {field: custom_params.get(field) for field in vertex.load_from_db_fields}
         custom_params = await loading.update_params_with_load_from_db_fields(
             custom_component, custom_params, vertex.load_from_db_fields, fallback_to_env_vars=fallback_to_env_vars
         )
-    if base_type == "component":
+        absent = {field: str(name) for field, name in named.items() if name and custom_params.get(field) is None}
+    if base_type != "component":
+        return await loading.build_custom_component(params=custom_params, custom_component=custom_component)
+    try:
         custom_component.set_attributes(custom_params)
-        return custom_component, *await custom_component.build_results()
-    return await loading.build_custom_component(params=custom_params, custom_component=custom_component)
+    except Exception as cause:
+        if absent:
+            raise _without(absent, vertex.id, cause) from None
+        raise
+    return custom_component, *await custom_component.build_results()
+
+
+def _without(absent: Mapping[str, str], node: str, cause: Exception) -> JobFailedError:
+    """Fields got nothing for their variables: many take that, but one of these does not."""
+    fields = ", ".join(f"field `{field}` names the variable `{name}`" for field, name in absent.items())
+    remedy = "create it, or send it with the request (header `X-LANGFLOW-GLOBAL-VAR-<NAME>`)"
+    error = f"The {fields}, which does not exist: {remedy}. Without it: {cause}"
+    return JobFailedError(error, kind="variable", error_type=type(cause).__name__, node=node)
 
 
 def _params(vertex: Vertex) -> dict[str, Any]:

@@ -216,12 +216,12 @@ class Channel:
         self.flush()
 
     def _gather(self, kind: int, payload: bytes) -> None:
-        while len(payload) > PART_BYTES:
-            self._gathered += frame(PART, payload[:PART_BYTES])
+        last = (max(len(payload) - 1, 0) // PART_BYTES) * PART_BYTES
+        for at in range(0, last, PART_BYTES):
+            self._gathered += frame(PART, payload[at : at + PART_BYTES])
             self._flush()
-            payload = payload[PART_BYTES:]
-        self._gathered += _HEAD.pack(len(payload), kind)
-        self._gathered += payload
+        self._gathered += _HEAD.pack(len(payload) - last, kind)
+        self._gathered += payload[last:] if last else payload
 
     def _flush(self) -> None:
         if self._gathered:

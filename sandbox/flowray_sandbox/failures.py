@@ -20,6 +20,8 @@ from flowray_sandbox import troubles
 from flowray_sandbox.channel import RefusedError
 
 _COMPONENT_FILE = "<string>"  # lfx compiles component code under this name
+# Components raise anything; a cancellation is nothing that they raised.
+RAISED = (Exception, SystemExit, KeyboardInterrupt)
 _LINES_BEFORE = DEFAULT_IMPORT_STRING.count("\n") + 1  # and puts these lines in front of it
 
 
@@ -59,8 +61,10 @@ class JobFailedError(Exception):
 def component_failed(cause: BaseException, *, node: str | None = None, code: str = "") -> JobFailedError:
     """What a component raised, said in its own words."""
     error = own_error(cause)
+    if isinstance(error, JobFailedError):
+        return error
     kind = "memory" if isinstance(error, MemoryError) else "component"
-    text = _said(error) or ("out of memory" if kind == "memory" else type(error).__name__)
+    text = _said(error) or ("out of memory" if kind == "memory" else _unsaid(error))
     return JobFailedError(
         text,
         kind=kind,
@@ -73,17 +77,31 @@ def component_failed(cause: BaseException, *, node: str | None = None, code: str
 
 def _said(error: BaseException) -> str:
     """Its words; and the host's, when it refused something and the component, as Run Flow does, hides with what."""
-    hidden = error.__context__
-    if isinstance(hidden, RefusedError) and str(hidden) not in str(error):
-        return f"{error}: {hidden}"
-    return str(error)
+    text, hidden = _words(error), error.__context__
+    if isinstance(hidden, RefusedError) and str(hidden) not in text:
+        return f"{text}: {hidden}"
+    return text
+
+
+def _words(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - a component's own exception says what it is in its own code
+        return f"{type(error).__name__}, which cannot say what it is: its `__str__` fails."
+
+
+def _unsaid(error: BaseException) -> str:
+    name = type(error).__name__
+    return name if isinstance(error, Exception) else f"The component raised {name}, which ends a program."
 
 
 def own_error(cause: BaseException) -> BaseException:
     """The error beneath lfx's wrappers."""
     if isinstance(cause, BaseExceptionGroup) and len(cause.exceptions) == 1:
         return own_error(cause.exceptions[0])
-    wrapped = isinstance(cause, ComponentBuildError) or str(cause).startswith(("Error creating class.", "Syntax error"))
+    wrapped = isinstance(cause, ComponentBuildError) or _words(cause).startswith(
+        ("Error creating class.", "Syntax error")
+    )
     if wrapped and cause.__cause__ is not None:
         return own_error(cause.__cause__)
     return cause

@@ -11,7 +11,7 @@ import orjson
 from lfx.events.event_manager import EventManager
 from lfx.serialization.serialization import serialize
 
-from flowray_sandbox import tags
+from flowray_sandbox import large, tags
 from flowray_sandbox.channel import FLUSH_S, SPOKEN_S, Channel
 from flowray_sandbox.failures import JobFailedError
 
@@ -26,6 +26,7 @@ class Report:
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
         self._begun = time.monotonic()
+        self.kept_bytes = 0
 
     def started(self, node: str) -> None:
         """The node begins to run."""
@@ -36,6 +37,8 @@ class Report:
         self, node: str, outputs: Mapping[str, Any], *, result: bytes, took_s: float, usage: Mapping[str, int]
     ) -> None:
         """The node is done; `result` is JSON text."""
+        if len(result) > large.LARGE_CHARS:
+            large.room_for(2 * len(result))
         self._channel.event(
             {
                 "kind": "node_finished",
@@ -88,6 +91,7 @@ class Report:
 
     def keep(self, content: bytes) -> int:
         """Send large bytes aside."""
+        self.kept_bytes += len(content)
         return self._channel.blob(content)
 
     def _event(self, event: Mapping[str, Any], *, within_s: float = FLUSH_S) -> None:
@@ -136,6 +140,8 @@ def text_of(logged: Any) -> str:
 def json_of(item: Any) -> Any:
     """Anything as JSON, one way or another: what has no form of its own is told as text."""
     if isinstance(item, str):
+        if len(item) > large.LARGE_CHARS:
+            return large.quoted(item)
         return item if item.isascii() else item.encode(errors="replace").decode()
     return orjson.Fragment(_text(item))
 

@@ -13,7 +13,7 @@ from lfx.serialization.serialization import serialize
 from lfx.template.field.base import UNDEFINED
 from pydantic import BaseModel
 
-from flowray_sandbox import tags, values
+from flowray_sandbox import large, tags, values
 from flowray_sandbox.failures import JobFailedError
 
 # A result says its text several times over, and the channel carries 64 MiB at once; the outputs are never cut.
@@ -60,11 +60,19 @@ def put_out(vertex: Vertex) -> dict[str, Any]:
     return outputs
 
 
-def result_json(result: ResultData, on_cut: Callable[[], None]) -> bytes:
-    """lfx's result of a node as Langflow's API shows it; `on_cut` is called when it is too large to be told whole."""
+def result_json(result: ResultData, on_cut: Callable[[], None], *, kept_bytes: int = 0) -> bytes:
+    """lfx's result of a node as Langflow's API shows it; `on_cut` is called when it is too large to be told whole.
+
+    `kept_bytes` is how much of the node's outputs was sent aside.
+    """
+    if kept_bytes > _LIMIT_BYTES:
+        on_cut()
+        return _cut(result, _LIMIT_BYTES // 16)
     try:
         rest = result.model_dump(mode="json", exclude={"results"})
-        text = orjson.dumps({"results": result.results, **rest}, default=_shown, option=_AS_LFX)
+        text = _dumped({"results": result.results, **rest}, sparing=kept_bytes > large.LARGE_CHARS)
+    except MemoryError:
+        raise
     except Exception:  # noqa: BLE001 - results hold what components made; anything may refuse to be dumped
         text = _cut(result, None)
     longest = _LIMIT_BYTES
@@ -90,6 +98,15 @@ def _cut(result: ResultData, longest: int | None) -> bytes:
 def _facts(result: ResultData) -> bytes:
     """The result without all that a component made: dictionaries are not cut."""
     return _cut(ResultData(**result.model_dump(exclude=_MADE)), None)
+
+
+def _dumped(shown: dict[str, Any], *, sparing: bool) -> bytes:
+    if not sparing:
+        return orjson.dumps(shown, default=_shown, option=_AS_LFX)
+    known: dict[str, orjson.Fragment] = {}
+    return orjson.dumps(
+        large.written(shown, known), default=lambda value: large.written(_shown(value), known), option=_AS_LFX
+    )
 
 
 def _shown(value: Any) -> Any:

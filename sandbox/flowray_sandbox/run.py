@@ -14,7 +14,7 @@ from lfx.graph.vertex.base import Vertex
 from flowray_sandbox import capture, checkpoints, classes, files, outside, results, surroundings, tags, tokens
 from flowray_sandbox.building import build
 from flowray_sandbox.channel import Channel
-from flowray_sandbox.failures import JobFailedError, component_failed
+from flowray_sandbox.failures import RAISED, JobFailedError, component_failed
 from flowray_sandbox.graph import OWN_CONTEXT, StepGraph
 from flowray_sandbox.report import Report, Voice, running_node, text_of
 from flowray_sandbox.spec import RunSpec, run_spec
@@ -95,7 +95,7 @@ class Step:
         except JobFailedError as failure:
             self._report.failed(vertex.id, failure)
             raise
-        except (Exception, SystemExit, asyncio.CancelledError) as cause:
+        except (*RAISED, asyncio.CancelledError) as cause:
             if _cancelled(cause):
                 raise
             outer = self._failed(vertex, cause)
@@ -115,10 +115,15 @@ class Step:
             self._tell_logs(vertex)
         crossing = self._graph.crossing(vertex.id) if vertex.graph is self._graph else set()
         result: Any = vertex.result
+        kept_before = self._report.kept_bytes
+        outputs = results.encoded(vertex, crossing, self._report.keep)
+        kept_bytes = self._report.kept_bytes - kept_before
         self._report.finished(
             vertex.id,
-            results.encoded(vertex, crossing, self._report.keep),
-            result=results.result_json(result, lambda: self._report.log(vertex.id, results.CUT_NOTICE)),
+            outputs,
+            result=results.result_json(
+                result, lambda: self._report.log(vertex.id, results.CUT_NOTICE), kept_bytes=kept_bytes
+            ),
             took_s=took_s,
             usage=results.usage(result),
         )
@@ -156,7 +161,7 @@ class Step:
             try:
                 built = await Graph.build_vertex(iteration, vertex_id, **options)
                 self._tell_finished(iteration.get_vertex(vertex_id), time.perf_counter() - begun)
-            except (Exception, SystemExit, asyncio.CancelledError) as cause:
+            except (*RAISED, asyncio.CancelledError) as cause:
                 if not _cancelled(cause):
                     self._inner_failure = self._inner_failure or self._failed(iteration.get_vertex(vertex_id), cause)
                 raise
@@ -184,7 +189,7 @@ def _graph(spec: RunSpec, report: Report) -> StepGraph:
         return StepGraph(spec, report)
     except tags.CannotTravelError as cause:
         raise JobFailedError(f"A value from another step cannot be used here: {cause}.", kind="value") from None
-    except (Exception, SystemExit) as cause:  # noqa: BLE001 - what the user drew may be refused in any way
+    except RAISED as cause:
         raise component_failed(cause) from None
 
 

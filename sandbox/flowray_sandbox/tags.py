@@ -24,7 +24,7 @@ from lfx.schema.image import Image
 from lfx.schema.message import Message
 from pydantic import BaseModel
 
-from flowray_sandbox import tables
+from flowray_sandbox import large, tables
 
 TAG = "$flowray"
 OPAQUE = "opaque"
@@ -168,7 +168,7 @@ _Plain = Callable[[Any, int], Any]
 _PLAIN: tuple[tuple[Any, _Plain], ...] = (
     ((type(None), bool), lambda value, _: value),
     (Enum, lambda value, depth: plain(value.value, depth)),
-    (str, lambda value, _: str(value)),
+    (str, lambda value, _: str(value) if len(value) <= large.LARGE_CHARS else large.quoted(value)),
     (int, _int),
     (float, _float),
     (dict, _mapping),

@@ -13,7 +13,7 @@ from lfx.schema.image import Image
 from lfx.schema.message import Message
 from pydantic import BaseModel
 
-from flowray_sandbox import tags
+from flowray_sandbox import large, tags
 from flowray_sandbox.tags import CannotTravelError
 
 INLINE_LIMIT_BYTES = 64 * 1024
@@ -28,6 +28,8 @@ def encode(value: Any, keep: Callable[[bytes], int]) -> dict[str, Any]:
     kind, plain = _typed(value)
     if kind == "bytes":
         return {"type": kind, "blob": keep(plain)}
+    if kind == "text" and len(plain) > INLINE_LIMIT_BYTES:
+        return {"type": kind, "blob": keep(plain.encode(errors="replace"))}
     text = tags.text_of(plain)
     if len(text) <= INLINE_LIMIT_BYTES:
         return {"type": kind, "json": orjson.Fragment(text)}
@@ -62,7 +64,10 @@ def _quick(message: Message) -> bytes | None:
     """The JSON of a message that holds nothing but what lfx put into it; most do."""
     if message.text_stream is not None or not message.data.keys() <= _FIELDS:
         return None
-    fields = {**message.data, **message.__dict__, "text": message.text}
+    said = message.text
+    if isinstance(said, str) and len(said) > large.LARGE_CHARS:
+        return None
+    fields = {**message.data, **message.__dict__, "text": said}
     for name in _NO_FIELDS:
         fields.pop(name, None)
     try:

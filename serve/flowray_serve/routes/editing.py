@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from flowray.engine.failures import RunFailedError
 from flowray.errors import FlowFormatError, FlowRayError, InvalidRequestError
+from flowray.flow.compact import refuse_too_large
 from flowray.runner.runner import EditorJob
 from flowray.tenancy.permissions import Permission
 from flowray_serve.auth import needs
@@ -83,6 +84,7 @@ class EditingRoutes:
     async def expand(self, request: Request) -> Response:
         """The whole flow that a description in lfx's compact form stands for; nothing is published."""
         body = await self._sent(request, ExpandBody)
+        refuse_too_large(body.spec)
         return reply((await self._told("expand", body.model_dump()))["flow"])
 
     async def _sent(self, request: Request, model: type[_Body]) -> _Body:

@@ -25,10 +25,11 @@ PART_BYTES = 7 << 20
 
 @dataclass
 class Heard:
-    """What a job said: its events, its blobs, its answer or its error."""
+    """What a job said: its events, its blobs, what it asked and told, its answer or its error."""
 
     events: list[dict[str, Any]] = field(default_factory=list)
     blobs: list[bytes] = field(default_factory=list)
+    asked: list[dict[str, Any]] = field(default_factory=list)
     parts: bytearray = field(default_factory=bytearray)
     result: dict[str, Any] | None = None
     error: dict[str, Any] | None = None
@@ -96,6 +97,8 @@ def note(heard: Heard, kind: int, payload: bytes) -> None:
         heard.events.append(json.loads(payload))
     elif kind == BLOB:
         heard.blobs.append(payload)
+    elif kind == ASK:
+        heard.asked.append(json.loads(payload))
     elif kind == RESULT:
         heard.result = json.loads(payload)
     elif kind == ERROR:

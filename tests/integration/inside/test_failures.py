@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.integration.inside.flows import Builder, component, edge, flow_of, spec_of
@@ -41,6 +43,23 @@ def test_what_a_component_starts_and_fails_to_end_does_not_hide_its_error(inside
 
     assert heard.error is not None
     assert (heard.error["node"], heard.error["error"]) == ("Custom-1", "enough")
+
+
+@pytest.mark.parametrize(
+    ("raising", "said"),
+    [
+        ("raise KeyboardInterrupt", "The component raised KeyboardInterrupt, which ends a program."),
+        (
+            "class Mute(Exception):\n    def __str__(self): return 1 / 0\nraise Mute()",
+            "Mute, which cannot say what it is: its `__str__` fails.",
+        ),
+    ],
+)
+def test_whatever_a_component_raises_names_its_node(inside: Inside, build: Builder, raising: str, said: str) -> None:
+    heard = inside.do(spec_of(flow_of(build.node("Custom-1", component(raising)))))
+
+    assert heard.error is not None
+    assert (heard.error["kind"], heard.error["node"], heard.error["error"]) == ("component", "Custom-1", said)
 
 
 @pytest.mark.parametrize(
@@ -119,6 +138,39 @@ def test_an_edge_that_does_not_fit_is_an_error(inside: Inside, build: Builder) -
 
     assert heard.error is not None
     assert "invalid handles" in heard.error["error"]
+
+
+def test_a_variable_that_a_field_cannot_do_without_is_named(inside: Inside, build: Builder) -> None:
+    takes = component("return Message(text=self.word)", inputs='MessageTextInput(name="word"),')
+    node = build.node("Custom-a", takes, word={"value": "NO_SUCH_VAR", "load_from_db": True})
+
+    heard = inside.do(spec_of(flow_of(node)))
+
+    assert heard.error is not None
+    assert (heard.error["kind"], heard.error["node"]) == ("variable", "Custom-a")
+    assert "`word` names the variable `NO_SUCH_VAR`, which does not exist" in heard.error["error"]
+
+
+def test_a_variable_that_a_field_can_do_without_may_be_absent(inside: Inside, build: Builder) -> None:
+    takes = component("return Message(text=str(self.key))", inputs='SecretStrInput(name="key"),')
+    node = build.node("Custom-a", takes, key={"value": "NO_SUCH_VAR", "load_from_db": True})
+
+    heard = inside.do(spec_of(flow_of(node)))
+
+    assert heard.error is None, heard.error
+
+
+def test_an_error_of_any_length_is_clipped_in_the_chat(inside: Inside, build: Builder) -> None:
+    spec = spec_of(flow_of(build.node("Custom-a", component('raise ValueError("y" * 300_000)'))))
+    spec["run"]["user_id"] = "ada"
+
+    heard = inside.do(spec)
+
+    (told,) = heard.asked
+    assert heard.error is not None
+    assert (heard.error["kind"], heard.error["node"]) == ("component", "Custom-a")
+    assert told["keep"][0]["text"].endswith("y…")
+    assert len(json.dumps(told)) < 200_000
 
 
 def test_text_that_is_no_text_does_not_break_the_channel(inside: Inside, build: Builder) -> None:

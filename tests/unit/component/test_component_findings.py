@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -55,6 +56,14 @@ def test_without_a_catalog_no_component_is_unknown() -> None:
 )
 def test_source_that_does_not_parse_is_an_error(source: str) -> None:
     assert found(flow_of(node("a", code=source))) == [("error", "broken_component", "a", "code")]
+
+
+@pytest.mark.parametrize("code", [None, {"type": "code", "value": None}])
+def test_a_source_that_is_null_is_an_error(code: Any) -> None:
+    raw = node("a")
+    raw["data"]["node"]["template"]["code"] = code
+
+    assert found(flow_of(raw)) == [("error", "broken_component", "a", "code")]
 
 
 @pytest.mark.filterwarnings("error")

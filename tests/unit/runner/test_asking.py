@@ -10,13 +10,13 @@ import pytest
 from flowray.engine.commands import StartStep
 from flowray.engine.events import StepFailed, StepFinished
 from flowray.engine.ports import RunRequest
-from flowray.errors import NotFoundError, StoreUnavailableError
+from flowray.errors import FlowRayError, InvalidRequestError, NotFoundError, StoreUnavailableError
 from flowray.runner import frames
 from flowray.runner.asking import Answer, Ask, Desk
 from flowray.runner.frames import Caps, frame
 from tests.unit.runner.conftest import Started
 from tests.unit.runner.kit import Peer
-from tests.unit.runner.steps import STEP, events_of, last_of, request_of
+from tests.unit.runner.steps import STEP, A, events_of, last_of, request_of
 
 
 def ask(number: int, what: str, **details: Any) -> bytes:
@@ -34,15 +34,15 @@ class Notebook:
     def __init__(self) -> None:
         self.lines: list[Any] = []
         self.tenants: list[str] = []
-        self.broken = False
+        self.refuses: FlowRayError | None = None
 
     async def read(self, request: RunRequest, asked: Ask) -> Answer:
         self.tenants.append(request.tenant)
         return Answer(value={"lines": list(self.lines), "asked": dict(asked.details)})
 
     async def write(self, _: RunRequest, told: Sequence[Ask]) -> None:
-        if self.broken:
-            raise StoreUnavailableError("The store did not answer.")
+        if self.refuses is not None:
+            raise self.refuses
         self.lines.extend(one.details["line"] for one in told)
 
     @property
@@ -95,7 +95,7 @@ async def test_what_was_told_is_kept_before_the_step_ends(runner_with: Started) 
 
 async def test_a_step_whose_words_cannot_be_kept_fails(runner_with: Started) -> None:
     notebook = Notebook()
-    notebook.broken = True
+    notebook.refuses = StoreUnavailableError("The store did not answer.")
 
     async def script(peer: Peer) -> None:
         await peer.spec()
@@ -106,6 +106,21 @@ async def test_a_step_whose_words_cannot_be_kept_fails(runner_with: Started) -> 
 
     assert failed.kind == "lost"
     assert "The store did not answer." in failed.error
+
+
+async def test_a_step_that_tells_what_nobody_would_keep_fails_for_good(runner_with: Started) -> None:
+    notebook = Notebook()
+    notebook.refuses = InvalidRequestError("A chat message has more than a megabyte.")
+
+    async def script(peer: Peer) -> None:
+        await peer.spec()
+        await peer.send(ask(0, "write", line=1))
+        await peer.result()
+
+    failed = await last_of(await runner_with(script, desk=notebook.desk))
+
+    assert (failed.kind, failed.node) == ("component", A)
+    assert "more than a megabyte" in failed.error
 
 
 async def test_what_is_kept_holds_no_secret(runner_with: Started) -> None:

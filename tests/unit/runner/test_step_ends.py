@@ -11,9 +11,12 @@ import pytest
 from flowray.engine.commands import StartStep
 from flowray.engine.events import (
     NodeFailed,
+    RunFinished,
+    RunId,
     StepFailed,
     StepFinished,
 )
+from flowray.engine.failures import StepTimeoutError, failure
 from flowray.engine.values import Value
 from flowray.plan.types import StepId
 from flowray.runner import frames
@@ -38,6 +41,17 @@ async def test_a_component_that_fails_is_blamed_with_its_own_words_and_without_s
     assert replace(ended, took_s=0.0, usage={}) == StepFailed(
         step=STEP, kind="component", error="no key *****", node=A, error_type="ValueError", traceback="tb", attempt=1
     )
+
+
+async def test_a_variable_that_is_not_there_is_the_callers_matter(runner_with: Started) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.spec()
+        await peer.error(kind="variable", error="The field `x` names the variable `Y`.", node="a")
+
+    failed = await last_of(await runner_with(script))
+    problem = failure(RunId("r1"), RunFinished(status="failed", kind=failed.kind, node=failed.node, error=failed.error))
+    assert (problem.code, problem.fault, problem.status) == ("missing_variable", "caller", 422)
+    assert problem.message == "Node `a` failed: The field `x` names the variable `Y`."
 
 
 async def test_a_sandbox_cannot_blame_a_node_of_another_step(runner_with: Started) -> None:
@@ -67,6 +81,17 @@ async def test_a_sandbox_that_dies_says_how(runner_with: Started, end: Exit, kin
     failed = await last_of(await runner_with(script))
     assert (failed.kind, failed.retryable) == (kind, False)
     assert says in failed.error
+
+
+async def test_a_job_of_no_run_that_takes_too_long_is_named(runner_with: Started) -> None:
+    async def script(peer: Peer) -> Exit:
+        await peer.spec()
+        return died_of(signal.SIGKILL, cpu_s=11)
+
+    runner = await runner_with(script)
+
+    with pytest.raises(StepTimeoutError, match="The job `expand` took a sandbox longer than its 10 s"):
+        await runner.examine("expand", {"spec": ""})
 
 
 async def test_a_sandbox_that_closes_its_channel_and_lives_on_has_crashed(runner_with: Started) -> None:

@@ -38,6 +38,14 @@ async def test_a_flow_in_short_that_cannot_be_drawn_is_its_author_s_fault() -> N
     assert response.json()["detail"] == "no such thing"
 
 
+async def test_a_flow_in_short_of_too_many_nodes_comes_to_no_sandbox() -> None:
+    made = service()
+    response = await made.http.post("/api/v1/flows/expand/", json={"spec": "nodes:\n" + "A: ChatInput\n" * 6_000})
+    assert (response.status_code, response.json()["code"]) == (413, "flow_too_large")
+    assert "6,000 nodes; at most 2,000" in response.json()["detail"]
+    assert made.examiner.asked == []
+
+
 @pytest.mark.parametrize("path", ["/api/v1/custom_component", "/api/v1/validate/code"])
 async def test_source_that_makes_no_component_is_its_authors_fault(path: str) -> None:
     response = await service().http.post(path, json={"code": "raise"})
