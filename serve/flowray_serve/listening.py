@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 from flowray.engine.events import Recorded
+from flowray.errors import FlowRayError
 
 _AHEAD = 256
 
@@ -14,17 +15,19 @@ class Listener:
     """One reader of one run."""
 
     def __init__(self) -> None:
-        self._events: asyncio.Queue[Recorded | None] = asyncio.Queue(_AHEAD)
+        self._events: asyncio.Queue[Recorded | FlowRayError | None] = asyncio.Queue(_AHEAD)
         self.has_left = False
 
-    async def tell(self, recorded: Recorded | None) -> None:
-        """Tell the next event, or None for the end; wait while the reader is far behind."""
+    async def tell(self, recorded: Recorded | FlowRayError | None) -> None:
+        """Tell the next event, why there is none, or None for the end; wait while the reader is far behind."""
         if not self.has_left:
             await self._events.put(recorded)
 
     async def events(self) -> AsyncGenerator[Recorded, None]:
-        """What was told, until the end."""
+        """What was told, until the end; raises the error that was told."""
         while (recorded := await self._events.get()) is not None:
+            if isinstance(recorded, FlowRayError):
+                raise recorded
             yield recorded
 
     def leave(self) -> None:
