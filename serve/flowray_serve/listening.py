@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 from flowray.engine.events import Recorded
+from flowray.errors import FlowRayError
 
 _AHEAD = 256
 
@@ -14,12 +15,12 @@ class Listener:
     """One reader of one run."""
 
     def __init__(self) -> None:
-        self._events: asyncio.Queue[Recorded | None] = asyncio.Queue()
+        self._events: asyncio.Queue[Recorded | FlowRayError | None] = asyncio.Queue()
         self._room = asyncio.Semaphore(_AHEAD)
         self.has_left = False
 
-    async def tell(self, recorded: Recorded) -> None:
-        """Tell the next event; wait while the reader is far behind."""
+    async def tell(self, recorded: Recorded | FlowRayError) -> None:
+        """Tell the next event, or why there is none; wait while the reader is far behind."""
         if self.has_left:
             return
         await self._room.acquire()
@@ -30,9 +31,11 @@ class Listener:
         self._events.put_nowait(None)
 
     async def events(self) -> AsyncGenerator[Recorded, None]:
-        """What was told, until the end."""
+        """What was told, until the end; raises the error that was told."""
         while (recorded := await self._events.get()) is not None:
             self._room.release()
+            if isinstance(recorded, FlowRayError):
+                raise recorded
             yield recorded
 
     def leave(self) -> None:

@@ -16,7 +16,7 @@ from flowray.engine.outcome import Outcome, fold
 from flowray.engine.ports import Objects, RunRequest
 from flowray.engine.traffic import Traffic
 from flowray.engine.whole import all_whole, whole
-from flowray.errors import InvalidRequestError
+from flowray.errors import FlowRayError, InvalidRequestError
 from flowray.flow.hosts import common
 from flowray.flow.tweaks import tweak
 from flowray.flow.types import Flow, Json, NodeId
@@ -206,9 +206,16 @@ class RunService:
                     elif isinstance(recorded.event, RunFinished):
                         await self._on_end(request, recorded.event)
                     if not listener.has_left:
-                        await listener.tell(await whole(recorded, self._objects))
+                        await listener.tell(await self._shown(recorded))
         finally:
             listener.end()
+
+    async def _shown(self, recorded: Recorded) -> Recorded | FlowRayError:
+        """The event as its reader gets it. What cannot be read back ends the reading and not the run."""
+        try:
+            return await whole(recorded, self._objects)
+        except FlowRayError as cause:
+            return cause
 
     async def cancel(self, tenant: str, run: RunId) -> bool:
         """Stop a tenant's run and wait until it has stopped; False when it is not this process that drives it."""

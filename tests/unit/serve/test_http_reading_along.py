@@ -10,6 +10,7 @@ from typing import Any
 from flowray.engine import events as ev
 from flowray.engine.commands import StartStep
 from flowray.engine.ports import RunRequest
+from flowray.engine.values import Ref
 from tests.unit.serve.service import ECHO, KEY, Held, Service, service
 
 
@@ -173,3 +174,24 @@ async def test_a_socket_follows_a_run_to_its_end() -> None:
     kinds = [kind async for kind in socket.kinds()]
     assert (kinds[:2], kinds[-1]) == (["websocket.accept", "run_accepted"], "run_finished")
     await asyncio.wait_for(socket.reading, 5)
+
+
+async def test_a_large_value_that_cannot_be_read_back_ends_the_reading_and_not_the_run() -> None:
+    made = service()
+    flow_id = await made.publish(ECHO)
+    held = Held()
+
+    async def loses(request: RunRequest, step: StartStep) -> AsyncIterator[ev.StepEvent]:
+        node = request.plan.by_id[step.step].nodes[0]
+        yield ev.NodeFinished(node=node, outputs={}, result={}, result_ref=Ref(key="gone", size=1, sha256=""))
+        async for event in held(request, step):
+            yield event
+
+    made.steps.script = loses
+    stream = await asyncio.wait_for(made.http.post(f"/api/v1/run/{flow_id}?stream=true", json={}), 5)
+
+    assert "The object store has no such object." in stream.text
+    assert not held.ended.is_set()
+    run = made.steps.requests[0].run
+    assert (await made.http.get(f"/api/v1/runs/{run}")).json()["status"] == "running"
+    assert (await made.http.post(f"/api/v1/runs/{run}/cancel")).json()["status"] == "cancelled"
