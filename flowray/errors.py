@@ -130,6 +130,10 @@ class ConflictError(FlowRayError):
     status = 409
 
 
+class OvertakenError(ConflictError):
+    """Somebody else has changed the same thing since it was read."""
+
+
 class StoreUnavailableError(FlowRayError):
     """Redis or the object store did not answer."""
 

@@ -8,9 +8,10 @@ from dataclasses import asdict, replace
 
 from flowray.engine.codec import dumps, loads
 from flowray.engine.values import Ref
-from flowray.errors import NotFoundError
+from flowray.errors import NotFoundError, OvertakenError
 from flowray.stores.files import Files
 from flowray.stores.generations import Generations
+from flowray.stores.latches import Latches
 from flowray.stores.names import Names
 from flowray.stores.objects import ObjectStore
 from flowray.stores.paths import is_segment
@@ -31,6 +32,7 @@ class Documents:
         self._shelves = Shelves(objects, generations)
         self._names = Names(objects, self._head)
         self._files = Files(objects)
+        self._latches = Latches(objects)
         self.versions: Versions = Versions(objects, generations, self._shelves)
 
     async def find(self, tenant: str, name: str) -> FlowRecord | None:
@@ -57,10 +59,17 @@ class Documents:
             return None
         return replace(head, document=document)
 
-    async def save(self, tenant: str, record: FlowRecord, *, note: str | None = None) -> None:
-        """Keep this as the flow's newest version; `ConflictError` when another flow has its name."""
-        async with self._change(tenant):
+    async def save(
+        self, tenant: str, record: FlowRecord, *, note: str | None = None, follows: str | None = None
+    ) -> None:
+        """Keep this as the flow's newest version; `ConflictError` when another flow has its name.
+
+        `follows` is the revision that it was made from: `OvertakenError` when the flow is another one by now.
+        """
+        async with self._latches.held(tenant, record.id), self._change(tenant):
             old = await self._head(tenant, record.id)
+            if follows is not None and (old is None or old.revision != follows):
+                raise OvertakenError(f"Somebody else changed the flow `{record.id}` at the same time. Try again.")
             await self._names.claim(tenant, record)
             await self._objects.put(version_key(tenant, record.id, record.version), dumps(record.document))
             if old is None or old.version != record.version:
@@ -74,7 +83,7 @@ class Documents:
         """Forget a flow with its versions and files."""
         if not is_segment(flow_id):
             return
-        async with self._change(tenant):
+        async with self._latches.held(tenant, flow_id), self._change(tenant):
             old = await self._head(tenant, flow_id)
             await self._objects.delete(head_key(tenant, flow_id))
             if old is not None:

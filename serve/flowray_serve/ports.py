@@ -66,8 +66,13 @@ class FlowStore(Protocol):
     async def list(self, tenant: str) -> Sequence[FlowRecord]:
         """All flows, without their canvas."""
 
-    async def save(self, tenant: str, record: FlowRecord, *, note: str | None = None) -> None:
-        """Keep this as the flow's newest version; `note` says what became of it."""
+    async def save(
+        self, tenant: str, record: FlowRecord, *, note: str | None = None, follows: str | None = None
+    ) -> None:
+        """Keep this as the flow's newest version; `note` says what became of it.
+
+        `OvertakenError` when the flow's revision is no longer the one that this `follows`.
+        """
 
     async def delete(self, tenant: str, flow_id: str) -> None:
         """Forget a flow."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from flowray.component.spec import ComponentSpec
-from flowray.errors import ConflictError, FlowRayError, MissingPackageError, PlanError
+from flowray.errors import ConflictError, FlowRayError, MissingPackageError, OvertakenError, PlanError
 from flowray.flow.check import Finding
 from flowray.flow.digest import digest
 from flowray.flow.types import Flow, Json, Node, NodeId
@@ -26,6 +26,7 @@ from flowray_serve.taken_names import TakenNames
 _log = logging.getLogger(__name__)
 
 _LOADED_AT_ONCE = 2
+_TRIES = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,24 +90,30 @@ class Publisher:
 
     async def _create(self, tenant: str, body: FlowBody, taken: TakenNames) -> Published:
         try:
-            return await self._keep(tenant, *taken.give(body), old={})
+            return await self._keep(tenant, *taken.give(body), old=None)
         except ConflictError:  # somebody else was given the name meanwhile
             now_taken = TakenNames(await self._store.list(tenant))
-            return await self._keep(tenant, *now_taken.give(body), old={})
+            return await self._keep(tenant, *now_taken.give(body), old=None)
 
     async def put(self, tenant: str, flow_id: str, body: FlowBody, *, expected: str | None = None) -> Published:
         """Keep the flow under this id, whether or not it is there already. A new one's name gets a number if taken."""
+        return await _unless_overtaken(lambda: self._put(tenant, flow_id, body, expected))
+
+    async def _put(self, tenant: str, flow_id: str, body: FlowBody, expected: str | None) -> Published:
         there = await self._store.read(tenant, flow_id)
         fields = body.model_dump(exclude_unset=True)
         await self._refuse_taken_endpoint(tenant, flow_id, fields)
         if there is None:
             fields["name"] = TakenNames(await self._store.list(tenant)).free_name(body.name)
-            return await self._keep(tenant, flow_id, fields, old={})
+            return await self._keep(tenant, flow_id, fields, old=None)
         _refuse_outdated(there, expected)
-        return await self._keep(tenant, flow_id, {**there.document, **fields}, old=there.document)
+        return await self._keep(tenant, flow_id, {**there.document, **fields}, old=there)
 
     async def change(self, tenant: str, flow_id: str, change: FlowChange, *, expected: str | None = None) -> Published:
         """Change some fields of a flow that is there; `expected` is the version token its author has seen."""
+        return await _unless_overtaken(lambda: self._change(tenant, flow_id, change, expected))
+
+    async def _change(self, tenant: str, flow_id: str, change: FlowChange, expected: str | None) -> Published:
         there = await self._store.read(tenant, flow_id)
         if there is None:
             raise unknown_flow(flow_id)
@@ -115,19 +122,22 @@ class Publisher:
             name: value for name, value in change.model_dump(exclude_unset=True).items() if _is_change(name, value)
         }
         await self._refuse_taken_endpoint(tenant, flow_id, fields)
-        return await self._keep(tenant, flow_id, {**there.document, **fields}, old=there.document)
+        return await self._keep(tenant, flow_id, {**there.document, **fields}, old=there)
 
     async def activate(
         self, tenant: str, flow_id: str, version: str, *, note: str, expected: str | None = None
     ) -> Published:
         """Have a flow be what it was in a version; its name and what else is said about it stay."""
+        return await _unless_overtaken(lambda: self._activate(tenant, flow_id, version, note, expected))
+
+    async def _activate(self, tenant: str, flow_id: str, version: str, note: str, expected: str | None) -> Published:
         there = await self._store.read(tenant, flow_id)
         kept = await self._store.read(tenant, flow_id, version=version)
         if there is None or kept is None:
             raise unknown_flow(flow_id)
         _refuse_outdated(there, expected)
         fields = {**there.document, "data": kept.document.get("data")}
-        return await self._keep(tenant, flow_id, fields, old=there.document, note=note)
+        return await self._keep(tenant, flow_id, fields, old=there, note=note)
 
     async def keep_aside(
         self, tenant: str, flow_id: str, canvas: Mapping[str, Json], *, description: str | None = None
@@ -171,23 +181,23 @@ class Publisher:
         flow_id: str,
         fields: Mapping[str, Json],
         *,
-        old: Mapping[str, Json],
+        old: FlowRecord | None,
         note: str | None = None,
     ) -> Published:
         document = _json_ready(fields) | {
             "id": flow_id,
             "updated_at": datetime.now(UTC).isoformat(timespec="microseconds"),
         }
-        if "version_token" not in document or document.get("data") != old.get("data"):
+        if "version_token" not in document or old is None or document.get("data") != old.document.get("data"):
             document["version_token"] = str(uuid.uuid4())
         flow = read_kept(document)
         document["webhook"] = any(node.component == "Webhook" for node in flow.nodes)
-        version, findings = await self._examined(tenant, flow, document, is_new=not old)
+        version, findings = await self._examined(tenant, flow, document, is_new=old is None)
         record = FlowRecord(id=flow_id, version=version, revision=uuid.uuid4().hex, document=document)
-        await self._store.save(tenant, record, note=note)
+        await self._store.save(tenant, record, note=note, follows=old.revision if old is not None else None)
         facts = {"tenant": tenant, "flow": flow_id, "version": record.version, "findings": len(findings)}
         _log.info("Flow published", extra={"action": "flow_published", **facts})
-        return Published(record=record, findings=findings, created=not old)
+        return Published(record=record, findings=findings, created=old is None)
 
     async def _refuse_taken_endpoint(self, tenant: str, flow_id: str, fields: Mapping[str, Json]) -> None:
         name = fields.get("endpoint_name")
@@ -218,6 +228,16 @@ class Publisher:
             why = error.message
         message = f"Component `{node.component[:80]}` could not be examined: {why}"
         return None, Finding(severity="warning", code="component_not_loaded", message=message, node=node.id)
+
+
+async def _unless_overtaken(change: Callable[[], Awaitable[Published]]) -> Published:
+    """Make a change of a flow as it is now: anew, should somebody else's be kept while this one is examined."""
+    for _ in range(_TRIES - 1):
+        try:
+            return await change()
+        except OvertakenError:
+            continue
+    return await change()
 
 
 def _refuse_outdated(there: FlowRecord, expected: str | None) -> None:

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 import redis.asyncio
 
-from flowray.errors import ConflictError, InvalidRequestError
+from flowray.errors import ConflictError, InvalidRequestError, OvertakenError
 from flowray.stores.documents import Documents
 from flowray.stores.generations import Generations, MemoryGenerations, RedisGenerations
+from flowray.stores.latches import Latches
 from flowray.stores.objects import ObjectStore
 from flowray.stores.records import FlowRecord
 
@@ -228,3 +229,33 @@ async def test_a_file_that_was_not_kept_is_not_found(documents: Documents, path:
 async def test_a_file_without_a_flow_is_refused(documents: Documents, path: str) -> None:
     with pytest.raises(InvalidRequestError):
         await documents.save_file(ACME, path, b"content")
+
+
+async def test_of_two_replicas_that_change_the_same_revision_one_is_overtaken(
+    documents: Documents, objects: ObjectStore, generations: Generations
+) -> None:
+    await documents.save(ACME, flow("one"))
+    changes = [
+        replica.save(ACME, flow("one", version=new, revision=new), follows="r1")
+        for replica, new in ((documents, "r2"), (Documents(objects, generations), "r3"))
+    ]
+
+    outcomes = await asyncio.gather(*changes, return_exceptions=True)
+
+    assert [type(outcome) for outcome in outcomes if outcome is not None] == [OvertakenError]
+    kept = await documents.read(ACME, "one")
+    assert kept is not None
+    assert kept.revision == ("r2", "r3")[outcomes.index(None)]
+
+
+async def test_who_waits_too_long_for_another_change_is_refused(objects: ObjectStore) -> None:
+    latches = Latches(objects, patience_s=0)
+
+    async with latches.held(ACME, "one"):
+        with pytest.raises(ConflictError, match="somebody else"):
+            await latches.held(ACME, "one").__aenter__()
+        async with latches.held(ACME, "two"):
+            pass
+
+    async with latches.held(ACME, "one"):
+        pass

@@ -51,7 +51,9 @@ class BoundedDocuments(Documents):
         self._terms_of = terms_of
         self.versions: Versions = BoundedVersions(objects, generations, self._shelves, self._require_room)
 
-    async def save(self, tenant: str, record: FlowRecord, *, note: str | None = None) -> None:
+    async def save(
+        self, tenant: str, record: FlowRecord, *, note: str | None = None, follows: str | None = None
+    ) -> None:
         """See `Documents`."""
         quota = (await self._terms_of(tenant)).quota
         await self._require_room(tenant, record.document)
@@ -59,7 +61,7 @@ class BoundedDocuments(Documents):
         is_new = most is not None and await self.find(tenant, record.id) is None
         if is_new and len(await self.list(tenant)) >= (most or 0):
             raise _too_many(tenant, most or 0)
-        await super().save(tenant, record, note=note)
+        await super().save(tenant, record, note=note, follows=follows)
         if is_new and len(await self.list(tenant)) > (most or 0):
             await self.delete(tenant, record.id)
             raise _too_many(tenant, most or 0)

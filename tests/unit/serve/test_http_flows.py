@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
+from flowray.component.spec import ComponentSpec
 from flowray.component.stock import Stock
+from flowray.errors import InvalidRequestError
 from flowray.plan.types import Pool
 from flowray_serve.bodies.flow import FlowBody
 from flowray_serve.services import BodyLimits
-from tests.unit.serve.service import ECHO, canvas, drawn, service
+from tests.unit.serve.service import ECHO, Service, canvas, drawn, service
 
 FLOW_ID = "33333333-3333-4333-8333-333333333333"
 
@@ -153,6 +157,47 @@ async def test_who_has_seen_an_older_canvas_may_not_overwrite_a_newer_one() -> N
     assert [one.status_code for one in (first, second, third)] == [200, 409, 409]
     assert second.json()["code"] == "flow_version_conflict"
     assert first.json()["version_token"] in second.json()["detail"]
+
+
+async def overtaken(made: Service, flow_id: str, other: Mapping[str, Any], **headers: str) -> tuple[Any, Any]:
+    """The answers to a canvas whose source takes its time, and to another change meanwhile."""
+    began, go_on = asyncio.Event(), asyncio.Event()
+
+    async def register(code: str, name: str) -> ComponentSpec:
+        began.set()
+        await go_on.wait()
+        raise InvalidRequestError(f"{name} cannot be loaded: {code}")
+
+    made.registry.register = register  # type: ignore[method-assign]
+    url, mine = f"/api/v1/flows/{flow_id}", {"data": canvas(drawn("Mine-1"))["data"]}
+    changing = asyncio.create_task(made.http.patch(url, json=mine, headers=headers))
+    await began.wait()
+    second = await made.http.patch(url, json=other, headers=headers)
+    go_on.set()
+    return await changing, second
+
+
+async def test_of_two_changes_at_the_same_time_neither_loses_the_fields_of_the_other() -> None:
+    made = service()
+    flow_id = await made.publish(ECHO)
+
+    first, second = await overtaken(made, flow_id, {"name": "Renamed"})
+
+    assert [first.status_code, second.status_code] == [200, 200]
+    read = (await made.http.get(f"/api/v1/flows/{flow_id}")).json()
+    assert (read["name"], [node["id"] for node in read["data"]["nodes"]]) == ("Renamed", ["Mine-1"])
+
+
+async def test_a_canvas_is_outdated_by_one_that_was_kept_while_it_was_examined() -> None:
+    made = service()
+    flow_id = await made.publish(ECHO)
+    seen = (await made.http.get(f"/api/v1/flows/{flow_id}")).json()["version_token"]
+
+    first, second = await overtaken(made, flow_id, {"data": canvas()["data"]}, **{"if-match": seen})
+
+    assert [first.status_code, second.status_code] == [409, 200]
+    assert first.json()["code"] == "flow_version_conflict"
+    assert (await made.http.get(f"/api/v1/flows/{flow_id}")).json()["data"]["nodes"] == []
 
 
 async def test_a_new_name_does_not_outdate_a_canvas() -> None:
