@@ -51,13 +51,11 @@ def load(source: str | os.PathLike[str] | bytes | Mapping[str, Any]) -> Flow:
 
 
 def _expanded(path: Path) -> Mapping[str, Any]:
-    from flowray.client.sources import read_description
+    from flowray.client.sources import errors_of, read_description
 
     spec = read_description(path)
-    try:
+    with errors_of(path):
         return expand({path.name: spec})[path.name]
-    except errors.FlowFormatError as cause:
-        raise errors.FlowFormatError(f"{path}: {cause.message}") from cause
 
 
 def check(flow: Flow) -> tuple[Finding, ...]:

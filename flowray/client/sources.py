@@ -25,13 +25,13 @@ def document_of(source: FlowSource) -> Mapping[str, Any]:
         case Mapping():
             return _whole(source)
     path = Path(source)
-    with _of(path):
+    with errors_of(path):
         return _whole(parse(path.read_bytes(), Bounds()), name=path.name.partition(".")[0])
 
 
 def read_document(path: Path) -> Mapping[str, Any]:
     """The document in a file: a flow, or its bare nodes and edges."""
-    with _of(path):
+    with errors_of(path):
         document = parse(path.read_bytes(), Bounds())
         canvas_of(document)
         return document
@@ -39,7 +39,7 @@ def read_document(path: Path) -> Mapping[str, Any]:
 
 def read_description(path: Path) -> str:
     """The text in a file: a flow in lfx's compact form."""
-    with _of(path):
+    with errors_of(path):
         try:
             return path.read_text("utf-8")
         except UnicodeDecodeError as cause:
@@ -47,8 +47,8 @@ def read_description(path: Path) -> str:
 
 
 @contextmanager
-def _of(path: Path) -> Iterator[None]:
-    """Errors name the file."""
+def errors_of(path: Path) -> Iterator[None]:
+    """Errors of what a file says name the file."""
     try:
         yield
     except OSError as cause:

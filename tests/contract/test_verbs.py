@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -86,3 +87,27 @@ def test_a_failed_job_is_told_in_json(
 
     job = json.loads(capsys.readouterr().out)
     assert (job["status"], "no key" in job["error"]) == ("failed", True)
+
+
+async def test_a_failed_run_says_where_to_read_what_happened(
+    made: Service, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made.steps.script = failing
+    flow = await made.publish(ECHO)
+
+    ended = [await asyncio.to_thread(flowray, monkeypatch, "run", flow, *more) for more in ((), ("--json",))]
+
+    text, _, problem = capsys.readouterr().err.strip().rpartition("\n")
+    assert ended == [1, 1]
+    assert "flowray watch " in text
+    assert json.loads(problem)["run"] not in ("", text.rpartition(" ")[2])
+
+
+def test_a_compact_file_that_cannot_be_expanded_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "many.flow"
+    file.write_text("name: Many\n\nnodes:\n" + "".join(f"  A{number}: ChatInput\n" for number in range(2_001)))
+
+    assert flowray(monkeypatch, "publish", str(file)) == 2
+    assert str(file) in capsys.readouterr().err

@@ -31,4 +31,6 @@ def report(error: FlowRayError, *, as_json: bool) -> int:
     print(f"flowray: {error.message}", file=sys.stderr)
     if facts.get("traceback"):
         print(facts["traceback"], file=sys.stderr)
+    if facts.get("run"):
+        print(f"What happened in it: flowray watch {facts['run']}", file=sys.stderr)
     return exit_code(error)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from flowray.client import Client, PublishedFlow
-from flowray.client.sources import FlowSource, read_description
+from flowray.client.sources import FlowSource, errors_of, read_description
 from flowray_serve.cli.connection import Key, Url, connect
 from flowray_serve.cli.terminal import AsJson, say, say_json
 
@@ -32,7 +32,11 @@ def command(
 
 
 def _source(client: Client, path: Path) -> FlowSource:
-    return client.expand(read_description(path)) if path.suffix == ".flow" else path
+    if path.suffix != ".flow":
+        return path
+    text = read_description(path)
+    with errors_of(path):
+        return client.expand(text)
 
 
 def _tell(published: PublishedFlow) -> None:

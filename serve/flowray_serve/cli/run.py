@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from flowray.client import calls
+from flowray.client import Client, calls
+from flowray.engine.failures import RunFailedError
 from flowray.engine.outcome import Answer
 from flowray.errors import InvalidRequestError
 from flowray_serve.cli.connection import Key, Url, connect
@@ -37,7 +38,7 @@ def command(
     given = dict(_variable(each) for each in variables or ())
     if _is_published(flow):
         with connect(url, key) as client:
-            answer = client.ask(calls.run(flow, {**options_of(values or []), "variables": given}))
+            answer = _there(client, flow, {**options_of(values or []), "variables": given})
     else:
         answer = _here(flow, values or [], given, egress or [])
     if as_json:
@@ -49,6 +50,14 @@ def command(
 def _is_published(flow: str) -> bool:
     """Whether this names no file and could name no file that is missing."""
     return not Path(flow).exists() and _NAME.fullmatch(flow) is not None
+
+
+def _there(client: Client, flow: str, options: calls.RunOptions) -> Answer:
+    try:
+        return client.ask(calls.run(flow, options))
+    except RunFailedError as error:
+        error.facts["run"] = error.run  # whose journal the service has
+        raise
 
 
 def _here(flow: str, values: list[str], variables: dict[str, str], egress: list[str]) -> Answer:

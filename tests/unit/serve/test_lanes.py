@@ -300,7 +300,7 @@ async def test_a_runner_that_drains_finishes_what_it_has_and_gets_nothing_new(cl
     runner.go.clear()
     server = await cluster.join(runner)
 
-    async with engine_of(cluster, patience_s=0.01) as steps, asyncio.TaskGroup() as tasks:
+    async with engine_of(cluster, patience_s=0.5) as steps, asyncio.TaskGroup() as tasks:
         old = tasks.create_task(events_of(steps.run(a_request(), StartStep(step=STEP))))
         await runner.begun.wait()
         draining = tasks.create_task(server.drain(within_s=5))
