@@ -15,6 +15,8 @@ from flowray.stores.chats import CHAT_LIMIT, ORDERS, ChatMessage, Chats, Wanted,
 
 _NAME_LENGTH: Final = 1_000
 _MESSAGE_BYTES: Final = 1024 * 1024
+# How much of each text of a longer message is kept: the most with which it fits.
+_LONGEST_CHARS: Final = (200_000, 20_000, 2_000)
 # Together they have to fit into one frame.
 _ANSWER_BYTES: Final = 7 * 1024 * 1024
 
@@ -57,14 +59,33 @@ def _message_of(request: RunRequest) -> Any:
     def message(body: Json) -> ChatMessage:
         if not isinstance(body, dict) or not _is_uuid(body.get("id")):
             raise InvalidRequestError("A chat message is an object with a UUID as its `id`.")
-        if len(dumps(body)) > _MESSAGE_BYTES:
-            raise InvalidRequestError("A chat message has more than a megabyte; keep large content in a file.")
+        body = _short(body)
         session, at = _name(body, "session_id"), seconds_of(body.get("timestamp"))
         # Whose run this is decides the owner and the flow; the sandbox only says the rest.
         whose = {"flow_id": request.flow_id, "run_id": request.run, "session_id": session}
         return ChatMessage(id=body["id"], flow=request.flow_id, session=session, at=at, body={**body, **whose})
 
     return message
+
+
+def _short(body: dict[str, Json]) -> dict[str, Json]:
+    """A message that a chat can keep: of one that is too long, its long texts are cut and say so."""
+    for longest in (None, *_LONGEST_CHARS):
+        short = body if longest is None else _cut(body, longest)
+        if len(dumps(short)) <= _MESSAGE_BYTES:
+            return short
+    raise InvalidRequestError("A chat message has a megabyte besides its texts; keep large content in a file.")
+
+
+def _cut(part: Json, longest: int) -> Json:
+    match part:
+        case str() if len(part) > longest:
+            return f"{part[:longest]}… [{len(part):,} characters; a chat keeps the first {longest:,}]"
+        case list():
+            return [_cut(item, longest) for item in part]
+        case dict():
+            return {name: _cut(item, longest) for name, item in part.items()}
+    return part
 
 
 def _wanted(flow: str, details: Mapping[str, Json]) -> Wanted:

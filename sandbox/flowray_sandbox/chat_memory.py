@@ -21,8 +21,6 @@ _ARGUMENTS = (
     *("sender", "sender_name", "session_id", "context_id", "order_by", "order", "flow_id", "limit", "user_id"),
 )
 _FILTERS = ("sender", "sender_name", "session_id", "context_id")
-# An error may quote all that its component was given, and its message says it several times over.
-_ERROR_LONGEST = 30_000
 _DELETING_NEEDS = "Either session_id or context_id must be provided to delete messages."
 
 
@@ -151,19 +149,7 @@ def _body(message: Message, user_id: Any) -> Mapping[str, Any]:
         ],
         "session_metadata": message.session_metadata,
     }
-    kept = _clipped(body) if message.category == "error" else body
-    return {name: json_of(value) for name, value in kept.items()}
-
-
-def _clipped(part: Any) -> Any:
-    match part:
-        case str() if len(part) > _ERROR_LONGEST:
-            return f"{part[:_ERROR_LONGEST]}…"
-        case list():
-            return [_clipped(item) for item in part]
-        case dict():
-            return {name: _clipped(item) for name, item in part.items()}
-    return part
+    return {name: json_of(value) for name, value in body.items()}
 
 
 def _text(value: Any) -> str:

@@ -92,6 +92,8 @@ def _words(error: BaseException) -> str:
 
 def _unsaid(error: BaseException) -> str:
     name = type(error).__name__
+    if isinstance(error, asyncio.CancelledError):
+        return f"The component raised {name}, though nobody had stopped it."
     return name if isinstance(error, Exception) else f"The component raised {name}, which ends a program."
 
 
