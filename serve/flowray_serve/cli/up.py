@@ -93,7 +93,7 @@ def _detached(home: Home, wait_s: float, *, as_json: bool) -> None:
         supervisor = subprocess.Popen(  # noqa: S603 - ourselves
             _again(as_json=as_json),
             stdin=subprocess.DEVNULL,
-            stdout=output,
+            stdout=subprocess.DEVNULL,  # the key, which is told here and belongs into no log
             stderr=output,
             start_new_session=True,
         )
