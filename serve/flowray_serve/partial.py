@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-
 from flowray.errors import InvalidRequestError
 from flowray.flow.types import Flow, NodeId
+from flowray.plan.reach import after, before, reached
 
 _ENTRIES = ("webhook", "chat")
 
@@ -26,36 +25,16 @@ def part(flow: Flow, *, start: str | None, stop: str | None) -> frozenset[NodeId
     for name, field in ((start, "start_component_id"), (stop, "stop_component_id")):
         if name is not None and name not in flow.by_id:
             raise UnknownNodeError(f"`{field}`: the flow has no node `{name[:80]}`.")
-    before, after = _neighbours(flow)
-    kept = set(flow.by_id)
+    feeds = before(flow.edges)
+    kept = frozenset(flow.by_id)
     if stop is not None:
-        kept &= _reachable([NodeId(stop)], before)
+        kept &= reached(feeds, [NodeId(stop)])
     if start is not None:
-        kept &= _reachable(_reachable([NodeId(start)], after), before)
-    return frozenset(kept)
+        kept &= reached(feeds, reached(after(flow.edges), [NodeId(start)]))
+    return kept
 
 
 def entry(flow: Flow) -> NodeId | None:
     """The node that a call of the flow begins at, by Langflow's rule: its first webhook, else its first chat input."""
     inputs = [node.id for node in flow.nodes if node.is_input]
     return next((node for kind in _ENTRIES for node in inputs if kind in node.lower()), None)
-
-
-def _neighbours(flow: Flow) -> tuple[Mapping[NodeId, list[NodeId]], Mapping[NodeId, list[NodeId]]]:
-    before: dict[NodeId, list[NodeId]] = {}
-    after: dict[NodeId, list[NodeId]] = {}
-    for edge in flow.edges:
-        before.setdefault(edge.target, []).append(edge.source)
-        after.setdefault(edge.source, []).append(edge.target)
-    return before, after
-
-
-def _reachable(seeds: Iterable[NodeId], neighbours: Mapping[NodeId, list[NodeId]]) -> set[NodeId]:
-    seen: set[NodeId] = set()
-    waiting = list(seeds)
-    while waiting:
-        node = waiting.pop()
-        if node not in seen:
-            seen.add(node)
-            waiting.extend(neighbours.get(node, ()))
-    return seen
