@@ -44,5 +44,5 @@ class Latches:
                 await asyncio.sleep(_AGAIN_S)
 
     async def _is_abandoned(self, key: str) -> bool:
-        taken = [one.modified async for one in self._objects.list(key.rpartition("/")[0]) if one.key == key]
-        return bool(taken) and taken[0] < datetime.now(UTC) - _ABANDONED
+        taken = await self._objects.modified(key)
+        return taken is not None and taken < datetime.now(UTC) - _ABANDONED

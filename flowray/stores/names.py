@@ -66,8 +66,8 @@ class Names:
         head = await self._head(tenant, holder)
         if head is not None and _names_of(head).get(field) == name:
             return False
-        made = [one.modified async for one in self._objects.list(key.rpartition("/")[0]) if one.key == key]
-        return not made or made[0] < datetime.now(UTC) - _UNDER_WAY
+        made = await self._objects.modified(key)
+        return made is None or made < datetime.now(UTC) - _UNDER_WAY
 
 
 def _names_of(record: FlowRecord) -> dict[str, str]:

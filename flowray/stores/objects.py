@@ -85,12 +85,15 @@ class ObjectStore:
 
     async def exists(self, key: str) -> bool:
         """Whether there is an object with this key."""
+        return await self.modified(key) is not None
+
+    async def modified(self, key: str) -> datetime | None:
+        """When an object was written last; None when there is none."""
         try:
             with self._translated():
-                await obstore.head_async(self._store, key)
+                return (await obstore.head_async(self._store, key))["last_modified"]
         except NotFoundError:
-            return False
-        return True
+            return None
 
     async def delete(self, key: str) -> None:
         """Remove; it may be gone already."""
