@@ -8,6 +8,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,15 @@ def exit_code(monkeypatch: pytest.MonkeyPatch, *words: str) -> int | str | None:
     with pytest.raises(SystemExit) as ended:
         main()
     return ended.value.code
+
+
+@contextmanager
+def guarding(home: Home, guard: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that waits to start the service of a home again."""
+    with subprocess.Popen([sys.executable, "-c", guard, str(home.path)], stdout=subprocess.PIPE) as waiting:
+        assert waiting.stdout is not None
+        waiting.stdout.readline()
+        yield waiting
 
 
 def test_help_names_every_verb(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -133,10 +144,7 @@ def test_there_may_be_nothing_to_stop(monkeypatch: pytest.MonkeyPatch, capsys: p
 def test_who_waits_to_start_it_again_is_stopped(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], home: Home
 ) -> None:
-    with subprocess.Popen([sys.executable, "-c", GUARD, str(home.path)], stdout=subprocess.PIPE) as guard:
-        assert guard.stdout is not None
-        guard.stdout.readline()
-
+    with guarding(home, GUARD) as guard:
         assert exit_code(monkeypatch, "down", "--json") == 0
         assert guard.wait(10) == -signal.SIGTERM
 
@@ -146,10 +154,7 @@ def test_who_waits_to_start_it_again_is_stopped(
 def test_what_was_killed_is_not_said_among_json(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], home: Home
 ) -> None:
-    with subprocess.Popen([sys.executable, "-c", DEAF_GUARD, str(home.path)], stdout=subprocess.PIPE) as guard:
-        assert guard.stdout is not None
-        guard.stdout.readline()
-
+    with guarding(home, DEAF_GUARD) as guard:
         assert exit_code(monkeypatch, "down", "--wait", "1", "--json") == 0
         assert guard.wait(10) == -signal.SIGKILL
 
