@@ -49,15 +49,7 @@ def amended(configuration: str, *, answers: Mapping[int, Path]) -> str:
         kept = _LOGGED.sub(r"\g<0>\n\g<1>timeout http-request 30s", kept, count=1)
     kept = _NO_ROUTE.sub(r"\g<1>http-request deny deny_status 503", kept)
     kept = _BUFFER.sub(rf"\g<1>tune.bufsize {_HEAD_BYTES}\n\g<1>tune.http.maxhdr {_HEADERS}", kept)
-    return _with_answers(kept, answers)
-
-
-def _with_answers(configuration: str, answers: Mapping[int, Path]) -> str:
-    """Use ours where Serve has an answer of its own, and where HAProxy would say it in HTML."""
-    said = {int(found[2]) for found in _ERROR_FILE.finditer(configuration)}
-    others = "".join(rf"\n\g<1>errorfile {status} {answers[status]}" for status in sorted(answers.keys() - said))
-    ours = _ERROR_FILE.sub(lambda found: _own_answer(found, answers), configuration)
-    return _LOGGED.sub(rf"\g<0>{others}", ours, count=1)
+    return _ERROR_FILE.sub(lambda found: _own_answer(found, answers), kept)
 
 
 def _own_answer(found: re.Match[str], answers: Mapping[int, Path]) -> str:

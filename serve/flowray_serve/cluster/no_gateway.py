@@ -1,4 +1,4 @@
-"""What the HAProxy in front answers where no gateway does: problem documents, as gateways answer them."""
+"""What the HAProxy in front answers when no gateway does: problem documents, as gateways answer them."""
 
 from __future__ import annotations
 
@@ -21,30 +21,24 @@ _NOT_READY: Final = (
 _SILENT: Final = (
     "The gateway did not answer in time. What it accepted to run goes on: look at the runs before you ask again."
 )
-_UNREADABLE: Final = (
-    "This is no HTTP request that can be read: its head (the path and the headers) is too large, or its head, its "
-    "length or its chunks are broken. Nothing was done, and asking again in the same way does not help."
-)
-_SLOW: Final = "The head of the request did not come in time. Nothing was done; ask again."
-_ANSWERS: Final[Mapping[HTTPStatus, tuple[str, str, str]]] = {
-    HTTPStatus.BAD_REQUEST: ("unreadable_request", "caller", _UNREADABLE),
-    HTTPStatus.REQUEST_TIMEOUT: ("slow_request", "caller", _SLOW),
-    HTTPStatus.BAD_GATEWAY: ("gateway_lost", "service", _LOST),
-    HTTPStatus.SERVICE_UNAVAILABLE: ("no_gateway", "service", _NOT_READY),
-    HTTPStatus.GATEWAY_TIMEOUT: ("gateway_silent", "service", _SILENT),
+_ANSWERS: Final[Mapping[HTTPStatus, tuple[str, str]]] = {
+    HTTPStatus.BAD_GATEWAY: ("gateway_lost", _LOST),
+    HTTPStatus.SERVICE_UNAVAILABLE: ("no_gateway", _NOT_READY),
+    HTTPStatus.GATEWAY_TIMEOUT: ("gateway_silent", _SILENT),
 }
 
 
 def write_answers(folder: Path) -> Mapping[int, Path]:
     """Write them, as HAProxy wants its `errorfile`s: whole HTTP responses; their paths by status."""
     paths = {}
-    for status, (code, fault, detail) in _ANSWERS.items():
+    for status, (code, detail) in _ANSWERS.items():
         paths[int(status)] = folder / f"{code}.http"
-        paths[int(status)].write_bytes(_response(status, problem_document(int(status), code, detail, fault=fault)))
+        paths[int(status)].write_bytes(_response(status, code, detail))
     return paths
 
 
-def _response(status: HTTPStatus, document: Mapping[str, str | int]) -> bytes:
+def _response(status: HTTPStatus, code: str, detail: str) -> bytes:
+    document = problem_document(int(status), code, detail, fault="service")
     body = json.dumps(document, separators=(",", ":"))
     again = f"Retry-After: {_AGAIN_IN_S}\r\n" if status is HTTPStatus.SERVICE_UNAVAILABLE else ""
     head = (
