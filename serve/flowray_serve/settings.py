@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field, SecretStr, ValidationError, ValidationInf
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from flowray.errors import SettingsError
+from flowray_serve.origin_settings import Origins
 from flowray_serve.running_settings import (
     EgressSettings,
     EngineSettings,
@@ -95,6 +96,9 @@ class GatewaySettings(SettingsGroup):
     )
     operator_port: int | None = Field(
         None, ge=1, le=65_535, description="A port of their own for operators' routes; unset: with all others."
+    )
+    cors_origins: Origins = Field(
+        (), max_length=100, description="Origins whose pages may call from a browser, or `*` for all; empty: none."
     )
 
 

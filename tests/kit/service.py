@@ -17,6 +17,7 @@ import httpx
 
 from flowray_serve.cluster.ports import free_port
 
+PAGE = "https://page.test"  # an origin whose pages may call
 _START_S = 420
 _WAIT_S = 400
 _STOP_S = 60
@@ -86,6 +87,7 @@ def _environment(home: str, reachable: Sequence[str], standby: int) -> dict[str,
         "FLOWRAY_HOME": home,
         "FLOWRAY_PORT": str(free_port()),
         "FLOWRAY_LIMITS__WALL_S": "20",
+        "FLOWRAY_GATEWAY__CORS_ORIGINS": PAGE,
         "FLOWRAY_ENGINES__STANDBY": str(standby),
         "FLOWRAY_CALLBACKS__PRIVATE_HOSTS": json.dumps(reachable),
         "FLOWRAY_POOLS": json.dumps({"default": pool}),

@@ -153,7 +153,8 @@ async def build_front(plant: Plant, name: str, runners: Mapping[str, Any]) -> Fr
         asyncio.create_task(counting.work(), name="count usage again"),
     ]
     closing = (queue.close, runs.close, steps.close, sharing.close, identity.close)
-    app = build_app(services, for_operators=plant.settings.gateway.operator_port is None)
+    gateway = plant.settings.gateway
+    app = build_app(services, for_operators=gateway.operator_port is None, origins=gateway.cors_origins)
     archiving += operator_door(plant.settings, services)
     return Front(app, closing, archiving)
 

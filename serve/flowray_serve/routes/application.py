@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol
 
@@ -11,6 +11,7 @@ from fastapi import APIRouter, FastAPI
 from flowray_serve.admission.rates import rated
 from flowray_serve.auth import guarded
 from flowray_serve.bounds import Bounds
+from flowray_serve.cors import answer_pages
 from flowray_serve.problems import answer_with_problems
 from flowray_serve.routes.about import AboutRoutes
 from flowray_serve.routes.admin import AdminRoutes
@@ -96,8 +97,11 @@ class Routes(Protocol):
         """Their routes."""
 
 
-def build_app(services: Services, *, for_operators: bool = True) -> FastAPI:
-    """The FastAPI application over these services; without operators' routes when those have a port of their own."""
+def build_app(services: Services, *, for_operators: bool = True, origins: Collection[str] = ()) -> FastAPI:
+    """The FastAPI application over these services; without operators' routes when those have a port of their own.
+
+    Pages of these origins may call it from a browser.
+    """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None, None]:
@@ -108,7 +112,9 @@ def build_app(services: Services, *, for_operators: bool = True) -> FastAPI:
     app = FastAPI(
         title="FlowRay", version=services.version, description=_DESCRIPTION, redoc_url=None, lifespan=lifespan
     )
-    return _with_routes(app, services, (*_ROUTES, *(_OPERATOR_ROUTES if for_operators else ())))
+    _with_routes(app, services, (*_ROUTES, *(_OPERATOR_ROUTES if for_operators else ())))
+    answer_pages(app, origins)
+    return app
 
 
 def build_operator_app(services: Services) -> FastAPI:

@@ -14,7 +14,7 @@ from flowray_serve.home import Home
 from tests.kit.door import Door
 from tests.kit.footprint import groups_of, runner_of
 from tests.kit.processes import descendants, in_folder, listening_beyond_loopback, named
-from tests.kit.service import Service, running_service
+from tests.kit.service import PAGE, Service, running_service
 
 _RECOVERS_WITHIN_S = 90
 
@@ -56,6 +56,19 @@ def test_the_command_line_finds_the_service_of_its_home(service: Service, door: 
 
     assert listed.returncode == 0
     assert run in listed.stdout
+
+
+def test_a_page_that_was_named_runs_a_flow_and_others_are_refused(service: Service, flow: str) -> None:
+    first = {"access-control-request-method": "POST", "access-control-request-headers": "content-type,x-api-key"}
+    with httpx.Client(base_url=service.url, headers={"origin": PAGE}, timeout=60) as page:
+        asked = page.options(f"/api/v1/run/{flow}", headers=first)
+        others = page.options(f"/api/v1/run/{flow}", headers={**first, "origin": "https://elsewhere.test"})
+        ran = page.post(f"/api/v1/run/{flow}", json={}, headers={"x-api-key": service.key})
+        refused = page.post(f"/api/v1/run/{flow}", json={})
+
+    assert [one.status_code for one in (asked, others, ran, refused)] == [200, 400, 200, 403]
+    assert {one.headers["access-control-allow-origin"] for one in (asked, ran, refused)} == {PAGE}
+    assert "access-control-allow-origin" not in others.headers
 
 
 @pytest.mark.parametrize("name", ["ray::ServeReplica:flowray:runner-default", "ray::ServeReplica:flowray:gateway"])
