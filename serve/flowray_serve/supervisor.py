@@ -97,7 +97,7 @@ def _environment(settings: Settings, home: Home) -> Mapping[str, str]:
     if settings.ray.address is not None:
         return driver_environment(settings.ray.token_file)
     launcher = home.run / "haproxy"
-    write_launcher(launcher)
+    write_launcher(launcher, origins=settings.gateway.cors_origins)
     return ray_environment(token=home.secret_file, run=home.run, launcher=launcher, ports=free_ports())
 
 

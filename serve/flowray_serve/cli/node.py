@@ -27,12 +27,13 @@ def env(
     from flowray_serve.cluster.environment import node_environment
     from flowray_serve.cluster.haproxy import write_launcher
     from flowray_serve.cluster.ports import free_ports
+    from flowray_serve.settings import read_settings
 
     home = Home.of_environment()
     home.prepare()
     home.secret()
     launcher = home.run / "haproxy"
-    write_launcher(launcher)
+    write_launcher(launcher, origins=read_settings().gateway.cors_origins)
     variables = node_environment(
         token=(token or home.secret_file).absolute(), run=home.run, launcher=launcher, ports=free_ports()
     )

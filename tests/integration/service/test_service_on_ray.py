@@ -71,6 +71,16 @@ def test_a_page_that_was_named_runs_a_flow_and_others_are_refused(service: Servi
     assert "access-control-allow-origin" not in others.headers
 
 
+def test_a_page_that_was_named_reads_what_the_proxy_answers_by_itself(service: Service) -> None:
+    by_origin = {
+        origin: httpx.get(f"{service.url}/-/routes", headers={"origin": origin}).headers
+        for origin in (PAGE, "https://elsewhere.test")
+    }
+
+    assert by_origin.pop(PAGE)["access-control-allow-origin"] == PAGE
+    assert not any("access-control-allow-origin" in headers for headers in by_origin.values())
+
+
 @pytest.mark.parametrize("name", ["ray::ServeReplica:flowray:runner-default", "ray::ServeReplica:flowray:gateway"])
 def test_a_replica_that_is_killed_comes_back(service: Service, door: Door, flow: str, name: str) -> None:
     killed = the_process(service, name)

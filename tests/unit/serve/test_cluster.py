@@ -55,6 +55,31 @@ def test_haproxy_answers_for_gateways_that_are_not_there_as_they_would(tmp_path:
     assert ours.endswith("\n    http-request deny deny_status 503")
 
 
+@pytest.mark.parametrize(
+    ("origins", "known", "allowed"),
+    [
+        (
+            ["https://a.test", "http://b.test:1"],
+            ["-m str https://a.test", "-m str http://b.test:1"],
+            "%[var(txn.origin)]",
+        ),
+        (["*"], ["-m found"], "*"),
+    ],
+)
+def test_haproxy_says_to_pages_that_were_named_that_they_may_read_what_no_gateway_answered(
+    origins: list[str], known: list[str], allowed: str
+) -> None:
+    front = "frontend http_frontend\n    bind 127.0.0.1:8000\n    default_backend x\n"
+
+    rules = amended(front, answers={}, origins=origins).splitlines()
+
+    assert rules[2] == "    http-request set-var(txn.origin) req.hdr(origin)"
+    assert rules[3 : 3 + len(known)] == [f"    acl from_page var(txn.origin) {one}" for one in known]
+    unsaid = "if from_page !{ res.hdr(access-control-allow-origin) -m found }"
+    assert f"    http-after-response set-header access-control-allow-origin {allowed} {unsaid}" in rules
+    assert amended(front, answers={}) == front
+
+
 def test_haproxy_leaves_it_to_the_gateway_to_say_what_is_too_large() -> None:
     ours = amended("global\n    tune.bufsize 16384\ndefaults\n    option httplog\n", answers={})
 
@@ -88,6 +113,13 @@ def test_the_launcher_is_its_owners_only_and_needs_nothing_of_the_callers_enviro
 
     assert launcher.stat().st_mode & 0o777 == 0o700
     assert launcher.read_text().splitlines()[0] == f"#!{sys.executable} -I"
+
+
+def test_the_launcher_knows_whose_pages_may_call(tmp_path: Path) -> None:
+    launcher = tmp_path / "haproxy"
+    write_launcher(launcher, origins=("https://a.test",))
+
+    assert launcher.read_text().endswith("become(['https://a.test'])\n")
 
 
 def test_two_homes_share_no_path(tmp_path: Path) -> None:
