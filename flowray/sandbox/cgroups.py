@@ -12,6 +12,7 @@ import errno
 import os
 import secrets
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from flowray.sandbox.cgroup_places import SERVICE, Place, places
@@ -31,8 +32,9 @@ _PEAK = {1: "memory.max_usage_in_bytes", 2: "memory.peak"}
 # version 1 has a file for that.
 _ENTRANCE = {1: "tasks", 2: "cgroup.procs"}
 _PREFIX = "flowray-"
-# Of the groups that nobody uses, so many keep their files open: under load a group is used again in the same moment.
-_KEPT_OPEN = 2
+# Of the groups that nobody uses, so many keep their files open, some seven each: under load a group is used again in
+# the same moment.
+_KEPT_OPEN = 16
 # How often a group is cleared of processes, which may go on forking, before it counts as one that cannot be used.
 _MOVES = 20
 
@@ -82,9 +84,12 @@ class Group:
         self._open_entrances()
 
     def renew(self, limits: Limits) -> None:
-        """Have a group that is made ready for the next sandbox."""
+        """Have a group that is made ready for the next sandbox.
+
+        It weighs what it did: a parked sandbox wants nothing of a core, and its job is often of the same flood.
+        """
         os.pwrite(self._opened(self._peak, os.O_WRONLY), b"0", 0)
-        self.limit(limits)
+        self.limit(limits if self._limits is None else replace(limits, cpu_weight=self._limits.cpu_weight))
         self._open_entrances()
 
     def limit(self, limits: Limits) -> None:
@@ -98,8 +103,7 @@ class Group:
                 continue
             # A kernel without swap has no file to limit it by.
             if name != "memory.swap.max" or os.path.exists(f"{folder}/{name}"):  # noqa: PTH110 - see `_folders`
-                self._held.pop(name, None)
-                _write(f"{folder}/{name}", value)
+                self._set(f"{folder}/{name}", value, again=self._held.pop(name, None) is not None)
             self._held[name] = value
         self._limits = limits
 
@@ -142,6 +146,13 @@ class Group:
         except FileNotFoundError:
             return False
         return any(line.startswith("oom_kill ") and line != "oom_kill 0" for line in lines)
+
+    def _set(self, file: str, value: str, *, again: bool) -> None:
+        """Write a limit; the file of one that changes stays open, since it will change back."""
+        if again:
+            os.pwrite(self._opened(file, os.O_WRONLY), value.encode(), 0)
+        else:
+            _write(file, value)
 
     def _read(self, file: str) -> bytes:
         return os.pread(self._opened(file, os.O_RDONLY), 4096, 0)

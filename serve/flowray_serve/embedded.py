@@ -1,4 +1,8 @@
-"""The Valkey server that FlowRay brings for one machine: a process of its own, on loopback, behind a password."""
+"""The Valkey server that FlowRay brings for one machine: a process of its own, behind a socket file and a password.
+
+Over a socket file a question takes both processes a tenth less of a processor than over loopback, and no port is taken
+that somebody else may want.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +14,10 @@ import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import quote
 
 from flowray.errors import StoreUnavailableError
 from flowray_serve.cluster.leash import on_leash
-from flowray_serve.cluster.ports import free_port
 
 _START_LIMIT_S = 30.0
 _ANSWERS_ASKED = 2
@@ -21,17 +25,20 @@ _PAGE_BYTES = 4_096  # what Ray's jemalloc is built for; on others it does not s
 
 
 class EmbeddedValkey:
-    """One server whose data, password and log are in `folder`. It runs until `stop`."""
+    """One server: its data, password and log are in `folder`, it answers at `door`, a file, and runs until `stop`.
 
-    def __init__(self, folder: Path) -> None:
+    The kernel takes no door whose path is longer than 107 bytes.
+    """
+
+    def __init__(self, folder: Path, door: Path) -> None:
         self._folder = folder
+        self._door = door
         self._process: subprocess.Popen[bytes] | None = None
-        self.port = 0
 
     @property
     def url(self) -> str:
         """Where it is reached, now and after a restart."""
-        return f"redis://:{self._password()}@127.0.0.1:{self.port}/0"
+        return f"unix://:{self._password()}@{quote(str(self._door))}?db=0"
 
     @property
     def alive(self) -> bool:
@@ -41,7 +48,6 @@ class EmbeddedValkey:
     def start(self) -> str:
         """Start the server and wait until it answers; its URL."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.port = self.port or free_port()
         with (self._folder / "valkey.log").open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own binary, our own arguments
                 [binary(), str(self._configuration())],
@@ -82,8 +88,9 @@ class EmbeddedValkey:
         path = self._folder / "valkey.conf"
         path.touch(mode=0o600)
         lines = (
-            "bind 127.0.0.1",
-            f"port {self.port}",
+            "port 0",
+            f'unixsocket "{self._door}"',
+            "unixsocketperm 600",
             f"requirepass {self._password()}",
             f'dir "{self._folder}"',
             "appendonly yes",
@@ -108,7 +115,9 @@ class EmbeddedValkey:
     def _answers(self) -> bool:
         """Whether it has read its data and serves: until then it says LOADING."""
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as probe:
+            with socket.socket(socket.AF_UNIX) as probe:
+                probe.settimeout(1)
+                probe.connect(str(self._door))
                 probe.sendall(f"AUTH {self._password()}\r\nPING\r\n".encode())
                 answer = b""
                 while answer.count(b"\r\n") < _ANSWERS_ASKED and (more := probe.recv(256)):

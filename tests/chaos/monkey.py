@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 import redis.exceptions
 
-from tests.chaos.cutting import cut, goes_through, leads_to
+from tests.chaos.cutting import cut, goes_through
 from tests.chaos.stores import Stores
 from tests.kit.processes import descendants
 from tests.kit.service import Service
@@ -145,11 +145,10 @@ class Monkey:
         if pid is None:
             return False
         lanes = Path(self.service.environment["FLOWRAY_HOME"]) / "run"
-        fits = goes_through(lanes) if other == "runner" else leads_to(self.stores.ports[other])
-        return cut(pid, fits) > 0
+        return cut(pid, goes_through(lanes) if other == "runner" else self.stores.connections[other]) > 0
 
     def _pid(self, part: str) -> int | None:
-        if part in self.stores.ports:
+        if part in self.stores.connections:
             return self.stores.pid(part)
         if part == "sandbox":  # what the zygote forked: it has the zygote's command line, below bubblewrap
             return self._one(lambda command: "flowray_sandbox" in command and "bwrap" not in command)

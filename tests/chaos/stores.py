@@ -13,6 +13,7 @@ from pathlib import Path
 import redis
 
 from flowray_serve.embedded import EmbeddedValkey
+from tests.chaos.cutting import Fits, goes_through, leads_to
 from tests.contract.servers import KEY, SECRET, S3Server
 
 _SECOND = 1.0
@@ -23,8 +24,9 @@ class Stores:
 
     def __init__(self, folder: Path) -> None:
         (folder / "s3").mkdir(parents=True)
+        (folder / "doors").mkdir()
         self._folder = folder / "valkey"
-        self._valkey = EmbeddedValkey(self._folder)
+        self._valkey = EmbeddedValkey(self._folder, folder / "doors" / "valkey")
         self._s3 = S3Server(folder / "s3")
         self._over = threading.Event()
 
@@ -44,9 +46,9 @@ class Stores:
         }
 
     @property
-    def ports(self) -> Mapping[str, int]:
-        """Where each of them listens."""
-        return {"valkey": self._valkey.port, "s3": self._s3.port}
+    def connections(self) -> Mapping[str, Fits]:
+        """Which connections lead to each of them."""
+        return {"valkey": goes_through(self._folder.parent / "doors"), "s3": leads_to(self._s3.port)}
 
     def start(self) -> None:
         """Both at once."""

@@ -13,7 +13,7 @@ from flowray_serve.embedded import EmbeddedValkey
 
 @pytest.fixture
 def embedded(tmp_path: Path) -> Iterator[EmbeddedValkey]:
-    server = EmbeddedValkey(tmp_path / "valkey")
+    server = EmbeddedValkey(tmp_path / "valkey", tmp_path / "door")
     server.start()
     yield server
     server.stop()
@@ -26,6 +26,13 @@ def test_its_memory_is_jemalloc_s(embedded: EmbeddedValkey) -> None:
 async def test_it_keeps_a_log_and_no_snapshots(embedded: EmbeddedValkey) -> None:
     async with connect(embedded.url) as client:
         assert await client.config_get("save", "appendonly") == {"save": "", "appendonly": "yes"}
+
+
+async def test_it_takes_no_port_and_its_door_is_its_owner_s(embedded: EmbeddedValkey, tmp_path: Path) -> None:
+    async with connect(embedded.url) as client:
+        assert await client.config_get("port") == {"port": "0"}
+
+    assert (tmp_path / "door").stat().st_mode & 0o777 == 0o600
 
 
 async def test_what_was_written_is_there_after_a_restart(embedded: EmbeddedValkey) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,8 @@ from pathlib import Path
 import httpx
 
 from flowray_serve.cluster.ports import free_port
+from flowray_serve.embedded import EmbeddedValkey
+from flowray_serve.home import Home
 
 PAGE = "https://page.test"  # an origin whose pages may call
 _START_S = 420
@@ -51,10 +52,8 @@ class Service:
     @property
     def redis_url(self) -> str:
         """Where its own Valkey answers."""
-        folder = Path(self.environment["FLOWRAY_HOME"], "valkey")
-        port = re.search(r"^port (\d+)", (folder / "valkey.conf").read_text(), re.MULTILINE)
-        assert port is not None
-        return f"redis://:{(folder / 'password').read_text()}@127.0.0.1:{port[1]}/0"
+        home = Home(Path(self.environment["FLOWRAY_HOME"]))
+        return EmbeddedValkey(home.path / "valkey", home.run / "valkey").url
 
     @property
     def logs(self) -> Sequence[Path]:

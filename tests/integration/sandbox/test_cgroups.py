@@ -18,6 +18,7 @@ LIMITS = Limits(memory_mib=128, processes=20)
 SHARED = (
     "import mmap\nkept = mmap.mmap(-1, {mib} << 20)\nfor at in range(0, {mib} << 20, 4096): kept[at] = 1\nresult = 1"
 )
+_HELD = ("pids.max", "memory.limit_in_bytes", "cpu.shares")
 
 found = find_cgroups()
 pytestmark = pytest.mark.skipif(found is None, reason="no group can be made here")
@@ -112,6 +113,24 @@ async def test_groups_end_with_a_zygote_that_is_killed() -> None:
     await zygote.stop()
 
     assert ours() == before
+
+
+def test_a_group_that_is_used_again_has_the_limits_of_all_and_weighs_what_it_did() -> None:
+    before = ours()
+    cgroups = Cgroups(next(places()))
+    group = cgroups.group()
+    group.make(LIMITS)
+    group.limit(Limits(memory_mib=400, processes=33, cpu_weight=25))
+    group.end()
+    if cgroups.group() is not group:
+        pytest.skip("groups of version 2 are used once")
+
+    group.renew(LIMITS)
+
+    held = {name: line for folder in ours() - before for name in _HELD for line in _lines(folder / name)}
+    group.drop()
+    cgroups.close()
+    assert held == {"pids.max": "20", "memory.limit_in_bytes": str((128 + 128) << 20), "cpu.shares": "256"}
 
 
 def test_what_a_killed_service_left_is_swept_away() -> None:
