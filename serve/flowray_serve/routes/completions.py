@@ -21,7 +21,7 @@ from flowray_serve import openai_answer as openai
 from flowray_serve.auth import needs
 from flowray_serve.bodies.openai import ChatCompletionBody, ChatMessageBody
 from flowray_serve.bodies.reading import fit, parse_object, read_body
-from flowray_serve.problems import incident
+from flowray_serve.problems import headers_of, incident
 from flowray_serve.replies import reply
 from flowray_serve.routes.direct import DirectRoute
 from flowray_serve.routes.openapi import takes
@@ -89,6 +89,7 @@ class CompletionRoutes:
         completion = openai.Completion(run=prepared.run, model=body.model)
         headers = {RUN_HEADER: prepared.run}
         if body.stream:
+            await self._services.may_run(caller.tenant)
             frames = self._frames(prepared, completion, body, goes_on=not says_yes(request, CANCEL))
             return EventStream(frames, headers=headers)
         outcome = await self._services.runs.execute(prepared)
@@ -175,4 +176,4 @@ def _error(error: FlowRayError) -> dict[str, object]:
 
 
 def _refused(error: FlowRayError) -> Response:
-    return reply(_error(error), status=error.status)
+    return reply(_error(error), status=error.status, headers=headers_of(error))
