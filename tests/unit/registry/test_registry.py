@@ -116,6 +116,21 @@ async def test_a_component_that_cannot_be_loaded_is_known_as_broken_and_tried_ag
     assert [version.broken for version in await reader.versions("Mine")] == [False]
 
 
+async def test_a_version_that_is_mended_while_it_is_read_stays_mended() -> None:
+    house = House()
+    await (await house.registry()).add(broken("x = 1", "Mine", "no", at=1.0))
+    digest, registry = digest_of("x = 1"), await house.registry()
+
+    house.records.held = asyncio.Event()
+    reading = asyncio.create_task(registry.specs([digest]))
+    await house.records.reads.wait()
+    await registry.add(extracted("x = 1", "Mine", {"frontend": frontend("x = 1")}, at=2.0))
+    house.records.held.set()
+    await reading
+
+    assert (await registry.specs([digest]))[digest].problem is None
+
+
 async def test_a_sandbox_that_did_not_answer_says_nothing_about_the_component() -> None:
     house = House()
     reader = house.reader(Writer(await house.registry()))
