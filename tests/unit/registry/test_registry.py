@@ -131,6 +131,21 @@ async def test_a_version_that_is_mended_while_it_is_read_stays_mended() -> None:
     assert (await registry.specs([digest]))[digest].problem is None
 
 
+async def test_a_version_that_this_release_cannot_read_is_known_as_broken() -> None:
+    house = House()
+    await house.reader(Writer(await house.registry())).register("x = 1", "Mine")
+    (key,) = (key for key in house.records.stored if "components" in key)
+    kept = orjson.loads(house.records.stored[key])
+    kept["frontend"]["outputs"] = "none"
+    house.records.stored = {key: orjson.dumps(kept)}
+
+    again = await house.registry()
+
+    assert [(one.name, one.broken) for one in await again.catalog()] == [("Mine", True)]
+    spec = (await again.specs([digest_of("x = 1")]))[digest_of("x = 1")]
+    assert "outputs" in str(spec.problem)
+
+
 async def test_a_sandbox_that_did_not_answer_says_nothing_about_the_component() -> None:
     house = House()
     reader = house.reader(Writer(await house.registry()))
