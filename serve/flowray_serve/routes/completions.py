@@ -89,7 +89,6 @@ class CompletionRoutes:
         completion = openai.Completion(run=prepared.run, model=body.model)
         headers = {RUN_HEADER: prepared.run}
         if body.stream:
-            await self._services.may_run(caller.tenant)
             frames = self._frames(prepared, completion, body, goes_on=not says_yes(request, CANCEL))
             return EventStream(frames, headers=headers)
         outcome = await self._services.runs.execute(prepared)
@@ -105,6 +104,7 @@ class CompletionRoutes:
             input_value=body.messages[asked[-1]].text, session=session, stream=body.stream, variables=variables
         )
         prepared = await self._services.runs.prepare(tenant, body.model, order)
+        await self._services.may_run(tenant)  # before anything is kept of what was said
         if body.session_id is None:
             earlier = _remembered(prepared, body.messages[: asked[-1]])
             await self._services.chats.add(tenant, list(earlier))

@@ -334,6 +334,22 @@ async def test_a_stream_of_openais_api_beyond_the_quota_is_refused_with_when_to_
     assert not made.steps.requests
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_refused_completion_leaves_nothing_in_the_memory_of_chats(
+    opened: list[Cluster], *, stream: bool
+) -> None:
+    made, full = service(), await cluster(opened, runs=1)
+    said = [{"role": role, "content": "hi"} for role in ("user", "assistant", "user")]
+    asked = {"model": await made.publish(ECHO), "messages": said, "stream": stream}
+    http = client_of(replace(made.services, may_run=full.admission.check))
+
+    async with full.admission.held("default", "r1"):
+        refused = await http.post("/v1/chat/completions", json=asked)
+
+    assert refused.status_code == 429
+    assert await made.services.chats.sessions("default") == ()
+
+
 async def test_an_answer_says_what_is_left_and_a_refusal_when_to_ask_again() -> None:
     http = await limited(read="60/min+2")
 
