@@ -15,7 +15,7 @@ from flowray.stores.latches import Latches
 from flowray.stores.names import Names
 from flowray.stores.objects import ObjectStore
 from flowray.stores.paths import is_segment
-from flowray.stores.records import FlowRecord
+from flowray.stores.records import NEW, FlowRecord
 from flowray.stores.shelves import Shelves, head_key, read_head
 from flowray.stores.versions import Versions, version_key
 
@@ -64,11 +64,11 @@ class Documents:
     ) -> None:
         """Keep this as the flow's newest version; `ConflictError` when another flow has its name.
 
-        `follows` is the revision that it was made from: `OvertakenError` when the flow is another one by now.
+        `follows` is the revision that it was made from, or `NEW`: `OvertakenError` when the flow is another one by now.
         """
         async with self._latches.held(tenant, record.id), self._change(tenant):
             old = await self._head(tenant, record.id)
-            if follows is not None and (old is None or old.revision != follows):
+            if follows is not None and follows != (NEW if old is None else old.revision):
                 raise OvertakenError(f"Somebody else changed the flow `{record.id}` at the same time. Try again.")
             await self._names.claim(tenant, record)
             await self._objects.put(version_key(tenant, record.id, record.version), dumps(record.document))

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from flowray.flow.types import Json
 
+NEW = ""
+"""The revision that a flow follows which was not there before."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class FlowRecord:

@@ -2,7 +2,8 @@
 
 `accepted/` holds those that are not over, so that they can be found again when Redis has forgotten them; `requests/`
 those that are over and archived. A drawing (a flow with its plan) is kept once for all runs that share it. `paused/`
-holds the journals of runs that wait: no engine has them in hand, so nobody else could write them anew.
+holds the journals of runs that wait, or that begin with what another run had finished: no engine has them in hand, so
+nobody else could write them anew.
 """
 
 from __future__ import annotations

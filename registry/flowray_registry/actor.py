@@ -78,7 +78,8 @@ class Registry:
         return self._known.get(digest) or self._specs.get(digest)
 
     def _hold(self, spec: ComponentSpec) -> None:
-        if spec.digest in self._known:
+        """What is broken is read anew each time: it may have been mended while it was being read."""
+        if spec.digest in self._known or spec.problem is not None:
             return
         self._specs[spec.digest] = spec
         self._specs.move_to_end(spec.digest)

@@ -85,7 +85,10 @@ def decode(document: bytes) -> Entry:
     name, source, at = kept["name"], kept["source"], kept["registered_at"]
     if kept["frontend"] is None:
         return broken(source, name, kept["problem"] or "Nothing is known of it.", at=at)
-    spec = spec_of(name, kept["frontend"], origin=kept["origin"])
+    try:
+        spec = spec_of(name, kept["frontend"], origin=kept["origin"])
+    except FlowRayError as cause:  # another release took it; one that cannot be read must not keep all others away
+        return broken(source, name, cause.message, at=at)
     spec = replace(spec, imports=tuple(kept["imports"]), problem=kept["problem"])
     return Entry(spec=spec, source=source, registered_at=at)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ import orjson
 
 from flowray.errors import InvalidRequestError, RequestTooLargeError
 from flowray.flow.export import exported, imported
-from flowray_serve.bodies.reading import parse_json
+from flowray_serve.bodies.reading import bound_containers, parse_json
 from flowray_serve.flow_answer import NEVER_EXPORTED
 from flowray_serve.own_files import free_name
 
@@ -22,6 +23,8 @@ MEDIA_TYPE = "application/x-zip-compressed"
 _ENTRIES_LIMIT = 500
 _RATIO_LIMIT = 200
 _NAME_LIMIT_CHARS = 100
+# Of the other ways to pack, Python unpacks all that comes at once: 300 bytes would become as many megabytes.
+_PACKINGS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 
 
 class BundleError(InvalidRequestError):
@@ -93,12 +96,20 @@ def _unzipped(content: bytes, limit_bytes: int) -> list[dict[str, Any]]:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             entries = [entry for entry in archive.infolist() if entry.filename.endswith(".json")]
             _check(entries, packed_bytes=len(content), limit_bytes=limit_bytes)
-            flows = [_flow(parse_json(archive.read(entry)), f"`{entry.filename[:80]}`") for entry in entries]
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError, OSError) as cause:
+            contents = [_content(archive, entry) for entry in entries]
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, ValueError, OSError) as cause:
         raise BundleError(f"The zip cannot be read: {str(cause)[:200]}") from cause
-    if not flows:
+    if not contents:
         raise BundleError("The zip holds no JSON file.")
-    return flows
+    bound_containers(contents)
+    named = zip(entries, contents, strict=True)
+    return [_flow(parse_json(content), f"`{entry.filename[:80]}`") for entry, content in named]
+
+
+def _content(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+    """What an entry holds. Asked for without a size, Python would unpack more than the directory says."""
+    with archive.open(entry) as packed:
+        return packed.read(entry.file_size)
 
 
 def _check(entries: list[zipfile.ZipInfo], *, packed_bytes: int, limit_bytes: int) -> None:
@@ -108,6 +119,8 @@ def _check(entries: list[zipfile.ZipInfo], *, packed_bytes: int, limit_bytes: in
         raise RequestTooLargeError(f"The zip has {len(entries)} files; the most is {_ENTRIES_LIMIT}.")
     if whole > min(limit_bytes * 4, packed_bytes * _RATIO_LIMIT):
         raise RequestTooLargeError(f"The zip's files have {whole:,} bytes together, more than this route reads.")
+    if not {entry.compress_type for entry in entries} <= _PACKINGS:
+        raise BundleError("The zip cannot be read: its files must be stored or deflated, as most programs pack them.")
 
 
 def _flow(parsed: Any, place: str) -> dict[str, Any]:

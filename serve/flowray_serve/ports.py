@@ -71,7 +71,7 @@ class FlowStore(Protocol):
     ) -> None:
         """Keep this as the flow's newest version; `note` says what became of it.
 
-        `OvertakenError` when the flow's revision is no longer the one that this `follows`.
+        `OvertakenError` when the flow's revision is no longer the one that this `follows`; `NEW` is that of none.
         """
 
     async def delete(self, tenant: str, flow_id: str) -> None:

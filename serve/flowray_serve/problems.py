@@ -38,6 +38,11 @@ def document(error: FlowRayError, *, instance: str = "") -> dict[str, Any]:
 
 def problem(error: FlowRayError, *, instance: str = "") -> Response:
     """`error` as a response."""
+    return _response(document(error, instance=instance), headers=headers_of(error))
+
+
+def headers_of(error: FlowRayError) -> dict[str, str]:
+    """What the headers of an answer say of `error`, in whatever shape its body is."""
     headers = {"retry-after": "1"} if error.status == HTTPStatus.SERVICE_UNAVAILABLE else {}
     if isinstance(error, TooMuchError):
         headers |= error.headers
@@ -47,7 +52,7 @@ def problem(error: FlowRayError, *, instance: str = "") -> Response:
         headers["www-authenticate"] = 'Bearer error="invalid_token"'
     if isinstance(error, RunFailedError):
         headers["x-flowray-run"] = error.run
-    return _response(document(error, instance=instance), headers=headers)
+    return headers
 
 
 def answer_with_problems(app: FastAPI) -> None:

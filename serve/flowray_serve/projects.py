@@ -59,7 +59,8 @@ class Projects:
         found = await self.find(tenant, project)
         if name is not None and any(one.name == name and one.id != project for one in await self.list(tenant)):
             raise ConflictError(f"Another project has the name `{name}`. Choose another one.")
-        changed = replace(found, name=name or found.name, description=description or found.description)
+        said = found.description if description is None else description
+        changed = replace(found, name=name or found.name, description=said)
         await self._drawer.save(tenant, changed)
         return changed
 

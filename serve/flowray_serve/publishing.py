@@ -16,7 +16,7 @@ from flowray.flow.check import Finding
 from flowray.flow.digest import digest
 from flowray.flow.types import Flow, Json, Node, NodeId
 from flowray.plan.types import Plan
-from flowray.stores.records import FlowRecord, VersionRecord
+from flowray.stores.records import NEW, FlowRecord, VersionRecord
 from flowray_serve.bodies.flow import FlowBody, FlowChange
 from flowray_serve.flow_answer import version_token
 from flowray_serve.library import Checker, Planner, read_kept, unknown_flow
@@ -27,6 +27,7 @@ _log = logging.getLogger(__name__)
 
 _LOADED_AT_ONCE = 2
 _TRIES = 5
+_TRIES_TO_NAME = 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,11 +90,13 @@ class Publisher:
         return [await self._create(tenant, body, taken) for body in bodies]
 
     async def _create(self, tenant: str, body: FlowBody, taken: TakenNames) -> Published:
-        try:
-            return await self._keep(tenant, *taken.give(body), old=None)
-        except ConflictError:  # somebody else was given the name meanwhile
-            now_taken = TakenNames(await self._store.list(tenant))
-            return await self._keep(tenant, *now_taken.give(body), old=None)
+        for _ in range(_TRIES_TO_NAME - 1):
+            flow_id, fields = taken.give(body)
+            try:
+                return await self._keep(tenant, flow_id, fields, old=None)
+            except ConflictError:  # somebody else was given the name or the id meanwhile
+                taken.refused(flow_id, await self._store.list(tenant))
+        return await self._keep(tenant, *taken.give(body), old=None)
 
     async def put(self, tenant: str, flow_id: str, body: FlowBody, *, expected: str | None = None) -> Published:
         """Keep the flow under this id, whether or not it is there already. A new one's name gets a number if taken."""
@@ -194,7 +197,7 @@ class Publisher:
         document["webhook"] = any(node.component == "Webhook" for node in flow.nodes)
         version, findings = await self._examined(tenant, flow, document, is_new=old is None)
         record = FlowRecord(id=flow_id, version=version, revision=uuid.uuid4().hex, document=document)
-        await self._store.save(tenant, record, note=note, follows=old.revision if old is not None else None)
+        await self._store.save(tenant, record, note=note, follows=old.revision if old is not None else NEW)
         facts = {"tenant": tenant, "flow": flow_id, "version": record.version, "findings": len(findings)}
         _log.info("Flow published", extra={"action": "flow_published", **facts})
         return Published(record=record, findings=findings, created=old is None)

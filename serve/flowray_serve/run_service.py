@@ -81,7 +81,7 @@ class TenantDefaults:
 class RunOrder:
     """What a caller wants run with. Without `input_value`, inputs keep the values saved in the flow.
 
-    With `from_entry` only what is connected to the flow's entry runs.
+    Only what is connected to the flow's entry runs, unless `from_entry` is false: an editor runs all of it.
     """
 
     input_value: str | None = None
@@ -96,7 +96,7 @@ class RunOrder:
     files: tuple[str, ...] = ()
     start: str | None = None
     stop: str | None = None
-    from_entry: bool = False
+    from_entry: bool = True
     priority: int = 0
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,7 +54,7 @@ class Spoken:
 
     def _message(self, message: Mapping[str, Any]) -> str:
         key, text = _key(message), message.get("text")
-        is_complete = (message.get("properties") or {}).get("state") == "complete"
+        is_complete = _properties(message).get("state") == "complete"
         if is_complete:
             self.usage = usage_of(message) or self.usage
         if not isinstance(text, str) or not self._is_answer(message, text):
@@ -121,11 +121,9 @@ def said(request: RunRequest, outcome: Outcome) -> Said:
 
 def tool_calls(message: Mapping[str, Any]) -> Iterator[ToolCall]:
     """The calls that a message tells of: among its blocks, or in a group of them."""
-    for block in message.get("content_blocks") or ():
-        if not isinstance(block, Mapping):
-            continue
-        for one in [block] if block.get("type") == "tool_use" else block.get("contents") or ():
-            if isinstance(one, Mapping) and one.get("type") == "tool_use":
+    for block in _parts(message, "content_blocks"):
+        for one in [block] if block.get("type") == "tool_use" else _parts(block, "contents"):
+            if one.get("type") == "tool_use":
                 yield ToolCall(
                     name=str(one.get("name") or ""),
                     input=one.get("tool_input"),
@@ -136,10 +134,21 @@ def tool_calls(message: Mapping[str, Any]) -> Iterator[ToolCall]:
 
 def usage_of(message: Mapping[str, Any]) -> Mapping[str, int] | None:
     """The tokens that a message says it took."""
-    usage = (message.get("properties") or {}).get("usage")
+    usage = _properties(message).get("usage")
     if not isinstance(usage, Mapping) or not usage:
         return None
-    return {name: int(usage.get(name) or 0) for name in _COUNTS}
+    return {name: int(count) if isinstance(count := usage.get(name), int | float) else 0 for name in _COUNTS}
+
+
+def _properties(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A component may call anything a message: what it has by these names need not be what a message has."""
+    found = message.get("properties")
+    return found if isinstance(found, Mapping) else {}
+
+
+def _parts(whole: Mapping[str, Any], name: str) -> Sequence[Mapping[str, Any]]:
+    found = whole.get(name)
+    return [one for one in found if isinstance(one, Mapping)] if isinstance(found, list) else ()
 
 
 def _key(message: Mapping[str, Any]) -> str:

@@ -16,9 +16,15 @@ class TakenNames:
     """The names, endpoint names and ids that a tenant's flows have."""
 
     def __init__(self, flows: Sequence[FlowRecord]) -> None:
-        self._names = {str(flow.name) for flow in flows}
-        self._endpoint_names = {flow.endpoint_name for flow in flows if flow.endpoint_name}
-        self._ids = {flow.id for flow in flows}
+        self._names: set[str] = set()
+        self._endpoint_names: set[str] = set()
+        self._ids: set[str] = set()
+        self._add(flows)
+
+    def refused(self, flow_id: str, now: Sequence[FlowRecord]) -> None:
+        """What was given could not be had: its names stay taken, its id if a flow has it by now."""
+        self._ids.discard(flow_id)
+        self._add(now)
 
     def give(self, body: FlowBody) -> tuple[str, dict[str, Any]]:
         """The id and the fields of a new flow, taken from now on."""
@@ -36,6 +42,11 @@ class TakenNames:
     def free_name(self, name: str) -> str:
         """The name, with a number if a flow has it."""
         return _free(name, self._names, "{} ({})")
+
+    def _add(self, flows: Sequence[FlowRecord]) -> None:
+        self._names |= {str(flow.name) for flow in flows}
+        self._endpoint_names |= {flow.endpoint_name for flow in flows if flow.endpoint_name}
+        self._ids |= {flow.id for flow in flows}
 
 
 def _free(name: str, taken: set[str], pattern: str) -> str:

@@ -11,6 +11,7 @@ from flowray.engine.summary import RunSummary
 from flowray.flow.types import NodeId
 from flowray.plan.types import StepId
 
+_OF_AN_END = ("finished_at", "took_s", "usage", "cached", "error", "error_type", "kind")
 _OfNode = ev.NodeStarted | ev.NodeFinished | ev.NodeFailed | ev.NodePaused | ev.NodeDecided
 
 
@@ -81,6 +82,7 @@ class Timeline:
         step = self._steps.setdefault(event.step, {"step": event.step})
         match event:
             case ev.StepQueued():
+                _begin_anew(step)
                 step |= {"status": "queued", "attempt": event.attempt, "queued_at": at}
             case ev.StepStarted():
                 started = step.get("queued_at", at) + event.queued_s
@@ -99,6 +101,7 @@ class Timeline:
         node = self._nodes.setdefault(event.node, {"node": event.node, "runs": 0})
         match event:
             case ev.NodeStarted():
+                _begin_anew(node)
                 node |= {
                     "status": "running",
                     "started_at": at,
@@ -114,6 +117,12 @@ class Timeline:
                 node |= {"status": "paused", "until": event.until, "request": event.request}
             case ev.NodeDecided():
                 node |= {"decision": event.decision, "decided_because": event.why}
+
+
+def _begin_anew(told: dict[str, Any]) -> None:
+    """What an attempt or a round of a loop has ended with is not said of the next one."""
+    for name in _OF_AN_END:
+        told.pop(name, None)
 
 
 def in_short(run: RunSummary) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from flowray.stores.documents import Documents
 from flowray.stores.generations import Generations, MemoryGenerations, RedisGenerations
 from flowray.stores.latches import Latches
 from flowray.stores.objects import ObjectStore
-from flowray.stores.records import FlowRecord
+from flowray.stores.records import NEW, FlowRecord
 
 ACME, OTHER = "acme", "other"
 
@@ -246,6 +246,22 @@ async def test_of_two_replicas_that_change_the_same_revision_one_is_overtaken(
     kept = await documents.read(ACME, "one")
     assert kept is not None
     assert kept.revision == ("r2", "r3")[outcomes.index(None)]
+
+
+async def test_of_two_replicas_that_make_the_same_flow_one_is_overtaken(
+    documents: Documents, objects: ObjectStore, generations: Generations
+) -> None:
+    made = [
+        replica.save(ACME, flow("one", version=new, revision=new), follows=NEW)
+        for replica, new in ((documents, "r1"), (Documents(objects, generations), "r2"))
+    ]
+
+    outcomes = await asyncio.gather(*made, return_exceptions=True)
+
+    assert [type(outcome) for outcome in outcomes if outcome is not None] == [OvertakenError]
+    kept = await documents.read(ACME, "one")
+    assert kept is not None
+    assert kept.revision == ("r1", "r2")[outcomes.index(None)]
 
 
 async def test_who_waits_too_long_for_another_change_is_refused(objects: ObjectStore) -> None:

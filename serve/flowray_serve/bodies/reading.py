@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
 import orjson
@@ -57,8 +57,7 @@ def limited(request: Request, *, limit_bytes: int) -> Request:
 def parse_json(body: bytes) -> Any:
     """What the body says. NaN, lone surrogates, bad UTF-8 and nesting beyond reason are refused."""
     text = body.removeprefix(_BOM)
-    if text.count(b"{") + text.count(b"[") > _CONTAINERS_LIMIT:
-        raise RequestTooLargeError(f"The body has more than {_CONTAINERS_LIMIT:,} objects and lists.")
+    bound_containers([text])
     try:
         parsed = orjson.loads(text)
     except orjson.JSONDecodeError as cause:
@@ -66,6 +65,12 @@ def parse_json(body: bytes) -> Any:
         raise MalformedJsonError(f"The body is not JSON: {cause.msg} ({place}).{_remedy(text)}") from cause
     _check_depth(parsed)
     return parsed
+
+
+def bound_containers(texts: Iterable[bytes]) -> None:
+    """Refuse what would take too much once all of it is parsed."""
+    if sum(text.count(b"{") + text.count(b"[") for text in texts) > _CONTAINERS_LIMIT:
+        raise RequestTooLargeError(f"The body has more than {_CONTAINERS_LIMIT:,} objects and lists.")
 
 
 def parse_object(body: bytes) -> dict[str, Any]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from flowray.tenancy.principal import Role
+from flowray_serve.bodies.times import seconds
 
 _DAY_S = 86_400
 
@@ -25,7 +26,7 @@ class KeyBody(BaseModel):
     @property
     def ends_at(self) -> float | None:
         """When the key ends, in seconds."""
-        return _seconds(self.expires_at)
+        return None if self.expires_at is None else seconds(self.expires_at)
 
 
 class KeyChangeBody(BaseModel):
@@ -39,7 +40,7 @@ class KeyChangeBody(BaseModel):
     @property
     def ends_at(self) -> float | None:
         """When the key ends, in seconds."""
-        return _seconds(self.expires_at)
+        return None if self.expires_at is None else seconds(self.expires_at)
 
 
 class RotationBody(BaseModel):
@@ -66,9 +67,3 @@ class TenantChange(BaseModel):
 
     settings: Mapping[str, Any]
     revision: str = Field("", max_length=64, description="The revision that was seen; another one is a conflict.")
-
-
-def _seconds(at: datetime | None) -> float | None:
-    if at is None:
-        return None
-    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()

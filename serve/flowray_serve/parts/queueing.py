@@ -121,7 +121,7 @@ def build_gateway_queue(
         private_hosts=sharing.settings.callbacks.private_hosts,
         stopping=stopping,
         answering=queueing.answering,
-        reruns=Reruns(queueing.requests, queueing.queue, journal),
+        reruns=Reruns(queueing.requests, acceptance, journal),
         requests=queueing.requests,
         journal=journal,
         objects=objects,

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from flowray.engine.accepted import Accepted, accepted_event
 from flowray.engine.codec import dumps, loads
-from flowray.engine.events import Recorded, RunId
+from flowray.engine.events import Event, Recorded, RunId
 from flowray.engine.leasing import Queue
 from flowray.engine.ports import Journal, RunRequest
 from flowray.errors import ConflictError, FlowRayError, NotFoundError
@@ -72,11 +72,17 @@ class Acceptance:
         self._recall = Recall(queue, requests, journal, name="acceptance")
 
     async def accept(
-        self, request: RunRequest, facts: Mapping[str, Json], *, idempotency: Idempotency | None = None
+        self,
+        request: RunRequest,
+        facts: Mapping[str, Json],
+        *,
+        idempotency: Idempotency | None = None,
+        begun: Sequence[Event] = (),
     ) -> RunId:
         """The id of the run that was accepted; with a known idempotency key, of the one accepted then.
 
-        When this raises, nothing was accepted, as far as could still be seen to.
+        `begun` is what its journal begins with, when that is more than in every run's. When this raises, nothing was
+        accepted, as far as could still be seen to.
         """
         known: RunId | None = None
         if idempotency is not None:
@@ -91,7 +97,7 @@ class Acceptance:
         try:
             await self._requests.keep(Accepted(request=request, at=at, facts=facts))
             with suppress(*is_begun):
-                await self._open(request, at)
+                await self._open(request, at, begun)
             await self._queue.offer(request.tenant, request.run, at=at, most=most)
         except FlowRayError:
             if idempotency is None or not await self._is_accepted(request, in_doubt=known is not None):
@@ -102,7 +108,7 @@ class Acceptance:
     async def reopen(self, tenant: str, run: RunId) -> None:
         """Bring back the journal of an accepted run, if the store has forgotten it and nobody drives the run.
 
-        Of a run that waited, all of it; of another, its beginning.
+        Of a run that waited or was begun by another one, all of it; of all others, their beginning.
         """
         accepted = await self._requests.find(tenant, run)
         if accepted is None:
@@ -121,10 +127,13 @@ class Acceptance:
                 reminded += await self._recall.remind(tenant, run)
         return reminded
 
-    async def _open(self, request: RunRequest, at: float) -> None:
+    async def _open(self, request: RunRequest, at: float, begun: Sequence[Event] = ()) -> None:
         """Begin the journal, so that the run can be followed before an engine takes it."""
-        first = Recorded(seq=1, at=at, run=request.run, event=accepted_event(request))
-        await self._journal.append(request.tenant, [first])
+        events = begun or (accepted_event(request),)
+        recorded = [Recorded(seq=seq, at=at, run=request.run, event=event) for seq, event in enumerate(events, 1)]
+        if begun:  # what no request says has to be on record as well, see `reopen`
+            await self._requests.keep_journal(request.tenant, request.run, recorded)
+        await self._journal.append(request.tenant, recorded)
 
     async def _is_accepted(self, request: RunRequest, *, in_doubt: bool) -> bool:
         """Whether another call with the same idempotency key got the run accepted; `in_doubt` when nobody can tell."""

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from flowray.engine.events import RunId
-from flowray.errors import NotFoundError
+from flowray.errors import FlowRayError, NotFoundError
 from flowray.stores.dead_letters import DeadLetter, DeadLetters
 from flowray.stores.requests import Requests
-from flowray_serve.queueing.acceptance import Acceptance
+from flowray_serve.queueing.acceptance import Acceptance, Idempotency
 from flowray_serve.queueing.owing import Owing
 
 
@@ -52,13 +52,20 @@ class Redriving:
 
     async def redrive(self, tenant: str, wanted: Wanted) -> Sequence[Mapping[str, str]]:
         """Drive the wanted ones again: each with the run that it has become, or why it could not."""
-        return [await self._redrive(tenant, letter) for letter in await self.list(tenant, wanted)]
+        return [await self._told(tenant, letter) for letter in await self.list(tenant, wanted)]
 
     async def remove(self, tenant: str, name: str) -> None:
         """Let one go; `NotFoundError` when there is none."""
         if await self._letters.find(tenant, name) is None:
             raise NotFoundError(f"There is no dead letter `{name[:80]}`.")
         await self._letters.remove(tenant, name)
+
+    async def _told(self, tenant: str, letter: DeadLetter) -> Mapping[str, str]:
+        """What came of one: those before it are under way, and those after it are none the worse for it."""
+        try:
+            return await self._redrive(tenant, letter)
+        except FlowRayError as cause:
+            return {"id": letter.id, "error": cause.message}
 
     async def _redrive(self, tenant: str, letter: DeadLetter) -> Mapping[str, str]:
         if letter.what == "notice":
@@ -74,6 +81,8 @@ class Redriving:
         else:
             again = replace(accepted.request, run=RunId(str(uuid.uuid4())))
             facts = {**accepted.facts, "redriven_from": letter.run}
-            became = await self._acceptance.accept(again, facts)
+            # Two may ask for it at once, and who dies before it is removed leaves it to be driven once more.
+            once = Idempotency.of(f"dead letter {letter.id}", letter.id)
+            became = await self._acceptance.accept(again, facts, idempotency=once)
         await self._letters.remove(tenant, letter.id)
         return {"id": letter.id, "run": became}

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from flowray.engine.accepted import Accepted, accepted_event
 from flowray.engine.again import rerun_set, taken_over
-from flowray.engine.events import Event, Recorded, RunFinished, RunId
-from flowray.engine.leasing import Queue
+from flowray.engine.events import Event, RunFinished, RunId
 from flowray.engine.ports import Journal, RunRequest
 from flowray.errors import ConflictError, InvalidRequestError, NotFoundError
 from flowray.flow.carried import carried
@@ -18,6 +16,7 @@ from flowray.flow.tweaks import tweak
 from flowray.flow.types import Flow, Json, NodeId
 from flowray.stores.requests import Requests
 from flowray_serve.library import LoadedFlow
+from flowray_serve.queueing.acceptance import Acceptance
 
 
 class RequestNotKeptError(NotFoundError):
@@ -41,13 +40,10 @@ class RunNotOverError(ConflictError):
 class Reruns:
     """Starts runs from the middle of others."""
 
-    def __init__(
-        self, requests: Requests, queue: Queue, journal: Journal, *, clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, requests: Requests, acceptance: Acceptance, journal: Journal) -> None:
         self._requests = requests
-        self._queue = queue
+        self._acceptance = acceptance
         self._journal = journal
-        self._clock = clock
 
     async def rerun(self, tenant: str, run: RunId, *, start: NodeId, values: Mapping[str, Json]) -> RunRequest:
         """The new run, accepted: from `start` on, with other values for fields of nodes that run again."""
@@ -96,12 +92,8 @@ class Reruns:
         return accepted
 
     async def _begin(self, accepted: Accepted, request: RunRequest, history: Sequence[Event]) -> None:
-        now = self._clock()
-        events = [Recorded(seq=seq, at=now, run=request.run, event=event) for seq, event in enumerate(history, 1)]
         facts = {**accepted.facts, "mode": "background", "callback": None}
-        await self._requests.keep(Accepted(request=request, at=now, facts=facts))
-        await self._journal.append(request.tenant, events)
-        await self._queue.offer(request.tenant, request.run, at=now)
+        await self._acceptance.accept(request, facts, begun=history)
 
 
 def _changed(flow: Flow, values: Mapping[str, Json], again: frozenset[NodeId]) -> Flow:

@@ -166,4 +166,5 @@ def _order(body: BuildBody, variables: dict[str, str], *, start: str | None, sto
         files=tuple(body.files or ()),
         start=start,
         stop=stop,
+        from_entry=False,
     )

@@ -21,7 +21,7 @@ from flowray_serve import openai_answer as openai
 from flowray_serve.auth import needs
 from flowray_serve.bodies.openai import ChatCompletionBody, ChatMessageBody
 from flowray_serve.bodies.reading import fit, parse_object, read_body
-from flowray_serve.problems import incident
+from flowray_serve.problems import headers_of, incident
 from flowray_serve.replies import reply
 from flowray_serve.routes.direct import DirectRoute
 from flowray_serve.routes.openapi import takes
@@ -104,6 +104,7 @@ class CompletionRoutes:
             input_value=body.messages[asked[-1]].text, session=session, stream=body.stream, variables=variables
         )
         prepared = await self._services.runs.prepare(tenant, body.model, order)
+        await self._services.may_run(tenant)  # before anything is kept of what was said
         if body.session_id is None:
             earlier = _remembered(prepared, body.messages[: asked[-1]])
             await self._services.chats.add(tenant, list(earlier))
@@ -175,4 +176,4 @@ def _error(error: FlowRayError) -> dict[str, object]:
 
 
 def _refused(error: FlowRayError) -> Response:
-    return reply(_error(error), status=error.status)
+    return reply(_error(error), status=error.status, headers=headers_of(error))

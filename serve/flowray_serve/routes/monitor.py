@@ -16,12 +16,14 @@ from flowray.engine.summary import RunSummary
 from flowray.errors import NotFoundError
 from flowray.tenancy.permissions import Permission
 from flowray_serve.auth import needs
+from flowray_serve.bodies.times import seconds
 from flowray_serve.flow_answer import page
 from flowray_serve.history import History, trace, transactions, vertex_builds, whole_trace
 from flowray_serve.replies import reply
 from flowray_serve.services import Services
 
 _BUILDS_OF_RUNS = 20
+_TRANSACTIONS_OF_RUNS = 200
 _STATUSES = {"ok": {"succeeded"}, "error": {"failed", "cancelled"}, "unset": {"running", "paused"}}
 
 
@@ -43,8 +45,8 @@ class TraceFilter(BaseModel):
             (self.flow_id is None or run.flow == str(self.flow_id))
             and self.session_id in (None, run.session)
             and (self.status is None or run.status in _STATUSES[self.status])
-            and (self.start_time is None or run.accepted_at >= self.start_time.timestamp())
-            and (self.end_time is None or run.accepted_at <= self.end_time.timestamp())
+            and (self.start_time is None or run.accepted_at >= seconds(self.start_time))
+            and (self.end_time is None or run.accepted_at <= seconds(self.end_time))
             and (not self.query or any(self.query in text for text in (run.flow_name, run.run, run.session)))
         )
 
@@ -83,10 +85,10 @@ class MonitorRoutes:
         number: Annotated[int, Query(alias="page", ge=1, le=10_000)] = 1,
         size: Annotated[int, Query(ge=1, le=100)] = 50,
     ) -> Response:
-        """What came out of a flow's nodes, newest first."""
+        """What came out of a flow's nodes in its latest runs, newest first."""
         caller = await self._services.authenticator(request)
-        runs = (await self._history.runs(caller.tenant, _of(flow_id)))[: number * size]
-        found = transactions(await self._history.stories(caller.tenant, runs))
+        runs = await self._history.runs(caller.tenant, _of(flow_id))
+        found = transactions(await self._history.stories(caller.tenant, runs[:_TRANSACTIONS_OF_RUNS]))
         items = found[(number - 1) * size : number * size]
         return reply(page(items, number=number, size=size, total=len(found)))
 

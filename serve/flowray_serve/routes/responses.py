@@ -73,6 +73,7 @@ class ResponsesRoutes:
         )
         headers = {RUN_HEADER: prepared.run}
         if body.stream:
+            await self._services.may_run(caller.tenant)
             frames = self._frames(prepared, response, goes_on=not says_yes(request, CANCEL))
             return EventStream(frames, headers=headers)
         outcome = await self._services.runs.execute(prepared)

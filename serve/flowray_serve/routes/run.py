@@ -113,7 +113,6 @@ def _order(body: RunBody, variables: dict[str, str], *, stream: bool) -> RunOrde
         tweaks=body.tweaks or {},
         session=body.session_id,
         stream=stream,
-        from_entry=True,
         variables={**body.context.request_variables, **variables},
         context=body.context.model_extra or {},
     )

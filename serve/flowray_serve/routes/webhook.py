@@ -54,7 +54,6 @@ class WebhookRoutes:
         order = RunOrder(
             tweaks={node.id: {"data": data} for node in loaded.flow.nodes if node.component == _WEBHOOK},
             variables=header_variables(request),
-            from_entry=True,
         )
         prepared = await self._services.runs.prepare_loaded(caller.tenant, loaded, order)
         wishes = Wishes(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,9 +24,13 @@ class Found:
 
 
 class FakeRecords:
+    """Objects in memory. While `held` is set to an event, what was read comes only once that is set."""
+
     def __init__(self) -> None:
         self.stored: dict[str, bytes] = {}
         self.writes = 0
+        self.reads = asyncio.Event()
+        self.held: asyncio.Event | None = None
 
     async def put(self, key: str, data: bytes) -> Ref:
         self.writes += 1
@@ -35,7 +40,11 @@ class FakeRecords:
     async def get(self, key: str) -> bytes:
         if key not in self.stored:
             raise NotFoundError("There is no such object.")
-        return self.stored[key]
+        found = self.stored[key]
+        if self.held is not None:
+            self.reads.set()
+            await self.held.wait()
+        return found
 
     async def list(self, prefix: str) -> AsyncIterator[Found]:
         for key in sorted(self.stored):

@@ -116,6 +116,36 @@ async def test_a_component_that_cannot_be_loaded_is_known_as_broken_and_tried_ag
     assert [version.broken for version in await reader.versions("Mine")] == [False]
 
 
+async def test_a_version_that_is_mended_while_it_is_read_stays_mended() -> None:
+    house = House()
+    await (await house.registry()).add(broken("x = 1", "Mine", "no", at=1.0))
+    digest, registry = digest_of("x = 1"), await house.registry()
+
+    house.records.held = asyncio.Event()
+    reading = asyncio.create_task(registry.specs([digest]))
+    await house.records.reads.wait()
+    await registry.add(extracted("x = 1", "Mine", {"frontend": frontend("x = 1")}, at=2.0))
+    house.records.held.set()
+    await reading
+
+    assert (await registry.specs([digest]))[digest].problem is None
+
+
+async def test_a_version_that_this_release_cannot_read_is_known_as_broken() -> None:
+    house = House()
+    await house.reader(Writer(await house.registry())).register("x = 1", "Mine")
+    (key,) = (key for key in house.records.stored if "components" in key)
+    kept = orjson.loads(house.records.stored[key])
+    kept["frontend"]["outputs"] = "none"
+    house.records.stored = {key: orjson.dumps(kept)}
+
+    again = await house.registry()
+
+    assert [(one.name, one.broken) for one in await again.catalog()] == [("Mine", True)]
+    spec = (await again.specs([digest_of("x = 1")]))[digest_of("x = 1")]
+    assert "outputs" in str(spec.problem)
+
+
 async def test_a_sandbox_that_did_not_answer_says_nothing_about_the_component() -> None:
     house = House()
     reader = house.reader(Writer(await house.registry()))

@@ -354,7 +354,7 @@ def service(  # noqa: PLR0913 - what tests vary
         stopping=Stopping(runs, queue, queue, requests, journal, engine, name="test", within_s=stopped_s),
         requests=requests,
         answering=answering,
-        reruns=Reruns(requests, queue, journal),
+        reruns=Reruns(requests, acceptance, journal),
         journal=journal,
         objects=objects,
         sync_s=sync_s,

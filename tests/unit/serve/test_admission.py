@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 
 import httpx
 import pytest
@@ -310,6 +311,43 @@ async def test_a_build_beyond_the_quota_is_refused_before_it_is_answered_with_a_
 
     assert (refused.status_code, refused.json()["code"]) == (429, "quota_exceeded")
     assert not made.steps.requests
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "hi"}]}),
+        ("/api/v1/responses", {"input": "hi"}),
+    ],
+)
+async def test_a_stream_of_openais_api_beyond_the_quota_is_refused_with_when_to_ask_again(
+    opened: list[Cluster], path: str, body: dict[str, Any]
+) -> None:
+    made, full = service(), await cluster(opened, runs=1)
+    asked = {**body, "model": await made.publish(ECHO), "stream": True}
+    http = client_of(replace(made.services, may_run=full.admission.check))
+
+    async with full.admission.held("default", "r1"):
+        refused = await http.post(path, json=asked)
+
+    assert (refused.status_code, "retry-after" in refused.headers) == (429, True)
+    assert not made.steps.requests
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_refused_completion_leaves_nothing_in_the_memory_of_chats(
+    opened: list[Cluster], *, stream: bool
+) -> None:
+    made, full = service(), await cluster(opened, runs=1)
+    said = [{"role": role, "content": "hi"} for role in ("user", "assistant", "user")]
+    asked = {"model": await made.publish(ECHO), "messages": said, "stream": stream}
+    http = client_of(replace(made.services, may_run=full.admission.check))
+
+    async with full.admission.held("default", "r1"):
+        refused = await http.post("/v1/chat/completions", json=asked)
+
+    assert refused.status_code == 429
+    assert await made.services.chats.sessions("default") == ()
 
 
 async def test_an_answer_says_what_is_left_and_a_refusal_when_to_ask_again() -> None:

@@ -9,6 +9,7 @@ import pytest
 from flowray.engine.events import ChildStarted, RunAccepted, RunId
 from flowray.engine.ports import RunRequest
 from flowray.errors import NotFoundError
+from flowray.flow.types import NodeId
 from flowray.plan.types import StepId
 from flowray.runner.asking import Ask, NotAnsweredError
 from flowray.runner.flow_desk import FlowDesk
@@ -46,6 +47,15 @@ async def test_a_child_is_a_run_of_its_own_below_its_parent() -> None:
     assert (child.input_value, child.session, child.tenant) == ("hi", "s1", "default")
     assert child.variables["KEY"] == "secret-1"
     assert answer.value["results"][0]["results"]["message"]["text"] == "hi"
+
+
+async def test_of_a_flow_that_a_step_runs_what_is_connected_to_its_entry_runs() -> None:
+    made, children, parent, _ = await opened()
+    loose = await made.publish({**canvas(drawn("ChatInput-1"), drawn("Prompt-9")), "name": "Loose"})
+
+    await children.answer(parent, run(loose))
+
+    assert made.steps.requests[-1].only_nodes == frozenset({NodeId("ChatInput-1")})
 
 
 async def test_a_flow_may_be_named_and_its_inputs_tweaked() -> None:

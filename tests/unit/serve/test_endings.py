@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -52,6 +53,31 @@ async def test_a_run_that_failed_is_a_dead_letter_and_is_driven_again() -> None:
     assert answer.json()["output"]["text"] == "once more"
     assert driven["run"] != run
     assert (await made.http.get("/api/v1/dead-letters")).json() == {"dead_letters": []}
+
+
+async def test_a_dead_letter_that_two_drive_again_at_once_becomes_one_run() -> None:
+    ends, run = await accepted(service())
+    await ends.endings("default", run, FAILED)
+    redriving, wanted = ends.redriving(), Wanted(ids=[f"run-{run}"])
+
+    driven = await asyncio.gather(*(redriving.redrive("default", wanted) for _ in range(3)))
+
+    assert len({one["run"] for each in driven for one in each}) == 1
+
+
+async def test_a_dead_letter_that_cannot_be_driven_again_says_why_and_holds_up_no_other() -> None:
+    made = service()
+    ends, run = await accepted(made)
+    await ends.endings("default", run, FAILED)
+    broken = DeadLetter(run="r-1", what="run", flow="", flow_name="", kind="failed", reason="unread", at=4e9)
+    await ends.letters.add("default", broken)
+    await made.objects.put("tenants/default/requests/r-1", b"no request at all")
+
+    unread, driven = (await made.http.post("/api/v1/dead-letters/redrive", json={"all": True})).json()["redriven"]
+
+    assert (unread["id"], driven["id"]) == ("run-r-1", f"run-{run}")
+    assert unread["error"]
+    assert driven["run"]
 
 
 async def test_dead_letters_are_chosen_by_a_filter_that_has_to_be_said() -> None:

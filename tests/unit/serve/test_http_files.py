@@ -8,6 +8,11 @@ import uuid
 import zipfile
 
 from flowray.runner.asking import Ask
+from flowray.stores.documents import Documents
+from flowray.stores.drawer import Drawer
+from flowray.stores.generations import MemoryGenerations
+from flowray.stores.objects import open_objects
+from flowray.stores.records import UploadRecord
 from flowray_serve.own_files import OwnFiles
 from flowray_serve.run_service import RunOrder
 from tests.unit.serve.service import ECHO, OTHER_KEY, Service, canvas, drawn, service
@@ -131,3 +136,21 @@ async def test_what_a_component_wrote_is_among_the_files_of_its_runs_tenant_unde
     )
     assert (await made.http.get(f"/api/v2/files/{listed['id']}")).content == b"Elbe"
     assert (await made.http.get("/api/v2/files", headers={"x-api-key": OTHER_KEY})).json() == []
+
+
+async def test_a_file_whose_sender_goes_before_it_is_on_record_leaves_nothing() -> None:
+    objects, began = open_objects("memory:"), asyncio.Event()
+
+    class Waiting(Drawer[UploadRecord]):
+        async def save(self, tenant: str, record: UploadRecord) -> None:
+            began.set()
+            await asyncio.Event().wait()
+
+    files = OwnFiles(Waiting(objects, "uploads", UploadRecord), Documents(objects, MemoryGenerations()))
+
+    keeping = asyncio.create_task(files.keep("default", "a.txt", b"x"))
+    await began.wait()
+    keeping.cancel()
+    await asyncio.wait({keeping})
+
+    assert [one.key async for one in objects.list("tenants")] == []

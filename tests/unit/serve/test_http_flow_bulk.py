@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import io
 import json
+import struct
+import tracemalloc
 import uuid
 import zipfile
 from typing import Any
 
 import pytest
 
-from flowray_serve.bundle import zipped
+from flowray.errors import RequestTooLargeError
+from flowray_serve.bundle import BundleError, read_bundle, zipped
 from tests.unit.serve.service import ECHO, OTHER_KEY, canvas, drawn, service
 
 SECRET = {"type": "str", "password": True, "value": "sk-secret", "load_from_db": False}
@@ -144,6 +147,48 @@ async def test_a_file_that_holds_no_flows_is_refused(content: bytes, status: int
     response = await service().http.post("/api/v1/flows/upload/", files={"file": ("flows", content)})
     assert response.status_code == status
     assert says in response.json()["detail"]
+
+
+@pytest.mark.parametrize("packing", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_zip_that_says_it_is_small_is_unpacked_no_further(packing: int) -> None:
+    packed = saying_it_has_two_bytes(one_file(b"{}" + b" " * 5_000_000, packing))
+
+    tracemalloc.start()
+    with pytest.raises(BundleError, match="The zip cannot be read"):
+        read_bundle(packed, limit_bytes=1_000_000)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert most < 1_000_000
+
+
+def test_a_zip_whose_content_is_damaged_is_refused() -> None:
+    packed = bytearray(one_file(json.dumps(ECHO).encode(), zipfile.ZIP_DEFLATED))
+    packed[len(packed) // 4] ^= 0xFF
+
+    with pytest.raises(BundleError, match="The zip cannot be read"):
+        read_bundle(bytes(packed), limit_bytes=1_000_000)
+
+
+def test_the_flows_of_a_zip_have_no_more_objects_than_one_body_may_have() -> None:
+    many = "[" + "[]," * 600_000 + "0]"
+
+    with pytest.raises(RequestTooLargeError, match="1,000,000 objects and lists"):
+        read_bundle(zip_of(one=many, two=many), limit_bytes=16_000_000)
+
+
+def one_file(content: bytes, packing: int) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", packing) as archive:
+        archive.writestr("flow.json", content)
+    return packed.getvalue()
+
+
+def saying_it_has_two_bytes(packed: bytes) -> bytes:
+    """Both places where a zip says how large its only file is."""
+    directory, two = packed.rindex(b"PK\x01\x02"), struct.pack("<I", 2)
+    lying = packed[:22] + two + packed[26:]
+    return lying[: directory + 24] + two + lying[directory + 28 :]
 
 
 def recompressed(packed: zipfile.ZipFile) -> bytes:

@@ -43,6 +43,29 @@ async def test_an_endpoint_name_in_use_gets_a_number_when_created() -> None:
     assert names == ["echo", "echo-1"]
 
 
+async def test_flows_of_one_name_that_are_created_at_the_same_moment_each_get_a_number() -> None:
+    made = service()
+
+    created = await asyncio.gather(*(made.http.post("/api/v1/flows/", json=ECHO) for _ in range(6)))
+
+    names = sorted(response.json()["name"] for response in created)
+    assert names == ["Echo", *(f"Echo ({number})" for number in range(1, 6))]
+
+
+@pytest.mark.parametrize(("method", "path", "kept"), [("POST", "/api/v1/flows/", 3), ("PUT", "/api/v1/flows/{}", 1)])
+async def test_flows_of_one_id_that_are_created_at_the_same_moment_do_not_take_each_others_place(
+    method: str, path: str, kept: int
+) -> None:
+    made, wanted = service(), str(uuid.uuid4())
+    bodies = [{**ECHO, "name": f"flow {number}", "id": wanted} for number in range(3)]
+
+    created = await asyncio.gather(*(made.http.request(method, path.format(wanted), json=body) for body in bodies))
+
+    assert len({response.json()["id"] for response in created}) == kept
+    assert sorted(response.status_code for response in created) == [200] * (3 - kept) + [201] * kept
+    assert len((await made.http.get("/api/v1/flows/")).json()) == kept
+
+
 async def test_put_creates_then_updates() -> None:
     made = service()
     first = await made.http.put(f"/api/v1/flows/{FLOW_ID}", json=ECHO)

@@ -14,6 +14,7 @@ import pytest
 from flowray.engine import events as ev
 from flowray.engine.commands import StartStep
 from flowray.engine.ports import RunRequest
+from tests.unit.serve.flows import said
 from tests.unit.serve.service import ECHO, OTHER_KEY, Held, Service, service
 
 
@@ -22,6 +23,14 @@ async def failing(request: RunRequest, step: StartStep) -> AsyncIterator[ev.Step
     yield ev.NodeStarted(node=node)
     yield ev.NodeFailed(node=node, error="no key", error_type="ValueError", traceback="line 1")
     yield ev.StepFailed(step=step.step, kind="component", node=node, error="no key", error_type="ValueError")
+
+
+async def twice(request: RunRequest, step: StartStep) -> AsyncIterator[ev.StepEvent]:
+    node = request.plan.by_id[step.step].nodes[0]
+    for text in ("first", "second"):
+        yield ev.NodeStarted(node=node)
+        yield said(node, text)
+    yield ev.StepFinished(step=step.step, took_s=0.1)
 
 
 async def ran(made: Service, *, times: int = 1) -> str:
@@ -49,9 +58,26 @@ async def test_the_latest_build_of_each_node_is_shown() -> None:
 async def test_transactions_come_newest_first_and_in_pages() -> None:
     made = service()
     flow = await ran(made, times=3)
-    page = (await made.http.get(f"/api/v1/monitor/transactions?flow_id={flow}&size=2&page=2")).json()
+    first, page = [
+        (await made.http.get(f"/api/v1/monitor/transactions?flow_id={flow}&size=2&page={number}")).json()
+        for number in (1, 2)
+    ]
+    assert [(one["total"], one["pages"]) for one in (first, page)] == [(6, 3), (6, 3)]
     assert [item["vertex_id"] for item in page["items"]] == ["ChatOutput-1", "ChatInput-1"]
     assert page["items"][0]["outputs"]["message"]["message"] == "hi 1"
+
+
+async def test_each_run_of_a_node_of_a_loop_has_an_id_of_its_own() -> None:
+    made = service()
+    made.steps.script = twice
+    flow = await ran(made)
+
+    page = (await made.http.get(f"/api/v1/monitor/transactions?flow_id={flow}")).json()
+    (trace,) = (await made.http.get("/api/v1/monitor/traces")).json()["traces"]
+    spans = (await made.http.get(f"/api/v1/monitor/traces/{trace['id']}")).json()["spans"]
+
+    assert len({item["id"] for item in page["items"]}) == len(page["items"]) == 2
+    assert len({span["id"] for span in spans}) == len(spans) == 2
 
 
 async def test_a_trace_has_a_span_for_each_node() -> None:
@@ -71,6 +97,21 @@ async def test_a_failed_run_is_a_trace_with_its_error() -> None:
     (span,) = (await made.http.get(f"/api/v1/monitor/traces/{trace['id']}")).json()["spans"]
     assert (span["status"], span["error"]) == ("error", "no key")
     assert (await made.http.get("/api/v1/monitor/traces?status=ok")).json()["total"] == 0
+
+
+@pytest.mark.parametrize(
+    ("wanted", "total"),
+    [
+        ("start_time=0001-01-01T00:00:00", 1),
+        ("end_time=0001-01-01T00:00:00", 0),
+        ("end_time=9999-12-31T23:59:59", 1),
+        ("start_time=2000-01-01T00:00:00Z", 1),
+    ],
+)
+async def test_traces_are_chosen_by_any_time(wanted: str, total: int) -> None:
+    made = service()
+    await ran(made)
+    assert (await made.http.get(f"/api/v1/monitor/traces?{wanted}")).json()["total"] == total
 
 
 async def test_another_tenants_runs_are_not_there() -> None:

@@ -55,6 +55,13 @@ async def test_a_page_of_a_project_says_how_many_there_are() -> None:
     assert (len(shown["flows"]["items"]), shown["flows"]["total"], shown["folder"]["name"]) == (1, 3, "Mine")
 
 
+async def test_a_projects_description_can_be_taken_away() -> None:
+    made = service()
+    project = await new_project(made, description="old")
+    changed = await made.http.patch(f"/api/v1/projects/{project}", json={"description": ""})
+    assert changed.json()["description"] == ""
+
+
 async def test_a_name_in_use_gets_a_number_when_created_and_is_a_conflict_when_changed() -> None:
     made = service()
     await new_project(made)

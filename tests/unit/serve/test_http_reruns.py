@@ -8,10 +8,15 @@ import pytest
 
 from flowray.engine import events as ev
 from flowray.engine.commands import StartStep
+from flowray.engine.events import RunId
+from flowray.engine.leasing import QueueFullError
 from flowray.engine.ports import RunRequest
+from flowray.flow.types import NodeId
+from flowray_serve.queueing.acceptance import Acceptance
+from flowray_serve.queueing.reruns import Reruns
 from tests.unit.serve.flows import message_result
-from tests.unit.serve.service import ECHO, OTHER_KEY, service
-from tests.unit.serve.test_http_background import ended
+from tests.unit.serve.service import ECHO, OTHER_KEY, Service, service
+from tests.unit.serve.test_http_background import ended, submitted
 from tests.unit.serve.test_http_run import failing
 
 
@@ -98,3 +103,41 @@ async def test_a_version_that_the_flow_does_not_have_is_named() -> None:
     run = (await made.http.post(f"/api/v1/run/{await made.publish(recorded)}", json={})).headers["x-flowray-run"]
     refused = await made.http.post(f"/api/v1/runs/{run}/replay", json={"flow": "v7"})
     assert (refused.status_code, refused.json()["code"]) == (404, "version_not_found")
+
+
+async def ran_in_the_background(made: Service) -> RunId:
+    job = await submitted(made, await made.publish(ECHO))
+    async with made.engine():
+        await ended(made, job)
+    return RunId(job["job_id"])
+
+
+async def test_a_run_from_a_node_that_the_store_has_lost_still_begins_there() -> None:
+    made = service()
+    run = await ran_in_the_background(made)
+    job = (await made.http.post(f"/api/v1/runs/{run}/rerun", json={"from": "ChatOutput-1"})).json()
+    begun = [one async for one in made.journal.read("default", RunId(job["job_id"]))]
+
+    made.queue.empty()
+    made.journal.empty()
+    await made.services.jobs.recovery.recover()
+
+    assert any(isinstance(one.event, ev.NodeFinished) for one in begun)
+    assert [one async for one in made.journal.read("default", RunId(job["job_id"]))] == begun
+
+
+async def test_a_run_from_a_node_has_to_find_room_in_the_queue_and_leaves_nothing_when_there_is_none() -> None:
+    made = service()
+    run, jobs = await ran_in_the_background(made), made.services.jobs
+
+    async def no_more(_: str) -> int:
+        return 0
+
+    full = Acceptance(jobs.requests, made.queue, made.journal, made.objects, admit=no_more)
+    reruns = Reruns(jobs.requests, full, made.journal)
+
+    with pytest.raises(QueueFullError):
+        await reruns.rerun("default", run, start=NodeId("ChatOutput-1"), values={})
+
+    assert (await made.queue.stats()).waiting == 0
+    assert [kept async for _, kept, _ in jobs.requests.open()] == [run]

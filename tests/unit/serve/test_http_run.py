@@ -254,6 +254,12 @@ async def test_a_tenant_whose_list_is_empty_reaches_nothing() -> None:
     assert made.steps.requests[0].egress == ()
 
 
+CALL_OF_A_TOOL = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "tools/call",
+    "params": {"name": "echo", "arguments": {"input_value": "hi"}},
+}
 LOOSE = canvas(drawn("ChatInput-1"), drawn("ChatOutput-1"), drawn("Prompt-9"), wires=[("ChatInput-1", "ChatOutput-1")])
 
 
@@ -261,8 +267,13 @@ LOOSE = canvas(drawn("ChatInput-1"), drawn("ChatOutput-1"), drawn("Prompt-9"), w
     ("path", "body", "runs_all"),
     [
         ("/api/v1/run/{}", {}, False),
-        ("/api/v2/workflows", {"mode": "sync"}, False),
-        ("/api/v2/workflows", {"mode": "stream"}, True),
+        ("/api/v1/run/advanced/{}", {}, False),
+        ("/api/v2/workflows", {"flow_id": "{}", "mode": "sync"}, False),
+        ("/api/v2/workflows", {"flow_id": "{}", "mode": "stream"}, True),
+        ("/api/v1/build/{}/flow?event_delivery=direct", {}, True),
+        ("/v1/chat/completions", {"model": "{}", "messages": [{"role": "user", "content": "hi"}]}, False),
+        ("/api/v1/responses", {"model": "{}", "input": "hi"}, False),
+        ("/api/v1/mcp/streamable", CALL_OF_A_TOOL, False),
     ],
 )
 async def test_a_call_runs_what_is_connected_to_the_flows_entry_and_an_editor_runs_all(
@@ -270,8 +281,8 @@ async def test_a_call_runs_what_is_connected_to_the_flows_entry_and_an_editor_ru
 ) -> None:
     made = service()
     flow_id = await made.publish(LOOSE)
-    if "workflows" in path:
-        body = {**body, "flow_id": flow_id}
-    await made.http.post(path.format(flow_id), json=body)
+    named = {name: flow_id if value == "{}" else value for name, value in body.items()}
+    headers = {"accept": "application/json, text/event-stream"}
+    await made.http.post(path.format(flow_id), json=named, headers=headers)
     only = made.steps.requests[0].only_nodes
     assert only == (None if runs_all else {"ChatInput-1", "ChatOutput-1"})

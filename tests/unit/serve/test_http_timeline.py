@@ -52,6 +52,34 @@ def test_a_node_of_a_loop_counts_its_runs() -> None:
     assert told["nodes"][0]["runs"] == 2
 
 
+def test_what_a_failed_attempt_ended_with_is_not_said_of_the_next() -> None:
+    step, failed = StepId("s1"), ev.NodeFailed(node=CHAT, error="no", error_type="E", traceback="")
+    first = (
+        ev.StepQueued(step=step),
+        STARTED,
+        ev.NodeStarted(node=CHAT),
+        failed,
+        ev.StepFailed(step=step, kind="component", node=CHAT, error="no", error_type="E"),
+    )
+    second = (ev.StepQueued(step=step, attempt=2), STARTED, ev.NodeStarted(node=CHAT))
+
+    running = story(ACCEPTED, *first, *second)
+    finished = story(ACCEPTED, *first, *second, said(CHAT, "hi"), ev.StepFinished(step=step, took_s=0.5))
+
+    assert not {"finished_at", "error"} & {*running["steps"][0], *running["nodes"][0]}
+    assert not {"kind", "error", "error_type"} & {*finished["steps"][0], *finished["nodes"][0]}
+
+
+def test_a_node_in_a_later_round_of_a_loop_has_not_ended_yet() -> None:
+    round_of = (ev.NodeStarted(node=CHAT, after_s=0.5), said(CHAT, "hi"))
+    told = story(ACCEPTED, STARTED, *round_of, ev.NodeStarted(node=CHAT, after_s=0.7))
+
+    node = placed(told["nodes"][0], told["steps"], {CHAT: StepId("s1")})
+
+    assert (node["status"], node["runs"]) == ("running", 2)
+    assert "finished_at" not in node
+
+
 def test_a_failed_run_keeps_the_error_and_its_node() -> None:
     told = story(ACCEPTED, ev.RunFinished(status="failed", kind="component", node=CHAT, error="no", traceback="tb"))
     assert told["error"]["node"] == CHAT

@@ -158,16 +158,30 @@ async def test_a_stream_that_broke_is_taken_up_in_its_own_framing(protocol: str)
     assert again.text == whole.text[whole.text.index("id: 3\n") :]
 
 
-async def test_a_stream_of_a_flow_that_has_changed_is_read_in_the_runs_own_words() -> None:
+@pytest.mark.parametrize("version", ["", "@stable"])
+async def test_a_stream_of_a_flow_that_has_changed_is_taken_up_as_it_was(version: str) -> None:
     made = service()
     flow_id = await made.publish(ECHO)
-    told = await made.http.post("/api/v2/workflows", json={"flow_id": flow_id, "mode": "stream"})
+    await made.http.put(f"/api/v1/flows/{flow_id}/tags/stable", json={"version": "v1"})
+    if version:
+        await made.http.patch(f"/api/v1/flows/{flow_id}", json={"data": {"nodes": [], "edges": []}})
+    told = await made.http.post("/api/v2/workflows", json={"flow_id": f"{flow_id}{version}", "mode": "stream"})
+    await made.http.patch(f"/api/v1/flows/{flow_id}", json={"data": {"nodes": [], "edges": []}})
+
+    again = await made.http.get(f"/api/v2/workflows/{told.headers['x-flowray-run']}/events")
+
+    assert (again.status_code, again.text) == (200, told.text)
+
+
+async def test_a_stream_of_a_canvas_that_was_not_saved_is_read_in_the_runs_own_words() -> None:
+    made = service()
+    flow_id = await made.publish({**ECHO, "data": {"nodes": [], "edges": []}})
+    asked = {"flow_id": flow_id, "mode": "stream", "data": ECHO["data"]}
+    told = await made.http.post("/api/v2/workflows", json=asked)
     path = f"/api/v2/workflows/{told.headers['x-flowray-run']}/events"
-    assert (await made.http.get(path, headers={"x-api-key": OTHER_KEY})).status_code == 404
 
-    changed = await made.http.patch(f"/api/v1/flows/{flow_id}", json={"data": {"nodes": [], "edges": []}})
-
-    assert changed.status_code == 200
     refused = await made.http.get(path)
+
+    assert (await made.http.get(path, headers={"x-api-key": OTHER_KEY})).status_code == 404
     assert (refused.status_code, refused.json()["code"]) == (409, "conflict")
     assert f"/api/v1/runs/{told.headers['x-flowray-run']}/events" in refused.json()["detail"]

@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 
 from flowray.engine.events import Event, MessageAdded, Token
+from flowray.engine.outcome import Outcome
 from flowray.flow.types import NodeId
-from flowray_serve.spoken import Spoken, tool_calls
+from flowray_serve.spoken import Spoken, said, tool_calls
+from tests.unit.serve.flows import flow, request
 
 N = NodeId("n")
 
@@ -49,3 +51,22 @@ def test_calls_are_found_among_blocks_and_in_groups() -> None:
         tool_calls({"content_blocks": [call, {"title": "Agent Steps", "contents": [call, {"type": "text"}]}, 7]})
     )
     assert [(one.name, one.failed) for one in found] == [("search", True), ("search", True)]
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"properties": ["name", "age"]},
+        {"properties": {"usage": {"input_tokens": "a number"}}},
+        {"content_blocks": 3},
+        {"content_blocks": [{"contents": 3}]},
+    ],
+)
+def test_data_with_the_names_of_a_messages_parts_is_told_by_its_text(facts: dict[str, Any]) -> None:
+    result = {"results": {"data": {"text": "hi", **facts}}}
+    outcome = Outcome(results={NodeId("ChatOutput-1"): result})
+
+    answer = said(request(flow("ChatOutput-1")), outcome)
+    streamed = Spoken("q").add(message("hi", **facts))
+
+    assert (answer.text, answer.calls, streamed) == ("hi", (), "hi")
