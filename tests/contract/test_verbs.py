@@ -128,3 +128,11 @@ def test_a_compact_file_that_cannot_be_expanded_is_named(
 
     assert flowray(monkeypatch, "publish", str(file)) == 2
     assert str(file) in capsys.readouterr().err
+
+
+def test_a_dead_letter_that_is_not_there_is_named_and_fails(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert flowray(monkeypatch, "deadletters", "run-nobody", "--redrive") == 1
+
+    assert "run-nobody" in capsys.readouterr().out
