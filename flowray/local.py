@@ -17,7 +17,7 @@ from flowray.component.known import known_components
 from flowray.component.source import with_sources
 from flowray.component.spec import ComponentSpec
 from flowray.engine.events import Recorded, RunId
-from flowray.engine.failures import ComponentFailedError
+from flowray.engine.failures import ComponentFailedError, paused
 from flowray.engine.loop import Engine
 from flowray.engine.outcome import Answer, answering, fold
 from flowray.engine.ports import RunRequest
@@ -87,6 +87,8 @@ class Local:
             outcome = fold(await all_whole(await self._engine.execute(request), self._objects))
         finally:
             await self._forget(request)
+        if outcome.paused is not None:
+            raise paused(request.run, outcome.paused, how="It can go on only on a service: flowray publish FLOW.")
         outcome.require_success(request)
         nodes = answering(request.flow, output_type=request.output_type, output_component=request.output_component)
         results = [outcome.results[node] for node in nodes if node in outcome.results]

@@ -131,12 +131,14 @@ def failure(run: RunId, finished: RunFinished, *, node_name: str = "") -> RunFai
     return error_class(message, run, {name: fact for name, fact in facts.items() if fact})
 
 
-def paused(run: RunId, pause: RunPaused) -> RunPausedError:
-    """What a caller gets who wanted the end of a run that waits."""
+def paused(run: RunId, pause: RunPaused, *, how: str = "") -> RunPausedError:
+    """What a caller gets who wanted the end of a run that waits. `how` it goes on, where that is not over HTTP."""
     facts = {"human_request": pause.request, "until": pause.until}
     prompt = pause.request.get("prompt") if isinstance(pause.request, dict) else None
     what = f"for a decision: {str(prompt)[:500]}" if pause.request is not None else "for a time"
-    told = f"The run waits {what}. Answer at /api/v2/workflows/{run}/resume; ask at /api/v2/workflows?job_id={run}."
+    answer = f"Answer at /api/v2/workflows/{run}/resume; ask" if pause.request is not None else "Ask"
+    how = how or f"{answer} at /api/v2/workflows?job_id={run}."
+    told = f"The run waits {what}. {how}"
     return RunPausedError(told, run, {name: fact for name, fact in facts.items() if fact is not None})
 
 

@@ -206,7 +206,7 @@ class _Visit:
         """Where the host is. Each address is checked, and only checked ones are connected to: a name may change."""
         host, port = self._target.host, self._target.port
         if not self._policy.allows(host, port):
-            raise _RefusedError("refused", f"the host {host}:{port} is not in the egress list of this run")
+            raise _RefusedError("refused", self._policy.why_not(host, port))
         if is_address(host):
             return [host]
         try:
@@ -215,7 +215,8 @@ class _Visit:
         except (OSError, UnicodeError, TimeoutError) as cause:  # names no resolver can be asked for are UnicodeErrors
             raise _RefusedError("failed", f"the host {host} could not be resolved") from cause
         if not self._policy.may_be_private(host, port) and not all(is_public(address) for address in addresses):
-            raise _RefusedError("refused", f"the host {host} has an address that is not public")
+            told = f"the host {host}:{port} has an address that is not public, and is not in `private_hosts`"
+            raise _RefusedError("refused", f"{told} of this run's pool")
         return addresses
 
     async def _connect(self, addresses: Sequence[str]) -> socket.socket:

@@ -29,6 +29,12 @@ class Policy:
             return False
         return not is_address(host) or self.may_be_private(host, port)
 
+    def why_not(self, host: str, port: int) -> str:
+        """Why a run may not connect to that host and port."""
+        if self._covered("_hosts", host, port):
+            return f"the address {host}:{port} is not in `private_hosts` of this run's pool"
+        return f"the host {host}:{port} is not in the egress list of this run"
+
     def may_be_private(self, host: str, port: int) -> bool:
         """Whether that host may have an address that is not public."""
         return self._covered("_private", host, port)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from flowray.errors import FlowRayError, SettingsError
+from flowray.errors import FlowRayError, InvalidRequestError, SettingsError
 
 _KEY_BYTES, _NONCE_BYTES = 32, 12
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -102,6 +102,8 @@ class Sealer:
 
 def new_master_key(name: str) -> str:
     """A master key as a ring takes it."""
+    if _ID.fullmatch(name) is None:
+        raise InvalidRequestError("A master key's id has 1 to 64 letters, digits, `.`, `_` or `-`, such as 2026-12.")
     return f"{name}:{base64.b64encode(os.urandom(_KEY_BYTES)).decode()}"
 
 

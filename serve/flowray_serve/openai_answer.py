@@ -19,11 +19,6 @@ def framed(body: Mapping[str, Any], event: str = "") -> bytes:
     return named + b"data: " + dumps(body) + b"\n\n"
 
 
-def error_body(message: str, *, kind: str = "invalid_request_error", code: str | None = None) -> dict[str, Any]:
-    """OpenAI's way to say that something went wrong."""
-    return {"error": {"message": message, "type": kind, **({"code": code} if code else {})}}
-
-
 class Response:
     """One response. Its id is the session: who goes on with it names it as `previous_response_id`."""
 

@@ -20,6 +20,7 @@ from flowray.engine.codec import dumps
 from flowray.engine.failures import RunFailedError
 from flowray.errors import FlowRayError, InvalidRequestError
 from flowray.quotas.refusals import TooMuchError
+from flowray_serve.openai_error import PREFIX, error_of
 from flowray_serve.problem_document import MEDIA_TYPE, problem_document
 
 _log = logging.getLogger("flowray.serve")
@@ -38,11 +39,6 @@ def document(error: FlowRayError, *, instance: str = "") -> dict[str, Any]:
 
 def problem(error: FlowRayError, *, instance: str = "") -> Response:
     """`error` as a response."""
-    return _response(document(error, instance=instance), headers=headers_of(error))
-
-
-def headers_of(error: FlowRayError) -> dict[str, str]:
-    """What the headers of an answer say of `error`, in whatever shape its body is."""
     headers = {"retry-after": "1"} if error.status == HTTPStatus.SERVICE_UNAVAILABLE else {}
     if isinstance(error, TooMuchError):
         headers |= error.headers
@@ -52,7 +48,7 @@ def headers_of(error: FlowRayError) -> dict[str, str]:
         headers["www-authenticate"] = 'Bearer error="invalid_token"'
     if isinstance(error, RunFailedError):
         headers["x-flowray-run"] = error.run
-    return headers
+    return _response(document(error, instance=instance), path=instance, headers=headers)
 
 
 def answer_with_problems(app: FastAPI) -> None:
@@ -87,14 +83,16 @@ class _Incidents:
         try:
             await self._app(scope, receive, noting)
         except Exception:
-            response = _response(incident(scope.get("path", "")))
+            path = scope.get("path", "")
+            response = _response(incident(path), path=path)
             if started or scope["type"] != "http":
                 raise
             await response(scope, receive, send)
 
 
-def _response(body: Mapping[str, Any], *, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(dumps(body), status_code=body["status"], media_type=MEDIA_TYPE, headers=headers)
+def _response(body: Mapping[str, Any], *, path: str, headers: Mapping[str, str] | None = None) -> Response:
+    told = {**body, **error_of(body)} if path.startswith(PREFIX) else body
+    return Response(dumps(told), status_code=body["status"], media_type=MEDIA_TYPE, headers=headers)
 
 
 async def _on_error(request: Request, error: Exception) -> Response:
@@ -113,7 +111,7 @@ async def _on_error(request: Request, error: Exception) -> Response:
             # Nobody is left to read the answer; without this case the incident log would fill with closed browsers.
             return Response(status_code=HTTPStatus.BAD_REQUEST)
         case _:
-            return _response(incident(path))
+            return _response(incident(path), path=path)
 
 
 def _http_problem(request: Request, error: HTTPException) -> Response:
@@ -122,7 +120,7 @@ def _http_problem(request: Request, error: HTTPException) -> Response:
     detail = f"{request.method} {path[:200]} is not part of this API; /docs lists what is." if code else error.detail
     body = problem_document(error.status_code, code or "invalid_request", detail, fault="caller", instance=path)
     headers = {"allow": _allowed(request)} if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED else error.headers
-    return _response(body, headers=headers)
+    return _response(body, path=path, headers=headers)
 
 
 def _allowed(request: Request) -> str:

@@ -115,7 +115,7 @@ class PoolSettings(SettingsGroup):
     )
     preload: tuple[str, ...] = Field((), description="Modules that its zygote imports in advance.")
     egress: tuple[Host, ...] = Field((), description="Hosts that runs may reach: `HOST`, `*.HOST`, `HOST:PORT`.")
-    private_hosts: tuple[Host, ...] = Field((), description="Hosts among them that may have a private address.")
+    private_hosts: tuple[Host, ...] = Field((), description="Those of them, port included, that may be private.")
     lowered_walls: tuple[LowerableWall, ...] = Field(
         (), description="Walls that its sandboxes go without: `landlock`, `seccomp`. Takes exactly one of `tenants`."
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -11,7 +12,6 @@ from flowray.engine.summary import RunSummary
 from flowray.flow.types import NodeId
 from flowray.plan.types import StepId
 
-_OF_AN_END = ("finished_at", "took_s", "usage", "cached", "error", "error_type", "kind")
 _OfNode = ev.NodeStarted | ev.NodeFinished | ev.NodeFailed | ev.NodePaused | ev.NodeDecided
 
 
@@ -67,7 +67,8 @@ class Timeline:
                 if event.asked_by:
                     run["asked_by"] = event.asked_by
             case ev.RunStarted():
-                run |= {"status": "running", "engine": event.engine, "started_at": at}
+                run |= {"status": "running", "engine": event.engine}
+                run.setdefault("started_at", at)
             case ev.RunPaused():
                 run |= {"status": "paused", "human_request": event.request, "until": event.until}
             case ev.RunResumed():
@@ -79,11 +80,11 @@ class Timeline:
                 run["error"] = _error(event)
 
     def _add_to_step(self, event: ev.StepQueued | ev.StepStarted | ev.StepEnd, at: float) -> None:
+        if isinstance(event, ev.StepQueued):
+            self._queue(event, at)
+            return
         step = self._steps.setdefault(event.step, {"step": event.step})
         match event:
-            case ev.StepQueued():
-                _begin_anew(step)
-                step |= {"status": "queued", "attempt": event.attempt, "queued_at": at}
             case ev.StepStarted():
                 started = step.get("queued_at", at) + event.queued_s
                 step |= {"status": "running", "runner": event.runner, "queued_s": event.queued_s, "started_at": started}
@@ -97,17 +98,20 @@ class Timeline:
             case ev.StepFailed():
                 step |= {"status": "failed", "error": event.error, "kind": event.kind, "finished_at": at}
 
+    def _queue(self, event: ev.StepQueued, at: float) -> None:
+        """Begin an attempt with nothing of the one before, which has what some of the step's nodes came to."""
+        step = {"step": event.step, "status": "queued", "attempt": event.attempt, "queued_at": at}
+        if before := self._steps.get(event.step):
+            step["earlier"] = [*before.pop("earlier", ()), before]
+        self._steps[event.step] = step
+
     def _add_to_node(self, event: _OfNode, at: float) -> None:
         node = self._nodes.setdefault(event.node, {"node": event.node, "runs": 0})
         match event:
             case ev.NodeStarted():
-                _begin_anew(node)
-                node |= {
-                    "status": "running",
-                    "started_at": at,
-                    "after_s": event.after_s,
-                    "runs": node.get("runs", 0) + 1,
-                }
+                begun = {"status": "running", "started_at": at, "after_s": event.after_s}
+                kept: dict[str, Any] = {name: node[name] for name in ("decision", "decided_because") if name in node}
+                self._nodes[event.node] = {"node": event.node, "runs": node.get("runs", 0) + 1, **kept, **begun}
             case ev.NodeFinished():
                 node |= {"status": "finished", "took_s": event.took_s, "cached": event.cached, "finished_at": at}
                 node["usage"] = event.usage
@@ -117,12 +121,6 @@ class Timeline:
                 node |= {"status": "paused", "until": event.until, "request": event.request}
             case ev.NodeDecided():
                 node |= {"decision": event.decision, "decided_because": event.why}
-
-
-def _begin_anew(told: dict[str, Any]) -> None:
-    """What an attempt or a round of a loop has ended with is not said of the next one."""
-    for name in _OF_AN_END:
-        told.pop(name, None)
 
 
 def in_short(run: RunSummary) -> dict[str, Any]:
@@ -147,9 +145,16 @@ def placed(
 ) -> dict[str, Any]:
     """A node of a story with the step that ran it: where, and how long it waited for a sandbox."""
     named = step_of.get(node["node"])
-    step = next((step for step in steps if step["step"] == named), {})
+    step = _attempt(node, next((step for step in steps if step["step"] == named), {}))
     where = {"step": named, "runner": step.get("runner"), "queued_s": step.get("queued_s")}
     return {**node, **where, **_times(node, step)}
+
+
+def _attempt(node: Mapping[str, Any], step: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The attempt at the step in which the node ran last: the latest that was asked for before the node began."""
+    attempts = [*step.get("earlier", ()), step]
+    began = node.get("started_at", math.inf)
+    return next((each for each in reversed(attempts) if each.get("queued_at", began) <= began), step)
 
 
 def _times(node: Mapping[str, Any], step: Mapping[str, Any]) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flowray.sandbox import canaries, zygote
-from flowray_serve.cli import main
+from flowray_serve.__main__ import main
 from tests.integration.inside import host
 from tests.kit import reference
 

@@ -133,7 +133,7 @@ def test_errors_are_the_clients_own_kinds(client: OpenAI, flow: str, url: str) -
         client.chat.completions.create(model="missing", messages=said)  # type: ignore[arg-type]
     with pytest.raises(openai.UnprocessableEntityError, match="tools"):
         client.chat.completions.create(model=flow, messages=said, tools=[{"type": "function"}])  # type: ignore[list-item,arg-type]
-    with pytest.raises(openai.PermissionDeniedError):
+    with pytest.raises(openai.PermissionDeniedError, match="API key"):
         OpenAI(base_url=f"{url}/v1", api_key="wrong").models.list()
     with pytest.raises(openai.InternalServerError, match="no key"):
         client.chat.completions.create(model=flow, messages=[{"role": "user", "content": "fail"}])

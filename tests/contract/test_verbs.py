@@ -18,6 +18,7 @@ from flowray.engine.ports import RunRequest
 from flowray_serve.cli.main import main
 from flowray_serve.routes.application import build_app
 from tests.kit.server import serving
+from tests.unit.serve.flows import journal
 from tests.unit.serve.service import ECHO, KEY, KEYS_BY_ROLE, Service, service
 
 TENANTS = """
@@ -84,9 +85,25 @@ def test_a_failed_job_is_told_in_json(
         client.publish({**ECHO, "endpoint_name": "echo"})
 
         assert flowray(monkeypatch, "submit", "echo", "--wait", "--json") == 1
+        job = json.loads(capsys.readouterr().out)
+        assert flowray(monkeypatch, "submit", "echo", "--wait") == 1
 
-    job = json.loads(capsys.readouterr().out)
+    assert "flowray watch " in capsys.readouterr().out
     assert (job["status"], "no key" in job["error"]) == ("failed", True)
+
+
+async def test_who_waits_for_a_job_is_told_that_it_waits_for_an_answer(
+    made: Service, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flow = await made.publish(ECHO)
+    told = journal(ev.RunPaused(request={"prompt": "Send it?"}), ev.RunResumed(), ev.RunFinished(status="cancelled"))
+    monkeypatch.setattr(Client, "events", lambda *_: iter(told))
+
+    assert await asyncio.to_thread(flowray, monkeypatch, "submit", flow, "--wait") == 1
+
+    said = capsys.readouterr()
+    assert "Send it?" in said.err
+    assert said.out.startswith("cancelled")
 
 
 async def test_a_failed_run_says_where_to_read_what_happened(
@@ -111,3 +128,11 @@ def test_a_compact_file_that_cannot_be_expanded_is_named(
 
     assert flowray(monkeypatch, "publish", str(file)) == 2
     assert str(file) in capsys.readouterr().err
+
+
+def test_a_dead_letter_that_is_not_there_is_named_and_fails(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert flowray(monkeypatch, "deadletters", "run-nobody", "--redrive") == 1
+
+    assert "run-nobody" in capsys.readouterr().out

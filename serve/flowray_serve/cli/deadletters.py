@@ -10,6 +10,7 @@ import typer
 
 from flowray.client import job_calls
 from flowray_serve.cli.connection import Key, Url, connect
+from flowray_serve.cli.ending import FAILED
 from flowray_serve.cli.terminal import AsJson, say, say_json, table
 
 _REASON_CHARS = 80
@@ -26,12 +27,14 @@ def command(
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
-    """List what was given up, with the reason; with --redrive, drive it again."""
+    """List what was given up, with the reason; with --redrive, drive it again. Exit code 1 when some cannot be."""
     with connect(url, key) as client:
         if redrive:
             wanted = {"ids": ids or [], "what": what, "kind": kind, "flow": flow}
             rows = client.ask(job_calls.redrive(wanted if any(wanted.values()) else {"all": True}))
             say_json(rows) if as_json else say(table(("dead letter", "run"), [_became(row) for row in rows]))
+            if any("error" in row for row in rows):
+                raise typer.Exit(FAILED)
             return
         letters = client.ask(job_calls.dead_letters(what=what, kind=kind, flow=flow))
     shown = [letter for letter in letters if not ids or letter["id"] in ids]

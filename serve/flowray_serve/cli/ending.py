@@ -32,5 +32,10 @@ def report(error: FlowRayError, *, as_json: bool) -> int:
     if facts.get("traceback"):
         print(facts["traceback"], file=sys.stderr)
     if facts.get("run"):
-        print(f"What happened in it: flowray watch {facts['run']}", file=sys.stderr)
+        print(journal_of(facts["run"]), file=sys.stderr)
     return exit_code(error)
+
+
+def journal_of(run: str) -> str:
+    """Where to read what happened in a run."""
+    return f"What happened in it: flowray watch {run}"

@@ -69,5 +69,3 @@ def main() -> None:
         app()
     except FlowRayError as error:
         raise SystemExit(report(error, as_json="--json" in sys.argv)) from None
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
 
-from flowray.client import job_calls
+from flowray.client import Client, job_calls
 from flowray.client.calls import RunOptions
-from flowray.engine.events import RunFinished
+from flowray.engine.events import Event, RunFinished, RunPaused
+from flowray.engine.failures import paused
 from flowray.errors import InvalidRequestError
 from flowray_serve.cli.connection import Key, Url, connect
-from flowray_serve.cli.ending import FAILED
+from flowray_serve.cli.ending import FAILED, journal_of
 from flowray_serve.cli.terminal import AsJson, say, say_json
 
 
@@ -40,15 +42,23 @@ def command(
         if not wait:
             say_json(job) if as_json else say(job["job_id"])
             return
-        last = [one.event for one in client.events(job["job_id"])][-1]
+        last = _end(client, job["job_id"])
         if isinstance(last, RunFinished) and last.status != "succeeded":
             failed = {**job, "status": last.status, "error": last.error}
-            say_json(failed) if as_json else say(f"{last.status}: {last.error}")
+            say_json(failed) if as_json else say(f"{last.status}: {last.error}\n{journal_of(job['job_id'])}")
             raise typer.Exit(FAILED)
         answer = client.ask(job_calls.job(job["job_id"]))
     say_json(answer) if as_json else say(
         answer["output"]["text"] or "(the flow gave no text; --json shows its results)"
     )
+
+
+def _end(client: Client, run: str) -> Event:
+    """The run's last event. That it waits for somebody is said at once: who waits for it may be the one."""
+    for recorded in client.events(run):
+        if isinstance(recorded.event, RunPaused):
+            print(f"flowray: {paused(recorded.run, recorded.event).message}", file=sys.stderr, flush=True)
+    return recorded.event
 
 
 def options_of(values: list[str]) -> RunOptions:

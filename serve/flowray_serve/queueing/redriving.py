@@ -52,7 +52,12 @@ class Redriving:
 
     async def redrive(self, tenant: str, wanted: Wanted) -> Sequence[Mapping[str, str]]:
         """Drive the wanted ones again: each with the run that it has become, or why it could not."""
-        return [await self._told(tenant, letter) for letter in await self.list(tenant, wanted)]
+        letters = await self.list(tenant, wanted)
+        found = {letter.id for letter in letters}
+        unknown = [
+            {"id": name, "error": "No dead letter that fits has this id."} for name in wanted.ids if name not in found
+        ]
+        return [*[await self._told(tenant, letter) for letter in letters], *unknown]
 
     async def remove(self, tenant: str, name: str) -> None:
         """Let one go; `NotFoundError` when there is none."""

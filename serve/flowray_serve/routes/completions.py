@@ -21,7 +21,8 @@ from flowray_serve import openai_answer as openai
 from flowray_serve.auth import needs
 from flowray_serve.bodies.openai import ChatCompletionBody, ChatMessageBody
 from flowray_serve.bodies.reading import fit, parse_object, read_body
-from flowray_serve.problems import headers_of, incident
+from flowray_serve.openai_error import error_of
+from flowray_serve.problems import document, incident
 from flowray_serve.replies import reply
 from flowray_serve.routes.direct import DirectRoute
 from flowray_serve.routes.openapi import takes
@@ -34,9 +35,7 @@ from flowray_serve.spoken import Spoken, said
 from flowray_serve.streams import EventStream
 
 _QUERY = described(cancel_on_disconnect="Stop a streamed run when its reader goes away.")
-_SERVER_ERROR = 500
 _SPEAKERS = {"user": ("User", "User"), "assistant": ("Machine", "AI")}
-_KINDS = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
 
 
 class CompletionRoutes:
@@ -57,29 +56,6 @@ class CompletionRoutes:
     @needs(Permission.RUNS_START)
     async def complete(self, request: Request) -> Response:
         """Run the flow that `model` names on the last user message; those before it are its chat memory."""
-        try:
-            return await self._complete(request)
-        except FlowRayError as error:
-            return _refused(error)
-
-    @needs(Permission.FLOWS_READ)
-    async def models(self, request: Request) -> Response:
-        """The tenant's flows."""
-        caller = await self._services.authenticator(request)
-        flows = await self._services.store.list(caller.tenant)
-        models = [_model(caller.tenant, flow) for flow in flows if not flow.document.get("is_component")]
-        return reply({"object": "list", "data": models})
-
-    @needs(Permission.FLOWS_READ)
-    async def model(self, request: Request, model: str) -> Response:
-        """One flow."""
-        caller = await self._services.authenticator(request)
-        try:
-            return reply(_model(caller.tenant, await self._services.library.read(caller.tenant, model)))
-        except FlowRayError as error:
-            return _refused(error)
-
-    async def _complete(self, request: Request) -> Response:
         caller = await self._services.authenticator(request)
         content = await read_body(request, limit_bytes=self._services.limits.run_bytes)
         body = fit(ChatCompletionBody, parse_object(content))
@@ -94,6 +70,20 @@ class CompletionRoutes:
         outcome = await self._services.runs.execute(prepared)
         outcome.require_success(prepared)
         return reply(completion.whole(said(prepared, outcome)), headers=headers)
+
+    @needs(Permission.FLOWS_READ)
+    async def models(self, request: Request) -> Response:
+        """The tenant's flows."""
+        caller = await self._services.authenticator(request)
+        flows = await self._services.store.list(caller.tenant)
+        models = [_model(caller.tenant, flow) for flow in flows if not flow.document.get("is_component")]
+        return reply({"object": "list", "data": models})
+
+    @needs(Permission.FLOWS_READ)
+    async def model(self, request: Request, model: str) -> Response:
+        """One flow."""
+        caller = await self._services.authenticator(request)
+        return reply(_model(caller.tenant, await self._services.library.read(caller.tenant, model)))
 
     async def _prepare(self, tenant: str, body: ChatCompletionBody, variables: dict[str, str]) -> RunRequest:
         asked = [number for number, message in enumerate(body.messages) if message.role == "user"]
@@ -123,10 +113,10 @@ class CompletionRoutes:
                         yield completion.piece(text)
             outcome.require_success(prepared)
         except FlowRayError as error:
-            yield openai.framed(_error(error))
+            yield openai.framed(error_of(document(error)))
             return
         except Exception:  # noqa: BLE001 - a stream has only its frames to say it with; the incident log has the rest
-            yield openai.framed(openai.error_body(incident(f"run {prepared.run}")["detail"], kind="server_error"))
+            yield openai.framed(error_of(incident(f"run {prepared.run}")))
             return
         for frame in completion.end(spoken.usage, tell_usage=body.stream_options.include_usage):
             yield frame
@@ -168,12 +158,3 @@ def _model(tenant: str, flow: FlowRecord) -> dict[str, object]:
     except ValueError:
         created = 0
     return {"id": flow.endpoint_name or flow.id, "object": "model", "created": created, "owned_by": tenant}
-
-
-def _error(error: FlowRayError) -> dict[str, object]:
-    kind = _KINDS.get(error.status, "server_error" if error.status >= _SERVER_ERROR else "invalid_request_error")
-    return openai.error_body(error.message, kind=kind, code=error.code)
-
-
-def _refused(error: FlowRayError) -> Response:
-    return reply(_error(error), status=error.status, headers=headers_of(error))

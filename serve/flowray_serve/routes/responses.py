@@ -23,6 +23,7 @@ from flowray_serve import openai_answer as openai
 from flowray_serve.auth import needs
 from flowray_serve.bodies.openai import ResponsesBody
 from flowray_serve.bodies.reading import fit, parse_object, read_body
+from flowray_serve.openai_error import error_body
 from flowray_serve.problems import incident
 from flowray_serve.replies import reply
 from flowray_serve.routes.direct import DirectRoute
@@ -58,13 +59,13 @@ class ResponsesRoutes:
         content = await read_body(request, limit_bytes=self._services.limits.run_bytes)
         body = fit(ResponsesBody, parse_object(content))
         if body.tools is not None:
-            return reply(openai.error_body("Tools are not supported yet", code="tools_not_supported"))
+            return reply(error_body("Tools are not supported yet", code="tools_not_supported"))
         try:
             prepared = await self._prepare(caller.tenant, body, header_variables(request))
         except NotFoundError:
-            return reply(openai.error_body(f"Flow with id '{body.model}' not found", code="flow_not_found"))
+            return reply(error_body(f"Flow with id '{body.model}' not found", code="flow_not_found"))
         except InvalidRequestError as error:
-            return reply(openai.error_body(error.message, code="invalid_flow_request"))
+            return reply(error_body(error.message, code="invalid_flow_request"))
         response = openai.Response(
             session=prepared.session,
             model=body.model,
@@ -80,7 +81,7 @@ class ResponsesRoutes:
         try:
             outcome.require_success(prepared)
         except FlowRayError as error:
-            return reply(openai.error_body(error.message, kind="processing_error"), headers=headers)
+            return reply(error_body(error.message, kind="processing_error"), headers=headers)
         return reply(response.whole(said(prepared, outcome)), headers=headers)
 
     async def _prepare(self, tenant: str, body: ResponsesBody, variables: dict[str, str]) -> RunRequest:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from flowray.engine.events import ConnectionEnded, Log, NodeFinished, NodeStarted, RunId, StepFinished, Token
-from flowray.engine.failures import ComponentFailedError, RunFailedError
+from flowray.engine.failures import ComponentFailedError, RunFailedError, RunPausedError
 from flowray.errors import TweakRefusedError
 from flowray.flow.langflow import read
 from flowray.flow.types import Flow
@@ -35,6 +35,11 @@ class Mine(Component):
     def make(self) -> Message:
         BODY
 """
+
+ASKING = (
+    "nodes:\n  A: ChatInput\n  B: HumanInput\n  C: ChatOutput\n\n"
+    "edges:\n  A.message -> B.prompt\n  B.branch_approve -> C.input_value\n"
+)
 
 
 def own(body: str, *files: str) -> Flow:
@@ -91,6 +96,15 @@ async def test_a_loop_runs_its_body_for_each_item(local: Local, flows: Flows) ->
         events = [recorded.event async for recorded in told]
     started = [event.node for event in events if isinstance(event, NodeStarted)]
     assert max(started.count(node) for node in started) > 1
+
+
+async def test_a_run_that_waits_for_somebody_says_that_it_needs_a_service(local: Local) -> None:
+    asking = await local.expand(ASKING)
+    with pytest.raises(RunPausedError, match=r"Go on\?") as raised:
+        await local.run(read(dict(asking)), input_value="Go on?")
+    assert "flowray publish" in raised.value.message
+    assert "/api/" not in raised.value.message
+    assert raised.value.facts["human_request"]["allowed_decisions"] == ["approve", "reject"]
 
 
 async def test_a_component_of_the_flow_s_own_runs(local: Local) -> None:

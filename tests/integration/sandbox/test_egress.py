@@ -287,9 +287,8 @@ async def test_a_door_to_a_name_with_a_private_address_is_shut(inside: Inside) -
     answer, told = await ask(inside, Policy(("inner.test:6379",)), code, host="inner.test", port=6379)
 
     assert answer.said.get("result") == "shut" or answer.said["error_type"] == "ConnectionResetError"
-    assert [(one.verdict, one.reason) for one in told] == [
-        ("refused", "the host inner.test has an address that is not public")
-    ]
+    assert [(one.host, one.port, one.verdict) for one in told] == [("inner.test", 6379, "refused")]
+    assert "not public" in told[0].reason
 
 
 @pytest.mark.parametrize("port", [22, 443, 3129])

@@ -49,6 +49,13 @@ def test_an_operator_can_allow_an_address() -> None:
     assert not policy.allows("127.0.0.1", 4001)
 
 
+def test_a_refusal_names_the_list_that_lacks_the_host() -> None:
+    policy = Policy(hosts=("127.0.0.1:4000",), private=("127.0.0.1",))
+
+    assert "private_hosts" in policy.why_not("127.0.0.1", 4000)
+    assert "egress" in policy.why_not("127.0.0.1", 4001)
+
+
 def test_what_is_private_is_still_not_allowed_unless_listed() -> None:
     assert not Policy(hosts=(), private=("127.0.0.1:4000",)).allows("127.0.0.1", 4000)
 

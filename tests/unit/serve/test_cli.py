@@ -11,9 +11,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+from flowray_serve.__main__ import main as command
 from flowray_serve.cli.main import main
 from flowray_serve.cluster.ports import free_port
 from flowray_serve.home import Home, Running
@@ -202,6 +204,19 @@ def test_ctrl_c_ends_what_was_being_started(
     os.close(guard)
     exit_code(monkeypatch, "down")
     assert ended
+
+
+def test_ctrl_c_while_verbs_are_imported_ends_them_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    imported = ModuleType("flowray_serve.cli")
+    monkeypatch.setattr(imported, "__getattr__", interrupted, raising=False)
+    monkeypatch.setitem(sys.modules, "flowray_serve.cli", imported)
+    with pytest.raises(SystemExit) as ended:
+        command()
+    assert ended.value.code == 130
+
+
+def interrupted(_: str) -> None:
+    raise KeyboardInterrupt
 
 
 def listening_to_ctrl_c() -> None:

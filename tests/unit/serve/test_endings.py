@@ -80,6 +80,16 @@ async def test_a_dead_letter_that_cannot_be_driven_again_says_why_and_holds_up_n
     assert driven["run"]
 
 
+async def test_a_dead_letter_that_is_named_and_not_there_is_told_beside_those_that_are() -> None:
+    made = service()
+    ends, run = await accepted(made)
+    await ends.endings("default", run, FAILED)
+    driven = await made.http.post("/api/v1/dead-letters/redrive", json={"ids": ["run-nobody", f"run-{run}"]})
+    there, missing = driven.json()["redriven"]
+    assert (there["id"], "run" in there) == (f"run-{run}", True)
+    assert (missing["id"], "no dead letter" in missing["error"].lower()) == ("run-nobody", True)
+
+
 async def test_dead_letters_are_chosen_by_a_filter_that_has_to_be_said() -> None:
     made = service()
     ends, run = await accepted(made)

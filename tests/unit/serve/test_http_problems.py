@@ -13,7 +13,7 @@ from flowray.engine.ports import RunRequest
 from flowray.errors import StoreUnavailableError
 from flowray_serve.problems import document, problem
 from flowray_serve.services import BodyLimits
-from tests.unit.serve.service import ECHO, Service, service
+from tests.unit.serve.service import ECHO, KEY, Service, service
 
 MEMBERS = {"type", "title", "status", "detail", "code", "fault", "instance"}
 
@@ -33,6 +33,35 @@ async def test_an_unknown_route_is_a_problem() -> None:
 async def test_a_method_a_path_does_not_have_says_which_it_has(path: str, allowed: str) -> None:
     response = await service().http.put(path)
     assert (response.status_code, response.headers["allow"]) == (405, allowed)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "key", "kind"),
+    [
+        ("GET", "/v1/models", "wrong", "permission_error"),
+        ("GET", "/v1/models/missing", KEY, "not_found_error"),
+        ("GET", "/v1/nope", KEY, "not_found_error"),
+        ("DELETE", "/v1/models", KEY, "invalid_request_error"),
+        ("POST", "/v1/chat/completions", KEY, "invalid_request_error"),
+    ],
+)
+async def test_whatever_refuses_a_client_of_openai_s_api_says_so_in_its_words(
+    method: str, path: str, key: str, kind: str
+) -> None:
+    response = await service().http.request(method, path, headers={"x-api-key": key})
+    body = response.json()
+    assert body.keys() == MEMBERS | {"error"}
+    assert body["error"] == {"message": body["detail"], "type": kind, "code": body["code"]}
+
+
+async def test_a_refusal_says_a_client_of_openai_s_api_when_to_come_again() -> None:
+    made = service()
+    flow_id = await made.publish(ECHO)
+    made.steps.script = away
+    asked = {"model": flow_id, "messages": [{"role": "user", "content": "hi"}]}
+    response = await made.http.post("/v1/chat/completions", json=asked)
+    assert (response.status_code, response.headers["retry-after"]) == (503, "1")
+    assert response.json()["error"]["type"] == "server_error"
 
 
 async def test_a_wrong_query_parameter_is_named() -> None:
@@ -64,6 +93,11 @@ async def test_what_nobody_expected_names_an_incident_and_is_logged(caplog: pyte
     (record,) = [one for one in caplog.records if one.__dict__.get("action") == "incident"]
     assert record.__dict__["incident"] == incident
     assert "secret of the house" in str(record.exc_info)
+
+
+async def away(request: RunRequest, step: StartStep) -> AsyncIterator[ev.StepEvent]:
+    raise StoreUnavailableError("Redis does not answer.")
+    yield
 
 
 async def raising(request: RunRequest, step: StartStep) -> AsyncIterator[ev.StepEvent]:

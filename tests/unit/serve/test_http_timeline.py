@@ -14,6 +14,7 @@ from tests.unit.serve.flows import RUN, SUCCEEDED, journal, said
 ACCEPTED = ev.RunAccepted(tenant="t", flow="f", flow_name="Echo", version="v" * 64, session="s")
 STARTED = ev.StepStarted(step=StepId("s1"), attempt=1, runner="node-a/1", queued_s=0.25)
 CHAT = NodeId("ChatOutput-1")
+ASKING = NodeId("HumanInput-1")
 
 
 def story(*events: ev.Event) -> dict[str, Any]:
@@ -45,6 +46,51 @@ def test_a_whole_run_says_when_where_and_how_long() -> None:
     assert node["runner"] == "node-a/1"
     assert (node["queued_s"], node["started_at"], node["took_s"]) == (0.25, 103.75, 0.01)
     assert told["steps"][0]["status"] == "finished"
+
+
+def test_a_node_that_finished_in_an_earlier_attempt_is_told_where_and_when_it_ran() -> None:
+    told = story(
+        ACCEPTED,
+        ev.RunStarted(engine="e1"),
+        ev.StepQueued(step=StepId("s1")),
+        STARTED,
+        ev.NodeStarted(node=CHAT, after_s=0.5),
+        said(CHAT, "hi"),
+        ev.NodeStarted(node=ASKING),
+        ev.NodePaused(node=ASKING, request={"prompt": "Go on?"}),
+        ev.StepPaused(step=StepId("s1"), took_s=1.0),
+        ev.RunPaused(request={"prompt": "Go on?"}),
+        ev.RunResumed(node=ASKING),
+        ev.RunStarted(engine="e2"),
+        ev.StepQueued(step=StepId("s1"), attempt=2),
+        replace(STARTED, attempt=2, runner="node-b/1"),
+        ev.NodeStarted(node=ASKING, after_s=0.125),
+    )
+    places = {CHAT: StepId("s1"), ASKING: StepId("s1")}
+    finished, asking = (placed(node, told["steps"], places) for node in told["nodes"])
+    assert (finished["runner"], finished["started_at"]) == ("node-a/1", 103.75)
+    assert (asking["runner"], asking["started_at"], asking["runs"]) == ("node-b/1", 113.375, 2)
+    assert (told["started_at"], told["engine"]) == (102.0, "e2")
+
+
+def test_what_ended_an_earlier_attempt_is_told_with_that_attempt_alone() -> None:
+    told = story(
+        ACCEPTED,
+        ev.StepQueued(step=StepId("s1")),
+        STARTED,
+        ev.NodeStarted(node=CHAT),
+        ev.NodeFailed(node=CHAT, error="429", error_type="RateLimitError", traceback=""),
+        ev.StepFailed(step=StepId("s1"), kind="component", error="429"),
+        ev.StepQueued(step=StepId("s1"), attempt=2),
+        replace(STARTED, attempt=2),
+        ev.NodeStarted(node=CHAT),
+        said(CHAT, "hi"),
+        ev.StepFinished(step=StepId("s1"), took_s=0.5),
+    )
+    (step,), (node,) = told["steps"], told["nodes"]
+    assert (step["status"], step["attempt"], [each["error"] for each in step["earlier"]]) == ("finished", 2, ["429"])
+    assert "error" not in step
+    assert "error" not in node
 
 
 def test_a_node_of_a_loop_counts_its_runs() -> None:

@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from flowray.errors import SettingsError
+from flowray.errors import InvalidRequestError, SettingsError
 from flowray.tenancy.sealing import MasterKeys, Sealer, SealError, new_master_key
 
 HERE, ELSEWHERE = "tenants/acme/variables/1", "tenants/other/variables/1"
@@ -63,6 +63,12 @@ def test_what_is_no_ring_of_keys_is_refused_without_saying_a_key(text: str) -> N
     with pytest.raises(SettingsError) as refused:
         MasterKeys.of(text)
     assert OLD.partition(":")[2] not in refused.value.message
+
+
+@pytest.mark.parametrize("name", ["", "a:b", "a,b", "a b", "a\n", "x" * 65])
+def test_no_key_is_made_under_an_id_that_no_ring_takes(name: str) -> None:
+    with pytest.raises(InvalidRequestError):
+        new_master_key(name)
 
 
 def test_a_ring_shows_no_key() -> None:
