@@ -24,34 +24,12 @@ from flowray.stores.objects import ObjectStore
 from flowray.stores.paths import path
 from flowray.stores.redis import answered
 from flowray.stores.redis_keys import Keys
+from flowray.stores.usage_adding import Adding
 
 log = logging.getLogger(__name__)
 _DAY_S = 86_400
-_KEPT_S = 400 * _DAY_S
-# Longer than a journal waits for the archive: until then somebody may come to count its run again.
-_MARKED_S = 31 * _DAY_S
-_MOST_FIELDS = 50_000
 # The most frequent kinds of events, which count nothing.
 _FREE = frozenset({"token", "log", "message_added", "node_started", "node_finished", "step_queued", "step_started"})
-
-# KEYS: the run's mark, the tenant's days, then a hash for each use. ARGV: seconds to keep, most fields, seconds to keep
-# the mark, and for each use the day, the field, where it goes when there are too many fields, and the amount.
-_ADD = """
-if not redis.call('SET', KEYS[1], 1, 'NX', 'EX', ARGV[3]) then return 0 end
-for i = 3, #KEYS do
-  local at = 4 + (i - 3) * 4
-  local field = ARGV[at + 1]
-  if redis.call('HEXISTS', KEYS[i], field) == 0 and redis.call('HLEN', KEYS[i]) >= tonumber(ARGV[2]) then
-    field = ARGV[at + 2]
-  end
-  redis.call('HINCRBYFLOAT', KEYS[i], field, ARGV[at + 3])
-  if KEYS[i] ~= KEYS[i + 1] then
-    redis.call('EXPIRE', KEYS[i], ARGV[1])
-    redis.call('SADD', KEYS[2], ARGV[at])
-  end
-end
-return 1
-"""
 
 
 class RedisUsageBook:
@@ -60,18 +38,11 @@ class RedisUsageBook:
     def __init__(self, client: redis.asyncio.Redis, *, prefix: str = "flowray:") -> None:
         self._redis = client
         self._key = Keys(prefix).usage
-        self._script = client.register_script(_ADD)
+        self._adding = Adding(client, Keys(prefix))
 
     async def add(self, tenant: str, run: str, uses: Uses) -> bool:
         """See `UsageBook`."""
-        names, amounts = [self._key(tenant, "run", run), self._key(tenant, "days", "all")], []
-        for row, measures in uses.items():
-            for measure, amount in measures.items():
-                if amount:
-                    names.append(self._key(tenant, "day", row.day))
-                    amounts += [row.day, _field(row, measure), _field(Row(row.day, "other"), measure), repr(amount)]
-        async with answered():
-            return bool(await self._script(names, [_KEPT_S, _MOST_FIELDS, _MARKED_S, *amounts]))
+        return await self._adding.add(tenant, run, uses)
 
     async def uses(self, tenant: str, days: Sequence[str]) -> Uses:
         """See `UsageBook`."""
@@ -194,7 +165,3 @@ class UsageRecord:
 def _counting(lines: Iterable[bytes]) -> Iterator[Recorded]:
     """The events of a journal that count; most of its others need not be read for that."""
     return (from_json(plain) for line in lines for plain in loads(line) if plain.get("kind") not in _FREE)
-
-
-def _field(row: Row, measure: str) -> str:
-    return dumps([row.flow, row.node, row.model, measure]).decode()

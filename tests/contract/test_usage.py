@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -75,6 +76,37 @@ async def test_a_run_is_counted_once_however_often_it_is_added(book: UsageBook) 
 
     assert added == [True, False, False]
     assert (await book.totals("t", [DAY]))["tokens"] == 6600
+
+
+async def test_runs_that_are_added_at_once_count_each_and_each_once(book: UsageBook) -> None:
+    uses = fold(journal(), PRICES)
+    await book.add("t", "r0", uses)
+
+    added = await asyncio.gather(*(book.add("t", f"r{number}", uses) for number in (0, 1, 2, 1)))
+
+    assert added == [False, True, True, False]
+    totals = await book.totals("t", [DAY])
+    assert (totals["runs"], totals["tokens"], totals["cpu_s"]) == (3, 9900, 7.5)
+    assert totals["money"] == pytest.approx(3 * sum(measures["money"] for measures in uses.values()))
+
+
+async def test_a_run_that_nobody_waits_for_any_more_is_counted_all_the_same(book: UsageBook) -> None:
+    gone, other = (asyncio.create_task(book.add("t", run, fold(journal(), PRICES))) for run in ("r1", "r2"))
+    await asyncio.sleep(0)
+    gone.cancel()
+
+    assert await other
+    assert not await book.add("t", "r1", fold(journal(), PRICES))
+
+
+async def test_more_than_one_script_should_take_is_added_all_the_same(valkey: Any) -> None:
+    book = RedisUsageBook(valkey)
+    uses = {Row(DAY, "f1", f"node-{number}"): {"calls": 1.0} for number in range(300)}
+
+    added = await asyncio.gather(*(book.add("t", f"r{number}", uses) for number in range(20)))
+
+    assert all(added)
+    assert (await book.totals("t", [DAY]))["calls"] == 6000
 
 
 async def test_what_was_used_is_known_for_longer_than_whose_run_it_was(valkey: Any) -> None:
