@@ -6,9 +6,12 @@ import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeVar
+from uuid import UUID
 
 from flowray.errors import ConflictError, NotFoundError
 from flowray.stores.records import FlowRecord, ProjectRecord
+from flowray_serve.bodies.flow import FlowBody, FlowChange
 from flowray_serve.flow_answer import project_of
 from flowray_serve.langflow_ids import tenant_uuid
 from flowray_serve.ports import Drawer, FlowStore
@@ -16,6 +19,7 @@ from flowray_serve.ports import Drawer, FlowStore
 FIRST_NAME = "Starter Project"
 _FIRST_TEXT = "Manage your own flows. Download and upload projects."
 _NAMES_TRIED = 1_000
+_Body = TypeVar("_Body", FlowBody, FlowChange)
 
 
 class Projects:
@@ -71,12 +75,15 @@ class Projects:
             await self._store.delete(tenant, flow.id)
         await self._drawer.delete(tenant, project)
 
-    async def of_new_flow(self, tenant: str, project: str | None) -> str:
-        """Where a new flow goes: the project it names if there is one, else the first."""
+    async def placed(self, tenant: str, body: _Body) -> _Body:
+        """What is sent of a flow, in the project that it names if there is one, else in the first."""
+        if body.folder_id is None:
+            return body
         try:
-            return (await self.find(tenant, project or "")).id
+            project = (await self.find(tenant, str(body.folder_id))).id
         except NotFoundError:
-            return tenant_uuid(tenant, "project")
+            project = tenant_uuid(tenant, "project")
+        return body.model_copy(update={"folder_id": UUID(project)})
 
 
 def _first(tenant: str) -> ProjectRecord:

@@ -8,6 +8,7 @@ import typer
 
 from flowray.engine import events as ev
 from flowray.engine.codec import encode
+from flowray.engine.failures import paused
 from flowray_serve.cli.connection import Key, Url, connect
 from flowray_serve.cli.ending import FAILED
 from flowray_serve.cli.terminal import AsJson, say
@@ -25,14 +26,14 @@ def command(
     failed = False
     with connect(url, key) as client:
         for recorded in client.events(run, after=after):
-            say(encode(recorded).decode() if as_json else f"{recorded.seq:5}  {_line(recorded.event)}")
+            say(encode(recorded).decode() if as_json else f"{recorded.seq:5}  {_line(recorded)}")
             failed = isinstance(recorded.event, ev.RunFinished) and recorded.event.status != "succeeded"
     if failed:
         raise typer.Exit(FAILED)
 
 
-def _line(event: ev.Event) -> str:
-    match event:
+def _line(recorded: ev.Recorded) -> str:
+    match recorded.event:
         case ev.NodeFinished(node=node, took_s=took):
             return f"{node} finished in {took * 1000:.1f} ms"
         case ev.NodeFailed(node=node, error=error):
@@ -44,10 +45,13 @@ def _line(event: ev.Event) -> str:
         case ev.RunFinished(status=status, error=error):
             return f"{status}{': ' if error else ''}{error}"
         case _:
-            return _in_short(event)
+            return _in_short(recorded)
 
 
-def _in_short(event: ev.Event) -> str:
+def _in_short(recorded: ev.Recorded) -> str:
+    event = recorded.event
+    if isinstance(event, ev.RunPaused):
+        return paused(recorded.run, event).message
     if isinstance(event, ev.ConnectionEnded):
         return _connection(event)
     if isinstance(event, ev.ChildStarted):

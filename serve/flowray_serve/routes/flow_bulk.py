@@ -66,7 +66,7 @@ class FlowBulkRoutes:
         taken = [str(flow.id) for flow in body.flows if str(flow.id) in there]
         if taken:
             raise InvalidRequestError(f"There are flows with these ids already: {', '.join(taken[:10])}. Use PUT.")
-        placed = [await self._placed(caller.tenant, flow) for flow in body.flows]
+        placed = [await self._services.projects.placed(caller.tenant, flow) for flow in body.flows]
         published = await self._services.publisher.create_all(caller.tenant, placed)
         return reply([flow_read(caller.tenant, one.record, one.findings) for one in published], status=201)
 
@@ -127,17 +127,13 @@ class FlowBulkRoutes:
             }
         )
 
-    async def _placed(self, tenant: str, body: FlowBody) -> FlowBody:
-        folder = await self._services.projects.of_new_flow(tenant, str(body.folder_id) if body.folder_id else None)
-        return body.model_copy(update={"folder_id": UUID(folder)})
-
     async def _put(self, tenant: str, body: FlowBody) -> dict[str, Any]:
         publisher = self._services.publisher
         there = None if body.id is None else await self._services.store.find(tenant, str(body.id))
         if there is not None and there.id == str(body.id):
             published = await publisher.put(tenant, there.id, body)
         else:
-            published = await publisher.create(tenant, await self._placed(tenant, body))
+            published = await publisher.create(tenant, await self._services.projects.placed(tenant, body))
         return flow_read(tenant, published.record, published.findings)
 
     async def _ids(self, request: Request) -> list[str]:

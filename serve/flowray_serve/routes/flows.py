@@ -78,10 +78,7 @@ class FlowRoutes:
     async def create(self, request: Request) -> Response:
         """Publish a new flow."""
         caller = await self._services.authenticator(request)
-        body = fit(FlowBody, await self._body(request))
-        if body.folder_id is not None:
-            folder = await self._services.projects.of_new_flow(caller.tenant, str(body.folder_id))
-            body = body.model_copy(update={"folder_id": UUID(folder)})
+        body = await self._services.projects.placed(caller.tenant, fit(FlowBody, await self._body(request)))
         published = await self._services.publisher.create(caller.tenant, body)
         return _published(caller.tenant, published)
 
@@ -90,7 +87,7 @@ class FlowRoutes:
         """Publish a flow under this id: 201 when it is new, 200 when it was there."""
         caller = await self._services.authenticator(request)
         flow_id = _uuid(flow)
-        body = fit(FlowBody, await self._body(request))
+        body = await self._services.projects.placed(caller.tenant, fit(FlowBody, await self._body(request)))
         put = self._services.publisher.put(caller.tenant, flow_id, body, expected=expected_token(request))
         return _published(caller.tenant, await put)
 
@@ -98,7 +95,7 @@ class FlowRoutes:
     async def change(self, request: Request, flow: str) -> Response:
         """Change the fields that are sent."""
         caller = await self._services.authenticator(request)
-        change = fit(FlowChange, await self._body(request))
+        change = await self._services.projects.placed(caller.tenant, fit(FlowChange, await self._body(request)))
         found = await self._services.library.find(caller.tenant, flow)
         changing = self._services.publisher.change(caller.tenant, found.id, change, expected=expected_token(request))
         return _published(caller.tenant, await changing)

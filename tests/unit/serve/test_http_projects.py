@@ -5,6 +5,8 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+import pytest
+
 from tests.unit.serve.service import ECHO, OTHER_KEY, Service, service
 
 
@@ -27,6 +29,19 @@ async def test_a_flow_goes_to_the_project_it_names_and_else_to_the_first() -> No
     named = (await made.http.post("/api/v1/flows/", json={**ECHO, "folder_id": project})).json()
     unknown = (await made.http.post("/api/v1/flows/", json={**ECHO, "folder_id": str(uuid.uuid4())})).json()
     assert (named["folder_id"], unknown["folder_id"]) == (project, first)
+
+
+@pytest.mark.parametrize(("method", "body"), [("PATCH", {}), ("PUT", ECHO)])
+async def test_a_flow_that_is_to_go_to_no_project_there_is_goes_to_the_first(
+    method: str, body: dict[str, object]
+) -> None:
+    made = service()
+    flow = (await made.http.post("/api/v1/flows/", json={**ECHO, "folder_id": await new_project(made)})).json()["id"]
+    first = (await made.http.get("/api/v1/projects/")).json()[0]["id"]
+
+    await made.http.request(method, f"/api/v1/flows/{flow}", json={**body, "folder_id": str(uuid.uuid4())})
+
+    assert (await made.http.get(f"/api/v1/flows/{flow}")).json()["folder_id"] == first
 
 
 async def test_a_flow_that_is_listed_twice_is_moved_once() -> None:
