@@ -106,6 +106,19 @@ async def test_who_waits_for_a_job_is_told_that_it_waits_for_an_answer(
     assert said.out.startswith("cancelled")
 
 
+def test_who_watches_a_run_that_waits_is_told_for_what_and_where_to_answer(
+    made: Service, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = journal(ev.RunPaused(request={"prompt": "Send it?"}), ev.RunFinished(status="succeeded"))
+    monkeypatch.setattr(Client, "events", lambda *_, **__: iter(told))
+
+    assert flowray(monkeypatch, "watch", "r1") == 0
+
+    waits = capsys.readouterr().out.splitlines()[0]
+    assert "Send it?" in waits
+    assert f"/api/v2/workflows/{told[0].run}/resume" in waits
+
+
 async def test_a_failed_run_says_where_to_read_what_happened(
     made: Service, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
