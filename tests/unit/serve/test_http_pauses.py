@@ -36,10 +36,11 @@ async def asking(request: RunRequest, step: StartStep) -> AsyncIterator[ev.StepE
 
 
 async def paused(made: Service) -> dict[str, Any]:
-    """A background run that waits for an answer."""
+    """A background run that waits for an answer, and that its engine has let go."""
     job = await submitted(made, await made.publish(ECHO), session_id="s")
     async for one in made.journal.read("default", job["job_id"], follow=True):
         if isinstance(one.event, ev.RunPaused):
+            await parked(made)
             return job
     raise AssertionError("it does not pause")
 
