@@ -33,8 +33,8 @@ _PEAK = {1: "memory.max_usage_in_bytes", 2: "memory.peak"}
 _ENTRANCE = {1: "tasks", 2: "cgroup.procs"}
 _PREFIX = "flowray-"
 # Of the groups that nobody uses, so many keep their files open, some seven each: under load a group is used again in
-# the same moment.
-_KEPT_OPEN = 16
+# the same moment. Once that is over, two do.
+_KEPT_OPEN, _KEPT_AT_REST = 16, 2
 # How often a group is cleared of processes, which may go on forking, before it counts as one that cannot be used.
 _MOVES = 20
 
@@ -128,14 +128,20 @@ class Group:
         elif len(self._free) < _KEPT_OPEN:
             self._free.append(self)
         else:
-            self._close_files()
+            self.rest()
             self._free.insert(0, self)
         return was_short
+
+    def rest(self) -> None:
+        """Close the files. They are opened again by whoever uses the group."""
+        self.entrances = ()
+        while self._files:
+            os.close(self._files.popitem()[1])
 
     def drop(self) -> None:
         """Remove the group; what is still busy goes with the whole tree."""
         self._usable = False
-        self._close_files()
+        self.rest()
         for folder in self._apart:
             with contextlib.suppress(OSError):
                 os.rmdir(folder)  # noqa: PTH106 - see `_folders`
@@ -160,11 +166,6 @@ class Group:
     def _open_entrances(self) -> None:
         entrance = _ENTRANCE[self._version]
         self.entrances = tuple(self._opened(f"{folder}/{entrance}", os.O_WRONLY) for folder in self._apart)
-
-    def _close_files(self) -> None:
-        self.entrances = ()
-        while self._files:
-            os.close(self._files.popitem()[1])
 
     def _opened(self, file: str, how: int) -> int:
         if (file, how) not in self._files:
@@ -205,6 +206,11 @@ class Cgroups:
         return Group(
             self.version, {controller: own / str(self._last) for controller, own in self._own.items()}, self._free
         )
+
+    def rest(self) -> None:
+        """Close the files of groups that nobody uses, all but the two that are used next."""
+        for group in self._free[:-_KEPT_AT_REST]:
+            group.rest()
 
     def close(self) -> None:
         """Remove the folder. Every sandbox has ended."""

@@ -25,6 +25,8 @@ from flowray.sandbox.start import Inside, launch
 _START_S = 300.0
 _STOP_S = 5.0
 _LISTEN_S = 5.0
+# How long after the end of a child the control groups that nobody uses by then rest.
+_REST_S = 2.0
 _LAST_BYTES = 4000
 
 
@@ -46,6 +48,7 @@ class Zygote:
         self._listeners: dict[int, socket.socket] = {}
         self._groups: Cgroups | None = None
         self._limits = Limits()
+        self._rest: asyncio.TimerHandle | None = None
         self._listening: dict[int, asyncio.Future[Sequence[socket.socket]]] = {}
         self._started: asyncio.Future[None] = self._loop.create_future()
         self._loop.add_reader(channel.fileno(), self._on_reports)
@@ -215,11 +218,21 @@ class Zygote:
         child = self._children.pop(gone.number, None)
         if child is not None:
             child.ended(_exit_of(gone))
+            self._rest_later()
         if child is None or child.used_network:
             self._listeners.pop(gone.cell).close()
             self._orders.give(control.drop_cell(gone.cell))
         else:
             self._orders.give(control.keep_cell(gone.cell))
+
+    def _rest_later(self) -> None:
+        if self._groups is not None and self._rest is None:
+            self._rest = self._loop.call_later(_REST_S, self._on_rest)
+
+    def _on_rest(self) -> None:
+        self._rest = None
+        if self._groups is not None:
+            self._groups.rest()
 
     def _on_stillborn(self, number: int) -> None:
         awaited, group = self._awaited.pop(number)
@@ -246,6 +259,8 @@ class Zygote:
         if self.closed.is_set():
             return
         self.closed.set()
+        if self._rest is not None:
+            self._rest.cancel()
         self._orders.close()
         self._loop.remove_reader(self._channel.fileno())
         spawning = [awaited for awaited, _ in self._awaited.values()]
