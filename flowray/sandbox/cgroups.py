@@ -32,9 +32,9 @@ _PEAK = {1: "memory.max_usage_in_bytes", 2: "memory.peak"}
 # version 1 has a file for that.
 _ENTRANCE = {1: "tasks", 2: "cgroup.procs"}
 _PREFIX = "flowray-"
-# Of the groups that nobody uses, so many keep their files open, some seven each: under load a group is used again in
-# the same moment. Once that is over, two do.
-_KEPT_OPEN, _KEPT_AT_REST = 16, 2
+# Of the groups that nobody uses, so many keep their files open, some seven each, when all rest: under load a group is
+# used again in the same moment.
+_KEPT_OPEN = 2
 # How often a group is cleared of processes, which may go on forking, before it counts as one that cannot be used.
 _MOVES = 20
 
@@ -125,11 +125,8 @@ class Group:
         was_short = self._was_short()
         if was_short or self._version > 1 or not self._usable:
             self.drop()
-        elif len(self._free) < _KEPT_OPEN:
-            self._free.append(self)
         else:
-            self.rest()
-            self._free.insert(0, self)
+            self._free.append(self)
         return was_short
 
     def rest(self) -> None:
@@ -209,7 +206,7 @@ class Cgroups:
 
     def rest(self) -> None:
         """Close the files of groups that nobody uses, all but the two that are used next."""
-        for group in self._free[:-_KEPT_AT_REST]:
+        for group in self._free[:-_KEPT_OPEN]:
             group.rest()
 
     def close(self) -> None:

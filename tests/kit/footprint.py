@@ -84,7 +84,7 @@ def _above(now: Footprint, before: Footprint) -> list[str]:
 def _descriptors(runner: int) -> tuple[int, int]:
     """The Runner's own, without those of its sandboxes' control groups; of how many groups it has files open.
 
-    A group has up to six, which come and go with its use: counted with the others they would hide a leak or look like
+    A group has up to seven, which come and go with its use: counted with the others they would hide a leak or look like
     one.
     """
     groups, others = set(), 0
