@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 from flowray.errors import StoreUnavailableError
 from flowray_serve.cluster.leash import on_leash
+from flowray_serve.home import Home
 
 _START_LIMIT_S = 30.0
 _ANSWERS_ASKED = 2
@@ -34,6 +35,11 @@ class EmbeddedValkey:
         self._folder = folder
         self._door = door
         self._process: subprocess.Popen[bytes] | None = None
+
+    @classmethod
+    def of(cls, home: Home) -> EmbeddedValkey:
+        """The server of a home."""
+        return cls(home.path / "valkey", home.run / "valkey")
 
     @property
     def url(self) -> str:

@@ -87,7 +87,7 @@ def _stores(settings: Settings, home: Home, stack: ExitStack, progress: Progress
     if settings.redis.url is not None:
         return None
     progress("Starting Valkey")
-    valkey = EmbeddedValkey(home.path / "valkey", home.run / "valkey")
+    valkey = EmbeddedValkey.of(home)
     stack.callback(valkey.stop)
     valkey.start()
     return valkey

@@ -52,8 +52,7 @@ class Service:
     @property
     def redis_url(self) -> str:
         """Where its own Valkey answers."""
-        home = Home(Path(self.environment["FLOWRAY_HOME"]))
-        return EmbeddedValkey(home.path / "valkey", home.run / "valkey").url
+        return EmbeddedValkey.of(Home(Path(self.environment["FLOWRAY_HOME"]))).url
 
     @property
     def logs(self) -> Sequence[Path]:
