@@ -231,37 +231,23 @@ async def test_a_file_without_a_flow_is_refused(documents: Documents, path: str)
         await documents.save_file(ACME, path, b"content")
 
 
-async def test_of_two_replicas_that_change_the_same_revision_one_is_overtaken(
-    documents: Documents, objects: ObjectStore, generations: Generations
+@pytest.mark.parametrize(("follows", "revisions"), [("r1", ("r2", "r3")), (NEW, ("r1", "r2"))])
+async def test_of_two_replicas_that_change_or_make_the_same_flow_one_is_overtaken(
+    documents: Documents, objects: ObjectStore, generations: Generations, follows: str, revisions: tuple[str, str]
 ) -> None:
-    await documents.save(ACME, flow("one"))
-    changes = [
-        replica.save(ACME, flow("one", version=new, revision=new), follows="r1")
-        for replica, new in ((documents, "r2"), (Documents(objects, generations), "r3"))
+    if follows != NEW:
+        await documents.save(ACME, flow("one", version=follows, revision=follows))
+    saves = [
+        replica.save(ACME, flow("one", version=new, revision=new), follows=follows)
+        for replica, new in zip((documents, Documents(objects, generations)), revisions, strict=True)
     ]
 
-    outcomes = await asyncio.gather(*changes, return_exceptions=True)
+    outcomes = await asyncio.gather(*saves, return_exceptions=True)
 
     assert [type(outcome) for outcome in outcomes if outcome is not None] == [OvertakenError]
     kept = await documents.read(ACME, "one")
     assert kept is not None
-    assert kept.revision == ("r2", "r3")[outcomes.index(None)]
-
-
-async def test_of_two_replicas_that_make_the_same_flow_one_is_overtaken(
-    documents: Documents, objects: ObjectStore, generations: Generations
-) -> None:
-    made = [
-        replica.save(ACME, flow("one", version=new, revision=new), follows=NEW)
-        for replica, new in ((documents, "r1"), (Documents(objects, generations), "r2"))
-    ]
-
-    outcomes = await asyncio.gather(*made, return_exceptions=True)
-
-    assert [type(outcome) for outcome in outcomes if outcome is not None] == [OvertakenError]
-    kept = await documents.read(ACME, "one")
-    assert kept is not None
-    assert kept.revision == ("r1", "r2")[outcomes.index(None)]
+    assert kept.revision == revisions[outcomes.index(None)]
 
 
 async def test_who_waits_too_long_for_another_change_is_refused(objects: ObjectStore) -> None:

@@ -15,6 +15,22 @@ ACCEPTED = ev.RunAccepted(tenant="t", flow="f", flow_name="Echo", version="v" * 
 STARTED = ev.StepStarted(step=StepId("s1"), attempt=1, runner="node-a/1", queued_s=0.25)
 CHAT = NodeId("ChatOutput-1")
 ASKING = NodeId("HumanInput-1")
+SAID = (
+    ACCEPTED,
+    ev.RunStarted(engine="e1"),
+    ev.StepQueued(step=StepId("s1")),
+    STARTED,
+    ev.NodeStarted(node=CHAT, after_s=0.5),
+    said(CHAT, "hi"),
+)
+FAILED_ATTEMPT = (
+    ev.StepQueued(step=StepId("s1")),
+    STARTED,
+    ev.NodeStarted(node=CHAT),
+    ev.NodeFailed(node=CHAT, error="429", error_type="RateLimitError", traceback=""),
+    ev.StepFailed(step=StepId("s1"), kind="component", node=CHAT, error="429", error_type="RateLimitError"),
+)
+SECOND_ATTEMPT = (ev.StepQueued(step=StepId("s1"), attempt=2), replace(STARTED, attempt=2), ev.NodeStarted(node=CHAT))
 
 
 def story(*events: ev.Event) -> dict[str, Any]:
@@ -30,12 +46,7 @@ def test_a_run_that_waits_is_accepted() -> None:
 
 def test_a_whole_run_says_when_where_and_how_long() -> None:
     told = story(
-        ACCEPTED,
-        ev.RunStarted(engine="e1"),
-        ev.StepQueued(step=StepId("s1")),
-        STARTED,
-        ev.NodeStarted(node=CHAT, after_s=0.5),
-        said(CHAT, "hi"),
+        *SAID,
         ev.StepFinished(step=StepId("s1"), took_s=0.5),
         SUCCEEDED,
     )
@@ -50,12 +61,7 @@ def test_a_whole_run_says_when_where_and_how_long() -> None:
 
 def test_a_node_that_finished_in_an_earlier_attempt_is_told_where_and_when_it_ran() -> None:
     told = story(
-        ACCEPTED,
-        ev.RunStarted(engine="e1"),
-        ev.StepQueued(step=StepId("s1")),
-        STARTED,
-        ev.NodeStarted(node=CHAT, after_s=0.5),
-        said(CHAT, "hi"),
+        *SAID,
         ev.NodeStarted(node=ASKING),
         ev.NodePaused(node=ASKING, request={"prompt": "Go on?"}),
         ev.StepPaused(step=StepId("s1"), took_s=1.0),
@@ -74,19 +80,8 @@ def test_a_node_that_finished_in_an_earlier_attempt_is_told_where_and_when_it_ra
 
 
 def test_what_ended_an_earlier_attempt_is_told_with_that_attempt_alone() -> None:
-    told = story(
-        ACCEPTED,
-        ev.StepQueued(step=StepId("s1")),
-        STARTED,
-        ev.NodeStarted(node=CHAT),
-        ev.NodeFailed(node=CHAT, error="429", error_type="RateLimitError", traceback=""),
-        ev.StepFailed(step=StepId("s1"), kind="component", error="429"),
-        ev.StepQueued(step=StepId("s1"), attempt=2),
-        replace(STARTED, attempt=2),
-        ev.NodeStarted(node=CHAT),
-        said(CHAT, "hi"),
-        ev.StepFinished(step=StepId("s1"), took_s=0.5),
-    )
+    ended = (said(CHAT, "hi"), ev.StepFinished(step=StepId("s1"), took_s=0.5))
+    told = story(ACCEPTED, *FAILED_ATTEMPT, *SECOND_ATTEMPT, *ended)
     (step,), (node,) = told["steps"], told["nodes"]
     assert (step["status"], step["attempt"], [each["error"] for each in step["earlier"]]) == ("finished", 2, ["429"])
     assert "error" not in step
@@ -99,18 +94,10 @@ def test_a_node_of_a_loop_counts_its_runs() -> None:
 
 
 def test_what_a_failed_attempt_ended_with_is_not_said_of_the_next() -> None:
-    step, failed = StepId("s1"), ev.NodeFailed(node=CHAT, error="no", error_type="E", traceback="")
-    first = (
-        ev.StepQueued(step=step),
-        STARTED,
-        ev.NodeStarted(node=CHAT),
-        failed,
-        ev.StepFailed(step=step, kind="component", node=CHAT, error="no", error_type="E"),
-    )
-    second = (ev.StepQueued(step=step, attempt=2), STARTED, ev.NodeStarted(node=CHAT))
+    attempts, ended = (*FAILED_ATTEMPT, *SECOND_ATTEMPT), ev.StepFinished(step=StepId("s1"), took_s=0.5)
 
-    running = story(ACCEPTED, *first, *second)
-    finished = story(ACCEPTED, *first, *second, said(CHAT, "hi"), ev.StepFinished(step=step, took_s=0.5))
+    running = story(ACCEPTED, *attempts)
+    finished = story(ACCEPTED, *attempts, said(CHAT, "hi"), ended)
 
     assert not {"finished_at", "error"} & {*running["steps"][0], *running["nodes"][0]}
     assert not {"kind", "error", "error_type"} & {*finished["steps"][0], *finished["nodes"][0]}
