@@ -22,37 +22,31 @@ Buffer = ctypes.Array[ctypes.c_char]
 _NUMBERS = numbers(syscalls.MACHINE)
 _ENTRY = struct.Struct("=8Q")
 _MASK = (1 << 64) - 1
-_INDIRECT, _COPY = 1 << 31, 1 << 30
+_INDIRECT = 1 << 31
 _ERROR_BITS = 16
 
 # For each entry of eight words: load the number and six arguments, call; on an error leave with index << 16 | errno,
-# else store the result where the eighth word points. With bit 31 set in the number, the first argument is in memory;
-# with bit 30 set there is no call, but so many bytes are copied: destination, source, size.
+# else store the result where the eighth word points. With bit 31 set in the number, the first argument is in memory.
 #   endbr64; push rbx, r12, r13; mov rbx, rdi; mov r12, rsi; xor r13, r13
 #   next: cmp r13, r12; jae done; mov rax, [rbx]; mov rdi, [rbx+8]; btr rax, 31; jnc direct; mov edi, [rdi]
-#   direct: mov rsi, [rbx+16]; mov rdx, [rbx+24]; btr rax, 30; jc copy
-#         mov r10, [rbx+32]; mov r8, [rbx+40]; mov r9, [rbx+48]; syscall
-#         cmp rax, -4095; jae failed; mov rcx, [rbx+56]; mov [rcx], eax
-#   advance: add rbx, 64; inc r13; jmp next;  copy: mov rcx, rdx; rep movsb; jmp advance
+#   direct: mov rsi, [rbx+16]; mov rdx, [rbx+24]; mov r10, [rbx+32]; mov r8, [rbx+40]; mov r9, [rbx+48]; syscall
+#         cmp rax, -4095; jae failed; mov rcx, [rbx+56]; mov [rcx], eax; add rbx, 64; inc r13; jmp next
 #   done: xor eax, eax; jmp out;  failed: neg rax; shl r13, 16; or rax, r13;  out: pop r13, r12, rbx; ret
 _X86_64 = bytes.fromhex(
-    "f30f1efa53415441554889fb4989f44531ed4d39e5734b488b03488b7b08480fbaf01f73028b3f48"
-    "8b7310488b5318480fbaf01e72254c8b53204c8b43284c8b4b300f05483d01f0ffff731a488b4b38"
-    "89014883c34049ffc5ebb74889d1f3a4ebf031c0eb0a48f7d849c1e5104c09e8415d415c5bc3"
+    "f30f1efa53415441554889fb4989f44531ed4d39e5733d488b03488b7b08480fbaf01f73028b3f48"
+    "8b7310488b53184c8b53204c8b43284c8b4b300f05483d01f0ffff7313488b4b3889014883c34049"
+    "ffc5ebbe31c0eb0a48f7d849c1e5104c09e8415d415c5bc3"
 )
 # The same: the kernel keeps every register but that of the result.
 #   bti c; mov x9, x0; mov x10, xzr; mov x11, x1
 #   next: cmp x10, x11; b.hs done; ldr x8, [x9]; ldr x0, [x9, 8]
 #         tbz x8, 31, direct; and x8, x8, ~(1 << 31); ldr w0, [x0]
-#   direct: ldp x1, x2, [x9, 16]; tbnz x8, 30, copy; ldp x3, x4, [x9, 32]; ldr x5, [x9, 48]; svc 0
-#         cmn x0, 4095; b.hs failed; ldr x1, [x9, 56]; str w0, [x1]
-#   advance: add x9, x9, 64; add x10, x10, 1; b next
-#   copy: cbz x2, advance; ldrb w3, [x1], 1; strb w3, [x0], 1; sub x2, x2, 1; b copy
+#   direct: ldp x1, x2, [x9, 16]; ldp x3, x4, [x9, 32]; ldr x5, [x9, 48]; svc 0
+#         cmn x0, 4095; b.hs failed; ldr x1, [x9, 56]; str w0, [x1]; add x9, x9, 64; add x10, x10, 1; b next
 #   done: mov x0, xzr; ret;  failed: neg x0, x0; orr x0, x0, x10, lsl 16; ret
 _AARCH64 = bytes.fromhex(
-    "5f2403d5e90300aaea031faaeb0301aa5f010bebe2020054280140f9200540f96800f83608f96092000040b9210941a96801f037231142a9"
-    "251940f9010000d41ffc3fb1a2010054211d40f9200000b9290101914a050091eeffff17a2ffffb42314403803140038420400d1fcffff17"
-    "e0031faac0035fd6e00300cb00400aaac0035fd6"
+    "5f2403d5e90300aaea031faaeb0301aa5f010beb22020054280140f9200540f96800f83608f96092000040b9210941a9231142a9251940f9"
+    "010000d41ffc3fb102010054211d40f9200000b9290101914a050091efffff17e0031faac0035fd6e00300cb00400aaac0035fd6"
 )
 _CODE = {"x86_64": _X86_64, "aarch64": _AARCH64}
 
@@ -90,10 +84,6 @@ class Batch:
         values = [_word(argument) for argument in arguments] + [0] * (6 - len(arguments))
         self._calls.append((name, _ENTRY.pack(number, *values, (store or self._ignored).address)))
 
-    def copy(self, destination: int, source: int, size: int) -> None:
-        """Append that so many bytes are copied from one address to the other."""
-        self._calls.append(("copy", _ENTRY.pack(_COPY, destination, source, size, 0, 0, 0, self._ignored.address)))
-
     def keep(self, *memory: object) -> None:
         """Hold memory that a buffer points to."""
         self._kept += memory
@@ -120,9 +110,6 @@ def _word(argument: int | Buffer | Place) -> int:
 
 def _in_python(entries: Buffer) -> int:
     for index, (number, first, *rest, store) in enumerate(_ENTRY.iter_unpack(entries)):
-        if number & _COPY:
-            ctypes.memmove(first, rest[0], rest[1])
-            continue
         if number & _INDIRECT:
             first = ctypes.c_uint32.from_address(first).value  # noqa: PLW2901 - as the machine code does
         try:

@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from flowray_sandbox import descriptors, immortal, jail, libraries, memory, room, seccomp, syscalls
+from flowray_sandbox import copies, descriptors, immortal, jail, libraries, memory, room, seccomp, syscalls
 from flowray_sandbox.environment import CERTIFICATES
 from flowray_sandbox.forker import Desk, Forker
 
@@ -75,7 +75,7 @@ def _prepare(wanted: Mapping[str, Any]) -> Forker:
 
 def _as_it_is(wanted: Mapping[str, Any]) -> Forker:
     """Fork from memory as the imports left it: for a few children, who have less to gain than its order costs."""
-    forker = _forker(wanted, Desk(), None)
+    forker = _forker(wanted, Desk(), copies.Copies())
     _lock(wanted["lowered"])
     forker.measure()
     return forker
@@ -85,7 +85,7 @@ def _laid_out(wanted: Mapping[str, Any], heap: memory.Heap) -> Forker:
     """Put memory in order, so that each fork copies little."""
     libraries.make_anonymous()
     warm = [importlib.import_module(name) for name in wanted["warm"]]
-    makes_room = bool(warm) and room.pays()
+    makes_room = bool(warm) and copies.are_made()
     heap.fill()
     gc.freeze()
     place = room.Room() if makes_room else None
@@ -94,7 +94,8 @@ def _laid_out(wanted: Mapping[str, Any], heap: memory.Heap) -> Forker:
     desk = Desk()
     if place is not None:
         place.reserve()
-    forker = _forker(wanted, desk, place)
+    written = copies.Copies()
+    forker = _forker(wanted, desk, written)
     # Last, so that what Python remembers of the look-ups of late is what children will look up.
     for module in warm:
         module.rehearse()
@@ -104,7 +105,12 @@ def _laid_out(wanted: Mapping[str, Any], heap: memory.Heap) -> Forker:
     _lock(wanted["lowered"])
     if place is not None:
         heap.fill(place)
+    heap.extend()
     forker.measure()
+    if place is not None:
+        # Before the heap is on huge pages: what happens here while there is a second process breaks them up.
+        for module in warm:
+            written.learn([*libraries.variables_of_python(), heap.rest(place.start)], module.rehearse_usual)
     heap.freeze()
     return forker
 
@@ -140,7 +146,7 @@ def _preload(name: str) -> None:
         raise RuntimeError(f"`{name}`, which the pool's `preload` names, cannot be preloaded: {cause}") from cause
 
 
-def _forker(wanted: Mapping[str, Any], desk: Desk, place: room.Room | None) -> Forker:
+def _forker(wanted: Mapping[str, Any], desk: Desk, written: copies.Copies) -> Forker:
     """Import last, and so close together in memory, what runs for each child."""
     serve = importlib.import_module(wanted["work"]).serve
-    return Forker(serve, always=wanted["always"], lowered=wanted["lowered"], desk=desk, room=place)
+    return Forker(serve, always=wanted["always"], lowered=wanted["lowered"], desk=desk, copies=written)

@@ -19,10 +19,10 @@ from typing import Any, NoReturn
 from flowray_sandbox import randomness, readiness, syscalls
 from flowray_sandbox.allowance import Allowance
 from flowray_sandbox.batch import Batch, Buffer, Place, buffer
+from flowray_sandbox.copies import Copies
 from flowray_sandbox.descriptors import CHANNEL, ORDERS
 from flowray_sandbox.jail import CONTROL_SIZE, PASSED, PASSED_HEAD, PASSED_SIZE, Walls, message
 from flowray_sandbox.packages import Packages
-from flowray_sandbox.room import Room
 
 Serve = Callable[[int, Callable[[Mapping[str, Any]], None]], None]
 
@@ -66,15 +66,15 @@ class Forker:
         *,
         always: Collection[str],
         lowered: Collection[str],
-        desk: Desk | None = None,
-        room: Room | None = None,
+        desk: Desk,
+        copies: Copies,
     ) -> None:
         self._serve = serve
-        desk = desk or Desk()
         self._order, self._passed, self._received = desk.order, desk.passed, desk.received
         self._forked, self._ended = desk.forked, desk.ended
         self._packages = Packages(always=always, lowered=lowered)
-        self._walls = Walls(self._order, self._passed, lowered, self._packages, room)
+        self._copies = copies
+        self._walls = Walls(self._order, self._passed, lowered, self._packages)
         self._allowance = Allowance(lowered)
         self._batches: list[Batch] = []
 
@@ -103,6 +103,7 @@ class Forker:
     def _be_child(self) -> NoReturn:
         status = 70
         try:
+            self._copies.take()
             self._walls.build()
             randomness.reseed()
             readiness.get_ready(self._allowance)

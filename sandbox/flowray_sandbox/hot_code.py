@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import gc
 import opcode
-import os
 import struct
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from types import CodeType, FrameType, FunctionType
-from typing import Any, NoReturn
+from typing import Any
 
-from flowray_sandbox import syscalls
+from flowray_sandbox.trial import tried
 
 _ID = struct.Struct("=Q")
 # Objects of up to 512 bytes come from Python's pools, larger ones from malloc, side by side. Of some code it counts a
@@ -51,34 +50,20 @@ def _executed(act: Callable[[], None]) -> Sequence[int]:
     Watched in a fork, where all has the same address: who was watched is rewritten, function by function, once nobody
     watches any more, and children would do that on copies of its pages.
     """
-    reader, writer = os.pipe()
-    child = syscalls.fork()
-    if child == 0:
-        _watch(act, writer)
-    os.close(writer)
-    with os.fdopen(reader, "rb") as told:
-        numbers = [number for (number,) in _ID.iter_unpack(told.read())]
-    os.waitpid(child, 0)
-    if not numbers:
-        raise RuntimeError("the rehearsal could not be watched; see above")
-    return numbers
+    return [number for (number,) in _ID.iter_unpack(tried(lambda: _watched(act)))]
 
 
-def _watch(act: Callable[[], None], writer: int) -> NoReturn:
+def _watched(act: Callable[[], None]) -> bytes:
     seen: dict[int, None] = {}
 
     def note(frame: FrameType, event: str, _: Any) -> None:
         if event == "call":
             seen.setdefault(id(frame.f_code))
 
-    try:
-        sys.setprofile(note)
-        act()
-        sys.setprofile(None)
-        with os.fdopen(writer, "wb") as told:
-            told.write(b"".join(map(_ID.pack, seen)))
-    finally:
-        os._exit(0)
+    sys.setprofile(note)
+    act()
+    sys.setprofile(None)
+    return b"".join(map(_ID.pack, seen))
 
 
 def _all_within(code: CodeType) -> Iterator[CodeType]:

@@ -18,7 +18,6 @@ from flowray_sandbox.batch import Batch, Buffer, Place, buffer
 from flowray_sandbox.descriptors import ALLOWED, CHANNEL, CONTROL, NULL, RULES, THEIRS
 from flowray_sandbox.landlock import Landlock
 from flowray_sandbox.packages import Packages
-from flowray_sandbox.room import Room
 
 _OWN = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS | syscalls.CLONE_NEWCGROUP
 _MOUNT_FLAGS = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
@@ -60,17 +59,13 @@ class Walls:
     `lowered` names walls that an operator, or a test of this very wall, leaves out.
     """
 
-    def __init__(
-        self, report: Buffer, passed: Buffer, lowered: Collection[str], packages: Packages, room: Room | None
-    ) -> None:
+    def __init__(self, report: Buffer, passed: Buffer, lowered: Collection[str], packages: Packages) -> None:
         """`passed` holds the descriptors that came with the order (see `PASSED`).
 
-        `packages` have a rule set that waits for the spec; `room` is what the child copies before all else.
+        `packages` have a rule set that waits for the spec.
         """
         namespace, ours, theirs, *entrances = (Place(passed, PASSED_HEAD + 4 * index) for index in range(PASSED))
         self._batch = Batch()
-        if room is not None:
-            room.copy_first(self._batch)
         self._rights = buffer(_RIGHTS.pack(_RIGHTS.size, socket.SOL_SOCKET, socket.SCM_RIGHTS, THEIRS, -1))
         self._separate(namespace, user_namespace="user_namespace" not in lowered)
         # As late as can be: what comes before is not slowed down by what the group may use of a core.

@@ -77,8 +77,24 @@ def make_anonymous() -> None:
     for cluster in _clusters(sorted(movable, key=lambda one: one.start)):
         _copy(cluster)
     for one in libraries:
-        if one.name == "" or "libpython" in one.name:
+        if _is_python(one):
             _copy_code(one)
+
+
+def variables_of_python() -> list[tuple[int, int]]:
+    """Where the interpreter itself has its variables, and how much that is."""
+    return [
+        (low, high - low)
+        for one in _loaded()
+        if _is_python(one)
+        for low, high, flags in one.segments
+        if flags & _WRITABLE
+    ]
+
+
+def _is_python(one: Library) -> bool:
+    """Whether it is the interpreter, be it a library or the program itself."""
+    return one.name == "" or "libpython" in one.name
 
 
 def _loaded() -> list[Library]:

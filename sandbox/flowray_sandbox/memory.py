@@ -62,18 +62,25 @@ class Heap:
         if left <= 0:
             print("The heap has no place behind its objects: forks copy more than they need", file=sys.stderr)  # noqa: T201
 
-    def freeze(self) -> None:
-        """Put all that was imported out of the collector's sight, and all of the heap onto huge pages."""
-        gc.freeze()
+    def extend(self) -> None:
+        """Have some free memory behind all objects: what large runs take first."""
         _libc.mallopt(arenas.M_TOP_PAD, 2 * HUGE)
         end = int(_libc.sbrk(0))
         while int(_libc.sbrk(0)) == end:
             _libc.malloc(_FILLINGS[0])
+
+    def freeze(self) -> None:
+        """Put all that was imported out of the collector's sight, and all of the heap onto huge pages."""
+        gc.freeze()
         collapse(self._start, int(_libc.sbrk(0)))
         _libc.mallopt(arenas.M_TOP_PAD, 256 << 10)
         _libc.mallopt(arenas.M_MMAP_THRESHOLD, 4 << 20)
         # What children allocate is short-lived and small: a zeroed huge page for each would cost more than it saves.
         syscalls.prctl(syscalls.PR_SET_THP_DISABLE, 1, 0, 0, 0)
+
+    def rest(self, start: int) -> tuple[int, int]:
+        """What lies from this address on, and how much that is."""
+        return start, int(_libc.sbrk(0)) - start
 
 
 def _fill_holes(end: int, left: int) -> int:

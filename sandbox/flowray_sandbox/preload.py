@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib
+import sys
 from typing import Any
 
 from flowray_sandbox import groundwork
@@ -58,6 +59,17 @@ def rehearse() -> None:
     from flowray_sandbox import rehearsal
 
     rehearsal.rehearse()
+    # Names live on in Python's cache of look-ups after all else has dropped them. Of former runs' names, each that a
+    # child drives out it would free as well, on pages that it has no other business with.
+    sys._clear_type_cache()  # noqa: SLF001 - public for exactly this until 3.13, whose new name older ones lack
+    rehearsal.rehearse(times=1)
+
+
+def rehearse_usual() -> None:
+    """Run once what most runs are like."""
+    from flowray_sandbox import rehearsal
+
+    rehearsal.rehearse_usual()
 
 
 # What flows import while they run, beyond what lfx imports to load them: learned by running Langflow's starter flows

@@ -82,6 +82,11 @@ def rehearse(times: int = _TIMES) -> None:
             act(spec.replace(b"<number>", b"%d" % next(_numbers)))
 
 
+def rehearse_usual() -> None:
+    """Run the flow once as most runs are: plain, and with components that lfx ships."""
+    act(_specs()[-1])
+
+
 def act(spec: bytes, beside: Beside | None = None) -> None:
     """Run once what this spec asks for, with a server `beside` it on its loop. `RuntimeError`: it failed."""
     streams = sys.stdout, sys.stderr

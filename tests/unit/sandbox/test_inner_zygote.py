@@ -12,6 +12,7 @@ from typing import NoReturn
 import pytest
 
 from flowray_sandbox import forker, zygote
+from flowray_sandbox.copies import Copies
 from flowray_sandbox.jail import PASSED
 from flowray_sandbox.zygote import Zygote
 
@@ -32,7 +33,7 @@ def test_nothing_is_forked_without_a_pid_namespace_of_its_own(
     orders: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lowered = ("landlock", "seccomp", "user_namespace")
-    forks = forker.Forker(lambda *_: None, always=(), lowered=lowered)
+    forks = forker.Forker(lambda *_: None, always=(), lowered=lowered, desk=forker.Desk(), copies=Copies())
     monkeypatch.setattr(forks, "_before_fork", lambda: lambda: errno.ENOSPC)
     monkeypatch.setattr("flowray_sandbox.syscalls.fork", lambda: pytest.fail("forked"))
     socket.send_fds(orders, [forker.ORDER.pack(b"B", 1, 1)], [os.dup(0) for _ in range(PASSED)])
