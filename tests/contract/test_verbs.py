@@ -149,3 +149,67 @@ def test_a_dead_letter_that_is_not_there_is_named_and_fails(
     assert flowray(monkeypatch, "deadletters", "run-nobody", "--redrive") == 1
 
     assert "run-nobody" in capsys.readouterr().out
+
+
+def test_a_batch_goes_on_where_it_was_left(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], url: str, tmp_path: Path
+) -> None:
+    inputs, out = tmp_path / "inputs.jsonl", tmp_path / "results.jsonl"
+    inputs.write_text('"one"\n{"input_value": "two"}\n')
+    with Client(url, KEY) as client:
+        client.publish({**ECHO, "endpoint_name": "echo"})
+    assert flowray(monkeypatch, "batch", "echo", str(inputs), "--out", str(out)) == 0
+    head, *rows = map(json.loads, out.read_text().splitlines())
+    # As if it had been killed while it wrote the second result.
+    left = [json.dumps(head), json.dumps(rows[0]), json.dumps(rows[1])[:20]]
+    out.write_text("\n".join(left))
+    capsys.readouterr()
+
+    assert flowray(monkeypatch, "batch", "echo", str(inputs), "--out", str(out), "--json") == 0
+
+    assert json.loads(capsys.readouterr().out) == {"batch": head["batch"], "items": 2, "succeeded": 2}
+    assert head["flow"] == "echo"
+    assert {row["text"] for row in rows} == {"one", "two"}
+    assert [*map(json.loads, out.read_text().splitlines())] == [head, *rows], "the same run is told again"
+
+
+def test_a_batch_tells_what_failed_on_stdout(
+    made: Service, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], url: str, tmp_path: Path
+) -> None:
+    made.steps.script = failing
+    inputs = tmp_path / "inputs.jsonl"
+    inputs.write_text('"one"\n')
+    with Client(url, KEY) as client:
+        client.publish({**ECHO, "endpoint_name": "echo"})
+
+    assert flowray(monkeypatch, "batch", "echo", str(inputs)) == 1
+
+    head, row = map(json.loads, capsys.readouterr().out.splitlines())
+    assert head["flow"] == "echo"
+    assert (row["line"], row["status"], "no key" in row["error"]) == (1, "failed", True)
+
+
+@pytest.mark.parametrize(
+    ("content", "more"),
+    [
+        ("kept: yes\n", ()),
+        ("kept: yes", ()),
+        ('{"batch": "b", "flow": "other"}\n', ()),
+        ('{"batch": "b", "flow": "echo"}\n', ("--name", "c")),
+    ],
+)
+def test_a_file_of_something_else_is_left_as_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    content: str,
+    more: tuple[str, ...],
+) -> None:
+    inputs, out = tmp_path / "inputs.jsonl", tmp_path / "notes.txt"
+    inputs.write_text('"one"\n')
+    out.write_text(content)
+
+    assert flowray(monkeypatch, "batch", "echo", str(inputs), "--out", str(out), *more) == 2
+
+    assert str(out) in capsys.readouterr().err
+    assert out.read_text() == content

@@ -19,11 +19,16 @@ Key = Annotated[
 
 def connect(url: str, key: str) -> Client:
     """A client for the service that the options name."""
+    return Client(*address(url, key))
+
+
+def address(url: str, key: str) -> tuple[str, str]:
+    """The URL of the service that the options name, and the key to it."""
     home = Home.of_environment()
     if not url:
         running = home.running()
         url = running.url if running else _meant()
-    return Client(url, key or home.key() or "")
+    return url, key or home.key() or ""
 
 
 def _meant() -> str:
