@@ -213,3 +213,15 @@ def test_a_file_of_something_else_is_left_as_it_is(
 
     assert str(out) in capsys.readouterr().err
     assert out.read_text() == content
+
+
+def test_a_batch_of_a_flow_that_is_not_there_leaves_no_results(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    inputs, out = tmp_path / "inputs.jsonl", tmp_path / "results.jsonl"
+    inputs.write_text('"one"\n')
+
+    assert flowray(monkeypatch, "batch", "nobody", str(inputs), "--out", str(out)) == 2
+
+    assert "nobody" in capsys.readouterr().err
+    assert not out.exists()

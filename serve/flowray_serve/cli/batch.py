@@ -53,8 +53,7 @@ def command(
     results = ResultsFile(out, flow=flow, name=name)
     tally = _Tally(len(items), so_far(results.rows, items))
     try:
-        with results:
-            asyncio.run(_run(address(url, key), flow, at_once, results, tally))
+        asyncio.run(_run(address(url, key), flow, at_once, results, tally))
     except KeyboardInterrupt:
         then = "the same command goes on from there" if out else "with --out one can go on from there"
         print(f"flowray: stopped; {tally.text}; the service ends what runs, and {then}", file=sys.stderr)
@@ -99,7 +98,8 @@ def _lines(inputs: Path) -> Sequence[str]:
     try:
         return (sys.stdin.read() if str(inputs) == "-" else inputs.read_text(encoding="utf-8")).split("\n")
     except (OSError, UnicodeDecodeError) as cause:
-        raise InvalidRequestError(f"Cannot read {inputs}: {cause}.") from None
+        why = cause.strerror if isinstance(cause, OSError) else cause
+        raise InvalidRequestError(f"Cannot read {inputs}: {why}.") from None
 
 
 async def _run(service: tuple[str, str], flow: str, at_once: int, results: ResultsFile, tally: _Tally) -> None:
@@ -107,6 +107,7 @@ async def _run(service: tuple[str, str], flow: str, at_once: int, results: Resul
         # What takes a name is the look-up; what runs in the background is an id, with the version as it was named.
         flow_id = (await client.flow(flow)).id + "".join(flow.partition("@")[1:])
         batch = Batch(client=client, flow=flow_id, name=results.name, at_once=at_once, on_wait=tally.wait)
-        async for ended in batch.run(tally.left):
-            results.add(ended)
-            tally.add(ended.status)
+        with results:
+            async for ended in batch.run(tally.left):
+                results.add(ended)
+                tally.add(ended.status)
