@@ -21,7 +21,7 @@ from flowray.sandbox.image import find_image
 from flowray.sandbox.probe import require
 from flowray_serve.cluster.environment import driver_environment, ray_environment
 from flowray_serve.cluster.haproxy import write_launcher
-from flowray_serve.cluster.head import HeadDaemons, HeadOptions, enter, join, start_head, stop_head
+from flowray_serve.cluster.head import HeadDaemons, HeadOptions, enter, join, serves, start_head, stop_head
 from flowray_serve.cluster.leftovers import end_leftovers
 from flowray_serve.cluster.ports import check_free, free_ports
 from flowray_serve.embedded import EmbeddedValkey
@@ -51,7 +51,8 @@ def supervise(settings: Settings, home: Home, *, progress: Progress, on_ready: C
         thread = stack.enter_context(ThreadPoolExecutor(1, "watch"))  # first: it is left when all else was stopped
         home.note_running(Running(url=settings.url, pid=os.getpid(), guard=os.getppid()))
         _clear_away(home, progress)  # first: what a killed predecessor left may hold the port
-        check_free(settings.host, settings.port)
+        if settings.ray.address is None:
+            check_free(settings.host, settings.port)
         for image, lowered in {
             (find_image(pool.image, settings.images), pool.lowered_walls) for pool in settings.pools.values()
         }:
@@ -108,6 +109,8 @@ def _start_ray(settings: Settings, home: Home, stack: ExitStack, progress: Progr
 
         stack.callback(_quietly, app.withdraw_plant)
         join(settings.ray.address)
+        if not serves():
+            check_free(settings.host, settings.port)
         signal.signal(signal.SIGTERM, _ask_to_stop)  # Ray has put its own there
         return
     progress("Starting Ray")

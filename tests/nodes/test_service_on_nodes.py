@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import pytest
@@ -22,7 +25,7 @@ GROWS_WITHIN_S = 120
 
 
 @pytest.fixture(scope="module")
-def spread(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The gateway is on the first node; all Runners have to be on the second."""
     folder = tmp_path_factory.mktemp("n")
     pool = {"spares": 2, "labels": {"place": "second"}, "most_replicas": 2, "max_running": ROOM}
@@ -31,8 +34,13 @@ def spread(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
         redis = stack.enter_context(running_valkey(folder / "valkey"))
         cluster = stack.enter_context(running_nodes(folder))
         settings = {**cluster, **stores, "FLOWRAY_REDIS__URL": redis}
-        service: Service = stack.enter_context(running_service(settings=settings))
-        yield Door(stack.enter_context(service.client(timeout_s=120)))
+        yield stack.enter_context(running_service(settings=settings))
+
+
+@pytest.fixture(scope="module")
+def spread(service: Service) -> Iterator[Door]:
+    with service.client(timeout_s=120) as client:
+        yield Door(client)
 
 
 def test_steps_run_on_another_node(spread: Door) -> None:
@@ -73,3 +81,15 @@ def slow_flow() -> dict[str, Any]:
     node = {"template": template, "outputs": outputs, "display_name": "Slow", "base_classes": ["Message"]}
     data = {"id": "Slow-1", "type": "Slow", "node": node}
     return {"name": "Slow", "data": {"nodes": [{"id": "Slow-1", "type": "genericNode", "data": data}], "edges": []}}
+
+
+def test_it_comes_up_again_where_it_was_taken_down_and_where_its_driver_was_killed(service: Service) -> None:
+    def kill() -> None:
+        os.kill(service.supervisor, signal.SIGKILL)
+
+    for end in (partial(service.flowray, "down"), kill):
+        end()
+        up = service.flowray("up", "--detach", "--json", within_s=300)
+        assert up.returncode == 0, up.stderr
+        with service.client() as client:
+            assert client.get("/health").status_code == 200

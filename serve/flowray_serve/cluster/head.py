@@ -96,8 +96,15 @@ def join(address: str) -> None:
         raise RayError(f"The Ray cluster at {address} cannot be joined: {cause}") from cause
 
 
+def serves() -> bool:
+    """Whether the cluster serves something already, from its proxy's port: this service, if its driver was killed."""
+    from ray import serve
+
+    return bool(serve.status().proxies)
+
+
 def leave(application: str) -> None:
-    """Take the service off the cluster, and leave it as it was found."""
+    """Take the service off the cluster; where nothing else is served there, Serve as well, whose proxy has the port."""
     import ray
     from ray import serve
 
@@ -105,6 +112,8 @@ def leave(application: str) -> None:
         return
     try:
         serve.delete(application)
+        if not serve.status().applications:
+            serve.shutdown()  # type: ignore[no-untyped-call]  # Ray
     finally:
         ray.shutdown()
 
