@@ -14,7 +14,8 @@ from flowray_sandbox.environment import CERTIFICATES
 _HOT: list[Any] = []
 # What a child does before its run, which cannot be rehearsed: the zygote would be walled in.
 _AT_BIRTH = tuple(
-    f"flowray_sandbox.{name}" for name in ("allowance", "forker", "jail", "packages", "randomness", "readiness", "work")
+    f"flowray_sandbox.{name}"
+    for name in ("allowance", "copies", "forker", "jail", "packages", "randomness", "readiness", "work")
 )
 
 

@@ -86,7 +86,7 @@ class _Tally:
 
     def wait(self, why: str) -> None:
         """Say now and then what is waited for."""
-        self._tell(f"{self.text}; the service has no room: {why}")
+        self._tell(f"{self.text}; waits: {why}")
 
     def _tell(self, text: str) -> None:
         if time.monotonic() - self._told_at >= _TOLD_EVERY_S:

@@ -15,11 +15,12 @@ from flowray_serve.admission.spending import BudgetKeeper
 from tests.unit.serve.service import OTHER_KEY, Service, service
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
-TODAY = datetime.now(UTC).strftime("%Y-%m-%d")
 
 
 async def used(made: Service, tenant: str, **row: str) -> None:
-    uses = {Row(TODAY, "f1", **row): {"runs": 1.0, "tokens": 7.0}}
+    # Not what was today when the tests were collected: they may run at midnight.
+    today = datetime.now(UTC).strftime("%Y-%m-%d")
+    uses = {Row(today, "f1", **row): {"runs": 1.0, "tokens": 7.0}}
     await made.services.shares.book.add(tenant, f"run of {tenant}", uses)
 
 
