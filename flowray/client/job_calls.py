@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from flowray.client.answers import PublishedFlow
 from flowray.client.calls import Call, RunOptions
 
 Rows = Sequence[Mapping[str, Any]]
@@ -25,6 +26,11 @@ def submit(
         "idempotency_key": idempotency_key,
     }
     return Call(method="POST", path="/api/v2/workflows", json=body, read=lambda response: response.json())
+
+
+def runnable_id(flow: PublishedFlow, named: str) -> str:
+    """What `submit` takes for a flow that was looked up as `named`: its id, with the version as it was named."""
+    return flow.id + "".join(named.partition("@")[1:])
 
 
 def job(run: str) -> Call[Mapping[str, Any]]:

@@ -21,7 +21,6 @@ _PAGE = mmap.PAGESIZE
 _libc = ctypes.PyDLL(None)
 _libc.memcmp.argtypes = (c_void_p, c_void_p, c_size_t)
 
-
 Area = tuple[int, int]
 
 
@@ -62,13 +61,14 @@ def _changed(areas: Sequence[Area], act: Callable[[], None]) -> bytes:
     """For each page of each area one if `act` changes it, else zero."""
     # Next to nothing is allocated here before: what `act` takes shall lie where a run's will.
     with mmap.mmap(-1, sum(size for _, size in areas) + _PAGE) as before:
-        at = first = ctypes.addressof(ctypes.c_char.from_buffer(before))
+        first = at = ctypes.addressof(ctypes.c_char.from_buffer(before))
         for start, size in areas:
             ctypes.memmove(at, start, size)
             at += size
         act()
         now = (page for start, size in areas for page in range(start, start + size, _PAGE))
-        return bytes(_libc.memcmp(page, first + at * _PAGE, _PAGE) != 0 for at, page in enumerate(now))
+        was = itertools.count(first, _PAGE)
+        return bytes(_libc.memcmp(*both, _PAGE) != 0 for both in zip(now, was, strict=False))
 
 
 def _runs(changed: bytes) -> Iterator[tuple[int, int]]:

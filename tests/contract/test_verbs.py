@@ -57,6 +57,22 @@ def url(made: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Itera
         yield url
 
 
+@pytest.fixture
+def echo(url: str) -> str:
+    """The endpoint name of a published flow."""
+    with Client(url, KEY) as client:
+        client.publish({**ECHO, "endpoint_name": "echo"})
+    return "echo"
+
+
+@pytest.fixture
+def inputs(tmp_path: Path) -> str:
+    """A file of two items."""
+    file = tmp_path / "inputs.jsonl"
+    file.write_text('"one"\n{"input_value": "two"}\n')
+    return str(file)
+
+
 def flowray(monkeypatch: pytest.MonkeyPatch, *words: str) -> Any:
     """The exit code."""
     monkeypatch.setattr("sys.argv", ["flowray", *words])
@@ -78,15 +94,13 @@ def test_keys_that_were_made_before_a_failure_are_told(
 
 
 def test_a_failed_job_is_told_in_json(
-    made: Service, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], url: str
+    made: Service, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], echo: str
 ) -> None:
     made.steps.script = failing
-    with Client(url, KEY) as client:
-        client.publish({**ECHO, "endpoint_name": "echo"})
 
-        assert flowray(monkeypatch, "submit", "echo", "--wait", "--json") == 1
-        job = json.loads(capsys.readouterr().out)
-        assert flowray(monkeypatch, "submit", "echo", "--wait") == 1
+    assert flowray(monkeypatch, "submit", echo, "--wait", "--json") == 1
+    job = json.loads(capsys.readouterr().out)
+    assert flowray(monkeypatch, "submit", echo, "--wait") == 1
 
     assert "flowray watch " in capsys.readouterr().out
     assert (job["status"], "no key" in job["error"]) == ("failed", True)
@@ -152,20 +166,17 @@ def test_a_dead_letter_that_is_not_there_is_named_and_fails(
 
 
 def test_a_batch_goes_on_where_it_was_left(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], url: str, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], echo: str, inputs: str, tmp_path: Path
 ) -> None:
-    inputs, out = tmp_path / "inputs.jsonl", tmp_path / "results.jsonl"
-    inputs.write_text('"one"\n{"input_value": "two"}\n')
-    with Client(url, KEY) as client:
-        client.publish({**ECHO, "endpoint_name": "echo"})
-    assert flowray(monkeypatch, "batch", "echo", str(inputs), "--out", str(out)) == 0
+    out = tmp_path / "results.jsonl"
+    assert flowray(monkeypatch, "batch", echo, inputs, "--out", str(out)) == 0
     head, *rows = map(json.loads, out.read_text().splitlines())
     # As if it had been killed while it wrote the second result.
     left = [json.dumps(head), json.dumps(rows[0]), json.dumps(rows[1])[:20]]
     out.write_text("\n".join(left))
     capsys.readouterr()
 
-    assert flowray(monkeypatch, "batch", "echo", str(inputs), "--out", str(out), "--json") == 0
+    assert flowray(monkeypatch, "batch", echo, inputs, "--out", str(out), "--json") == 0
 
     assert json.loads(capsys.readouterr().out) == {"batch": head["batch"], "items": 2, "succeeded": 2}
     assert head["flow"] == "echo"
@@ -174,15 +185,12 @@ def test_a_batch_goes_on_where_it_was_left(
 
 
 def test_a_batch_tells_what_failed_on_stdout(
-    made: Service, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], url: str, tmp_path: Path
+    made: Service, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], echo: str, tmp_path: Path
 ) -> None:
     made.steps.script = failing
-    inputs = tmp_path / "inputs.jsonl"
-    inputs.write_text('"one"\n')
-    with Client(url, KEY) as client:
-        client.publish({**ECHO, "endpoint_name": "echo"})
+    (tmp_path / "inputs.jsonl").write_text('"one"\n')
 
-    assert flowray(monkeypatch, "batch", "echo", str(inputs)) == 1
+    assert flowray(monkeypatch, "batch", echo, str(tmp_path / "inputs.jsonl")) == 1
 
     head, row = map(json.loads, capsys.readouterr().out.splitlines())
     assert head["flow"] == "echo"
@@ -201,27 +209,26 @@ def test_a_batch_tells_what_failed_on_stdout(
 def test_a_file_of_something_else_is_left_as_it_is(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
+    inputs: str,
     tmp_path: Path,
     content: str,
     more: tuple[str, ...],
 ) -> None:
-    inputs, out = tmp_path / "inputs.jsonl", tmp_path / "notes.txt"
-    inputs.write_text('"one"\n')
+    out = tmp_path / "notes.txt"
     out.write_text(content)
 
-    assert flowray(monkeypatch, "batch", "echo", str(inputs), "--out", str(out), *more) == 2
+    assert flowray(monkeypatch, "batch", "echo", inputs, "--out", str(out), *more) == 2
 
     assert str(out) in capsys.readouterr().err
     assert out.read_text() == content
 
 
 def test_a_batch_of_a_flow_that_is_not_there_leaves_no_results(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], inputs: str, tmp_path: Path
 ) -> None:
-    inputs, out = tmp_path / "inputs.jsonl", tmp_path / "results.jsonl"
-    inputs.write_text('"one"\n')
+    out = tmp_path / "results.jsonl"
 
-    assert flowray(monkeypatch, "batch", "nobody", str(inputs), "--out", str(out)) == 2
+    assert flowray(monkeypatch, "batch", "nobody", inputs, "--out", str(out)) == 2
 
     assert "nobody" in capsys.readouterr().err
     assert not out.exists()

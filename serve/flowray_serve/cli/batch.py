@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from flowray.client import AsyncClient
+from flowray.client import AsyncClient, job_calls
 from flowray.client.batch import Batch, Item, read_items, so_far
 from flowray.errors import InvalidRequestError
 from flowray_serve.cli.connection import Key, Url, address
@@ -104,8 +104,7 @@ def _lines(inputs: Path) -> Sequence[str]:
 
 async def _run(service: tuple[str, str], flow: str, at_once: int, results: ResultsFile, tally: _Tally) -> None:
     async with AsyncClient(*service) as client:
-        # What takes a name is the look-up; what runs in the background is an id, with the version as it was named.
-        flow_id = (await client.flow(flow)).id + "".join(flow.partition("@")[1:])
+        flow_id = job_calls.runnable_id(await client.flow(flow), flow)
         batch = Batch(client=client, flow=flow_id, name=results.name, at_once=at_once, on_wait=tally.wait)
         with results:
             async for ended in batch.run(tally.left):

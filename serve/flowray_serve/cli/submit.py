@@ -36,8 +36,7 @@ def command(
     """Run a flow in the background on the service, and say where it is."""
     options = options_of(values or [])
     with connect(url, key) as client:
-        # What takes a name is the look-up; what runs in the background is an id, with the version as it was named.
-        flow_id = client.flow(flow).id + "".join(flow.partition("@")[1:])
+        flow_id = job_calls.runnable_id(client.flow(flow), flow)
         job = client.ask(job_calls.submit(flow_id, options, callback=callback, idempotency_key=idempotency_key))
         if not wait:
             say_json(job) if as_json else say(job["job_id"])

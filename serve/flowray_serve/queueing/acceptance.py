@@ -70,7 +70,7 @@ class Acceptance:
         self._objects = objects
         self._admit = admit
         self._clock = clock
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._under_way: set[asyncio.Task[RunId]] = set()
         self._recall = Recall(queue, requests, journal, name="acceptance")
 
     async def accept(
@@ -86,6 +86,26 @@ class Acceptance:
         `begun` is what its journal begins with, when that is more than in every run's. When this raises, nothing was
         accepted, as far as could still be seen to.
         """
+        # Not stopped halfway when its caller leaves: a run on record that is in no queue is found much later only.
+        accepting = asyncio.create_task(
+            self._accept(request, facts, idempotency, begun), name=f"acceptance of run {request.run}"
+        )
+        self._under_way.add(accepting)
+        accepting.add_done_callback(self._accepted)
+        return await asyncio.shield(accepting)
+
+    def _accepted(self, accepting: asyncio.Task[RunId]) -> None:
+        self._under_way.discard(accepting)
+        if not accepting.cancelled():
+            accepting.exception()  # told to the caller, unless nobody waits any more
+
+    async def _accept(
+        self,
+        request: RunRequest,
+        facts: Mapping[str, Json],
+        idempotency: Idempotency | None,
+        begun: Sequence[Event],
+    ) -> RunId:
         known: RunId | None = None
         if idempotency is not None:
             known = await self._known(request, idempotency)
@@ -93,44 +113,19 @@ class Acceptance:
                 return known
             request = replace(request, run=known or request.run)
         most = await self._admit(request.tenant) if self._admit is not None else None
-        writing = asyncio.create_task(
-            self._write(request, facts, begun, most=most, named=idempotency is not None, known=known is not None),
-            name=f"acceptance of run {request.run}",
-        )
-        # Not stopped halfway when its caller leaves: a run on record that is in no queue is found much later only.
-        self._under_way.add(writing)
-        writing.add_done_callback(self._written)
-        await asyncio.shield(writing)
-        return request.run
-
-    def _written(self, writing: asyncio.Task[None]) -> None:
-        self._under_way.discard(writing)
-        if not writing.cancelled():
-            writing.exception()  # told to the caller, unless nobody waits any more
-
-    async def _write(
-        self,
-        request: RunRequest,
-        facts: Mapping[str, Json],
-        begun: Sequence[Event],
-        *,
-        most: int | None,
-        named: bool,
-        known: bool,
-    ) -> None:
-        """Write the run down and queue it, or neither; `named` by an idempotency key, which may have been `known`."""
         at = self._clock()
         # A call with the same key, one at the same moment or one that was refused, may have begun the journal.
-        is_begun = (ConflictError,) if named else ()
+        is_begun = () if idempotency is None else (ConflictError,)
         try:
             await self._requests.keep(Accepted(request=request, at=at, facts=facts))
             with suppress(*is_begun):
                 await self._open(request, at, begun)
             await self._queue.offer(request.tenant, request.run, at=at, most=most)
         except FlowRayError:
-            if not named or not await self._is_accepted(request, in_doubt=known):
+            if idempotency is None or not await self._is_accepted(request, in_doubt=known is not None):
                 await self._take_back(request)
             raise
+        return request.run
 
     async def reopen(self, tenant: str, run: RunId) -> None:
         """Bring back the journal of an accepted run, if the store has forgotten it and nobody drives the run.
