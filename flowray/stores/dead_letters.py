@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 from flowray.engine.codec import dumps, loads
@@ -36,15 +36,24 @@ class DeadLetter:
         return f"{self.what}-{self.run}"
 
 
-class DeadLetters:
-    """The dead letters of all tenants: one object each, so that nothing but the record has to survive."""
+def _untold(_tenant: str, _letter: DeadLetter) -> None:
+    """Tell nobody."""
 
-    def __init__(self, objects: ObjectStore) -> None:
+
+class DeadLetters:
+    """The dead letters of all tenants: one object each, so that nothing but the record has to survive.
+
+    `added` is told of each that is kept.
+    """
+
+    def __init__(self, objects: ObjectStore, *, added: Callable[[str, DeadLetter], None] = _untold) -> None:
         self._objects = objects
+        self._added = added
 
     async def add(self, tenant: str, letter: DeadLetter) -> None:
         """Keep one; the same again does no harm."""
         await self._objects.put(path(tenant, _FOLDER, letter.id), dumps(asdict(letter)))
+        self._added(tenant, letter)
 
     async def find(self, tenant: str, name: str) -> DeadLetter | None:
         """The one with this id."""

@@ -103,6 +103,15 @@ class Keys:
         return f"{self.prefix}{{usage}}:{tenant}:{kind}:{name}"
 
     @property
+    def counted(self) -> str:
+        """The tenants for whom something was counted."""
+        return f"{self.prefix}{{metrics}}"
+
+    def totals(self, tenant: str) -> str:
+        """What was counted for a tenant, or for nobody that is known; those of all lie in one slot of a cluster."""
+        return f"{self.counted}:{tenant}"
+
+    @property
     def ledger(self) -> str:
         """How all names of the quota ledger begin, which lies in one slot of a cluster."""
         return f"{self.prefix}{{ledger}}:"
@@ -111,7 +120,7 @@ class Keys:
         """Patterns of everything that belongs to a tenant. What its running steps hold is not among it: it ends."""
         # A tenant from before such ids were refused leaves what it has there. Nobody can inherit it any more.
         own = self._of(tenant, "all", "all").removesuffix("all:all") + "*"
-        apart = (self.usage(tenant, "*", "*"), f"{self.ledger}terms:{tenant}")
+        apart = (self.usage(tenant, "*", "*"), self.totals(tenant), f"{self.ledger}terms:{tenant}")
         return apart if tenant in SHARED else (own, *apart)
 
     def _of(self, tenant: str, kind: str, name: str) -> str:

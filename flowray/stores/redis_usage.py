@@ -18,7 +18,7 @@ from flowray.engine.codec import EventFormatError, dumps, from_json, loads
 from flowray.engine.events import Recorded, RunId
 from flowray.errors import NotFoundError
 from flowray.quotas.prices import Prices
-from flowray.quotas.usage import Row, Uses, day_of, fold, total
+from flowray.quotas.usage import Row, UsageBook, Uses, day_of, fold, total
 from flowray.stores.archive import Archive, if_readable, lines_of, unpacked_lines
 from flowray.stores.objects import ObjectStore
 from flowray.stores.paths import path
@@ -68,20 +68,34 @@ class RedisUsageBook:
         return sorted(day.decode() for day in found)
 
 
-class CountedArchive(Archive):
-    """An archive that has each journal counted before it keeps it. Counting twice adds nothing."""
+def _untold(_recorded: Sequence[Recorded]) -> None:
+    """Tell nobody."""
 
-    def __init__(self, objects: ObjectStore, book: RedisUsageBook, prices: Prices) -> None:
+
+class CountedArchive(Archive):
+    """An archive that has each journal counted before it keeps it. Counting twice adds nothing.
+
+    `counted` is told of each journal that was not counted before.
+    """
+
+    def __init__(
+        self,
+        objects: ObjectStore,
+        book: UsageBook,
+        prices: Prices,
+        *,
+        counted: Callable[[Sequence[Recorded]], None] = _untold,
+    ) -> None:
         super().__init__(objects)
         self._book = book
         self._prices = prices
+        self._counted = counted
 
     async def keep(self, tenant: str, run: RunId, lines: Iterable[bytes]) -> None:
         """See `Archive`."""
         lines = list(lines)
         try:
-            uses = fold(_counting(lines), self._prices)
-            await self._book.add(tenant, run, uses)
+            await self.count(tenant, run, [from_json(plain) for line in lines for plain in loads(line)])
         except EventFormatError as error:
             # A journal that a later version wrote has to be archived all the same.
             log.warning("Run not counted", extra={"action": "count_failed", "run": run, "reason": error.message})
@@ -95,7 +109,9 @@ class CountedArchive(Archive):
 
     async def count(self, tenant: str, run: RunId, recorded: Iterable[Recorded]) -> None:
         """See `Archive`."""
-        await self._book.add(tenant, run, fold(recorded, self._prices))
+        recorded = list(recorded)
+        if await self._book.add(tenant, run, fold(recorded, self._prices)):
+            self._counted(recorded)
 
 
 class UsageRecord:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Role = Literal["viewer", "runner", "editor", "admin", "operator"]
-"""Each may do what those before it may: look; run; change flows; give keys and variables; see to all tenants."""
+Role = Literal["viewer", "runner", "editor", "admin", "operator", "observer"]
+"""Each may do what those before it may: look; run; change flows; give keys and variables; see to all tenants.
+
+But for the last, which stands apart: it may read the metrics of all tenants, and nothing else.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from flowray.engine.ports import Journal
+from flowray.observe.meter import Meter
 from flowray.stores.chats import Chats
 from flowray.stores.records import UploadRecord
 from flowray.stores.tenant_data import TenantData
@@ -18,6 +19,7 @@ from flowray_serve.auth import Authenticator, Gate
 from flowray_serve.bounds import HeadLimits
 from flowray_serve.key_service import KeyService
 from flowray_serve.library import Library
+from flowray_serve.metrics.exposition import Exposition
 from flowray_serve.ports import Drawer, Examiner, FlowStore, RunIndex
 from flowray_serve.preloading import Preloading
 from flowray_serve.projects import Projects
@@ -65,6 +67,8 @@ class Services:
     chats: Chats
     preloading: Preloading
     shares: Shares
+    meter: Meter
+    exposition: Exposition
     limiter: RateLimiter | None = None
     # Asked before a stream or a build begins, while there is a status to refuse a run with.
     may_run: Callable[[str], Awaitable[None]] = free

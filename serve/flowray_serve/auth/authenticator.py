@@ -169,12 +169,17 @@ def let_in(scope: Scope, caller: Principal) -> None:
     scope[_LET_IN] = caller
 
 
+def known_caller(scope: Scope) -> Principal | None:
+    """Who was let in, if anybody was."""
+    return cast("Principal | None", scope.get(_LET_IN))
+
+
 def caller_of(connection: HTTPConnection) -> Principal:
     """Who was let in."""
-    found = connection.scope.get(_LET_IN)
+    found = known_caller(connection.scope)
     if found is None:
         raise UnauthorizedError(_MISSING)
-    return cast("Principal", found)
+    return found
 
 
 def _said_by(connection: HTTPConnection) -> tuple[str, str]:

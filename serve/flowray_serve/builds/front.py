@@ -35,8 +35,10 @@ from flowray_serve.lanes.steps import LaneSteps
 from flowray_serve.library import Library
 from flowray_serve.own_files import OwnFiles
 from flowray_serve.parts.desks import chats_in, engine_desk, saving_chats
+from flowray_serve.parts.exposing import exposition
 from flowray_serve.parts.identity import build_identity
 from flowray_serve.parts.learning import preloading_of
+from flowray_serve.parts.observing import Observing
 from flowray_serve.parts.operator_door import head_limits, operator_door
 from flowray_serve.parts.packages import extract_where_it_loads, pools_of
 from flowray_serve.parts.queueing import (
@@ -88,7 +90,8 @@ async def build_front(plant: Plant, name: str, runners: Mapping[str, Any]) -> Fr
     archive = Archive(objects)
     journal = RedisJournal(redis, archive)
     identity = build_identity(redis, objects, Sealer(plant.master_keys), plant.settings)
-    sharing = build_sharing(redis, objects, plant.settings, identity.tenants, name=f"gateway-{name}")
+    observing, version = Observing(redis), importlib.metadata.version("flowray")
+    sharing = build_sharing(redis, objects, plant.settings, identity.tenants, observing.meter, name=f"gateway-{name}")
     flows = BoundedDocuments(objects, RedisGenerations(redis), sharing.settled.terms)
     uploads = Drawer(objects, "uploads", UploadRecord)
     children = ChildRuns(flows, deepest=plant.settings.subflows.depth)
@@ -139,7 +142,9 @@ async def build_front(plant: Plant, name: str, runners: Mapping[str, Any]) -> Fr
         preloading=preloading_of(plant.pool_images, redis),
         limits=_body_limits(plant.settings),
         head_limits=head_limits(plant.settings.bodies),
-        version=importlib.metadata.version("flowray"),
+        version=version,
+        meter=observing.meter,
+        exposition=exposition(observing.totals, sharing, queueing.queue, redis, version=version),
     )
     archiver = Archiver(redis, sharing.archive(objects), after=queueing.upkeep.endings, left_s=_LEFT_S)
     usage = sharing.usage(objects, queueing.upkeep.marks)
@@ -152,7 +157,7 @@ async def build_front(plant: Plant, name: str, runners: Mapping[str, Any]) -> Fr
         asyncio.create_task(sharing.keep_usage(usage), name="keep usage"),
         asyncio.create_task(counting.work(), name="count usage again"),
     ]
-    closing = (queue.close, runs.close, steps.close, sharing.close, identity.close)
+    closing = (queue.close, runs.close, steps.close, sharing.close, observing.close, identity.close)
     gateway = plant.settings.gateway
     app = build_app(services, for_operators=gateway.operator_port is None, origins=gateway.cors_origins)
     archiving += operator_door(plant.settings, services)

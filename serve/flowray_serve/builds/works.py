@@ -32,6 +32,7 @@ from flowray_serve.library import Library
 from flowray_serve.own_files import OwnFiles
 from flowray_serve.parts.desks import engine_desk
 from flowray_serve.parts.identity import build_identity
+from flowray_serve.parts.observing import Observing
 from flowray_serve.parts.packages import pools_of
 from flowray_serve.parts.queueing import (
     EngineWorks,
@@ -50,7 +51,8 @@ async def build_works(plant: Plant, name: str) -> EngineWorks:
     keep_log(plant, f"engine-{name}")
     redis, objects = connect(plant.redis_url), objects_of(plant)
     identity = build_identity(redis, objects, Sealer(plant.master_keys), plant.settings)
-    sharing = build_sharing(redis, objects, plant.settings, identity.tenants, name=f"engine-{name}")
+    observing = Observing(redis)
+    sharing = build_sharing(redis, objects, plant.settings, identity.tenants, observing.meter, name=f"engine-{name}")
     flows = BoundedDocuments(objects, RedisGenerations(redis), sharing.settled.terms)
     children = ChildRuns(flows, deepest=plant.settings.subflows.depth)
     own_files = OwnFiles(Drawer(objects, "uploads", UploadRecord), flows)
@@ -78,7 +80,8 @@ async def build_works(plant: Plant, name: str) -> EngineWorks:
     )
     recording = asyncio.create_task(queueing.ends.work(), name="record ends")
     driver = build_driver(queueing, remembered, journal, sharing, name=name)
-    return EngineWorks(driver, steps, (*upkeep, recording), closing=(runs.close, sharing.close, identity.close))
+    closing = (runs.close, sharing.close, observing.close, identity.close)
+    return EngineWorks(driver, steps, (*upkeep, recording), closing=closing)
 
 
 def _library(plant: Plant, flows: Documents, objects: ObjectStore) -> Library:

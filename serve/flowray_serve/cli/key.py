@@ -44,7 +44,8 @@ def create(
     tenant: OfTenant = "",
     name: Annotated[str, typer.Option(help="What to call it.")] = "",
     role: Annotated[
-        list[str] | None, typer.Option(help="viewer, runner, editor, admin or operator; may be given more than once.")
+        list[str] | None,
+        typer.Option(help="viewer, runner, editor, admin, operator, observer; may be given more than once."),
     ] = None,
     days: Annotated[float | None, typer.Option(min=0, help="After how many days it ends; default: never.")] = None,
     url: Url = "",

@@ -12,6 +12,7 @@ from flowray_serve.admission.rates import rated
 from flowray_serve.auth import guarded
 from flowray_serve.bounds import Bounds
 from flowray_serve.cors import answer_pages
+from flowray_serve.metrics.requests import Counted
 from flowray_serve.problems import answer_with_problems
 from flowray_serve.routes.about import AboutRoutes
 from flowray_serve.routes.admin import AdminRoutes
@@ -28,6 +29,7 @@ from flowray_serve.routes.jobs import JobRoutes
 from flowray_serve.routes.keys import KeyRoutes
 from flowray_serve.routes.mcp import McpRoutes
 from flowray_serve.routes.messages import MessageRoutes
+from flowray_serve.routes.metrics import MetricsRoutes
 from flowray_serve.routes.monitor import MonitorRoutes
 from flowray_serve.routes.openapi import describe
 from flowray_serve.routes.own_files import OwnFileRoutes
@@ -79,6 +81,7 @@ _ROUTES = (
     CatalogueRoutes,
     MonitorRoutes,
     MessageRoutes,
+    MetricsRoutes,
     AboutRoutes,
 )
 _OPERATOR_ROUTES = (
@@ -120,12 +123,13 @@ def build_app(services: Services, *, for_operators: bool = True, origins: Collec
 def build_operator_app(services: Services) -> FastAPI:
     """The application that only operators speak to, at a port of its own."""
     app = FastAPI(title="FlowRay for operators", version=services.version, description=_DESCRIPTION, redoc_url=None)
-    return _with_routes(app, services, (*_OPERATOR_ROUTES, AboutRoutes))
+    return _with_routes(app, services, (*_OPERATOR_ROUTES, MetricsRoutes, AboutRoutes))
 
 
 def _with_routes(app: FastAPI, services: Services, kinds: Sequence[Callable[[Services], Routes]]) -> FastAPI:
     answer_with_problems(app)
     app.add_middleware(Bounds, limits=services.head_limits)
+    app.add_middleware(Counted, meter=services.meter)
     for routes in kinds:
         # Not `include_router`: it would make routes of its own, without the guard.
         for route in routes(services).router().routes:

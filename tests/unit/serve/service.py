@@ -22,6 +22,8 @@ from flowray.engine.journals import PatientJournal
 from flowray.engine.loop import Engine
 from flowray.engine.ports import RunRequest
 from flowray.errors import InvalidRequestError
+from flowray.observe.meter import Meter
+from flowray.observe.totals import MemoryTotals
 from flowray.plan.packages import missing_packages
 from flowray.plan.types import Pool
 from flowray.quotas.memory_ledger import MemoryLedgers
@@ -40,6 +42,7 @@ from flowray.stores.memory_journal import MemoryJournal
 from flowray.stores.memory_queue import MemoryQueue
 from flowray.stores.objects import ObjectStore, open_objects
 from flowray.stores.owed import Owed
+from flowray.stores.places import MemoryPlaces
 from flowray.stores.records import FlowRecord, ProjectRecord, UploadRecord
 from flowray.stores.requests import Requests
 from flowray.stores.sealing import SecretSeal
@@ -64,6 +67,8 @@ from flowray_serve.auth.issuers import Issuers
 from flowray_serve.builds.plant import images_of, planned
 from flowray_serve.key_service import KeyService
 from flowray_serve.library import Library
+from flowray_serve.metrics.exposition import Exposition
+from flowray_serve.metrics.samples import Samples
 from flowray_serve.preloading import Preloading
 from flowray_serve.projects import Projects
 from flowray_serve.publishing import Publisher
@@ -385,7 +390,9 @@ def service(  # noqa: PLR0913 - what tests vary
         examine=examiner,
         chats=MemoryChats(),
         preloading=Preloading((), MemoryImportCounts()),
-        shares=shares_of(tenants),
+        shares=(shares := shares_of(tenants)),
+        meter=Meter(totals := MemoryTotals()),
+        exposition=Exposition(totals=totals, samples=samples_of(shares, queue)),
         limits=limits or BodyLimits(),
         version="0.1.0",
     )
@@ -402,6 +409,23 @@ def shares_of(tenants: Tenants, book: UsageBook | None = None) -> Shares:
     keeper = BudgetKeeper(book, settled.budgets, _unheard)
     ledger = MemoryLedgers().holder("test")
     return Shares(standing=ledger.standing, terms=settled.terms, budgets=settled.budgets, used=keeper.used, book=book)
+
+
+def samples_of(shares: Shares, queue: MemoryQueue) -> Samples:
+    """What goes on of the tenants that there are, with no Runner."""
+
+    async def tenants() -> Sequence[str]:
+        return ["default", "other"]
+
+    return Samples(
+        tenants=tenants,
+        standing=shares.standing,
+        terms=shares.terms,
+        queues=queue,
+        runners=MemoryPlaces(),
+        pools=("default",),
+        version="0.1.0",
+    )
 
 
 async def _unheard(*_: object) -> None:

@@ -13,7 +13,7 @@ import pytest_asyncio
 from fastapi import APIRouter
 from starlette.websockets import WebSocketDisconnect
 
-from flowray.tenancy.permissions import ROLES, Permission, allows, exceeds, smallest_role
+from flowray.tenancy.permissions import LADDER, Permission, allows, exceeds, smallest_role
 from flowray.tenancy.principal import Role
 from flowray_serve.auth import UndeclaredRouteError, guarded, needs, open_to_all
 from flowray_serve.routes.application import build_app
@@ -85,7 +85,7 @@ async def test_without_a_key_that_is_known_it_refuses(
 
 @pytest.mark.parametrize(("method", "path", "permission"), WITH_A_ROLE_TOO_SMALL)
 async def test_with_a_role_too_small_it_refuses(made: Service, method: str, path: str, permission: Permission) -> None:
-    largest_too_small = ROLES[ROLES.index(smallest_role(permission)) - 1]
+    largest_too_small = LADDER[LADDER.index(smallest_role(permission)) - 1]
     response = await asked(made, method, filled(path, {}), KEYS_BY_ROLE[largest_too_small])
     assert (response.status_code, response.json()["code"]) == (403, "forbidden")
     assert smallest_role(permission) in response.json()["detail"]
@@ -153,13 +153,27 @@ def test_what_is_open_needs_no_guard() -> None:
 
 @pytest.mark.parametrize("permission", list(Permission))
 def test_each_permission_belongs_to_one_role_and_all_above_it(permission: Permission) -> None:
-    may = [role for role in ROLES if allows([role], permission)]
-    assert may == list(ROLES[ROLES.index(smallest_role(permission)) :])
+    may = [role for role in LADDER if allows([role], permission)]
+    assert may == list(LADDER[LADDER.index(smallest_role(permission)) :])
+
+
+def test_an_observer_may_read_metrics_and_nothing_else() -> None:
+    assert {one for one in Permission if allows(["observer"], one)} == {
+        Permission.METRICS_READ,
+        Permission.METRICS_OF_ALL,
+    }
 
 
 @pytest.mark.parametrize(
     ("given", "own", "too_much"),
-    [("viewer", "admin", False), ("admin", "admin", False), ("operator", "admin", True), ("editor", "runner", True)],
+    [
+        ("viewer", "admin", False),
+        ("admin", "admin", False),
+        ("operator", "admin", True),
+        ("editor", "runner", True),
+        ("observer", "admin", True),
+        ("observer", "operator", False),
+    ],
 )
 def test_nobody_gives_more_than_they_have(given: Role, own: Role, *, too_much: bool) -> None:
     assert exceeds([given], [own]) is too_much
