@@ -1,0 +1,81 @@
+"""The alerts that come with FlowRay, as Prometheus's own tool sees them."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from flowray.engine.failures import RunFailedError
+from flowray.observe.families import COUNTED, LOOKED_UP
+from flowray_serve.routes.jobs import JobFailedError
+from flowray_serve.run_service import RunTimeoutError
+from tests.kit.prometheus import DEPLOY, tool
+
+_ENDS = ("_bucket", "_count", "_sum")
+RULES: Sequence[Mapping[str, Any]] = [
+    rule for group in yaml.safe_load((DEPLOY / "alerts.yaml").read_text())["groups"] for rule in group["rules"]
+]
+LABELS = {family.name: set(family.labels) for family in (*COUNTED, *LOOKED_UP)}
+OURS = re.compile(r"flowray_[a-z_]+")
+
+
+def promtool(*words: str, within: Path = DEPLOY) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([tool("promtool"), *words], cwd=within, capture_output=True, text=True, check=False)
+
+
+def test_the_alerts_fire_when_they_should_and_name_whom_they_should() -> None:
+    done = promtool("test", "rules", "alerts.test.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_an_alert_that_named_no_node_would_be_noticed(tmp_path: Path) -> None:
+    shutil.copytree(DEPLOY, tmp_path, dirs_exist_ok=True)
+    alerts = tmp_path / "alerts.yaml"
+    alerts.write_text(
+        alerts.read_text().replace("(tenant, flow, flow_id, node, kind)", "(tenant, flow, flow_id, kind)")
+    )
+    assert promtool("test", "rules", "alerts.test.yaml", within=tmp_path).returncode != 0
+
+
+def test_what_is_said_of_scraping_can_be_read(tmp_path: Path) -> None:
+    shutil.copytree(DEPLOY, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "flowray.key").write_text("fr-key")
+    scrape = tmp_path / "scrape.yaml"
+    scrape.write_text(scrape.read_text().replace("/etc/prometheus/flowray.key", str(tmp_path / "flowray.key")))
+    done = promtool("check", "config", "scrape.yaml", within=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
+def test_an_alert_asks_for_metrics_and_labels_that_there_are(rule: Mapping[str, Any]) -> None:
+    named = {_family(name) for name in OURS.findall(rule["expr"])}
+    assert named <= set(LABELS)
+    for name, matchers in re.findall(r"(flowray_[a-z_]+)\{([^}]*)\}", rule["expr"]):
+        assert set(re.findall(r"(\w+)(?:=|!=)", matchers)) <= LABELS[_family(name)]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
+def test_an_alert_says_how_urgent_it_is_and_what_to_do(rule: Mapping[str, Any]) -> None:
+    assert rule["labels"]["severity"] in ("page", "ticket")
+    assert rule["annotations"]["summary"]
+    assert rule["annotations"]["description"]
+
+
+def test_errors_of_the_service_are_all_but_those_of_flows() -> None:
+    (rule,) = (rule for rule in RULES if rule["alert"] == "ServiceErrors")
+    left_out = set(re.search(r'code!~"([^"]+)"', rule["expr"])[1].split("|"))  # type: ignore[index]  # it is there
+    failures: Sequence[type[RunFailedError]] = (RunFailedError, *RunFailedError.__subclasses__())
+    of_flows = {failure.code for failure in failures if failure.status >= 500}
+    assert {RunTimeoutError.code, JobFailedError.code} <= of_flows
+    assert left_out == of_flows - {"runner_lost", "runner_unavailable"}
+
+
+def _family(name: str) -> str:
+    return next((name.removesuffix(end) for end in _ENDS if name.removesuffix(end) in LABELS), name)
