@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 import typer
 
+from flowray.observe.families import COUNTED, LOOKED_UP, Family
 from flowray_serve.cli.main import app
 from flowray_serve.running_settings import PoolSettings
 from flowray_serve.settings import variable_names
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = (ROOT / "docs" / "reference.md").read_text()
+OBSERVING = (ROOT / "docs" / "observing.md").read_text()
 FLOORS = " ".join((ROOT / "docs" / "architecture.md").read_text().partition("## Floors")[2].split())
 CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
 LAYERS = {one["containers"][0]: one["layers"] for one in CONTRACTS if one.get("containers")}
@@ -36,6 +38,12 @@ def test_each_verb_is_documented() -> None:
     missing = [verb for verb in command.commands if f"`flowray {verb}" not in REFERENCE]
 
     assert missing == []
+
+
+@pytest.mark.parametrize("family", [*COUNTED, *LOOKED_UP], ids=lambda family: family.name)
+def test_each_metric_is_documented_with_its_labels(family: Family) -> None:
+    labels = ", ".join(f"`{label}`" for label in family.labels)
+    assert f"| `{family.name}` | {family.kind} | {labels} |" in OBSERVING
 
 
 @pytest.mark.parametrize("package", LAYERS)
