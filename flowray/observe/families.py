@@ -73,7 +73,7 @@ STEP_FAILURES = Family(
 STEP_WAIT_SECONDS = Family(
     name="flowray_step_wait_seconds",
     kind="histogram",
-    help="How long a step waited for its turn, a Runner and a sandbox.",
+    help="How long a step waited for its turn and a sandbox.",
     labels=("tenant",),
     buckets=_SECONDS,
 )

@@ -18,12 +18,10 @@ from flowray.engine.events import (
     StepFailed,
     StepFinished,
     StepPaused,
-    StepQueued,
     StepStarted,
 )
 from flowray.observe import families as of
 from flowray.observe.tally import Tally
-from flowray.plan.types import StepId
 
 
 def count(recorded: Iterable[Recorded], tally: Tally) -> None:
@@ -48,7 +46,6 @@ class _Counted:
         self._was_taken = False
         self._driven_since: float | None = None
         self._driven_s = 0.0
-        self._asked_at: dict[StepId, float] = {}
 
     def saw(self, event: Event, at: float) -> None:
         """Count what happened to the run as a whole, or pass it on."""
@@ -60,7 +57,7 @@ class _Counted:
             case RunFinished():
                 self._ended(event, at)
             case _:
-                self._saw_step(event, at)
+                self._saw_step(event)
 
     def _taken(self, at: float) -> None:
         if not self._was_taken:
@@ -82,12 +79,10 @@ class _Counted:
         if end.status == "failed":
             self._tally.add(of.RUN_FAILURES, *self._flow, end.node or "", end.kind or "")
 
-    def _saw_step(self, event: Event, at: float) -> None:
+    def _saw_step(self, event: Event) -> None:
         match event:
-            case StepQueued(step=step, after_s=after_s):
-                self._asked_at[step] = at + after_s
-            case StepStarted(step=step):
-                self._tally.note(of.STEP_WAIT_SECONDS, self._tenant, seconds=at - self._asked_at.pop(step, at))
+            case StepStarted(queued_s=queued_s):
+                self._tally.note(of.STEP_WAIT_SECONDS, self._tenant, seconds=queued_s)
             case StepFinished(usage=usage) | StepPaused(usage=usage):
                 self._used(usage.get("cpu_s", 0.0))
             case StepFailed():

@@ -86,7 +86,7 @@ class Timeline:
         step = self._steps.setdefault(event.step, {"step": event.step})
         match event:
             case ev.StepStarted():
-                started = step.get("queued_at", at) + event.queued_s
+                started = step.get("queued_at", at) + step.get("after_s", 0.0) + event.queued_s
                 step |= {"status": "running", "runner": event.runner, "queued_s": event.queued_s, "started_at": started}
                 if event.degraded:
                     step["degraded"] = list(event.degraded)
@@ -101,6 +101,8 @@ class Timeline:
     def _queue(self, event: ev.StepQueued, at: float) -> None:
         """Begin an attempt with nothing of the one before, which has what some of the step's nodes came to."""
         step = {"step": event.step, "status": "queued", "attempt": event.attempt, "queued_at": at}
+        if event.after_s:
+            step["after_s"] = event.after_s
         if before := self._steps.get(event.step):
             step["earlier"] = [*before.pop("earlier", ()), before]
         self._steps[event.step] = step

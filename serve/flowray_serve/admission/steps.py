@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
@@ -10,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from flowray.engine.commands import StartStep
-from flowray.engine.events import StepEvent, StepFailed
+from flowray.engine.events import StepEvent, StepFailed, StepStarted
 from flowray.engine.ports import RunRequest, Steps
 from flowray.errors import FlowRayError, RunnerUnavailableError
 from flowray.quotas.needs import StepSize, amounts_of, cpu_weight
@@ -56,19 +57,20 @@ class AdmittedSteps:
 
     async def run(self, request: RunRequest, step: StartStep) -> AsyncGenerator[Sequence[StepEvent], None]:
         """See `flowray.engine.ports.Steps`."""
-        ticket = self._ticket(request, step)
+        ticket, asked_at = self._ticket(request, step), time.monotonic()
         try:
             self._require_entry(ticket)
             turn = await self._turn(ticket, self._lending.for_(request, ticket))
         except FlowRayError as error:
             yield (_refused(step, error),)
             return
+        waited_s = time.monotonic() - asked_at
         try:
             granted = replace(step, cpu_weight=turn.cpu_weight, lent=turn.lender is not None)
             with self._lending.offered(request, step.step, LentTurn(turn.ticket, turn.cpu_weight)):
                 async with aclosing(self._steps.run(request, granted)) as happening:
                     async for events in happening:
-                        yield events
+                        yield _with_wait(events, waited_s)
         finally:
             self._end(turn)
 
@@ -149,6 +151,13 @@ class _Turn:
 
 def _own(ticket: Ticket, grant: Grant) -> _Turn:
     return _Turn(ticket, cpu_weight(grant.load))
+
+
+def _with_wait(events: Sequence[StepEvent], waited_s: float) -> Sequence[StepEvent]:
+    """The same, with the wait for the turn in the step's start: the Runner knows of its own only."""
+    if not events or not isinstance(first := events[0], StepStarted):
+        return events
+    return [replace(first, queued_s=first.queued_s + waited_s), *events[1:]]
 
 
 def _refused(step: StartStep, error: FlowRayError) -> StepFailed:

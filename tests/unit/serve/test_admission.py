@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -11,7 +12,7 @@ import httpx
 import pytest
 
 from flowray.engine.commands import FinishRun, StartStep
-from flowray.engine.events import RunId, StepFailed, StepFinished
+from flowray.engine.events import RunId, StepFailed, StepFinished, StepStarted
 from flowray.engine.fake import FakeSteps
 from flowray.engine.hold import Hold, RunLeftError
 from flowray.engine.leasing import Waiting
@@ -58,10 +59,10 @@ class Cluster:
     async def running(self, tenant: str) -> int:
         return (await self.ledger.standing(tenant)).runs
 
-    def steps(self, *, owners: dict[str, frozenset[str]] | None = None) -> AdmittedSteps:
+    def steps(self, *, owners: dict[str, frozenset[str]] | None = None, wait_s: float = 0.05) -> AdmittedSteps:
         sizes = {"default": StepSize(cpu=1.0, memory_mib=100)}
         return AdmittedSteps(
-            self.inner, self.turnstile, sizes=sizes, owners=owners or {}, wait_s=0.05, lending=self.lending
+            self.inner, self.turnstile, sizes=sizes, owners=owners or {}, wait_s=wait_s, lending=self.lending
         )
 
 
@@ -112,6 +113,28 @@ async def test_a_step_whose_turn_does_not_come_fails_without_having_run(opened: 
 
     assert isinstance(failed, StepFailed)
     assert (failed.kind, failed.retryable, made.inner.commands) == ("unavailable", False, [])
+
+
+async def test_a_steps_start_says_how_long_it_waited_for_its_turn_too(opened: list[Cluster]) -> None:
+    made = await cluster(opened, steps=1)
+    made.inner = FakeSteps(held=["s1"])
+    request = request_of(plan_of(s1="", s2=""))
+    steps = made.steps(wait_s=30.0)
+    first = asyncio.create_task(told(steps, request))
+    await made.inner.running("s1")
+    second = asyncio.create_task(told(steps, request, step="s2"))
+    while not (await made.ledger.standing(request.tenant)).waiting:
+        await asyncio.sleep(0)
+    waits_since = time.monotonic()
+    while (released_at := time.monotonic()) == waits_since:
+        await asyncio.sleep(0)
+
+    made.inner.release("s1")
+    started = (await second)[0]
+
+    assert isinstance(started, StepStarted)
+    assert started.queued_s >= released_at - waits_since > 0
+    await first
 
 
 async def test_a_step_larger_than_its_tenants_quota_says_so(opened: list[Cluster]) -> None:

@@ -59,6 +59,11 @@ def test_a_whole_run_says_when_where_and_how_long() -> None:
     assert told["steps"][0]["status"] == "finished"
 
 
+def test_a_step_that_was_asked_for_later_starts_later() -> None:
+    told = story(ACCEPTED, ev.RunStarted(engine="e1"), ev.StepQueued(step=StepId("s1"), after_s=8.0), STARTED)
+    assert told["steps"][0]["started_at"] == told["steps"][0]["queued_at"] + 8.25
+
+
 def test_a_node_that_finished_in_an_earlier_attempt_is_told_where_and_when_it_ran() -> None:
     told = story(
         *SAID,
