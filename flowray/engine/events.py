@@ -124,7 +124,8 @@ class StepQueued:
 class StepStarted:
     """A runner handed the step to a sandbox.
 
-    `queued_s` is the wait for its turn and for a spare. `degraded` names the walls that its operator has lowered around it.
+    `queued_s` is the wait for its turn and for a spare. `degraded` names the walls that its operator has lowered
+    around it.
     """
 
     step: StepId
