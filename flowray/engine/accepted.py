@@ -37,6 +37,7 @@ def accepted_event(request: RunRequest) -> RunAccepted:
         version=request.plan.flow_digest,
         session=request.session,
         asked_by=request.asked_by,
+        trace=request.trace,
     )
 
 

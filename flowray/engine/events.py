@@ -90,7 +90,8 @@ class RunAccepted:
     """The first event: who asked for what. `flow` is the flow's id, `version` its digest.
 
     A run that repeats another one names it as its `parent`, and the node that it begins at.
-    A run that a step of another one asked for names that as `asked_by`.
+    A run that a step of another one asked for names that as `asked_by`. `trace` is the W3C `traceparent` that it is
+    part of, if any.
     """
 
     tenant: str
@@ -102,6 +103,7 @@ class RunAccepted:
     parent: str = ""
     from_node: str = ""
     asked_by: str = ""
+    trace: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

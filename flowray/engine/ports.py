@@ -57,6 +57,7 @@ class RunRequest:
     `outputs` narrows the nodes that answer; empty means the plan's.
     `priority` counts among the runs of the same tenant only; the higher comes first.
     `asked_by` is the run one of whose steps, `asking_step`, asked for this one; `depth` how many runs are above it.
+    `trace` is the W3C `traceparent` of what it is part of, if anybody said so.
     """
 
     run: RunId
@@ -83,6 +84,7 @@ class RunRequest:
     asked_by: str = ""
     asking_step: str = ""
     depth: int = 0
+    trace: str = ""
 
 
 class Steps(Protocol):

@@ -107,6 +107,12 @@ DEAD_LETTERS = Family(
     help="Runs, callbacks and notices that were given up.",
     labels=(*_FLOW, "node", "what"),
 )
+TRACES_LOST = Family(
+    name="flowray_traces_lost_total",
+    kind="counter",
+    help="Runs whose traces the collector did not take in time.",
+    labels=("tenant",),
+)
 HTTP_REQUESTS = Family(
     name="flowray_http_requests_total",
     kind="counter",
@@ -165,6 +171,7 @@ COUNTED = (
     MODEL_TOKENS,
     CONNECTIONS,
     DEAD_LETTERS,
+    TRACES_LOST,
     HTTP_REQUESTS,
     HTTP_SECONDS,
 )

@@ -84,4 +84,7 @@ class Meter:
 
 
 def _short(series: Series) -> Series:
-    return series._replace(labels=tuple(label[:_LONGEST_CHARS] for label in series.labels))
+    """The same with names that fit and that UTF-8 has: one that it has not would take all of them off the page."""
+    return series._replace(
+        labels=tuple(label[:_LONGEST_CHARS].encode(errors="replace").decode() for label in series.labels)
+    )

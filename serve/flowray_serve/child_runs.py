@@ -11,6 +11,7 @@ from flowray.engine.outcome import Outcome, answering
 from flowray.engine.ports import RunRequest
 from flowray.errors import InvalidRequestError, NotFoundError, RunnerUnavailableError
 from flowray.flow.types import Flow, Json
+from flowray.observe.spans import below
 from flowray.plan.types import StepId
 from flowray.runner.asking import Answer, Ask, NotAnsweredError
 from flowray.runner.flow_desk import Flows, named, naming
@@ -61,7 +62,13 @@ class ChildRuns:
             raise NotFoundError(f"There is no flow `{str(name)[:80]}` to run.")
         flow, version = meant
         prepared = await self._runs.prepare(request.tenant, naming(flow, version), _order(request, ask.details))
-        child = replace(prepared, asked_by=request.run, asking_step=ask.step, depth=request.depth + 1)
+        child = replace(
+            prepared,
+            asked_by=request.run,
+            asking_step=ask.step,
+            depth=request.depth + 1,
+            trace=below(request.trace, request.run, ask.step),
+        )
         if ask.tell is not None:
             ask.tell(ChildStarted(step=StepId(ask.step), child=child.run, flow=flow.id, flow_name=flow.name or ""))
         outcome = await self._runs.execute(child)

@@ -98,6 +98,7 @@ class RunOrder:
     stop: str | None = None
     from_entry: bool = True
     priority: int = 0
+    trace: str = ""
 
 
 class RunService:
@@ -155,6 +156,7 @@ class RunService:
             record=is_recorded(flow, usual=settled.record),
             only_nodes=_wanted(flow, order),
             priority=order.priority,
+            trace=order.trace,
         )
 
     async def execute(self, request: RunRequest, *, within_s: float | None = None) -> Outcome:

@@ -126,6 +126,20 @@ class LogSettings(SettingsGroup):
     days: int = Field(14, ge=1, le=3_650, description="Days that files of processes that are gone are kept.")
 
 
+class TraceSettings(SettingsGroup):
+    """Where runs are told as traces."""
+
+    url: str | None = Field(
+        None,
+        pattern="^https?://",
+        description="Where an OpenTelemetry collector takes OTLP over HTTP, such as `http://otel:4318/v1/traces`; "
+        "unset: nowhere.",
+    )
+    headers: dict[str, SecretStr] = Field({}, description="Headers that it wants, such as `authorization`.")
+    share: float = Field(1.0, ge=0, le=1, description="The part of all traces that is kept; 1 is all.")
+    within_s: float = Field(10.0, gt=0, le=60, description="Seconds that it may take to take them.")
+
+
 class CallbackSettings(SettingsGroup):
     """Who is told of the end of background runs."""
 
@@ -168,6 +182,7 @@ class Settings(BaseSettings):
     redis: RedisSettings = Field(RedisSettings(), description="Where what is hot is kept.")
     objects: ObjectSettings = Field(ObjectSettings(), description="Where the record is kept.")
     logs: LogSettings = Field(LogSettings(), description="What is written down.")
+    traces: TraceSettings = Field(TraceSettings(), description="Where runs are told as traces.")
     audit: AuditSettings = Field(AuditSettings(), description="What is put on record.")
     secrets: SecretSettings = Field(SecretSettings(), description="What secrets are encrypted with.")
     tokens: TokenSettings = Field(TokenSettings(), description="Bearer tokens of an OpenID Connect issuer.")

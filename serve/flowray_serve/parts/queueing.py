@@ -64,7 +64,7 @@ def build_queueing(
     """Build it, in a process of its own."""
     requests = Requests(objects, SecretSeal(secret))
     queue = RedisQueue(redis, turns=turns, settles_s=sharing.settings.engines.lease_s)
-    upkeep = upkeep_parts(redis, objects, requests, sharing.meter)
+    upkeep = upkeep_parts(redis, objects, requests, sharing.observing)
     return Queueing(
         requests=requests,
         queue=queue,

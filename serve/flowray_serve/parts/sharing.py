@@ -12,7 +12,6 @@ from typing import Any
 
 from flowray.engine.ports import Steps
 from flowray.errors import FlowRayError
-from flowray.observe.meter import Meter
 from flowray.quotas.amounts import Amounts
 from flowray.quotas.buckets import MemoryBuckets, SteadyBuckets
 from flowray.quotas.fair import FairRules
@@ -42,7 +41,7 @@ from flowray_serve.admission.spending import BudgetKeeper
 from flowray_serve.admission.steps import AdmittedSteps
 from flowray_serve.admission.terms import Settled
 from flowray_serve.parts.notices import Notices
-from flowray_serve.parts.observing import count_run
+from flowray_serve.parts.observing import Observing
 from flowray_serve.parts.upkeep import owing_of
 from flowray_serve.running_settings import PoolSettings
 from flowray_serve.settings import Settings
@@ -70,7 +69,7 @@ class Sharing:
     counting: asyncio.Task[None]
     settings: Settings
     lending: Lending
-    meter: Meter
+    observing: Observing
 
     @property
     def turns(self) -> FairTurns:
@@ -91,7 +90,7 @@ class Sharing:
 
     def archive(self, objects: ObjectStore) -> Archive:
         """Where finished journals go, each counted on its way."""
-        return CountedArchive(objects, self.book, self.prices, counted=partial(count_run, self.meter))
+        return CountedArchive(objects, self.book, self.prices, counted=self.observing.run_ended)
 
     def usage(self, objects: ObjectStore, marks: RedisUpkeep) -> UsageRecord:
         """What was used, on record."""
@@ -114,9 +113,9 @@ class Sharing:
 
 
 def build_sharing(
-    redis: Any, objects: ObjectStore, settings: Settings, tenants: Tenants, meter: Meter, *, name: str
+    redis: Any, objects: ObjectStore, settings: Settings, tenants: Tenants, observing: Observing, *, name: str
 ) -> Sharing:
-    """Build it, in a process of its own; `name` is the process's as a holder, `meter` gets what ended runs were."""
+    """Build it, in a process of its own; `name` is the process's as a holder, `observing` hears what ended."""
     ledger = RedisLedger(redis, name, rules=ledger_rules(settings))
     settled = Settled(
         tenants,
@@ -149,7 +148,7 @@ def build_sharing(
         counting=asyncio.create_task(_count(RedisPlaces(redis), ledger, settings.pools), name="count the pools"),
         settings=settings,
         lending=Lending(),
-        meter=meter,
+        observing=observing,
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from flowray.engine.accepted import Accepted
@@ -15,7 +14,6 @@ from flowray.engine.leasing import Queue
 from flowray.engine.outcome import Outcome
 from flowray.engine.ports import Journal
 from flowray.engine.whole import whole
-from flowray.observe.meter import Meter
 from flowray.stores.archive import Archive
 from flowray.stores.chats import Chats
 from flowray.stores.dead_letters import DeadLetters
@@ -30,7 +28,7 @@ from flowray.stores.tenant_records import ObjectTenantRecords
 from flowray.stores.upkeep import RedisUpkeep
 from flowray_serve.bodies.workflow import blank_body
 from flowray_serve.parts.desks import chats_in
-from flowray_serve.parts.observing import count_letter
+from flowray_serve.parts.observing import Observing
 from flowray_serve.queueing.acceptance import Acceptance
 from flowray_serve.queueing.callbacks import Callbacks, Persistence
 from flowray_serve.queueing.endings import Endings
@@ -59,9 +57,9 @@ class UpkeepParts:
     chats: Chats
 
 
-def upkeep_parts(redis: Any, objects: ObjectStore, requests: Requests, meter: Meter) -> UpkeepParts:
+def upkeep_parts(redis: Any, objects: ObjectStore, requests: Requests, observing: Observing) -> UpkeepParts:
     """Build them, in a process of its own."""
-    letters = DeadLetters(objects, added=partial(count_letter, meter))
+    letters = DeadLetters(objects, added=observing.letter_added)
     owing, archive = owing_of(redis, objects), Archive(objects)
     return UpkeepParts(
         letters=letters,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -24,7 +25,7 @@ from flowray_serve.bodies.reading import fit, parse_object, read_body
 from flowray_serve.replies import reply
 from flowray_serve.routes.openapi import takes
 from flowray_serve.routes.run import RUN_HEADER
-from flowray_serve.routes.variables import header_variables
+from flowray_serve.routes.variables import header_trace, header_variables
 from flowray_serve.run_service import RunOrder
 from flowray_serve.services import Services
 from flowray_serve.streams import EventStream
@@ -70,7 +71,7 @@ class BuildRoutes:
         content = await read_body(request, limit_bytes=self._services.limits.flow_bytes)
         body = fit(BuildBody, parse_object(content))
         order = _order(body, header_variables(request), start=start_component_id, stop=stop_component_id)
-        prepared = await self._prepare(caller.tenant, str(flow), body, order)
+        prepared = await self._prepare(caller.tenant, str(flow), body, replace(order, trace=header_trace(request)))
         headers = {RUN_HEADER: prepared.run}
         await self._services.may_run(caller.tenant)
         if event_delivery == "direct":

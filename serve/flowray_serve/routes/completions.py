@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from fastapi import APIRouter
@@ -28,7 +29,7 @@ from flowray_serve.routes.direct import DirectRoute
 from flowray_serve.routes.openapi import takes
 from flowray_serve.routes.queries import CANCEL, described, says_yes
 from flowray_serve.routes.run import RUN_HEADER
-from flowray_serve.routes.variables import header_variables
+from flowray_serve.routes.variables import header_trace, header_variables
 from flowray_serve.run_service import RunOrder
 from flowray_serve.services import Services
 from flowray_serve.spoken import Spoken, said
@@ -62,6 +63,7 @@ class CompletionRoutes:
         if body.tools:
             raise InvalidRequestError("`tools`: a flow calls its own tools; those of a caller are not supported.")
         prepared = await self._prepare(caller.tenant, body, header_variables(request))
+        prepared = replace(prepared, trace=header_trace(request))
         completion = openai.Completion(run=prepared.run, model=body.model)
         headers = {RUN_HEADER: prepared.run}
         if body.stream:

@@ -23,7 +23,8 @@ from flowray_serve.bodies.reading import read_body
 from flowray_serve.bodies.version import VERSION_NAME_LIMIT
 from flowray_serve.replies import reply
 from flowray_serve.routes.direct import DirectRoute
-from flowray_serve.routes.variables import header_variables
+from flowray_serve.routes.variables import header_trace, header_variables
+from flowray_serve.run_service import RunOrder
 from flowray_serve.services import Services
 
 _QUERY: Final = {
@@ -84,7 +85,7 @@ class McpRoutes:
             named=mcp_tools.tool_names(runnable, by_action=by_action),
             by_action=by_action,
             version=_version(request),
-            variables=header_variables(request),
+            usual=RunOrder(variables=header_variables(request), trace=header_trace(request)),
         )
         return Conversation(tools.server(), message)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -31,7 +32,7 @@ _SESSION_LENGTH = 256
 
 
 class Tools:
-    """The flows that one caller may call."""
+    """The flows that one caller may call; `usual` is what all their runs are ordered with."""
 
     def __init__(
         self,
@@ -41,14 +42,14 @@ class Tools:
         named: Mapping[str, FlowRecord],
         by_action: bool,
         version: str,
-        variables: Mapping[str, str],
+        usual: RunOrder,
     ) -> None:
         self._services = services
         self._tenant = tenant
         self._named = named
         self._by_action = by_action
         self._version = version
-        self._variables = variables
+        self._usual = usual
 
     def server(self) -> Server[Any, Any]:
         """The protocol's server over these tools."""
@@ -93,11 +94,11 @@ class Tools:
         session, said = arguments.pop("session_id", None), arguments.pop("input_value", None)
         if session is not None and (not isinstance(session, str) or len(session) > _SESSION_LENGTH):
             raise InvalidRequestError(f"`session_id` is a text of at most {_SESSION_LENGTH} characters.")
-        order = RunOrder(
+        order = replace(
+            self._usual,
             input_value=None if said is None else str(said),
             session=session or str(uuid.uuid4()),
             tweaks=mcp_tools.tweaks(loaded.flow, arguments),
-            variables=self._variables,
         )
         return await self._services.runs.prepare(self._tenant, meant, order)
 

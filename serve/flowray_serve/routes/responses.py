@@ -8,6 +8,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -30,7 +31,7 @@ from flowray_serve.routes.direct import DirectRoute
 from flowray_serve.routes.openapi import takes
 from flowray_serve.routes.queries import CANCEL, described, says_yes
 from flowray_serve.routes.run import RUN_HEADER
-from flowray_serve.routes.variables import header_variables
+from flowray_serve.routes.variables import header_trace, header_variables
 from flowray_serve.run_service import RunOrder
 from flowray_serve.services import Services
 from flowray_serve.spoken import Spoken, said, tool_calls
@@ -62,6 +63,7 @@ class ResponsesRoutes:
             return reply(error_body("Tools are not supported yet", code="tools_not_supported"))
         try:
             prepared = await self._prepare(caller.tenant, body, header_variables(request))
+            prepared = replace(prepared, trace=header_trace(request))
         except NotFoundError:
             return reply(error_body(f"Flow with id '{body.model}' not found", code="flow_not_found"))
         except InvalidRequestError as error:

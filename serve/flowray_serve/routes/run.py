@@ -24,7 +24,7 @@ from flowray_serve.replies import reply
 from flowray_serve.routes.direct import DirectRoute
 from flowray_serve.routes.openapi import takes
 from flowray_serve.routes.queries import CANCEL, described, says_yes
-from flowray_serve.routes.variables import header_priority, header_variables
+from flowray_serve.routes.variables import header_priority, header_trace, header_variables
 from flowray_serve.routes.wishes import callback_of, idempotency_of, respond_async
 from flowray_serve.run_service import RunOrder
 from flowray_serve.services import Services
@@ -54,7 +54,7 @@ class RunRoutes:
         content = await read_body(request, limit_bytes=self._services.limits.run_bytes)
         body = await sent_run(request, content)
         order = _order(body, header_variables(request), stream=body.stream or says_yes(request, "stream"))
-        order = replace(order, priority=header_priority(request))
+        order = replace(order, priority=header_priority(request), trace=header_trace(request))
         prepared = await self._services.runs.prepare(caller.tenant, flow, order)
         headers = {RUN_HEADER: prepared.run}
         if order.stream:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter
@@ -20,7 +21,7 @@ from flowray_serve.bodies.reading import fit, parse_object, read_body
 from flowray_serve.replies import reply
 from flowray_serve.routes.openapi import takes
 from flowray_serve.routes.run import RUN_HEADER
-from flowray_serve.routes.variables import header_variables
+from flowray_serve.routes.variables import header_trace, header_variables
 from flowray_serve.run_service import RunOrder
 from flowray_serve.services import Services
 
@@ -50,6 +51,7 @@ class AdvancedRunRoutes:
         answers, prepared = [], None
         for given in body.inputs or (_NO_INPUT,):
             order = _order(body, given, loaded.flow, header_variables(request))
+            order = replace(order, trace=header_trace(request))
             prepared = await self._services.runs.prepare_loaded(caller.tenant, loaded, order)
             outcome = await self._services.runs.execute(prepared)
             outcome.require_success(prepared)

@@ -1,4 +1,4 @@
-"""What headers say of a run: its own variables, `X-LANGFLOW-GLOBAL-VAR-<NAME>`, and its priority.
+"""What headers say of a run: its own variables, `X-LANGFLOW-GLOBAL-VAR-<NAME>`, its priority, its trace.
 
 HTTP is blind to case, so names of variables are upper case.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from starlette.requests import Request
 
 from flowray.errors import InvalidRequestError
+from flowray.observe.spans import above
 from flowray.quotas.ticket import PRIORITIES
 
 _PREFIX = b"x-langflow-global-var-"
@@ -20,6 +21,12 @@ def header_variables(request: Request) -> dict[str, str]:
         for name, value in request.headers.raw
         if name.startswith(_PREFIX) and len(name) > len(_PREFIX)
     }
+
+
+def header_trace(request: Request) -> str:
+    """The W3C `traceparent` that the run is part of; empty without one, or with what is none."""
+    said = request.headers.get("traceparent", "")
+    return said if above(said) else ""
 
 
 def header_priority(request: Request) -> int:

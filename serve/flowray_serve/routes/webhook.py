@@ -14,7 +14,7 @@ from flowray_serve.queueing.jobs import Wishes
 from flowray_serve.replies import reply
 from flowray_serve.routes.direct import DirectRoute
 from flowray_serve.routes.run import RUN_HEADER
-from flowray_serve.routes.variables import header_variables
+from flowray_serve.routes.variables import header_trace, header_variables
 from flowray_serve.routes.wishes import callback_of, idempotency_of
 from flowray_serve.run_service import RunOrder
 from flowray_serve.services import Services
@@ -54,6 +54,7 @@ class WebhookRoutes:
         order = RunOrder(
             tweaks={node.id: {"data": data} for node in loaded.flow.nodes if node.component == _WEBHOOK},
             variables=header_variables(request),
+            trace=header_trace(request),
         )
         prepared = await self._services.runs.prepare_loaded(caller.tenant, loaded, order)
         wishes = Wishes(

@@ -26,7 +26,7 @@ from flowray_serve.routes.direct import DirectRoute
 from flowray_serve.routes.openapi import takes
 from flowray_serve.routes.queries import CANCEL, described, says_yes
 from flowray_serve.routes.run import RUN_HEADER
-from flowray_serve.routes.variables import header_priority, header_variables
+from flowray_serve.routes.variables import header_priority, header_trace, header_variables
 from flowray_serve.routes.wishes import callback_of, idempotency_of, respond_async
 from flowray_serve.run_service import RunOrder
 from flowray_serve.services import Services
@@ -64,7 +64,7 @@ class WorkflowRoutes:
         patience_s = 0.0 if body.mode == "background" else respond_async(request)
         _check_mode(body, patience_s)
         prepared = await self._prepare(caller.tenant, body, header_variables(request))
-        prepared = replace(prepared, priority=header_priority(request))
+        prepared = replace(prepared, priority=header_priority(request), trace=header_trace(request))
         _check_output_ids(prepared, body)
         headers = {RUN_HEADER: prepared.run}
         if body.mode != "stream" and patience_s is not None:

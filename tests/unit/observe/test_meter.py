@@ -112,9 +112,9 @@ async def test_names_are_cut_and_what_then_is_one_series_is_added_up() -> None:
     totals, clock = MemoryTotals(), Clock()
     meter = Meter(totals, clock=clock)
     for end in "ab":
-        meter.tally.add(CPU_SECONDS, "acme", "x" * 300 + end, "f1", amount=0.5)
+        meter.tally.add(CPU_SECONDS, "acme", "x" * 199 + "\ud800" + "x" * 100 + end, "f1", amount=0.5)
     await meter.hand_on()
     clock.now = 50.0
     await meter.hand_on()
 
-    assert await totals.read() == {Series(CPU_SECONDS.name, ("acme", "x" * 200, "f1")): 1.0}
+    assert await totals.read() == {Series(CPU_SECONDS.name, ("acme", "x" * 199 + "?", "f1")): 1.0}

@@ -1,0 +1,1 @@
+"""Runs as traces, on their way to an OpenTelemetry collector."""
