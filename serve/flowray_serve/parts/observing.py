@@ -57,7 +57,7 @@ class Observing:
             work.cancel()
         await asyncio.wait(self._works)
         if self._tracing is not None:
-            await self._tracing.hand_on()
+            await self._tracing.close()
         await self.meter.close()
 
 

@@ -17,7 +17,7 @@ from flowray.plan.types import StepId
 log = logging.getLogger(__name__)
 
 StepsOf = Callable[[str, str, str], Awaitable[Mapping[NodeId, StepId]]]
-_EVERY_S = 1.0
+_EVERY_S, _AT_THE_END_S = 1.0, 5.0
 _MOST_HELD = 2_000
 _RUNS_AT_ONCE = 64
 
@@ -59,6 +59,14 @@ class Tracing:
         while True:
             await asyncio.sleep(_EVERY_S)
             await self.hand_on()
+
+    async def close(self) -> None:
+        """Send what is held, if that is soon done: a collector that is away keeps no process from its end."""
+        try:
+            async with asyncio.timeout(_AT_THE_END_S):
+                await self.hand_on()
+        except TimeoutError:
+            log.warning("Traces lost", extra={"action": "traces_lost", "runs": len(self._held)})
 
     async def hand_on(self) -> None:
         """Send all that is held; what is not taken is lost."""

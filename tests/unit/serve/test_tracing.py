@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+import pytest
 
 from flowray.engine import events as ev
 from flowray.engine.events import RunId
@@ -11,6 +14,7 @@ from flowray.errors import NotFoundError
 from flowray.flow.types import NodeId
 from flowray.observe.spans import Span
 from flowray.plan.types import StepId
+from flowray_serve.tracing import exporting
 from flowray_serve.tracing.exporting import Tracing
 from tests.unit.serve.service import ECHO, service
 
@@ -77,6 +81,26 @@ async def test_what_the_collector_does_not_take_is_lost_and_counted() -> None:
     await tracing.hand_on()
     await tracing.hand_on()
     assert lost == ["acme", "acme"]
+
+
+async def test_a_collector_that_does_not_answer_keeps_nobody_from_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Silent(Collector):
+        async def send(self, spans: Sequence[Span]) -> bool:
+            await asyncio.Event().wait()
+            return True
+
+    monkeypatch.setattr(exporting, "_AT_THE_END_S", 0.01)
+    tracing = Tracing(Silent(), share=1.0, lost=list[str]().append)
+    tracing.saw(over())
+    await tracing.close()
+
+
+async def test_at_the_end_what_is_held_is_sent() -> None:
+    collector = Collector()
+    tracing = Tracing(collector, share=1.0, lost=list[str]().append)
+    tracing.saw(over())
+    await tracing.close()
+    assert len(collector.spans) == 3
 
 
 async def test_of_too_many_the_oldest_make_room() -> None:
