@@ -6,29 +6,16 @@ span has what a node was given or what it gave.
 
 from __future__ import annotations
 
-import hashlib
-import re
-import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from flowray.engine import events as ev
 from flowray.flow.types import NodeId
+from flowray.observe.trace_context import above, number_of, trace_of
 from flowray.plan.types import StepId
 
 Fact = str | int | float | bool
-_TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]([0-9a-f])")
-_SAMPLED = 1
-_ALL = 1 << 64
-
-
-class Above(NamedTuple):
-    """The span that a run is part of, as a W3C `traceparent` names it."""
-
-    trace: int
-    span: int
-    is_sampled: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,43 +46,6 @@ class Span:
     notes: list[Note] = field(default_factory=list)
 
 
-def above(traceparent: str) -> Above | None:
-    """What a `traceparent` says; None for what is none, which W3C has receivers pass over."""
-    found = _TRACEPARENT.fullmatch(traceparent)
-    if found is None:
-        return None
-    return Above(int(found[1], 16), int(found[2], 16), bool(int(found[3], 16) & _SAMPLED))
-
-
-def below(said: str, run: str, step: str) -> str:
-    """The `traceparent` of what a step of a run starts; `said` is the run's own."""
-    over = above(said)
-    trace = over.trace if over else trace_of(run)
-    is_sampled = over is None or over.is_sampled
-    return f"00-{trace:032x}-{_number(run, step):016x}-{int(is_sampled):02x}"
-
-
-def trace_of(run: str) -> int:
-    """The trace of a run that nobody's trace has: its own id, as a number."""
-    try:
-        return uuid.UUID(run).int or 1
-    except ValueError:
-        return _number("trace", run, size=16)
-
-
-def is_kept(recorded: Sequence[ev.Recorded], share: float) -> bool:
-    """Whether a run's trace is one of the `share` that is kept: decided by its trace, so that all of it is or none."""
-    accepted = recorded[0].event if recorded else None
-    if not isinstance(accepted, ev.RunAccepted):
-        return False
-    over = above(accepted.trace)
-    if over is not None and not over.is_sampled:
-        return False
-    trace = over.trace if over else trace_of(recorded[0].run)
-    # Not the number itself: of a random UUID some bits are always the same.
-    return _number("kept", f"{trace:032x}") < share * _ALL
-
-
 def spans(recorded: Iterable[ev.Recorded], step_of: Mapping[NodeId, StepId]) -> list[Span]:
     """The spans of a run that is over, the run's own first; none when its beginning is missing.
 
@@ -111,10 +61,6 @@ def spans(recorded: Iterable[ev.Recorded], step_of: Mapping[NodeId, StepId]) -> 
     return folding.told
 
 
-def _number(*names: str, size: int = 8) -> int:
-    return int.from_bytes(hashlib.sha256("/".join(names).encode()).digest()[:size], "big") or 1
-
-
 class _Folding:
     """One run while its journal is read."""
 
@@ -124,7 +70,7 @@ class _Folding:
         self._run = Span(
             name=f"run {accepted.flow_name or accepted.flow}",
             trace=over.trace if over else trace_of(run),
-            id=_number(run),
+            id=number_of(run),
             parent=over.span if over else 0,
             began_at=at,
             kind="internal" if accepted.asked_by else "server",
@@ -185,7 +131,7 @@ class _Folding:
     def _step(self, step: StepId, at: float) -> Span:
         """The one span of all attempts at a step."""
         if step not in self._steps:
-            number = _number(self._run_id, step)
+            number = number_of(self._run_id, step)
             self._steps[step] = self._under(self._run, f"step {step}", at, number=number)
             self._steps[step].facts["flowray.step"] = step
         return self._steps[step]
@@ -220,7 +166,7 @@ class _Folding:
     def _begin_node(self, node: NodeId, one: ev.Recorded, after_s: float) -> Span:
         step = self._steps.get(self._step_of.get(node, StepId("")))
         began_at = step.notes[-1].at + after_s if step and step.notes else one.at
-        span = self._under(step or self._run, node, began_at, number=_number(self._run_id, str(one.seq)))
+        span = self._under(step or self._run, node, began_at, number=number_of(self._run_id, str(one.seq)))
         span.facts["flowray.node"] = node
         self._nodes[node] = span
         return span
@@ -233,7 +179,7 @@ class _Folding:
     def _connected(self, ended: ev.ConnectionEnded, one: ev.Recorded) -> None:
         began_at = one.at - ended.took_ms / 1000
         over = self._steps.get(ended.step, self._run)
-        span = self._under(over, f"connect {ended.host}", began_at, number=_number(self._run_id, str(one.seq)))
+        span = self._under(over, f"connect {ended.host}", began_at, number=number_of(self._run_id, str(one.seq)))
         span.kind, span.ended_at = "client", one.at
         span.error = None if ended.verdict == "allowed" else f"{ended.verdict}: {ended.reason}"
         span.facts |= {

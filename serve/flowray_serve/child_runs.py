@@ -11,7 +11,7 @@ from flowray.engine.outcome import Outcome, answering
 from flowray.engine.ports import RunRequest
 from flowray.errors import InvalidRequestError, NotFoundError, RunnerUnavailableError
 from flowray.flow.types import Flow, Json
-from flowray.observe.spans import below
+from flowray.observe.trace_context import below
 from flowray.plan.types import StepId
 from flowray.runner.asking import Answer, Ask, NotAnsweredError
 from flowray.runner.flow_desk import Flows, named, naming

@@ -8,7 +8,7 @@ from __future__ import annotations
 from starlette.requests import Request
 
 from flowray.errors import InvalidRequestError
-from flowray.observe.spans import above
+from flowray.observe.trace_context import above
 from flowray.quotas.ticket import PRIORITIES
 
 _PREFIX = b"x-langflow-global-var-"

@@ -11,7 +11,8 @@ from typing import Protocol
 from flowray.engine.events import Recorded, RunAccepted
 from flowray.errors import FlowRayError
 from flowray.flow.types import NodeId
-from flowray.observe.spans import Span, is_kept, spans
+from flowray.observe.spans import Span, spans
+from flowray.observe.trace_context import is_kept
 from flowray.plan.types import StepId
 
 log = logging.getLogger(__name__)

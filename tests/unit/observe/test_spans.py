@@ -11,7 +11,8 @@ import pytest
 from flowray.engine import events as ev
 from flowray.engine.events import RunId
 from flowray.flow.types import NodeId
-from flowray.observe.spans import Span, above, below, is_kept, spans, trace_of
+from flowray.observe.spans import Span, spans
+from flowray.observe.trace_context import above, below, is_kept, trace_of
 from flowray.plan.types import StepId
 
 RUN = "6f1d9c1e-0000-4000-8000-00000000beef"
