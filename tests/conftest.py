@@ -5,9 +5,9 @@ from collections.abc import Generator
 
 import pytest
 
-from tests.kit.fixtures import door, llm, reference, report, service, web
+from tests.kit.fixtures import door, llm, reference, report, service, traces, web
 
-__all__ = ["door", "llm", "reference", "report", "service", "web"]
+__all__ = ["door", "llm", "reference", "report", "service", "traces", "web"]
 
 
 @pytest.hookimpl(wrapper=True)

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from gzip import decompress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from flowray.observe.spans import Note, Span
 from flowray_serve.cluster.ports import free_port
 from flowray_serve.tracing.otlp import Collector
+from tests.kit.otlp import receiving
 
 TRACE, RUN, NODE = 0x0AF7651916CD43DD8448EB211C80319C, 0xB7AD6B7169203331, 7
 SPANS = (
@@ -33,46 +27,6 @@ SPANS = (
     ),
     Span(name="Agent-1", trace=TRACE, id=NODE, parent=RUN, began_at=1.0, ended_at=2.0),
 )
-
-
-class Receiver:
-    """Reads what is sent, and answers with the next of its statuses; then with 200."""
-
-    def __init__(self, *statuses: int) -> None:
-        self.statuses = list(statuses)
-        self.messages: list[ExportTraceServiceRequest] = []
-        self.headers: list[dict[str, str]] = []
-        self.url = ""
-
-    def __call__(self, *given: Any) -> BaseHTTPRequestHandler:
-        receiver = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                if self.headers.get("content-encoding") == "gzip":
-                    body = decompress(body)
-                receiver.messages.append(ExportTraceServiceRequest.FromString(body))
-                receiver.headers.append({name.lower(): value for name, value in self.headers.items()})
-                self.send_response(receiver.statuses.pop(0) if receiver.statuses else 200)
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None: ...
-
-        return Handler(*given)
-
-
-@contextmanager
-def receiving(*statuses: int) -> Iterator[Receiver]:
-    receiver = Receiver(*statuses)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), receiver)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    receiver.url = f"http://127.0.0.1:{server.server_port}/v1/traces"
-    try:
-        yield receiver
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 def collector(url: str, *, within_s: float = 10.0) -> Collector:

@@ -1,4 +1,4 @@
-"""Fixtures: a running FlowRay, the model and the web that its flows reach, and lfx as the measure.
+"""Fixtures: a running FlowRay, what its flows and its traces reach, and lfx as the measure.
 
 Imports are made where they are used: every pytest process reads this file, and few of them start anything.
 """
@@ -13,6 +13,7 @@ import pytest
 if TYPE_CHECKING:
     from tests.kit.door import Door
     from tests.kit.llm import Llm
+    from tests.kit.otlp import Receiver
     from tests.kit.reference import Reference
     from tests.kit.service import Service
     from tests.kit.web import Web
@@ -43,10 +44,18 @@ def reference() -> Iterator[Reference]:
 
 
 @pytest.fixture(scope="session")
-def service(llm: Llm, web: Web) -> Iterator[Service]:
+def traces() -> Iterator[Receiver]:
+    from tests.kit.otlp import receiving
+
+    with receiving() as receiver:
+        yield receiver
+
+
+@pytest.fixture(scope="session")
+def service(llm: Llm, web: Web, traces: Receiver) -> Iterator[Service]:
     from tests.kit.service import running_service
 
-    with running_service(llm.host, web.host) as service:
+    with running_service(llm.host, web.host, settings={"FLOWRAY_TRACES__URL": traces.url}) as service:
         yield service
 
 
