@@ -62,9 +62,12 @@ def forget(flow: str, version: str) -> Call[None]:
     return Call(method="DELETE", path=f"{_of(flow)}/versions/{version}", read=lambda _: None)
 
 
-def tag(flow: str, name: str, version: str) -> Call[Said]:
-    """Have a tag stand at a version."""
-    return Call(method="PUT", path=f"{_of(flow)}/tags/{name}", json={"version": version}, read=_json)
+def tag(flow: str, name: str, version: str, *, canary: str = "", share: float = 0.0) -> Call[Said]:
+    """Have a tag stand at a version, and send a share of its runs to a canary, if one is named."""
+    body: dict[str, Any] = {"version": version}
+    if canary:
+        body["canary"] = {"version": canary, "share": share}
+    return Call(method="PUT", path=f"{_of(flow)}/tags/{name}", json=body, read=_json)
 
 
 def untag(flow: str, name: str) -> Call[None]:

@@ -8,7 +8,7 @@ from typing import Literal
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
 _FLOW = ("tenant", "flow", "flow_id")
 # Labels whose values come from callers and their flows: there may be any number of them.
-OPEN_LABELS = frozenset({"flow", "flow_id", "node", "model"})
+OPEN_LABELS = frozenset({"flow", "flow_id", "version", "node", "model"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,7 +30,7 @@ RUNS = Family(
     name="flowray_runs_total",
     kind="counter",
     help="Runs that are over, by how they ended: succeeded, failed or cancelled.",
-    labels=(*_FLOW, "status"),
+    labels=(*_FLOW, "version", "status"),
 )
 RUN_FAILURES = Family(
     name="flowray_run_failures_total",

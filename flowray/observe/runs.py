@@ -23,6 +23,9 @@ from flowray.engine.events import (
 from flowray.observe import families as of
 from flowray.observe.tally import Tally
 
+# As many of a digest's as are shown everywhere else.
+_SHOWN_CHARS = 12
+
 
 def count(recorded: Iterable[Recorded], tally: Tally) -> None:
     """Add what the run of these events was; nothing when they do not begin at its beginning."""
@@ -41,6 +44,7 @@ class _Counted:
     def __init__(self, accepted: RunAccepted, at: float, tally: Tally) -> None:
         self._flow = (accepted.tenant, accepted.flow_name or accepted.flow, accepted.flow)
         self._tenant = accepted.tenant
+        self._version = accepted.version[:_SHOWN_CHARS]
         self._tally = tally
         self._accepted_at = at
         self._was_taken = False
@@ -73,7 +77,7 @@ class _Counted:
 
     def _ended(self, end: RunFinished, at: float) -> None:
         self._let_go(at)
-        self._tally.add(of.RUNS, *self._flow, end.status)
+        self._tally.add(of.RUNS, *self._flow, self._version, end.status)
         if self._was_taken:
             self._tally.note(of.RUN_SECONDS, *self._flow, seconds=self._driven_s)
         if end.status == "failed":

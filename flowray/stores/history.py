@@ -95,10 +95,8 @@ class History:
         return tuple(reversed(tuple(records)))
 
 
-def resolved(name: str, history: Sequence[VersionRecord], tags: Mapping[str, str], current: str) -> str | None:
-    """The version that a name means: a tag, `v3`, `latest`, or a digest or its first 8 digits or more."""
-    if name in tags:
-        return tags[name]
+def resolved(name: str, history: Sequence[VersionRecord], current: str) -> str | None:
+    """The version that a name means which is no tag: `v3`, `latest`, or a digest or its first 8 digits or more."""
     if name == CURRENT:
         return current
     if number := _NUMBER.fullmatch(name):

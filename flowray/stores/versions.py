@@ -15,7 +15,7 @@ from flowray.stores.objects import ObjectStore
 from flowray.stores.paths import path
 from flowray.stores.records import VersionRecord
 from flowray.stores.shelves import Shelves
-from flowray.stores.tags import Tags
+from flowray.stores.tags import Canary, Tag, Tags
 
 
 class VersionInUseError(ConflictError):
@@ -35,7 +35,7 @@ class Versions:
         self._generations = generations
         self._shelves = shelves
         self._tags = Tags(objects)
-        self._meant: OrderedDict[tuple[str, str, str], tuple[str, str | None]] = OrderedDict()
+        self._meant: OrderedDict[tuple[str, str, str], tuple[str, Tag | None]] = OrderedDict()
         self._capacity = capacity
 
     async def all(self, tenant: str, flow_id: str) -> tuple[VersionRecord, ...]:
@@ -46,12 +46,23 @@ class Versions:
         """Each version of each flow, by the flow's id and its number; those that were forgotten, too."""
         return await self.history.numbers(tenant)
 
-    async def tags(self, tenant: str, flow_id: str) -> Mapping[str, str]:
-        """The flow's tags, and the version that each stands at."""
+    async def tags(self, tenant: str, flow_id: str) -> Mapping[str, Tag]:
+        """The flow's tags, and where each stands."""
         return await self._tags.all(tenant, flow_id)
 
-    async def resolve(self, tenant: str, flow_id: str, name: str) -> str | None:
-        """The version that a name means; None when it means none."""
+    async def resolve(self, tenant: str, flow_id: str, name: str, *, whom: str | None = None) -> str | None:
+        """The version that a name means; None when it means none.
+
+        Of a tag with a canary, `whom` says for whom it is asked: some of them get the canary. Without, nobody does.
+        """
+        meant = await self._means(tenant, flow_id, name)
+        if meant is None:
+            return None
+        if whom is not None and meant.canary is not None and meant.canary.takes(whom):
+            return meant.canary.version
+        return meant.version
+
+    async def _means(self, tenant: str, flow_id: str, name: str) -> Tag | None:
         generation = await self._generations.current(tenant)
         key = (tenant, flow_id, name)
         before = self._meant.get(key)
@@ -62,17 +73,22 @@ class Versions:
         if head is None:
             return None
         tags = await self.tags(tenant, flow_id)
-        history = () if name in tags or name == CURRENT else await self.all(tenant, flow_id)
-        self._meant[key] = (generation, resolved(name, history, tags, head.version))
+        if name in tags:
+            found: Tag | None = tags[name]
+        else:
+            history = () if name == CURRENT else await self.all(tenant, flow_id)
+            version = resolved(name, history, head.version)
+            found = None if version is None else Tag(version=version)
+        self._meant[key] = (generation, found)
         if len(self._meant) > self._capacity:
             self._meant.popitem(last=False)
         return self._meant[key][1]
 
-    async def tag(self, tenant: str, flow_id: str, tag: str, version: str) -> None:
-        """Have a tag stand at a version."""
+    async def tag(self, tenant: str, flow_id: str, tag: str, version: str, *, canary: Canary | None = None) -> None:
+        """Have a tag stand at a version, and send a share of its runs to another one; a canary from before ends."""
         if is_taken_by_others(tag):
             raise InvalidRequestError(f"`{tag[:80]}` cannot be a tag: it would be taken for a version's own name.")
-        await self._tags.put(tenant, flow_id, tag, version)
+        await self._tags.put(tenant, flow_id, tag, Tag(version=version, canary=canary))
         await self._generations.renew(tenant)
 
     async def untag(self, tenant: str, flow_id: str, tag: str) -> None:
@@ -109,7 +125,7 @@ class Versions:
         others = [one for one in await self.all(tenant, flow_id) if one.number != record.number]
         is_spare = not record.current and any(one.version == record.version for one in others)
         head = (await self._shelves.of(tenant)).flows.get(flow_id)
-        tagged = [tag for tag, version in (await self.tags(tenant, flow_id)).items() if version == record.version]
+        tagged = [name for name, tag in (await self.tags(tenant, flow_id)).items() if record.version in tag.versions]
         if head is not None and head.version == record.version and not is_spare:
             raise VersionInUseError(
                 f"Version v{record.number} is what the flow is now. Publish or activate another one."

@@ -94,9 +94,12 @@ class Library:
         self._capacity = capacity
         self._loaded: OrderedDict[tuple[str, str, str], LoadedFlow] = OrderedDict()
 
-    async def load(self, tenant: str, name: str) -> LoadedFlow:
-        """A flow, by id or endpoint name: its current version, or the one named behind an `@`."""
-        found, version = await self._meant(tenant, name)
+    async def load(self, tenant: str, name: str, *, whom: str | None = None) -> LoadedFlow:
+        """A flow, by id or endpoint name: its current version, or the one named behind an `@`.
+
+        Behind a tag with a canary, `whom` draws: runs of one session get one version. Without, nobody gets the canary.
+        """
+        found, version = await self._meant(tenant, name, whom)
         key = (tenant, found.id, version or found.revision)
         loaded = self._loaded.get(key)
         if loaded is not None:
@@ -127,9 +130,9 @@ class Library:
             raise unknown_flow(name)
         return record
 
-    async def version(self, tenant: str, flow: FlowRecord, name: str) -> str:
+    async def version(self, tenant: str, flow: FlowRecord, name: str, *, whom: str | None = None) -> str:
         """The version of a flow that a name means: a tag, `v3`, `latest`, a digest or its beginning."""
-        version = await self._store.versions.resolve(tenant, flow.id, name)
+        version = await self._store.versions.resolve(tenant, flow.id, name, whom=whom)
         if version is None:
             raise UnknownVersionError(
                 f"The flow `{flow.endpoint_name or flow.id}` has no version `{name[:80]}`. "
@@ -137,10 +140,10 @@ class Library:
             )
         return version
 
-    async def _meant(self, tenant: str, name: str) -> tuple[FlowRecord, str | None]:
+    async def _meant(self, tenant: str, name: str, whom: str | None = None) -> tuple[FlowRecord, str | None]:
         name, at, version = name.partition(_AT)
         found = await self.find(tenant, name)
-        return found, await self.version(tenant, found, version) if at else None
+        return found, await self.version(tenant, found, version, whom=whom) if at else None
 
     async def ready(self, tenant: str, flow_id: str, flow: Flow, *, images: Collection[str] = ()) -> LoadedFlow:
         """`flow`, planned; `FlowInvalidError` when its findings forbid running it."""

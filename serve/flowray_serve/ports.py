@@ -11,6 +11,7 @@ from flowray.engine.values import Ref
 from flowray.flow.types import Json
 from flowray.runner.runner import EditorJob
 from flowray.stores.records import FlowRecord, VersionRecord
+from flowray.stores.tags import Canary, Tag
 
 T = TypeVar("T")
 
@@ -24,14 +25,14 @@ class VersionStore(Protocol):
     async def numbers(self, tenant: str) -> Sequence[tuple[str, int]]:
         """Each version of each flow, by the flow's id and its number; those that were forgotten, too."""
 
-    async def tags(self, tenant: str, flow_id: str) -> Mapping[str, str]:
-        """The flow's tags, and the version that each stands at."""
+    async def tags(self, tenant: str, flow_id: str) -> Mapping[str, Tag]:
+        """The flow's tags, and where each stands."""
 
-    async def resolve(self, tenant: str, flow_id: str, name: str) -> str | None:
-        """The version that a name means; None when it means none."""
+    async def resolve(self, tenant: str, flow_id: str, name: str, *, whom: str | None = None) -> str | None:
+        """The version that a name means, which may be a tag's canary for `whom`; None when it means none."""
 
-    async def tag(self, tenant: str, flow_id: str, tag: str, version: str) -> None:
-        """Have a tag stand at a version."""
+    async def tag(self, tenant: str, flow_id: str, tag: str, version: str, *, canary: Canary | None = None) -> None:
+        """Have a tag stand at a version, and send a share of its runs to another one; a canary from before ends."""
 
     async def untag(self, tenant: str, flow_id: str, tag: str) -> None:
         """Take a tag away."""

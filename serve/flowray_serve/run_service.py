@@ -101,6 +101,11 @@ class RunOrder:
     trace: str = ""
 
 
+def anybody() -> str:
+    """Whom a run is for that belongs to no session: somebody else each time."""
+    return uuid.uuid4().hex
+
+
 class RunService:
     """Prepares runs and drives them in this process."""
 
@@ -128,7 +133,8 @@ class RunService:
 
     async def prepare(self, tenant: str, flow_name: str, order: RunOrder) -> RunRequest:
         """The request to run a published flow, tweaked as ordered."""
-        return await self.prepare_loaded(tenant, await self._library.load(tenant, flow_name), order)
+        loaded = await self._library.load(tenant, flow_name, whom=order.session or anybody())
+        return await self.prepare_loaded(tenant, loaded, order)
 
     async def prepare_loaded(self, tenant: str, loaded: LoadedFlow, order: RunOrder) -> RunRequest:
         """The request to run this flow."""

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 from flowray.flow.changes import Changes
 from flowray.stores.records import FlowRecord, VersionRecord
+from flowray.stores.tags import Tag
 from flowray_serve.langflow_ids import tenant_uuid, version_uuid
 
 
-def version_read(tenant: str, flow: FlowRecord, record: VersionRecord, tags: Mapping[str, str]) -> dict[str, Any]:
+def version_read(tenant: str, flow: FlowRecord, record: VersionRecord, tags: Mapping[str, Tag]) -> dict[str, Any]:
     """A version. What is current or tagged is `retained`, as Langflow calls what is not removed."""
     at = datetime.fromtimestamp(int(record.at), UTC).isoformat()
     is_current = record.version == flow.version
-    mine = [tag for tag, version in tags.items() if version == record.version]
-    reason = "current" if is_current else f"tagged {', '.join(mine)}" if mine else None
+    mine = [name for name, tag in tags.items() if tag.version == record.version]
+    canaries = {name: tag.canary for name, tag in tags.items() if tag.canary}
+    tried = {name: canary.share for name, canary in canaries.items() if canary.version == record.version}
+    reason = "current" if is_current else _why(mine, tried)
     return {
         "id": version_uuid(flow.id, record.number),
         "flow_id": flow.id,
@@ -33,7 +36,22 @@ def version_read(tenant: str, flow: FlowRecord, record: VersionRecord, tags: Map
         "current": is_current,
         "published": record.current,
         "tags": mine,
+        "canary_of": tried,
         "images": list(record.images),
+    }
+
+
+def _why(tagged: Collection[str], tried: Collection[str]) -> str | None:
+    if tagged:
+        return f"tagged {', '.join(tagged)}"
+    return f"canary of {', '.join(tried)}" if tried else None
+
+
+def tags_read(tags: Mapping[str, Tag]) -> dict[str, Any]:
+    """The version that each tag stands at, and the canaries of those that have one."""
+    return {
+        "tags": {name: tag.version for name, tag in tags.items()},
+        "canaries": {name: asdict(tag.canary) for name, tag in tags.items() if tag.canary},
     }
 
 

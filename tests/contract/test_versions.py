@@ -7,10 +7,13 @@ import asyncio
 import pytest
 import redis.asyncio
 
+from flowray.engine.codec import dumps
 from flowray.errors import InvalidRequestError, NotFoundError
 from flowray.stores.documents import Documents
 from flowray.stores.generations import Generations, MemoryGenerations, RedisGenerations
 from flowray.stores.objects import ObjectStore
+from flowray.stores.paths import path
+from flowray.stores.tags import Canary, Tag
 from flowray.stores.versions import VersionInUseError
 from tests.contract.test_documents import ACME, OTHER, flow
 
@@ -146,3 +149,34 @@ async def test_a_redis_that_lost_everything_costs_no_version(objects: ObjectStor
     await documents.versions.tag(ACME, "one", "prod", ONE)
     await valkey.flushdb()
     assert await documents.versions.resolve(ACME, "one", "prod") == ONE
+
+
+async def test_a_canary_is_told_to_those_whom_it_takes_and_to_nobody_else(
+    documents: Documents, objects: ObjectStore, generations: Generations
+) -> None:
+    there = Documents(objects, generations).versions
+    await documents.versions.tag(ACME, "one", "prod", ONE, canary=Canary(version=TWO, share=0.3))
+    told = [await there.resolve(ACME, "one", "prod", whom=f"session-{number}") for number in range(300)]
+    again = [await there.resolve(ACME, "one", "prod", whom=f"session-{number}") for number in range(300)]
+    assert 60 < told.count(TWO) < 120
+    assert told == again
+    assert await there.resolve(ACME, "one", "prod") == ONE
+    assert await there.resolve(ACME, "one", "v1", whom="session-1") == ONE
+
+    await documents.versions.tag(ACME, "one", "prod", ONE)
+    assert {await there.resolve(ACME, "one", "prod", whom=f"session-{number}") for number in range(50)} == {ONE}
+
+
+async def test_a_canary_is_not_forgotten_while_a_tag_has_it(documents: Documents) -> None:
+    two, one = await documents.versions.all(ACME, "one")
+    await documents.versions.tag(ACME, "one", "prod", TWO, canary=Canary(version=ONE, share=0.5))
+    with pytest.raises(VersionInUseError):
+        await documents.versions.forget(ACME, "one", one)
+    await documents.versions.tag(ACME, "one", "prod", TWO)
+    await documents.versions.forget(ACME, "one", one)
+    assert [left.number for left in await documents.versions.all(ACME, "one")] == [two.number]
+
+
+async def test_a_tag_from_before_there_were_canaries_still_stands(documents: Documents, objects: ObjectStore) -> None:
+    await objects.put(path(ACME, "tags", "one", "prod.json"), dumps({"version": ONE}))
+    assert await documents.versions.tags(ACME, "one") == {"prod": Tag(version=ONE)}

@@ -21,9 +21,19 @@ class VersionBody(BaseModel):
     data: Mapping[str, Any] | None = Field(None, description="The canvas: `nodes` and `edges`.")
 
 
-class TagBody(BaseModel):
-    """Where a tag stands."""
+class CanaryBody(BaseModel):
+    """A version that a share of a tag's runs goes to."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: _VersionName = Field("latest", description="A tag, `v3`, `latest`, or a digest or its beginning.")
+    share: float = Field(gt=0, lt=1, description="Which share of the runs; those of one session stay together.")
+
+
+class TagBody(BaseModel):
+    """Where a tag stands. Without a `canary`, one that it had ends."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: _VersionName = Field("latest", description="A tag, `v3`, `latest`, or a digest or its beginning.")
+    canary: CanaryBody | None = None

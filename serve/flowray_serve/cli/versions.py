@@ -68,22 +68,27 @@ def tag(
     name: Annotated[str, typer.Argument(help="The tag, such as prod.")],
     version: Annotated[str, typer.Argument(help="Where it shall stand.")] = "latest",
     *,
+    canary: Annotated[str, typer.Option(help="Another version, to send a share of the tag's runs to.")] = "",
+    share: Annotated[float, typer.Option(min=0.0001, max=0.9999, help="Which share of them.")] = 0.1,
     remove: Annotated[bool, typer.Option("--remove", help="Take it away instead.")] = False,
     url: Url = "",
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
-    """Name a version. A tag that stands elsewhere is moved; runs of FLOW@TAG follow from the next one on."""
+    """Name a version. A tag that stands elsewhere is moved; runs of FLOW@TAG follow from the next one on.
+
+    With --canary, a share of those runs goes to another version; tag again without to end that.
+    """
     with connect(url, key) as client:
         if remove:
             client.ask(calls.untag(flow, name))
             said: Mapping[str, Any] = {"tag": name, "version": None}
         else:
-            said = client.ask(calls.tag(flow, name, version))
+            said = client.ask(calls.tag(flow, name, version, canary=canary, share=share))
     if as_json:
         say_json(said)
     else:
-        say(f"{flow}@{name} is gone." if remove else f"{flow}@{name} is version {said['version'][:12]}.")
+        say(f"{flow}@{name} is gone." if remove else f"{flow}@{name} is version {_placed(said)}.")
 
 
 @app.command()
@@ -133,13 +138,19 @@ def _all(client: Client, flow: str) -> Iterator[Mapping[str, Any]]:
         offset, total = offset + max(len(page["entries"]), 1), page["total"]
 
 
+def _placed(said: Mapping[str, Any]) -> str:
+    canary = said.get("canary")
+    version = str(said["version"])[:12]
+    return f"{version}, and {canary['version'][:12]} for {canary['share']:.4g} of its runs" if canary else version
+
+
 def _row(one: Mapping[str, Any]) -> tuple[str, ...]:
     mark = "current" if one["current"] else "" if one["published"] else "kept aside"
     return (
         one["version_tag"],
         one["created_at"].replace("T", " ")[:19],
         one["version"][:12],
-        ", ".join(one["tags"]),
+        ", ".join([*one["tags"], *(f"{tag} ({share:.4g})" for tag, share in one["canary_of"].items())]),
         mark,
         one["description"] or "",
     )

@@ -90,17 +90,18 @@ class Tools:
         if flow is None:
             raise InvalidRequestError(f"Flow with name '{name[:80]}' not found")
         meant = naming(flow, self._version)
-        loaded = await self._services.library.load(self._tenant, meant)
         session, said = arguments.pop("session_id", None), arguments.pop("input_value", None)
         if session is not None and (not isinstance(session, str) or len(session) > _SESSION_LENGTH):
             raise InvalidRequestError(f"`session_id` is a text of at most {_SESSION_LENGTH} characters.")
+        session = session or str(uuid.uuid4())
+        loaded = await self._services.library.load(self._tenant, meant, whom=session)
         order = replace(
             self._usual,
             input_value=None if said is None else str(said),
-            session=session or str(uuid.uuid4()),
+            session=session,
             tweaks=mcp_tools.tweaks(loaded.flow, arguments),
         )
-        return await self._services.runs.prepare(self._tenant, meant, order)
+        return await self._services.runs.prepare_loaded(self._tenant, loaded, order)
 
     async def _run(self, server: Server[Any, Any], prepared: RunRequest) -> Outcome:
         """Run to the end; a caller that wants to know how far it is, is told node by node."""

@@ -22,7 +22,7 @@ from flowray_serve.replies import reply
 from flowray_serve.routes.openapi import takes
 from flowray_serve.routes.run import RUN_HEADER
 from flowray_serve.routes.variables import header_trace, header_variables
-from flowray_serve.run_service import RunOrder
+from flowray_serve.run_service import RunOrder, anybody
 from flowray_serve.services import Services
 
 _NO_INPUT = RunInput(input_value="")
@@ -47,7 +47,7 @@ class AdvancedRunRoutes:
         caller = await self._services.authenticator(request)
         content = await read_body(request, limit_bytes=self._services.limits.run_bytes)
         body = fit(AdvancedRunBody, parse_object(content))
-        loaded = await self._services.library.load(caller.tenant, flow)
+        loaded = await self._services.library.load(caller.tenant, flow, whom=body.session_id or anybody())
         answers, prepared = [], None
         for given in body.inputs or (_NO_INPUT,):
             order = _order(body, given, loaded.flow, header_variables(request))

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
+from flowray.errors import InvalidRequestError
 from flowray.flow.changes import changes
 from flowray.flow.export import without_secrets
 from flowray.stores.records import FlowRecord, VersionRecord
+from flowray.stores.tags import Canary
 from flowray.tenancy.permissions import Permission
 from flowray_serve.auth import needs
 from flowray_serve.bodies.reading import fit, parse_object, read_body
@@ -23,7 +26,7 @@ from flowray_serve.replies import reply
 from flowray_serve.routes.flows import expected_token
 from flowray_serve.routes.openapi import takes
 from flowray_serve.services import Services
-from flowray_serve.version_answer import differences_read, version_read
+from flowray_serve.version_answer import differences_read, tags_read, version_read
 
 _Name = Annotated[str, Path(max_length=VERSION_NAME_LIMIT)]
 _TagName = Annotated[str, Path(pattern=r"^[A-Za-z][A-Za-z0-9._-]*$", max_length=VERSION_NAME_LIMIT)]
@@ -67,7 +70,7 @@ class VersionRoutes:
         records, tags = await versions.all(caller, found.id), dict(await versions.tags(caller, found.id))
         shown = records[offset : offset + limit]
         entries = [version_read(caller, found, one, tags) for one in shown]
-        return reply({"entries": entries, "max_entries": _MOST, "total": len(records), "tags": tags})
+        return reply({"entries": entries, "max_entries": _MOST, "total": len(records), **tags_read(tags)})
 
     @needs(Permission.FLOWS_WRITE)
     async def keep(self, request: Request, flow: str) -> Response:
@@ -133,19 +136,24 @@ class VersionRoutes:
     async def tags(self, request: Request, flow: str) -> Response:
         """The flow's tags, and the version that each stands at."""
         caller, found = await self._flow(request, flow)
-        return reply(await self._services.store.versions.tags(caller, found.id))
+        return reply(tags_read(await self._services.store.versions.tags(caller, found.id))["tags"])
 
     @needs(Permission.FLOWS_WRITE)
     async def tag(self, request: Request, flow: str, tag: _TagName) -> Response:
-        """Have a tag stand at a version; one that stands elsewhere is moved."""
+        """Have a tag stand at a version; one that stands elsewhere is moved, and a canary that it had ends."""
         caller, found = await self._flow(request, flow)
         content = await read_body(request, limit_bytes=self._services.limits.run_bytes)
         body = fit(TagBody, parse_object(content))
         versions = self._services.store.versions
         before = (await versions.tags(caller, found.id)).get(tag)
         version = (await self._record(caller, found, body.version)).version
-        await versions.tag(caller, found.id, tag, version)
-        return reply({"tag": tag, "version": version, "before": before})
+        canary = None
+        if body.canary is not None:
+            other = (await self._record(caller, found, body.canary.version)).version
+            canary = _canary(other, body.canary.share, beside=version)
+        await versions.tag(caller, found.id, tag, version, canary=canary)
+        said = {"tag": tag, "version": version, "before": before and before.version}
+        return reply(said | ({"canary": asdict(canary)} if canary else {}))
 
     @needs(Permission.FLOWS_WRITE)
     async def untag(self, request: Request, flow: str, tag: _Name) -> Response:
@@ -187,3 +195,9 @@ class VersionRoutes:
         if kept is None:
             raise UnknownVersionError(f"Version `{version[:12]}` of the flow `{flow.id}` was forgotten.")
         return kept
+
+
+def _canary(version: str, share: float, *, beside: str) -> Canary:
+    if version == beside:
+        raise InvalidRequestError("`canary.version` is the version that the tag stands at; name another one.")
+    return Canary(version=version, share=share)

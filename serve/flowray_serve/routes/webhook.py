@@ -16,7 +16,7 @@ from flowray_serve.routes.direct import DirectRoute
 from flowray_serve.routes.run import RUN_HEADER
 from flowray_serve.routes.variables import header_trace, header_variables
 from flowray_serve.routes.wishes import callback_of, idempotency_of
-from flowray_serve.run_service import RunOrder
+from flowray_serve.run_service import RunOrder, anybody
 from flowray_serve.services import Services
 
 _WEBHOOK = "Webhook"
@@ -49,7 +49,7 @@ class WebhookRoutes:
         content = await read_body(request, limit_bytes=self._services.limits.run_bytes)
         if not content:
             raise EmptyWebhookError("The body is empty; send what the flow's Webhook component shall get.")
-        loaded = await self._services.library.load(caller.tenant, flow)
+        loaded = await self._services.library.load(caller.tenant, flow, whom=anybody())
         data = _text(content)
         order = RunOrder(
             tweaks={node.id: {"data": data} for node in loaded.flow.nodes if node.component == _WEBHOOK},

@@ -58,7 +58,7 @@ def test_a_failed_run_names_tenant_flow_and_node() -> None:
         (0.2, RunFinished(status="failed", kind="component", node=NODE)),
     )
     assert found[Series("flowray_run_failures_total", (*FLOW, "Agent-1", "component"))] == 1
-    assert found[Series("flowray_runs_total", (*FLOW, "failed"))] == 1
+    assert found[Series("flowray_runs_total", (*FLOW, "v", "failed"))] == 1
     assert of(found, "flowray_nodes_total") == {("Agent-1", "failed"): 1}
     assert of(found, "flowray_step_failures_total") == {("Agent-1", "component", "rate_limit"): 1}
 
@@ -71,7 +71,7 @@ def test_a_step_that_is_tried_again_counts_as_a_failure_of_its_step_alone() -> N
         (1.0, RunFinished(status="succeeded")),
     )
     assert of(found, "flowray_step_failures_total") == {("", "lost", ""): 1}
-    assert of(found, "flowray_runs_total") == {("succeeded",): 1}
+    assert of(found, "flowray_runs_total") == {("v", "succeeded"): 1}
     assert not of(found, "flowray_run_failures_total")
 
 
@@ -101,7 +101,7 @@ def test_an_engine_that_takes_over_does_not_begin_the_time_anew() -> None:
 
 def test_a_run_that_no_engine_had_took_no_time() -> None:
     found = counted((0.0, ACCEPTED), (9.0, RunFinished(status="cancelled")))
-    assert of(found, "flowray_runs_total") == {("cancelled",): 1}
+    assert of(found, "flowray_runs_total") == {("v", "cancelled"): 1}
     assert not of(found, "flowray_run_seconds")
 
 

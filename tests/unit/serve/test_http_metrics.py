@@ -57,7 +57,8 @@ async def test_the_failure_of_a_node_is_there_with_tenant_flow_and_node() -> Non
 
     said = {"tenant": "default", "flow": "Echo", "flow_id": flow}
     assert found["flowray_run_failures_total", labels(**said, node="ChatOutput-1", kind="component")] == 1
-    assert found["flowray_runs_total", labels(**said, status="failed")] == 1
+    version = (await made.http.get(f"/api/v1/flows/{flow}/versions/")).json()["entries"][0]["version"][:12]
+    assert found["flowray_runs_total", labels(**said, version=version, status="failed")] == 1
     route = {"tenant": "default", "route": "/api/v1/run/{flow}"}
     code = failed.json()["code"]
     assert found["flowray_http_requests_total", labels(**route, method="POST", status="500", code=code)] == 1

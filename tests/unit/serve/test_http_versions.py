@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from typing import Any
 
@@ -225,3 +226,112 @@ class NoList:
 
 def chat(model: str) -> dict[str, Any]:
     return {"model": model, "messages": [{"role": "user", "content": "hello"}]}
+
+
+async def share_of(made: Service, flow: str, value: str, *, sessions: int = 200) -> float:
+    """Which share of sessions runs the version that has this value saved."""
+    hits = 0
+    for number in range(sessions):
+        response = await made.http.post(f"/api/v1/run/{flow}@prod", json={"session_id": f"s{number}"})
+        assert response.status_code == 200, response.text
+        hits += saved(made) == value
+    return hits / sessions
+
+
+async def test_a_share_of_a_tags_runs_goes_to_its_canary_until_the_tag_is_set_again() -> None:
+    made, flow = await published("one", "two")
+    tag = f"/api/v1/flows/{flow}/tags/prod"
+
+    said = await made.http.put(tag, json={"version": "v1", "canary": {"version": "v2", "share": 0.25}})
+
+    assert said.status_code == 200, said.text
+    two, one = await entries(made, flow)
+    assert said.json()["canary"] == {"version": two["version"], "share": 0.25}
+    assert (one["tags"], two["canary_of"]) == (["prod"], {"prod": 0.25})
+    listed = (await made.http.get(f"/api/v1/flows/{flow}/versions/")).json()
+    assert listed["tags"] == {"prod": one["version"]}
+    assert listed["canaries"] == {"prod": {"version": two["version"], "share": 0.25}}
+    assert 0.15 < await share_of(made, flow, "two") < 0.35
+
+    await made.http.put(tag, json={"version": "v1"})
+    assert await share_of(made, flow, "two", sessions=50) == 0
+    await made.http.put(tag, json={"version": "v2"})
+    assert await share_of(made, flow, "two", sessions=50) == 1
+
+
+async def test_the_runs_of_one_session_stay_with_one_version_and_those_of_none_are_drawn_each_time() -> None:
+    made, flow = await published("one", "two")
+    canary = {"version": "v2", "share": 0.5}
+    await made.http.put(f"/api/v1/flows/{flow}/tags/prod", json={"version": "v1", "canary": canary})
+    seen: dict[str, set[Any]] = {"a": set(), "b": set(), "": set()}
+    for session, values in seen.items():
+        for _ in range(30):
+            body = {"session_id": session} if session else {}
+            await made.http.post(f"/api/v1/run/{flow}@prod", json=body)
+            values.add(saved(made))
+    assert (len(seen["a"]), len(seen["b"]), seen[""]) == (1, 1, {"one", "two"})
+
+
+async def test_a_larger_share_keeps_the_sessions_that_the_canary_has() -> None:
+    made, flow = await published("one", "two")
+    has: list[set[str]] = []
+    for share in (0.2, 0.6):
+        canary = {"version": "v2", "share": share}
+        await made.http.put(f"/api/v1/flows/{flow}/tags/prod", json={"version": "v1", "canary": canary})
+        with_canary = set()
+        for number in range(60):
+            await made.http.post(f"/api/v1/run/{flow}@prod", json={"session_id": f"s{number}"})
+            with_canary |= {f"s{number}"} if saved(made) == "two" else set()
+        has.append(with_canary)
+    assert set() < has[0] < has[1]
+
+
+@pytest.mark.parametrize("path", ["run/advanced", "webhook"])
+async def test_other_ways_to_run_a_tag_have_its_canary_too(path: str) -> None:
+    made, flow = await published("one", "two")
+    canary = {"version": "v2", "share": 0.5}
+    await made.http.put(f"/api/v1/flows/{flow}/tags/prod", json={"version": "v1", "canary": canary})
+    seen = set()
+    async with made.engine():
+        for _ in range(30):
+            before = len(made.steps.requests)
+            answer = await made.http.post(f"/api/v1/{path}/{flow}@prod", json={"inputs": [{}]})
+            assert answer.status_code in (200, 202), answer.text
+            for _ in range(1_000):
+                if len(made.steps.requests) > before:
+                    break
+                await asyncio.sleep(0.001)
+            seen.add(saved(made))
+    assert seen == {"one", "two"}
+
+
+async def test_a_canary_is_not_forgotten_and_what_is_current_can_be_read_by_the_tag() -> None:
+    made, flow = await published("one", "two", "three")
+    canary = {"version": "v2", "share": 0.9}
+    await made.http.put(f"/api/v1/flows/{flow}/tags/prod", json={"version": "v1", "canary": canary})
+    refused = await made.http.delete(f"/api/v1/flows/{flow}/versions/v2")
+    assert (refused.status_code, refused.json()["code"]) == (409, "version_in_use")
+    read = (await made.http.get(f"/api/v1/flows/{flow}/versions/prod")).json()
+    assert read["version_tag"] == "v1"
+
+
+@pytest.mark.parametrize(
+    ("canary", "status"),
+    [
+        ({"version": "v2", "share": 0}, 422),
+        ({"version": "v2", "share": 1}, 422),
+        ({"version": "v2", "share": "much"}, 422),
+        ({"version": "v2"}, 422),
+        ({"version": "v1", "share": 0.1}, 422),
+        ({"version": "v9", "share": 0.1}, 404),
+        ("v2", 422),
+        ({"version": "v2", "share": 0.1, "more": 1}, 422),
+    ],
+)
+async def test_a_canary_that_is_none_is_refused_and_the_tag_stays_as_it_is(canary: Any, status: int) -> None:
+    made, flow = await published("one", "two")
+    tag = f"/api/v1/flows/{flow}/tags/prod"
+    await made.http.put(tag, json={"version": "v2"})
+    refused = await made.http.put(tag, json={"version": "v1", "canary": canary})
+    assert refused.status_code == status, refused.text
+    assert (await entries(made, flow))[0]["tags"] == ["prod"]
