@@ -178,5 +178,5 @@ async def test_a_canary_is_not_forgotten_while_a_tag_has_it(documents: Documents
 
 
 async def test_a_tag_from_before_there_were_canaries_still_stands(documents: Documents, objects: ObjectStore) -> None:
-    await objects.put(path(ACME, "tags", "one", "prod.json"), dumps({"version": ONE}))
+    await objects.put(path(ACME, "tags", "one", "nprod.json"), dumps({"version": ONE}))
     assert await documents.versions.tags(ACME, "one") == {"prod": Tag(version=ONE)}
