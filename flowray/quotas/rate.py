@@ -29,6 +29,13 @@ class Rate:
         return self.per_s / self.amount
 
     @property
+    def text(self) -> str:
+        """As it is settled: see `rate_of`."""
+        unit = next(unit for unit, seconds in _SECONDS.items() if seconds == self.per_s)
+        plain = f"{self.amount:.10g}/{unit}"
+        return plain if self.burst == max(1, round(self.amount)) else f"{plain}+{self.burst}"
+
+    @property
     def policy(self) -> str:
         """As `RateLimit-Policy` says it: quota and window."""
         return f"q={self.burst};w={max(1, round(self.burst * self.each_s))}"

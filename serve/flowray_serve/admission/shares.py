@@ -11,6 +11,7 @@ from flowray.errors import InvalidRequestError
 from flowray.quotas.budget import Budgets, Span
 from flowray.quotas.ledger import Standing
 from flowray.quotas.quota import Terms
+from flowray.quotas.rate import Rate
 from flowray.quotas.usage import GROUPS, UsageBook, grouped
 
 _LONGEST_DAYS = 400
@@ -22,6 +23,7 @@ class Shares:
 
     standing: Callable[[str], Awaitable[Standing]]
     terms: Callable[[str], Awaitable[Terms]]
+    rates: Callable[[str], Awaitable[Mapping[str, Rate]]]
     budgets: Callable[[str], Awaitable[Budgets]]
     used: Callable[[str], Awaitable[Mapping[Span, Mapping[str, float]]]]
     book: UsageBook
@@ -35,6 +37,7 @@ class Shares:
             "tenant": tenant,
             "weight": terms.weight,
             "quota": asdict(terms.quota),
+            "rates": {kind: rate.text for kind, rate in (await self.rates(tenant)).items()},
             "now": {
                 "runs": standing.runs,
                 "steps": held.steps,

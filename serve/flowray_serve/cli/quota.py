@@ -55,6 +55,7 @@ def _rows(found: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         (name, "no limit" if most is None else f"{most:g}", f"{now[name]:g}" if name in now else "")
         for name, most in found["quota"].items()
     ]
+    rows += [(f"rate {kind}", rate, "") for kind, rate in found["rates"].items()]
     for span in ("day", "month"):
         budget = found["budgets"][span]
         rows += [

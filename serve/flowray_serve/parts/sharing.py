@@ -132,7 +132,12 @@ def build_sharing(
     notices = Notices(redis, NoticeRecords(objects), owing_of(redis, objects))
     budgets = BudgetKeeper(book, settled.budgets, notices.tell)
     shares = Shares(
-        standing=ledger.standing, terms=settled.terms, budgets=settled.budgets, used=budgets.used, book=book
+        standing=ledger.standing,
+        terms=settled.terms,
+        rates=settled.rates,
+        budgets=settled.budgets,
+        used=budgets.used,
+        book=book,
     )
     buckets = SteadyBuckets(RedisBuckets(redis), replicas=settings.gateway.replicas, local=MemoryBuckets())
     return Sharing(

@@ -408,7 +408,14 @@ def shares_of(tenants: Tenants, book: UsageBook | None = None) -> Shares:
     settled, book = Settled(tenants, quota=Quota(), rates={}), book or MemoryUsageBook()
     keeper = BudgetKeeper(book, settled.budgets, _unheard)
     ledger = MemoryLedgers().holder("test")
-    return Shares(standing=ledger.standing, terms=settled.terms, budgets=settled.budgets, used=keeper.used, book=book)
+    return Shares(
+        standing=ledger.standing,
+        terms=settled.terms,
+        rates=settled.rates,
+        budgets=settled.budgets,
+        used=keeper.used,
+        book=book,
+    )
 
 
 def samples_of(shares: Shares, queue: MemoryQueue) -> Samples:

@@ -59,12 +59,14 @@ async def test_what_cannot_be_asked_for_is_refused(wrong: dict[str, str]) -> Non
 
 async def test_a_quota_is_shown_with_what_is_taken_of_it() -> None:
     made = service()
-    await made.services.tenants.settle("default", {"quotas": {"runs": 3}, "budgets": {"day": {"tokens": 10}}})
+    quotas = {"runs": 3, "rates": {"run": "100/s", "key_run": "10/min+50"}}
+    await made.services.tenants.settle("default", {"quotas": quotas, "budgets": {"day": {"tokens": 10}}})
     await used(made, "default")
 
     shown = (await made.http.get("/api/v1/quota")).json()
 
     assert (shown["quota"]["runs"], shown["now"]["runs"]) == (3, 0)
+    assert shown["rates"] == {"run": "100/s", "key_run": "10/min+50"}
     assert shown["budgets"]["day"] == {"most": {"tokens": 10}, "used": {"runs": 1, "tokens": 7}}
 
 

@@ -1,0 +1,17 @@
+"""Rates as they are written."""
+
+from __future__ import annotations
+
+import pytest
+
+from flowray.quotas.rate import rate_of
+
+
+@pytest.mark.parametrize("text", ["100/s", "600/min", "10/min+50", "0.5/s", "1/h", "2.5/min+1", "1000000/h"])
+def test_a_rate_is_shown_as_it_is_settled(text: str) -> None:
+    rate = rate_of(text)
+    assert rate_of(rate.text) == rate
+
+
+def test_what_may_come_at_once_is_shown_only_where_it_is_another_number() -> None:
+    assert [rate_of(text).text for text in ("100/s+100", "10/min+50", "0.5/s+1")] == ["100/s", "10/min+50", "0.5/s"]
