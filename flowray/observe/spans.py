@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from flowray.engine import events as ev
+from flowray.engine.drawing import number_of
 from flowray.flow.types import NodeId
-from flowray.observe.trace_context import above, number_of, trace_of
+from flowray.observe.trace_context import above, trace_of
 from flowray.plan.types import StepId
 
 Fact = str | int | float | bool

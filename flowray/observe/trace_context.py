@@ -5,17 +5,16 @@ Ids follow from names, so that whoever knows a run's id and a step's knows their
 
 from __future__ import annotations
 
-import hashlib
 import re
 import uuid
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from flowray.engine.drawing import is_drawn, number_of
 from flowray.engine.events import Recorded, RunAccepted
 
 _TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]([0-9a-f])")
 _SAMPLED = 1
-_ALL = 1 << 64
 
 
 class Above(NamedTuple):
@@ -60,9 +59,4 @@ def is_kept(recorded: Sequence[Recorded], share: float) -> bool:
         return False
     trace = over.trace if over else trace_of(recorded[0].run)
     # Not the number itself: of a random UUID some bits are always the same.
-    return number_of("kept", f"{trace:032x}") < share * _ALL
-
-
-def number_of(*names: str, size: int = 8) -> int:
-    """The id that goes with these names: a span's, in eight bytes, or a trace's, in sixteen."""
-    return int.from_bytes(hashlib.sha256("/".join(names).encode()).digest()[:size], "big") or 1
+    return is_drawn(share, "kept", f"{trace:032x}")

@@ -33,7 +33,7 @@ class Archive:
         """Keep a finished journal that is at hand."""
         await self.keep(tenant, run, lines_of(recorded))
 
-    async def count(self, tenant: str, run: RunId, recorded: Iterable[Recorded]) -> None:
+    async def count(self, tenant: str, run: RunId, recorded: Sequence[Recorded]) -> None:
         """Count what a run has used whose journal is kept already; nobody counts here."""
 
     async def find(self, tenant: str, run: RunId) -> Sequence[Recorded] | None:

@@ -107,9 +107,8 @@ class CountedArchive(Archive):
         await self.count(tenant, run, recorded)
         await super().keep(tenant, run, lines_of(recorded))
 
-    async def count(self, tenant: str, run: RunId, recorded: Iterable[Recorded]) -> None:
+    async def count(self, tenant: str, run: RunId, recorded: Sequence[Recorded]) -> None:
         """See `Archive`."""
-        recorded = list(recorded)
         if await self._book.add(tenant, run, fold(recorded, self._prices)):
             self._counted(recorded)
 

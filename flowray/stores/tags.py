@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from flowray.engine.codec import dumps, loads
+from flowray.engine.drawing import is_drawn
 from flowray.stores.objects import ObjectStore
 from flowray.stores.paths import is_segment, path, spelled, unspelled
-
-_ALL = 1 << 64
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,8 +20,7 @@ class Canary:
 
     def takes(self, whom: str) -> bool:
         """Whether it takes the runs of this one; the same one is always told the same, and more of them as it grows."""
-        drawn = int.from_bytes(hashlib.sha256(f"{self.version}/{whom}".encode()).digest()[:8], "big")
-        return drawn < self.share * _ALL
+        return is_drawn(self.share, self.version, whom)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,15 +11,9 @@ from flowray.observe.families import CPU_SECONDS, NODES
 from flowray.observe.meter import Meter
 from flowray.observe.tally import Series
 from flowray.observe.totals import MemoryTotals
+from tests.kit.clock import Clock
 
 FAILED = Series(NODES.name, ("acme", "Invoices", "f1", "Agent-1", "failed"))
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Away(MemoryTotals):
