@@ -18,8 +18,8 @@ _AT = "@"
 class Versions(Protocol):
     """What flows were before, and what that is called."""
 
-    async def resolve(self, tenant: str, flow_id: str, name: str) -> str | None:
-        """The version that a name means; None when it means none."""
+    async def resolve(self, tenant: str, flow_id: str, name: str, *, whom: str | None = None) -> str | None:
+        """The version that a name means for this one; None when it means none."""
 
 
 class Flows(Protocol):
@@ -60,15 +60,15 @@ class FlowDesk:
         if meant is None:
             return Answer(value=None)
         flow, version = meant
-        digest = await self._digest(request.tenant, flow, version) if version else None
+        digest = await self._digest(request, flow, version) if version else None
         found = await self._flows.read(request.tenant, flow.id, version=digest)
         if found is None:
             return Answer(value=None)
         # Who goes on to run it, by this id, runs what was looked at.
         return Answer(value={**_shown(found), "id": naming(flow, version), "data": found.document.get("data")})
 
-    async def _digest(self, tenant: str, flow: FlowRecord, version: str) -> str:
-        digest = await self._flows.versions.resolve(tenant, flow.id, version)
+    async def _digest(self, request: RunRequest, flow: FlowRecord, version: str) -> str:
+        digest = await self._flows.versions.resolve(request.tenant, flow.id, version, whom=whom(request))
         if digest is None:
             raise NotFoundError(f"The flow `{flow.name}` has no version `{version[:80]}`.")
         return digest
@@ -90,6 +90,14 @@ async def named(flows: Flows, tenant: str, details: Mapping[str, Json]) -> tuple
 def naming(flow: FlowRecord, version: str) -> str:
     """The name by which a flow is run in this version; in its current one when that is empty."""
     return f"{flow.id}{_AT}{version}" if version else flow.id
+
+
+def whom(request: RunRequest) -> str:
+    """For whom this run looks up and runs flows: its session, or itself where it belongs to none.
+
+    It is asked twice, by who looks at a flow and by who then runs it, and both have to get the same version.
+    """
+    return request.session if request.session != request.flow_id else request.run
 
 
 def _shown(flow: FlowRecord) -> dict[str, Json]:

@@ -14,7 +14,7 @@ from flowray.flow.types import Flow, Json
 from flowray.observe.trace_context import below
 from flowray.plan.types import StepId
 from flowray.runner.asking import Answer, Ask, NotAnsweredError
-from flowray.runner.flow_desk import Flows, named, naming
+from flowray.runner.flow_desk import Flows, named, naming, whom
 from flowray_serve.run_service import RunOrder
 
 _INPUT_TYPES = frozenset({"chat", "text", "any"})
@@ -29,8 +29,8 @@ class TooDeepError(InvalidRequestError):
 class Runs(Protocol):
     """What prepares and drives runs."""
 
-    async def prepare(self, tenant: str, flow_name: str, order: RunOrder) -> RunRequest:
-        """The request to run a published flow."""
+    async def prepare(self, tenant: str, flow_name: str, order: RunOrder, *, whom: str | None = None) -> RunRequest:
+        """The request to run a published flow, in the version that is for this one."""
 
     async def execute(self, request: RunRequest) -> Outcome:
         """Run to the end; cancelling who waits cancels the run."""
@@ -61,7 +61,8 @@ class ChildRuns:
             name = ask.details.get("flow_id") or ask.details.get("flow_name")
             raise NotFoundError(f"There is no flow `{str(name)[:80]}` to run.")
         flow, version = meant
-        prepared = await self._runs.prepare(request.tenant, naming(flow, version), _order(request, ask.details))
+        name, order = naming(flow, version), _order(request, ask.details)
+        prepared = await self._runs.prepare(request.tenant, name, order, whom=whom(request))
         child = replace(
             prepared,
             asked_by=request.run,

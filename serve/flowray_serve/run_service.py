@@ -131,9 +131,12 @@ class RunService:
         self._on_end = on_end
         self._live: dict[tuple[str, RunId], asyncio.Task[Any]] = {}
 
-    async def prepare(self, tenant: str, flow_name: str, order: RunOrder) -> RunRequest:
-        """The request to run a published flow, tweaked as ordered."""
-        loaded = await self._library.load(tenant, flow_name, whom=order.session or anybody())
+    async def prepare(self, tenant: str, flow_name: str, order: RunOrder, *, whom: str | None = None) -> RunRequest:
+        """The request to run a published flow, tweaked as ordered, in the version that is for `whom`: for its session.
+
+        Raises `UnknownFlowError`, `UnknownVersionError` or `FlowInvalidError`, and what a tweak does wrong.
+        """
+        loaded = await self._library.load(tenant, flow_name, whom=whom or order.session or anybody())
         return await self.prepare_loaded(tenant, loaded, order)
 
     async def prepare_loaded(self, tenant: str, loaded: LoadedFlow, order: RunOrder) -> RunRequest:

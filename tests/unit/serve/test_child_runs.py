@@ -89,6 +89,27 @@ async def test_a_flow_may_be_named_in_a_version() -> None:
     assert made.steps.requests[-1].flow.nodes[0].id == "TextInput-1"
 
 
+@pytest.mark.parametrize("session", ["talk", None])
+async def test_what_a_step_looks_up_and_then_runs_is_one_version_canary_or_not(session: str | None) -> None:
+    made, children, _, flow = await opened()
+    other = canvas(drawn("TextInput-1", input_value={"type": "str", "value": ""}))["data"]
+    assert (await made.http.patch(f"/api/v1/flows/{flow}", json={"data": other})).status_code == 200
+    tag = {"version": "v1", "canary": {"version": "v2", "share": 0.5}}
+    assert (await made.http.put(f"/api/v1/flows/{flow}/tags/prod", json=tag)).status_code == 200
+    desk, seen = FlowDesk(made.services.store), list[set[str]]()
+
+    for number in range(30):
+        order = RunOrder(session=session and f"{session}-{number % 10}")
+        parent = await made.services.runs.prepare("default", flow, order)
+        found = (await desk.find(parent, Ask(what="flows.find", details={"flow_name": "Echo@prod"}))).value
+        await children.answer(parent, run(found["id"]))
+        seen.append({found["data"]["nodes"][0]["id"], made.steps.requests[-1].flow.nodes[0].id})
+
+    assert all(len(one) == 1 for one in seen)
+    assert set.union(*seen) == {"ChatInput-1", "TextInput-1"}
+    assert session is None or seen[:10] == seen[10:20] == seen[20:]
+
+
 @pytest.mark.parametrize("name", ["Echo@nope", "Echo@"])
 async def test_a_version_that_is_not_there_is_neither_found_nor_run(name: str) -> None:
     made, children, parent, _ = await opened()
