@@ -49,7 +49,7 @@ def _fetch(folder: Path) -> None:
 
 
 @contextmanager
-def running_prometheus(target: str, key: str, *, every: str = "1s") -> Iterator[Prometheus]:
+def running_prometheus(target: str, key: str, *, every: str = "2s") -> Iterator[Prometheus]:
     """One that reads a FlowRay's metrics, and has our alerts; `target` is host and port."""
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="prometheus-") as home:
@@ -102,7 +102,7 @@ class Prometheus:
         )
         return found
 
-    def values(self, query: str) -> Sequence[float]:
-        """What a query comes to now, series by series."""
+    def series(self, query: str) -> Sequence[tuple[Mapping[str, str], float]]:
+        """What a query comes to now: the labels and the number of each series."""
         answer = self._http.get("/api/v1/query", params={"query": query}).raise_for_status().json()
-        return [float(one["value"][1]) for one in answer["data"]["result"]]
+        return [(one["metric"], float(one["value"][1])) for one in answer["data"]["result"]]
