@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
-from flowray.tenancy.principal import Role
+from flowray.errors import ForbiddenError
+from flowray.tenancy.principal import Principal, Role
 
 
 class Permission(StrEnum):
@@ -54,6 +55,13 @@ _GIVEN: Mapping[Role, frozenset[Permission]] = {
 def allows(roles: Iterable[Role], permission: Permission) -> bool:
     """Whether one of the roles may do this."""
     return any(permission in _GIVEN[role] for role in roles)
+
+
+def require(caller: Principal, permission: Permission) -> None:
+    """Nothing where the caller may do this; else `ForbiddenError`, with the role that it takes."""
+    if not allows(caller.roles, permission):
+        has = ", ".join(sorted(caller.roles)) or "none"
+        raise ForbiddenError(f"`{permission}` takes the role {smallest_role(permission)}; this caller's is {has}.")
 
 
 def smallest_role(permission: Permission) -> Role:

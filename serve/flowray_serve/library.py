@@ -20,6 +20,8 @@ from flowray.flow.tweaks import tweak
 from flowray.flow.types import Field, Flow, Json
 from flowray.plan.types import Plan
 from flowray.stores.records import FlowRecord
+from flowray.tenancy.permissions import Permission, require
+from flowray.tenancy.principal import Principal
 from flowray_serve.langflow_ids import tenant_uuid
 from flowray_serve.ports import FlowStore, Registry
 
@@ -144,6 +146,16 @@ class Library:
         name, at, version = name.partition(_AT)
         found = await self.find(tenant, name)
         return found, await self.version(tenant, found, version, whom=whom) if at else None
+
+    async def sent(self, caller: Principal, name: str, canvas: Mapping[str, Json]) -> LoadedFlow:
+        """A flow as its caller drew it, which is kept nowhere.
+
+        A canvas brings source along, which runs with what the tenant's variables are: to send one takes the permission
+        to change flows (`ForbiddenError`).
+        """
+        require(caller, Permission.FLOWS_WRITE)
+        saved = await self.find(caller.tenant, name.partition(_AT)[0])
+        return await self.ready(caller.tenant, saved.id, read({**saved.document, "data": canvas}))
 
     async def ready(self, tenant: str, flow_id: str, flow: Flow, *, images: Collection[str] = ()) -> LoadedFlow:
         """`flow`, planned; `FlowInvalidError` when its findings forbid running it."""

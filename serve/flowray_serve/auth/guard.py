@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flowray.errors import FlowRayError, ForbiddenError
-from flowray.tenancy.permissions import Permission, allows, smallest_role
+from flowray.tenancy.permissions import Permission, require
 from flowray.tenancy.principal import Principal
 from flowray_serve.auth.auditing import Auditor
 from flowray_serve.auth.authenticator import let_in
@@ -64,18 +64,17 @@ class Guard:
                 await _turn_away(error, send)
                 return
             let_in(scope, caller)
-            if is_due:
-                await self._on_record(scope, receive, send, caller)
-            else:
-                await self._app(scope, receive, send)
+            await self._pass_on(scope, receive, send, caller, is_due=is_due)
 
     def _require_power(self, scope: Scope, caller: Principal) -> None:
-        if allows(caller.roles, self._permission):
-            return
-        self._note(scope, caller, HTTPStatus.FORBIDDEN)
-        raise _too_small(caller, self._permission)
+        try:
+            require(caller, self._permission)
+        except ForbiddenError:
+            self._note(scope, caller, HTTPStatus.FORBIDDEN)
+            raise
 
-    async def _on_record(self, scope: Scope, receive: Receive, send: Send, caller: Principal) -> None:
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send, caller: Principal, *, is_due: bool) -> None:
+        """What is refused is noted in any case: what a body asks for may take more than its route."""
         status = int(HTTPStatus.INTERNAL_SERVER_ERROR)
 
         async def noting(message: Message) -> None:
@@ -89,7 +88,8 @@ class Guard:
             status = error.status
             raise
         finally:
-            self._note(scope, caller, status)
+            if is_due or status == HTTPStatus.FORBIDDEN:
+                self._note(scope, caller, status)
 
     def _note(self, scope: Scope, caller: Principal, status: int) -> None:
         if self._gate.auditor is not None:
@@ -118,8 +118,3 @@ def _described(permission: Permission | None) -> dict[str, object]:
     if permission is None:
         return {"security": []}
     return {PERMISSION_IN_OPENAPI: permission.value}
-
-
-def _too_small(caller: Principal, permission: Permission) -> ForbiddenError:
-    has = ", ".join(sorted(caller.roles)) or "none"
-    return ForbiddenError(f"`{permission}` takes the role {smallest_role(permission)}; this caller's is {has}.")

@@ -16,9 +16,9 @@ from starlette.responses import Response
 from flowray.engine.events import Recorded, RunAccepted, RunId
 from flowray.engine.ports import RunRequest
 from flowray.errors import FlowRayError, NotFoundError
-from flowray.flow.langflow import read
 from flowray.flow.types import Flow
 from flowray.tenancy.permissions import Permission
+from flowray.tenancy.principal import Principal
 from flowray_serve.auth import needs
 from flowray_serve.bodies.editing import BuildBody
 from flowray_serve.bodies.reading import fit, parse_object, read_body
@@ -71,7 +71,7 @@ class BuildRoutes:
         content = await read_body(request, limit_bytes=self._services.limits.flow_bytes)
         body = fit(BuildBody, parse_object(content))
         order = _order(body, header_variables(request), start=start_component_id, stop=stop_component_id)
-        prepared = await self._prepare(caller.tenant, str(flow), body, replace(order, trace=header_trace(request)))
+        prepared = await self._prepare(caller, str(flow), body, replace(order, trace=header_trace(request)))
         headers = {RUN_HEADER: prepared.run}
         await self._services.may_run(caller.tenant)
         if event_delivery == "direct":
@@ -102,14 +102,11 @@ class BuildRoutes:
         await self._flow_of(caller.tenant, run)
         return reply({"success": False, "message": "Failed to cancel flow build: it is over, or driven elsewhere"})
 
-    async def _prepare(self, tenant: str, flow: str, body: BuildBody, order: RunOrder) -> RunRequest:
+    async def _prepare(self, caller: Principal, flow: str, body: BuildBody, order: RunOrder) -> RunRequest:
         if body.data is None:
-            return await self._services.runs.prepare(tenant, flow, order)
-        saved = await self._services.library.find(tenant, flow)
-        canvas = read({**saved.document, "data": body.data})
-        return await self._services.runs.prepare_loaded(
-            tenant, await self._services.library.ready(tenant, saved.id, canvas), order
-        )
+            return await self._services.runs.prepare(caller.tenant, flow, order)
+        sent = await self._services.library.sent(caller, flow, body.data)
+        return await self._services.runs.prepare_loaded(caller.tenant, sent, order)
 
     async def _drive(self, prepared: RunRequest) -> None:
         """Run it whether or not anybody follows; on return, whoever wants to finds it in the journal."""

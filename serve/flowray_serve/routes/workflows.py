@@ -15,8 +15,8 @@ from flowray.engine.failures import RunFailedError
 from flowray.engine.outcome import Outcome
 from flowray.engine.ports import RunRequest
 from flowray.errors import InvalidRequestError
-from flowray.flow.langflow import read
 from flowray.tenancy.permissions import Permission
+from flowray.tenancy.principal import Principal
 from flowray_serve.auth import needs
 from flowray_serve.bodies.reading import fit, parse_object, read_body
 from flowray_serve.bodies.workflow import WorkflowBody
@@ -63,7 +63,7 @@ class WorkflowRoutes:
         body = fit(WorkflowBody, parse_object(content))
         patience_s = 0.0 if body.mode == "background" else respond_async(request)
         _check_mode(body, patience_s)
-        prepared = await self._prepare(caller.tenant, body, header_variables(request))
+        prepared = await self._prepare(caller, body, header_variables(request))
         prepared = replace(prepared, priority=header_priority(request), trace=header_trace(request))
         _check_output_ids(prepared, body)
         headers = {RUN_HEADER: prepared.run}
@@ -104,7 +104,7 @@ class WorkflowRoutes:
             return reply(failed(prepared, error, body), headers=headers)
         return reply(succeeded(prepared, outcome, body), headers=headers)
 
-    async def _prepare(self, tenant: str, body: WorkflowBody, variables: dict[str, str]) -> RunRequest:
+    async def _prepare(self, caller: Principal, body: WorkflowBody, variables: dict[str, str]) -> RunRequest:
         order = RunOrder(
             input_value=body.input_value or None,
             output_type="any",
@@ -119,12 +119,9 @@ class WorkflowRoutes:
         )
         flow_id = str(body.flow_id)
         if body.data is None:
-            return await self._services.runs.prepare(tenant, flow_id, order)
-        saved = await self._services.library.find(tenant, flow_id.partition("@")[0])
-        canvas = read({**saved.document, "data": body.data})
-        return await self._services.runs.prepare_loaded(
-            tenant, await self._services.library.ready(tenant, saved.id, canvas), order
-        )
+            return await self._services.runs.prepare(caller.tenant, flow_id, order)
+        sent = await self._services.library.sent(caller, flow_id, body.data)
+        return await self._services.runs.prepare_loaded(caller.tenant, sent, order)
 
 
 def _wishes(request: Request, body: WorkflowBody, content: bytes, prepared: RunRequest) -> Wishes:

@@ -45,6 +45,16 @@ async def test_what_was_refused_is_on_record_too() -> None:
     assert (refused["action"], refused["result"], refused["status"]) == ("flows.write", "refused", 403)
 
 
+async def test_who_sends_a_canvas_to_run_and_may_not_is_on_record() -> None:
+    made = service()
+    flow = await made.publish(ECHO)
+    runner = {"x-api-key": KEYS_BY_ROLE["runner"]}
+    await made.http.post(f"/api/v1/build/{flow}/flow", json={"data": ECHO["data"]}, headers=runner)
+    refused = (await records(made))[1]
+    assert (refused["action"], refused["result"], refused["status"]) == ("runs.start", "refused", 403)
+    assert refused["object"] == {"flow": flow}
+
+
 async def test_who_only_looks_or_runs_is_not_and_who_reads_the_record_is() -> None:
     made = service()
     flow = await made.publish(ECHO)

@@ -91,6 +91,30 @@ async def test_with_a_role_too_small_it_refuses(made: Service, method: str, path
     assert smallest_role(permission) in response.json()["detail"]
 
 
+@pytest.mark.parametrize("way", ["v1", "v2", "v2 stream", "v2 background"])
+@pytest.mark.parametrize(("role", "may"), [("runner", False), ("editor", True)])
+async def test_a_canvas_of_ones_own_is_run_for_who_may_change_flows_alone(
+    made: Service, ids: dict[str, str], way: str, role: Role, *, may: bool
+) -> None:
+    flow, data = ids["flow"], ECHO["data"]
+    path, body = f"/api/v1/build/{flow}/flow", {"data": data}
+    if way != "v1":
+        path, body = "/api/v2/workflows", {"data": data, "flow_id": flow, "mode": way.partition(" ")[2] or "sync"}
+    headers = {"x-api-key": KEYS_BY_ROLE[role]}
+    before = len(made.steps.requests)
+
+    sent = await made.http.post(path, json=body, headers=headers)
+    ran = len(made.steps.requests) - before
+    saved = await made.http.post(path, json={**body, "data": None}, headers=headers)
+
+    assert saved.status_code < 300, saved.text
+    assert (sent.status_code < 300) is may, sent.text
+    if not may:
+        assert (sent.status_code, sent.json()["code"]) == (403, "forbidden")
+        assert "`flows.write` takes the role editor" in sent.json()["detail"]
+        assert ran == 0
+
+
 @pytest.mark.parametrize(("method", "path", "permission"), OF_A_THING)
 async def test_with_another_tenants_key_a_thing_is_not_there(
     made: Service, ids: dict[str, str], method: str, path: str, permission: Permission
