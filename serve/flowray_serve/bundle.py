@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import re
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -48,15 +49,24 @@ def export(document: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in exported(document).items() if name not in NEVER_EXPORTED}
 
 
-def zipped(documents: Iterable[Mapping[str, Any]]) -> bytes:
-    """A zip of these flows, each in a file named after it."""
+async def zipped(documents: AsyncIterable[Mapping[str, Any]], *, limit_bytes: int) -> bytes:
+    """A zip of these flows, each in a file named after it; `RequestTooLargeError` when it outgrows the limit.
+
+    Only the flow that is being packed is in memory, and a thread packs it: a tenant's canvases may be large together.
+    """
     packed, taken = io.BytesIO(), set[str]()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        for document in documents:
+        async for document in documents:
             name = free_name(f"{plain(str(document.get('name') or 'flow'))}.json", taken)
             taken.add(name)
-            archive.writestr(name, orjson.dumps(export(document), option=_NEAT))
+            await asyncio.to_thread(_pack, archive, name, document)
+            if packed.tell() > limit_bytes:
+                raise RequestTooLargeError("These flows are too large for one download; ask for fewer at a time.")
     return packed.getvalue()
+
+
+def _pack(archive: zipfile.ZipFile, name: str, document: Mapping[str, Any]) -> None:
+    archive.writestr(name, orjson.dumps(export(document), option=_NEAT))
 
 
 def file_name(what: str, *, ending: str = "zip") -> str:

@@ -36,11 +36,16 @@ async def free(_: str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class BodyLimits:
-    """How much the routes read: of a run's body, of a flow, of an uploaded file."""
+    """How much the routes read: of a run's body, of a flow, of an uploaded file; and how much one download holds."""
 
     run_bytes: int = 8 * _MIB
     flow_bytes: int = 16 * _MIB
     file_bytes: int = 64 * _MIB
+
+    @property
+    def download_bytes(self) -> int:
+        """The most that is put into one file of several: it is made in memory."""
+        return self.file_bytes * 4
 
 
 @dataclass(frozen=True, kw_only=True)

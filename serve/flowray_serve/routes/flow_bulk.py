@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -86,16 +86,15 @@ class FlowBulkRoutes:
     async def download(self, request: Request) -> Response:
         """One flow as JSON, several as a zip; without the values of secrets."""
         caller = await self._services.authenticator(request)
-        found = []
-        for flow_id in await self._ids(request):
-            record = await self._services.store.read(caller.tenant, flow_id)
-            if record is not None:
-                found.append({"id": record.id, **_filled(record.document)})
-        if not found:
-            raise NotFoundError("No flows found: none of these ids is one of yours.")
-        if len(found) == 1:
-            return reply(export(found[0]))
-        return Response(zipped(found), media_type=MEDIA_TYPE, headers=attachment(file_name("langflow_flows")))
+        there = {flow.id for flow in await self._services.store.list(caller.tenant)}
+        ids = [one for one in await self._ids(request) if one in there]
+        documents = self._documents(caller.tenant, ids)
+        if len(ids) > 1:
+            packed = await zipped(documents, limit_bytes=self._services.limits.download_bytes)
+            return Response(packed, media_type=MEDIA_TYPE, headers=attachment(file_name("langflow_flows")))
+        async for document in documents:
+            return reply(export(document))
+        raise NotFoundError("No flows found: none of these ids is one of yours.")
 
     @needs(Permission.FLOWS_WRITE)
     async def delete(self, request: Request) -> Response:
@@ -127,13 +126,20 @@ class FlowBulkRoutes:
             }
         )
 
+    async def _documents(self, tenant: str, ids: Sequence[str]) -> AsyncGenerator[Mapping[str, Any], None]:
+        for flow_id in ids:
+            record = await self._services.store.read(tenant, flow_id)
+            if record is not None:
+                yield {"id": record.id, **_filled(record.document)}
+
     async def _put(self, tenant: str, body: FlowBody) -> dict[str, Any]:
         publisher = self._services.publisher
         there = None if body.id is None else await self._services.store.find(tenant, str(body.id))
+        placed = await self._services.projects.placed(tenant, body)
         if there is not None and there.id == str(body.id):
-            published = await publisher.put(tenant, there.id, body)
+            published = await publisher.put(tenant, there.id, placed)
         else:
-            published = await publisher.create(tenant, await self._services.projects.placed(tenant, body))
+            published = await publisher.create(tenant, placed)
         return flow_read(tenant, published.record, published.findings)
 
     async def _ids(self, request: Request) -> list[str]:

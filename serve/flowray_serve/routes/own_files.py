@@ -109,7 +109,7 @@ class OwnFileRoutes:
         """Several files as a zip."""
         caller = await self._services.authenticator(request)
         records = await self._listed(caller.tenant, request)
-        if sum(record.size for record in records) > self._services.limits.file_bytes * 4:
+        if sum(record.size for record in records) > self._services.limits.download_bytes:
             raise RequestTooLargeError("These files are too large for one download; ask for fewer at a time.")
         packed, taken = io.BytesIO(), set[str]()
         with zipfile.ZipFile(packed, "w") as archive:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
+import orjson
 from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -106,9 +107,8 @@ class ProjectRoutes:
         if not flows:
             raise NotFoundError("No flows found in project: there is nothing to download.")
         name = file_name(f"{found.name}_flows")
-        return Response(
-            zipped(await self._whole(caller.tenant, flows)), media_type=MEDIA_TYPE, headers=attachment(name)
-        )
+        packed = await zipped(self._each(caller.tenant, flows), limit_bytes=self._services.limits.download_bytes)
+        return Response(packed, media_type=MEDIA_TYPE, headers=attachment(name))
 
     @needs(Permission.FLOWS_WRITE)
     async def upload(self, request: Request) -> Response:
@@ -131,9 +131,15 @@ class ProjectRoutes:
             if str(flow) in there:
                 await self._services.publisher.change(tenant, str(flow), change)
 
-    async def _whole(self, tenant: str, flows: Sequence[FlowRecord]) -> Sequence[dict[str, Any]]:
-        records = [await self._services.store.read(tenant, flow.id) for flow in flows]
-        return [flow_read(tenant, record) for record in records if record is not None]
+    async def _whole(self, tenant: str, flows: Sequence[FlowRecord]) -> Sequence[orjson.Fragment]:
+        """As JSON at once: many canvases are ten times as large as objects."""
+        return [orjson.Fragment(orjson.dumps(flow)) async for flow in self._each(tenant, flows)]
+
+    async def _each(self, tenant: str, flows: Sequence[FlowRecord]) -> AsyncGenerator[dict[str, Any], None]:
+        for flow in flows:
+            record = await self._services.store.read(tenant, flow.id)
+            if record is not None:
+                yield flow_read(tenant, record)
 
     async def _body(self, request: Request) -> dict[str, object]:
         return parse_object(await read_body(request, limit_bytes=self._services.limits.run_bytes))

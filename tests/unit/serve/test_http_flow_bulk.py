@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+import secrets
 import struct
 import tracemalloc
 import uuid
 import zipfile
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
@@ -93,9 +95,39 @@ async def test_what_is_downloaded_can_be_uploaded_and_is_the_same_flow() -> None
     assert {flow["id"]: flow["data"] for flow in uploaded.json()} == dict.fromkeys(ids, ECHO["data"])
 
 
+async def documents(*names: str) -> AsyncGenerator[dict[str, Any], None]:
+    for name in names:
+        yield {"name": name}
+
+
+async def test_a_download_that_is_too_large_is_refused_before_all_of_it_is_read() -> None:
+    read = 0
+
+    async def endless() -> AsyncGenerator[dict[str, Any], None]:
+        nonlocal read
+        while read < 1_000:
+            read += 1
+            yield {"name": "x", "data": secrets.token_hex(1_000)}
+
+    with pytest.raises(RequestTooLargeError, match="ask for fewer"):
+        await zipped(endless(), limit_bytes=20_000)
+    assert read < 50
+
+
+async def test_an_upload_over_a_flow_puts_it_into_no_project_that_is_not_there() -> None:
+    made = service()
+    flow_id = await made.publish(ECHO)
+    elsewhere = {**ECHO, "id": flow_id, "folder_id": str(uuid.uuid4())}
+
+    sent = await made.http.post("/api/v1/flows/upload/", files={"file": ("flow.json", json.dumps(elsewhere))})
+
+    (flow,) = sent.json()
+    assert flow["folder_id"] == (await made.http.get("/api/v1/projects/")).json()[0]["id"]
+
+
 @pytest.mark.parametrize("names", [("x_2", "x", "x"), ("x (1)", "x", "x")])
-def test_each_flow_of_a_download_is_a_file_of_its_own(names: tuple[str, ...]) -> None:
-    packed = zipped({"name": name} for name in names)
+async def test_each_flow_of_a_download_is_a_file_of_its_own(names: tuple[str, ...]) -> None:
+    packed = await zipped(documents(*names), limit_bytes=1_000_000)
 
     assert len(set(zipfile.ZipFile(io.BytesIO(packed)).namelist())) == len(names)
 
