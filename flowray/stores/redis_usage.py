@@ -30,6 +30,14 @@ log = logging.getLogger(__name__)
 _DAY_S = 86_400
 # The most frequent kinds of events, which count nothing.
 _FREE = frozenset({"token", "log", "message_added", "node_started", "node_finished", "step_queued", "step_started"})
+# KEYS: how often each day was changed. ARGV: a day, and the number that was read before it was kept (0: none).
+_SETTLE = """
+if tonumber(redis.call('HGET', KEYS[1], ARGV[1]) or 0) ~= tonumber(ARGV[2]) then
+  return 0
+end
+redis.call('HDEL', KEYS[1], ARGV[1])
+return 1
+"""
 
 
 class RedisUsageBook:
@@ -39,6 +47,7 @@ class RedisUsageBook:
         self._redis = client
         self._key = Keys(prefix).usage
         self._adding = Adding(client, Keys(prefix))
+        self._settle = client.register_script(_SETTLE)
 
     async def add(self, tenant: str, run: str, uses: Uses) -> bool:
         """See `UsageBook`."""
@@ -61,11 +70,16 @@ class RedisUsageBook:
         """See `UsageBook`."""
         return total(await self.uses(tenant, days))
 
-    async def days(self, tenant: str) -> Sequence[str]:
-        """The days on which a tenant has used something."""
+    async def changes(self, tenant: str) -> Mapping[str, int]:
+        """The days of which not all is kept, each with a number that grows as something is added."""
         async with answered():
-            found = await cast("Any", self._redis.smembers(self._key(tenant, "days", "all")))
-        return sorted(day.decode() for day in found)
+            found = await cast("Any", self._redis.hgetall(self._key(tenant, "days", "changed")))
+        return {day.decode(): int(number) for day, number in sorted(found.items())}
+
+    async def settle(self, tenant: str, day: str, number: int) -> bool:
+        """Have a day count as kept; False when something was added, or kept by somebody else, since this number."""
+        async with answered():
+            return bool(await self._settle([self._key(tenant, "days", "changed")], [day, number]))
 
 
 def _untold(_recorded: Sequence[Recorded]) -> None:
@@ -137,12 +151,15 @@ class UsageRecord:
         self._clock = clock
 
     async def keep_old_days(self, tenants: Iterable[str]) -> int:
-        """Keep days that are over for more than a day, once each; how many."""
+        """Keep days that are over for more than a day, again when something was added since; how many.
+
+        A run that was paused for days adds to the day on which it began, too.
+        """
         before = day_of(self._clock() - _DAY_S)
         kept = 0
         for tenant in tenants:
-            for day in await self._book.days(tenant):
-                if day < before and await self._keep(tenant, day):
+            for day, number in (await self._book.changes(tenant)).items():
+                if day < before and await self._keep(tenant, day, number):
                     kept += 1
         return kept
 
@@ -162,12 +179,17 @@ class UsageRecord:
                 runs += await self._book.add(tenant, run, uses)
         return runs
 
-    async def _keep(self, tenant: str, day: str) -> bool:
-        key = path(tenant, "usage", f"{day}.json")
-        uses = await self._book.uses(tenant, [day])
-        if not await self._is_whole():
-            return False  # Redis was emptied, and is not filled yet
-        return await self._objects.create(key, dumps([[*row, dict(measures)] for row, measures in uses.items()]))
+    async def _keep(self, tenant: str, day: str, number: int) -> bool:
+        while True:
+            uses = await self._book.uses(tenant, [day])
+            if not await self._is_whole():
+                return False  # Redis was emptied, and is not filled yet
+            kept = dumps([[*row, dict(measures)] for row, measures in uses.items()])
+            await self._objects.put(path(tenant, "usage", f"{day}.json"), kept)
+            if await self._book.settle(tenant, day, number):
+                return True
+            # Somebody has added to it, or kept more of it, which this may have written over.
+            number = (await self._book.changes(tenant)).get(day, 0)
 
     async def _kept(self, tenant: str, day: str) -> Uses:
         try:

@@ -25,9 +25,9 @@ _MOST_FIELDS = 50_000
 # A script that takes long keeps everybody else waiting.
 _MOST_AT_ONCE: Final = 1_000
 
-# KEYS: the tenant's days, a mark for each run, a hash for each day. ARGV: seconds to keep, most fields of a day,
-# seconds to keep a mark, the days, and for each run a list of: the day's number, the field, where it goes when there
-# are too many fields, the amount. The answer: for each run, whether it was not counted before.
+# KEYS: how often each day was changed, a mark for each run, a hash for each day. ARGV: seconds to keep, most fields
+# of a day, seconds to keep a mark, the days, and for each run a list of: the day's number, the field, where it goes
+# when there are too many fields, the amount. The answer: for each run, whether it was not counted before.
 _ADD = """
 local days, runs = cjson.decode(ARGV[4]), cjson.decode(ARGV[5])
 local is_new, sums, order = {}, {}, {}
@@ -53,7 +53,7 @@ for _, name in ipairs(order) do
   if not kept[day] then
     kept[day] = true
     redis.call('EXPIRE', hash, ARGV[1])
-    redis.call('SADD', KEYS[1], days[day])
+    redis.call('HINCRBY', KEYS[1], days[day], 1)
   end
 end
 return is_new
@@ -101,7 +101,7 @@ class Adding:
     async def _add_some(self, tenant: str, some: Sequence[_Waiting]) -> Sequence[bool]:
         days = sorted({row.day for one in some for row in one.uses})
         numbers = {day: number for number, day in enumerate(days, 1)}
-        keys = [self._key(tenant, "days", "all"), *(self._key(tenant, "run", one.run) for one in some)]
+        keys = [self._key(tenant, "days", "changed"), *(self._key(tenant, "run", one.run) for one in some)]
         keys += [self._key(tenant, "day", day) for day in days]
         runs = [list(_entries(one.uses, numbers)) for one in some]
         async with answered():

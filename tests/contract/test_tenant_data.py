@@ -32,7 +32,7 @@ async def test_the_next_tenant_of_an_id_inherits_neither_usage_nor_terms_and_wha
 
     await TenantData(objects, valkey).purge(ACME)
 
-    assert [await book.days(tenant) for tenant in (ACME, ACME_2)] == [[], ["2026-11-27"]]
+    assert [list(await book.changes(tenant)) for tenant in (ACME, ACME_2)] == [[], ["2026-11-27"]]
     assert await book.add(ACME, "run", {})
     assert await ledger.open_run("run", ACME, Terms(quota=Quota(runs=0), version=1)) == "full"
     assert (await ledger.standing(ACME)).held == step.need

@@ -163,6 +163,45 @@ async def test_what_redis_has_lost_is_counted_again_from_the_record(valkey: Any)
     assert dict(await book.totals("t", ["2026-11-20", DAY])) == pytest.approx(dict(before))
 
 
+async def test_what_a_paused_run_adds_to_a_day_that_was_kept_is_kept_too(valkey: Any) -> None:
+    book, objects = RedisUsageBook(valkey), open_objects("memory:")
+    archive = CountedArchive(objects, book, PRICES)
+    began = NOON - 5 * 86_400
+    await archive.keep("t", RunId("done"), lines(journal("done", at=began)))
+    record = UsageRecord(book, objects, Archive(objects), PRICES, is_whole=is_whole, clock=lambda: NOON)
+    assert await record.keep_old_days(["t"]) == 1
+    await archive.keep("t", RunId("paused"), lines(journal("paused", at=began)))
+    before = await book.totals("t", ["2026-11-20"])
+    assert (await record.keep_old_days(["t"]), await record.keep_old_days(["t"])) == (1, 0)
+
+    await valkey.flushdb()
+    await record.rebuild()
+
+    assert dict(await book.totals("t", ["2026-11-20"])) == pytest.approx(dict(before))
+
+
+async def test_a_day_that_grows_while_it_is_kept_is_kept_whole(valkey: Any) -> None:
+    book, objects = RedisUsageBook(valkey), open_objects("memory:")
+    began, late = NOON - 5 * 86_400, ["first", "second"]
+    await book.add("t", "r", fold(journal("r", at=began), PRICES))
+
+    async def grows_and_is_whole() -> bool:
+        if late:
+            name = late.pop()
+            await book.add("t", name, fold(journal(name, at=began), PRICES))
+        return True
+
+    record = UsageRecord(book, objects, Archive(objects), PRICES, is_whole=grows_and_is_whole, clock=lambda: NOON)
+    assert await record.keep_old_days(["t"]) == 1
+    before = await book.totals("t", ["2026-11-20"])
+
+    await valkey.flushdb()
+    await record.rebuild()
+
+    assert before["runs"] == 3
+    assert dict(await book.totals("t", ["2026-11-20"])) == pytest.approx(dict(before))
+
+
 async def test_a_day_of_a_book_that_is_not_whole_is_not_kept(valkey: Any) -> None:
     book, objects = RedisUsageBook(valkey), open_objects("memory:")
     await book.add("t", "r1", fold(journal(at=NOON - 5 * 86_400), PRICES))
