@@ -8,13 +8,15 @@ import platform
 import secrets
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from pathlib import Path
 
 from flowray.errors import FlowRayError
 from flowray.sandbox.image import Image, find_image
 from flowray.sandbox.probe import probe
+from flowray.sandbox.walls import LowerableWall
 from flowray.sandbox.zygote import Zygote
 from flowray.stores.objects import open_objects
 from flowray_serve.home import Home
@@ -57,9 +59,12 @@ async def checkup(settings: Settings, home: Home) -> AsyncIterator[Finding]:
             yield Finding(name=name, ok=False, fact=error.message)
         except ImportError as missing:
             yield Finding(name=name, ok=False, fact=str(missing), remedy=_REINSTALL)
-    lowered = next(iter(settings.pools.values())).lowered_walls
-    for wall in await probe(_first_image(settings), lowered):
-        yield Finding(name=wall.wall, ok=wall.ok, fact=wall.found, remedy="" if wall.ok else wall.remedy)
+    kinds = _kinds(settings)
+    for kind in kinds:
+        of_pools = f" ({', '.join(kind.pools)})" if len(kinds) > 1 else ""
+        for wall in await probe(kind.image, kind.lowered):
+            remedy = "" if wall.ok else wall.remedy
+            yield Finding(name=f"{wall.wall}{of_pools}", ok=wall.ok, fact=wall.found, remedy=remedy)
 
 
 async def _python(_: Settings, __: Home) -> str:
@@ -141,16 +146,40 @@ async def _image(settings: Settings, _: Home) -> str:
     return ", ".join(f"pool {name}: {image.name} {image.digest[:12]}" for name, image in images)
 
 
-def _first_image(settings: Settings) -> Image | None:
+@dataclass(frozen=True, kw_only=True)
+class _Kind:
+    """Pools whose sandboxes are alike; without an image, the default one is looked at."""
+
+    pools: Sequence[str]
+    image: Image | None
+    lowered: Collection[LowerableWall]
+
+
+def _kinds(settings: Settings) -> Sequence[_Kind]:
+    alike: dict[tuple[str, frozenset[LowerableWall]], _Kind] = {}
+    for name, pool in settings.pools.items():
+        image = _image_of(pool.image, settings)
+        key = (image.digest if image else "", frozenset(pool.lowered_walls))
+        before = alike[key].pools if key in alike else ()
+        alike[key] = _Kind(pools=(*before, name), image=image, lowered=pool.lowered_walls)
+    return tuple(alike.values())
+
+
+def _image_of(folder: Path | None, settings: Settings) -> Image | None:
     try:
-        return find_image(next(iter(settings.pools.values())).image, settings.images)
+        return find_image(folder, settings.images)
     except FlowRayError:  # said by the check of images
         return None
 
 
 async def _zygote(settings: Settings, home: Home) -> str:
-    """Start one and fork a child: all walls are up around the child, or this says which is not."""
-    image = find_image(next(iter(settings.pools.values())).image, settings.images)
+    """Start one of each image, and fork a child: all walls are up around it, or this says which is not."""
+    found = [find_image(pool.image, settings.images) for pool in settings.pools.values()]
+    images = {image.digest: image for image in found}
+    return "; ".join([await _forked(image, home, named=len(images) > 1) for image in images.values()])
+
+
+async def _forked(image: Image, home: Home, *, named: bool) -> str:
     began = time.monotonic()
     zygote = await Zygote.start(image, log=home.logs / "doctor-zygote.log")
     warm_s = time.monotonic() - began
@@ -158,11 +187,11 @@ async def _zygote(settings: Settings, home: Home) -> str:
         began = time.monotonic()
         child = await zygote.spawn()
         fork_s = time.monotonic() - began
-        child.kill()
+        child.close()
         await child.wait()
     finally:
         await zygote.stop()
-    return f"warm in {warm_s:.1f} s, a sandbox in {fork_s * 1000:.1f} ms"
+    return f"{image.name + ': ' if named else ''}warm in {warm_s:.1f} s, a sandbox in {fork_s * 1000:.1f} ms"
 
 
 _CHECKS: dict[str, Check] = {
