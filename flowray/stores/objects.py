@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,17 +13,18 @@ from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote, urlsplit
 
 import obstore
-from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import LocalStore, MemoryStore, S3Store
 
 from flowray.engine.values import Ref
-from flowray.errors import NotFoundError, SettingsError, StoreUnavailableError
+from flowray.errors import NotFoundError, OvertakenError, SettingsError, StoreUnavailableError
+from flowray.stores.folders import delete_file, exchange_file
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig, S3Config
 
 _Store = LocalStore | MemoryStore | S3Store
-_LISTED_AT_ONCE, _READ_AT_ONCE = 1_000, 16
+_LISTED_AT_ONCE, _READ_AT_ONCE, _CHANGE_TRIES = 1_000, 16, 10
 # A bucket that is away should fail the request that needs it, not hold it for minutes.
 _RETRIES: RetryConfig = {"max_retries": 3, "retry_timeout": timedelta(seconds=20)}
 _CONNECT_S, _ANSWER_S = timedelta(seconds=5), timedelta(seconds=60)
@@ -64,6 +65,23 @@ class ObjectStore:
             return False
         return True
 
+    async def change(self, key: str, make: Callable[[bytes], bytes]) -> bytes | None:
+        """Replace the bytes by what `make` makes of them; None when there are none.
+
+        Should they be others by then, `make` is asked again; `OvertakenError` when that does not end. Whoever `put`s
+        the same key is not waited for: in a folder what they put may be lost.
+        """
+        for _ in range(_CHANGE_TRIES):
+            try:
+                old = await self.get(key)
+            except NotFoundError:
+                return None
+            new = make(old)
+            with self._translated():
+                if new == old or await _exchange(self._store, key, old, new):
+                    return new
+        raise OvertakenError("Others change the same thing at the same time. Try again.")
+
     async def get(self, key: str) -> bytes:
         """The bytes; `NotFoundError` when there are none."""
         with self._translated():
@@ -99,7 +117,7 @@ class ObjectStore:
         """Remove; it may be gone already."""
         try:
             with self._translated():
-                await obstore.delete_async(self._store, key)
+                await _delete(self._store, key)
         except NotFoundError:
             return
 
@@ -163,6 +181,27 @@ def open_objects(url: str, *, options: Mapping[str, str] | None = None) -> Objec
             return ObjectStore(_folder(Path(url).expanduser()), name=f"`{url}`")
         case _:
             raise SettingsError(f"`{url}` is no object store. Name a folder, `file://...` or `s3://bucket/prefix`.")
+
+
+async def _exchange(store: _Store, key: str, old: bytes, new: bytes) -> bool:
+    """Write `new` if `old` is there; whether it was."""
+    if isinstance(store, LocalStore):
+        return await asyncio.to_thread(exchange_file, store, key, old, new)
+    try:
+        found = await obstore.get_async(store, key)
+        if bytes(await found.bytes_async()) != old:
+            return False
+        await obstore.put_async(store, key, new, mode={"e_tag": found.meta["e_tag"]})
+    except (FileNotFoundError, PreconditionError):
+        return False
+    return True
+
+
+async def _delete(store: _Store, key: str) -> None:
+    if isinstance(store, LocalStore):
+        await asyncio.to_thread(delete_file, store, key)
+    else:
+        await obstore.delete_async(store, key)
 
 
 def _folder(folder: Path) -> LocalStore:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from flowray.engine.codec import dumps, loads
 from flowray.errors import NotFoundError
+from flowray.flow.types import JsonObject
+from flowray.stores.changed import changed
 from flowray.stores.objects import ObjectStore
 from flowray.stores.paths import is_segment
 
@@ -23,9 +25,9 @@ class ObjectTenantRecords:
         """Keep a new tenant's record; False when there is one already."""
         return await self._objects.create(_key(tenant), dumps(dict(record)))
 
-    async def save(self, tenant: str, record: Mapping[str, Any]) -> None:
-        """Replace a tenant's record."""
-        await self._objects.put(_key(tenant), dumps(dict(record)))
+    async def change(self, tenant: str, make: Callable[[JsonObject], JsonObject]) -> JsonObject | None:
+        """Replace a tenant's record by what `make` makes of it; None when there is none."""
+        return await changed(self._objects, _key(tenant), make) if is_segment(tenant) else None
 
     async def find(self, tenant: str) -> Mapping[str, Any] | None:
         """A tenant's record."""

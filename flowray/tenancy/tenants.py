@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from flowray.errors import ConflictError, NotFoundError
+from flowray.flow.types import JsonObject
 from flowray.tenancy.news import News, Remembered
 from flowray.tenancy.tenant import Tenant, tenant_id
 from flowray.tenancy.tenant_settings import settled, tenant_of
@@ -22,8 +23,11 @@ class TenantRecords(Protocol):
     async def create(self, tenant: str, record: Mapping[str, Any]) -> bool:
         """Keep a new tenant's record; False when there is one already."""
 
-    async def save(self, tenant: str, record: Mapping[str, Any]) -> None:
-        """Replace a tenant's record."""
+    async def change(self, tenant: str, make: Callable[[JsonObject], JsonObject]) -> JsonObject | None:
+        """Replace a tenant's record by what `make` makes of it; None when there is none.
+
+        `make` is asked again when the record is another one by then; `OvertakenError` when that does not end.
+        """
 
     async def find(self, tenant: str) -> Mapping[str, Any] | None:
         """A tenant's record."""
@@ -45,9 +49,12 @@ class MemoryTenantRecords:
         """See `TenantRecords`."""
         return self._records.setdefault(tenant, record) is record
 
-    async def save(self, tenant: str, record: Mapping[str, Any]) -> None:
+    async def change(self, tenant: str, make: Callable[[JsonObject], JsonObject]) -> JsonObject | None:
         """See `TenantRecords`."""
-        self._records[tenant] = record
+        if tenant not in self._records:
+            return None
+        self._records[tenant] = make(self._records[tenant])
+        return self._records[tenant]
 
     async def find(self, tenant: str) -> Mapping[str, Any] | None:
         """See `TenantRecords`."""
@@ -99,23 +106,25 @@ class Tenants:
 
     async def settle(self, tenant: str, change: Mapping[str, Any], *, revision: str = "") -> Tenant:
         """Change what is settled for a tenant; `ConflictError` when it is not the revision that the caller saw."""
-        old = await self._read(tenant)
-        if old is None:
+        record = await self._records.change(tenant, lambda record: self._settled(record, change, revision))
+        if record is None:
             raise _unknown(tenant)
-        if revision not in ("", old.revision):
-            raise ConflictError(f"The tenant `{tenant}` was changed meanwhile. Read it again, then change it.")
-        changed = settled(old, change)
-        if not changed:
-            return old
-        new = replace(old, **changed, changed_at=self._clock(), revision=_revision())
-        await self._records.save(tenant, new.as_json())
         await self._news.tell(_KIND, tenant)
-        return new
+        return tenant_of(record)
 
     async def remove(self, tenant: str) -> None:
         """Forget a tenant's settings: nobody acts in its name any more."""
         await self._records.remove(tenant)
         await self._news.tell(_KIND, tenant)
+
+    def _settled(self, record: JsonObject, change: JsonObject, revision: str) -> JsonObject:
+        old = tenant_of(record)
+        if revision not in ("", old.revision):
+            raise ConflictError(f"The tenant `{old.id}` was changed meanwhile. Read it again, then change it.")
+        changed = settled(old, change)
+        if not changed:
+            return record
+        return replace(old, **changed, changed_at=self._clock(), revision=_revision()).as_json()
 
     async def _read(self, tenant: str) -> Tenant | None:
         record = await self._records.find(tenant)

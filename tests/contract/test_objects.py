@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from flowray.engine.values import Ref
-from flowray.errors import InvalidRequestError, NotFoundError, SettingsError, StoreUnavailableError
+from flowray.errors import InvalidRequestError, NotFoundError, OvertakenError, SettingsError, StoreUnavailableError
 from flowray.stores.objects import ObjectStore, open_objects
 from flowray.stores.paths import path, spelled
+from tests.contract.overtaken import Overtaken
 
 KEY = path("acme", "values", "one")
 
@@ -44,6 +45,45 @@ async def test_only_the_first_of_many_creates(objects: ObjectStore) -> None:
     created = await asyncio.gather(*(objects.create(KEY, str(number).encode()) for number in range(5)))
     assert sorted(created) == [False, False, False, False, True]
     assert await objects.get(KEY) == str(created.index(True)).encode()
+
+
+def one_more(content: bytes) -> bytes:
+    return content + b"1"
+
+
+async def test_every_change_is_made_of_what_another_left(objects: ObjectStore) -> None:
+    await objects.put(KEY, b"")
+    await asyncio.gather(*(objects.change(KEY, one_more) for _ in range(5)))
+    assert await objects.get(KEY) == b"11111"
+
+
+async def test_who_is_overtaken_changes_what_is_there_by_then(objects: ObjectStore) -> None:
+    await objects.put(KEY, b"old")
+    overtaken = Overtaken(objects, lambda: objects.put(KEY, b"new"))
+    assert await overtaken.change(KEY, one_more) == b"new1" == await objects.get(KEY)
+
+
+async def test_who_is_overtaken_again_and_again_is_told(objects: ObjectStore) -> None:
+    await objects.put(KEY, b"")
+    overtaken = Overtaken(objects, lambda: objects.change(KEY, one_more), reads=range(1_000))
+    with pytest.raises(OvertakenError, match="Try again"):
+        await overtaken.change(KEY, one_more)
+    assert await objects.get(KEY) == b"1" * overtaken.reads
+
+
+async def test_a_change_brings_nothing_into_being(objects: ObjectStore) -> None:
+    await objects.put("tenants/acme/other", b"")
+    assert await objects.change(KEY, one_more) is None
+    await objects.put(KEY, b"old")
+    assert await Overtaken(objects, lambda: objects.delete(KEY)).change(KEY, one_more) is None
+    assert not await objects.exists(KEY)
+
+
+async def test_what_is_deleted_in_the_midst_of_changes_is_gone(objects: ObjectStore) -> None:
+    for _ in range(20):
+        await objects.put(KEY, b"old")
+        await asyncio.gather(objects.change(KEY, one_more), objects.delete(KEY), objects.change(KEY, one_more))
+        assert not await objects.exists(KEY)
 
 
 async def test_deleting_twice_is_deleting_once(objects: ObjectStore) -> None:

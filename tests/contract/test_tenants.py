@@ -11,6 +11,7 @@ from flowray.stores.redis_news import RedisNews
 from flowray.stores.tenant_records import ObjectTenantRecords
 from flowray.tenancy.news import MemoryNews, News
 from flowray.tenancy.tenants import MemoryTenantRecords, TenantRecords, Tenants
+from tests.contract.overtaken import Overtaken
 from tests.contract.replicas import Heard, followed
 
 ACME, OTHER = "acme", "other"
@@ -152,3 +153,33 @@ async def test_settings_are_kept_on_every_kind_of_store(objects: ObjectStore) ->
     again = Tenants(ObjectTenantRecords(objects), MemoryNews())
     assert await again.of(ACME) == made
     assert await again.list() == [made]
+
+
+async def test_a_change_beside_a_suspension_does_not_undo_it(objects: ObjectStore) -> None:
+    there = Tenants(ObjectTenantRecords(objects), MemoryNews())
+    await there.create(ACME)
+    overtaken = Overtaken(objects, lambda: there.settle(ACME, {"state": "suspended"}))
+    here = Tenants(ObjectTenantRecords(overtaken), MemoryNews())
+
+    changed = await here.settle(ACME, {"name": "Acme"})
+
+    assert (changed.name, changed.state) == ("Acme", "suspended")
+    assert await here.of(ACME) == changed
+
+
+async def test_who_named_a_revision_is_told_of_a_change_beside_theirs(objects: ObjectStore) -> None:
+    there = Tenants(ObjectTenantRecords(objects), MemoryNews())
+    made = await there.create(ACME)
+    overtaken = Overtaken(objects, lambda: there.settle(ACME, {"state": "suspended"}))
+    with pytest.raises(ConflictError, match="changed meanwhile"):
+        await Tenants(ObjectTenantRecords(overtaken), MemoryNews()).settle(ACME, {"name": "x"}, revision=made.revision)
+    assert ((await there.of(ACME)).name, (await there.of(ACME)).state) == ("", "suspended")
+
+
+async def test_a_tenant_that_is_removed_beside_a_change_stays_removed(objects: ObjectStore) -> None:
+    there = Tenants(ObjectTenantRecords(objects), MemoryNews())
+    await there.create(ACME)
+    overtaken = Overtaken(objects, lambda: there.remove(ACME))
+    with pytest.raises(NotFoundError):
+        await Tenants(ObjectTenantRecords(overtaken), MemoryNews()).settle(ACME, {"name": "Acme"})
+    assert await there.list() == []
