@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from flowray.engine.codec import dumps, loads
 from flowray.errors import NotFoundError
+from flowray.flow.types import JsonObject
+from flowray.stores.changed import changed
 from flowray.stores.objects import ObjectStore
 from flowray.stores.paths import path
 
@@ -21,9 +23,13 @@ class ObjectKeyRecords:
         self._objects = objects
 
     async def add(self, tenant: str, key_digest: str, record: Mapping[str, Any]) -> None:
-        """Keep a key's record; one with this digest is replaced."""
+        """Keep a new key's record."""
         await self._objects.put(_record(tenant, key_digest), dumps(dict(record)))
         await self._objects.put(_pointer(key_digest), tenant.encode())
+
+    async def change(self, tenant: str, key_digest: str, make: Callable[[JsonObject], JsonObject]) -> JsonObject | None:
+        """Replace a key's record by what `make` makes of it; None when there is none. No pointer comes back."""
+        return await changed(self._objects, _record(tenant, key_digest), make)
 
     async def find(self, key_digest: str) -> Mapping[str, Any] | None:
         """The record of a key, whosesoever it is."""
@@ -31,25 +37,20 @@ class ObjectKeyRecords:
             return None
         try:
             tenant = (await self._objects.get(_pointer(key_digest))).decode()
-            return await self._read(_record(tenant, key_digest))
+            record: Mapping[str, Any] = loads(await self._objects.get(_record(tenant, key_digest)))
         except NotFoundError:
             return None
+        return record
 
     async def list(self, tenant: str) -> Sequence[Mapping[str, Any]]:
         """The records of a tenant's keys."""
         keys = [one.key async for one in self._objects.list(path(tenant, "keys"))]
-        return [await self._read(key) for key in keys]
+        return [loads(kept) for kept in (await self._objects.get_all(keys)).values()]
 
     async def remove(self, tenant: str, key_digest: str) -> None:
         """Forget a key; it may be gone already."""
-        found = await self.find(key_digest)
-        if found is not None and found["tenant"] == tenant:
-            await self._objects.delete(_pointer(key_digest))
-            await self._objects.delete(_record(tenant, key_digest))
-
-    async def _read(self, key: str) -> Mapping[str, Any]:
-        record: Mapping[str, Any] = loads(await self._objects.get(key))
-        return record
+        await self._objects.delete(_pointer(key_digest))
+        await self._objects.delete(_record(tenant, key_digest))
 
 
 def _record(tenant: str, key_digest: str) -> str:

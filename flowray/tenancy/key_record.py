@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from typing import Any, Protocol
 
+from flowray.flow.types import JsonObject
 from flowray.tenancy.principal import Principal, Role
 
 
@@ -45,7 +46,13 @@ class KeyRecords(Protocol):
     """Where keys are kept, as JSON, by their digest."""
 
     async def add(self, tenant: str, key_digest: str, record: Mapping[str, Any]) -> None:
-        """Keep a key's record; one with this digest is replaced."""
+        """Keep a new key's record."""
+
+    async def change(self, tenant: str, key_digest: str, make: Callable[[JsonObject], JsonObject]) -> JsonObject | None:
+        """Replace a key's record by what `make` makes of it; None when there is none: no key comes back.
+
+        `make` is asked again when the record is another one by then; `OvertakenError` when that does not end.
+        """
 
     async def find(self, key_digest: str) -> Mapping[str, Any] | None:
         """The record of a key, whosesoever it is."""
@@ -66,6 +73,15 @@ class MemoryKeyRecords:
     async def add(self, tenant: str, key_digest: str, record: Mapping[str, Any]) -> None:
         """See `KeyRecords`."""
         self._records[key_digest] = (tenant, record)
+
+    async def change(self, tenant: str, key_digest: str, make: Callable[[JsonObject], JsonObject]) -> JsonObject | None:
+        """See `KeyRecords`."""
+        owner, record = self._records.get(key_digest, ("", None))
+        if record is None or owner != tenant:
+            return None
+        new = make(record)
+        self._records[key_digest] = (tenant, new)
+        return new
 
     async def find(self, key_digest: str) -> Mapping[str, Any] | None:
         """See `KeyRecords`."""

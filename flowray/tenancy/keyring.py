@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from flowray.errors import InvalidRequestError, NotFoundError
 from flowray.tenancy.key_record import KeyRecord, KeyRecords
@@ -79,17 +80,19 @@ class Keyring:
         """One of the tenant's keys; `NotFoundError` when it has none with this id."""
         found = next((record for record in await self.list(tenant) if record.id == key_id), None)
         if found is None:
-            raise NotFoundError(f"There is no key with the id `{key_id[:80]}`.")
+            raise _unknown(key_id)
         return found
 
-    async def settle(self, tenant: str, key_id: str, *, roles: Collection[Role], expires_at: float | None) -> KeyRecord:
-        """Have a key open something else from now on, everywhere, or end at another time."""
-        old = await self.find(tenant, key_id)
-        self._check(roles, expires_at)
-        new = replace(old, roles=tuple(sorted(roles)), expires_at=expires_at)
-        await self._records.add(tenant, old.digest, new.as_json())
-        await self._news.tell(_KIND, old.digest)
-        return new
+    async def settle(self, tenant: str, key_id: str, change: Mapping[str, Any]) -> KeyRecord:
+        """Change a key's `roles` or `expires_at` from now on, everywhere; what is not named stays as it is.
+
+        `NotFoundError` when the tenant has no such key, or it is revoked meanwhile.
+        """
+        key = await self.find(tenant, key_id)
+        settled = await self._change(key, lambda old: self._settled(old, change))
+        if settled is None:
+            raise _unknown(key_id)
+        return settled
 
     async def rotate(self, tenant: str, key_id: str, *, grace_s: float = 0.0, by: str = "") -> IssuedKey:
         """A new key that may what the old one may; the old one works for `grace_s` more."""
@@ -99,9 +102,7 @@ class Keyring:
             await self._forget(old)
             return issued
         ends_at = self._clock() + grace_s
-        ending = replace(old, expires_at=min(ends_at, old.expires_at or ends_at))
-        await self._records.add(tenant, old.digest, ending.as_json())
-        await self._news.tell(_KIND, old.digest)
+        await self._change(old, lambda kept: replace(kept, expires_at=min(ends_at, kept.expires_at or ends_at)))
         return issued
 
     async def revoke(self, tenant: str, key_id: str) -> KeyRecord:
@@ -123,6 +124,17 @@ class Keyring:
         if expires_at is not None and expires_at <= self._clock():
             raise InvalidRequestError("`expires_at` lies in the past.")
 
+    def _settled(self, old: KeyRecord, change: Mapping[str, Any]) -> KeyRecord:
+        roles, expires_at = change.get("roles", old.roles), change.get("expires_at", old.expires_at)
+        self._check(roles, expires_at)
+        return replace(old, roles=tuple(sorted(roles)), expires_at=expires_at)
+
+    async def _change(self, key: KeyRecord, make: Callable[[KeyRecord], KeyRecord]) -> KeyRecord | None:
+        """The key as `make` makes it; None when it is revoked by now."""
+        record = await self._records.change(key.tenant, key.digest, lambda old: make(KeyRecord.of(old)).as_json())
+        await self._news.tell(_KIND, key.digest)
+        return None if record is None else KeyRecord.of(record)
+
     async def _forget(self, record: KeyRecord) -> None:
         await self._records.remove(record.tenant, record.digest)
         await self._news.tell(_KIND, record.digest)
@@ -130,3 +142,7 @@ class Keyring:
     async def _read(self, key_digest: str) -> KeyRecord | None:
         record = await self._records.find(key_digest)
         return None if record is None else KeyRecord.of(record)
+
+
+def _unknown(key_id: str) -> NotFoundError:
+    return NotFoundError(f"There is no key with the id `{key_id[:80]}`.")

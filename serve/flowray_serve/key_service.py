@@ -44,12 +44,12 @@ class KeyService:
     async def settle(self, tenant: str, key_id: str, body: KeyChangeBody, caller: Principal) -> dict[str, Any]:
         """The same key, from now on with these roles and this end; what the body does not name stays."""
         await self._require_power_over(tenant, key_id, caller)
-        old = await self._keyring.find(tenant, key_id)
-        roles = tuple(body.roles) if body.roles is not None else old.roles
-        if exceeds(roles, caller.roles):
+        change: dict[str, Any] = {} if body.roles is None else {"roles": tuple(body.roles)}
+        if exceeds(change.get("roles", ()), caller.roles):
             raise ForbiddenError("`roles`: nobody gives a key that may do more than they may themselves.")
-        ends_at = body.ends_at if "expires_at" in body.model_fields_set else old.expires_at
-        return key_read(await self._keyring.settle(tenant, key_id, roles=roles, expires_at=ends_at))
+        if "expires_at" in body.model_fields_set:
+            change["expires_at"] = body.ends_at
+        return key_read(await self._keyring.settle(tenant, key_id, change))
 
     async def revoke(self, tenant: str, key_id: str, caller: Principal) -> None:
         """Have a key work no longer."""

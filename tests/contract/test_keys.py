@@ -11,6 +11,7 @@ from flowray.tenancy.keyring import Keyring
 from flowray.tenancy.keys import digest_of
 from flowray.tenancy.news import MemoryNews, News
 from flowray.tenancy.principal import Principal
+from tests.contract.overtaken import Overtaken
 from tests.contract.replicas import Heard
 
 ACME, OTHER = "acme", "other"
@@ -76,6 +77,48 @@ async def test_a_key_that_one_replica_revokes_works_on_no_other(
 
     await heard.of(issued.record.digest)
     assert await there.caller(digest_of(issued.key)) is None
+
+
+@pytest.mark.parametrize("read", [1, 2], ids=["looked up", "changed"])
+async def test_a_key_that_is_revoked_while_it_is_settled_stays_revoked(objects: ObjectStore, read: int) -> None:
+    there = Keyring(ObjectKeyRecords(objects), MemoryNews())
+    issued = await there.issue(ACME)
+    overtaken = Overtaken(objects, lambda: there.revoke(ACME, issued.record.id), reads=[read])
+    with pytest.raises(NotFoundError):
+        await Keyring(ObjectKeyRecords(overtaken), MemoryNews()).settle(ACME, issued.record.id, {"roles": ["runner"]})
+    assert await there.caller(digest_of(issued.key)) is None
+    assert await there.list(ACME) == []
+
+
+@pytest.mark.parametrize("read", [1, 2], ids=["looked up", "changed"])
+async def test_a_key_that_is_revoked_while_it_is_rotated_has_no_time_left(objects: ObjectStore, read: int) -> None:
+    there = Keyring(ObjectKeyRecords(objects), MemoryNews())
+    old = await there.issue(ACME)
+    overtaken = Overtaken(objects, lambda: there.revoke(ACME, old.record.id), reads=[read])
+    new = await Keyring(ObjectKeyRecords(overtaken), MemoryNews()).rotate(ACME, old.record.id, grace_s=60)
+    assert await there.caller(digest_of(old.key)) is None
+    assert await there.list(ACME) == [new.record]
+
+
+async def test_two_changes_of_a_key_at_once_both_hold(objects: ObjectStore) -> None:
+    there = Keyring(ObjectKeyRecords(objects), MemoryNews())
+    issued = await there.issue(ACME)
+    overtaken = Overtaken(objects, lambda: there.settle(ACME, issued.record.id, {"roles": ["viewer"]}))
+    here = Keyring(ObjectKeyRecords(overtaken), MemoryNews(), clock=lambda: NOW)
+    settled = await here.settle(ACME, issued.record.id, {"expires_at": NOW + 10})
+    assert (settled.roles, settled.expires_at) == (("viewer",), NOW + 10)
+
+
+async def test_a_key_whose_revocation_was_cut_short_can_be_revoked(objects: ObjectStore) -> None:
+    keyring = Keyring(ObjectKeyRecords(objects), MemoryNews())
+    issued = await keyring.issue(ACME)
+    await objects.delete(f"keys/{issued.record.digest}")
+
+    await keyring.settle(ACME, issued.record.id, {"roles": ["runner"]})
+    assert await keyring.caller(digest_of(issued.key)) is None
+
+    await keyring.revoke(ACME, issued.record.id)
+    assert await keyring.list(ACME) == []
 
 
 async def test_nobody_revokes_or_rotates_another_tenants_key(keyring: Keyring) -> None:
