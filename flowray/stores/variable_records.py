@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from flowray.engine.codec import dumps, loads
+from flowray.flow.types import JsonObject
+from flowray.stores.changed import changed
 from flowray.stores.objects import ObjectStore
 from flowray.stores.paths import path, spelled
 
 
 class ObjectVariableRecords:
-    """See `flowray.tenancy.variables.VariableRecords`."""
+    """See `flowray.tenancy.variable_record.VariableRecords`."""
 
     def __init__(self, objects: ObjectStore) -> None:
         self._objects = objects
@@ -20,9 +22,9 @@ class ObjectVariableRecords:
         """Keep a new one; False when there is one of this name."""
         return await self._objects.create(_key(tenant, name), dumps(dict(record)))
 
-    async def save(self, tenant: str, name: str, record: Mapping[str, Any]) -> None:
-        """Replace one."""
-        await self._objects.put(_key(tenant, name), dumps(dict(record)))
+    async def change(self, tenant: str, name: str, make: Callable[[JsonObject], JsonObject]) -> JsonObject | None:
+        """Replace one by what `make` makes of it; None when there is none."""
+        return await changed(self._objects, _key(tenant, name), make)
 
     async def list(self, tenant: str) -> Sequence[Mapping[str, Any]]:
         """All of a tenant's."""

@@ -5,76 +5,19 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Literal, Protocol, get_args
+from contextlib import suppress
+from dataclasses import asdict, replace
+from typing import Any, get_args
 
-from flowray.errors import ConflictError, InvalidRequestError, NotFoundError
+from flowray.errors import ConflictError, InvalidRequestError, NotFoundError, OvertakenError
+from flowray.flow.types import JsonObject
 from flowray.tenancy.news import News, Remembered
-from flowray.tenancy.sealing import Sealed, Sealer
+from flowray.tenancy.sealing import Sealer
+from flowray.tenancy.variable_record import Variable, VariableRecords, VariableType
 
-VariableType = Literal["Credential", "Generic"]
 _KIND = "variables"
 _LIMIT = 1_000
 _NAME_LIMIT_CHARS, _VALUE_LIMIT_CHARS = 256, 64 * 1024
-
-
-@dataclass(frozen=True, kw_only=True)
-class Variable:
-    """A variable as it is kept. A Credential's value goes to runs only; a Generic's may be read again."""
-
-    id: str
-    name: str
-    type: VariableType
-    sealed: Sealed
-    default_fields: tuple[str, ...] = ()
-    created_at: float = 0.0
-    changed_at: float = 0.0
-
-    @classmethod
-    def of(cls, record: Mapping[str, Any]) -> Variable:
-        """The variable that a kept record says. What a later version added is passed over."""
-        known = {one.name for one in fields(cls)}
-        said = {name: value for name, value in record.items() if name in known}
-        return cls(**said | {"default_fields": tuple(said["default_fields"])})
-
-
-class VariableRecords(Protocol):
-    """Where variables are kept, as JSON, by tenant and name."""
-
-    async def create(self, tenant: str, name: str, record: Mapping[str, Any]) -> bool:
-        """Keep a new one; False when there is one of this name."""
-
-    async def save(self, tenant: str, name: str, record: Mapping[str, Any]) -> None:
-        """Replace one."""
-
-    async def list(self, tenant: str) -> Sequence[Mapping[str, Any]]:
-        """All of a tenant's."""
-
-    async def remove(self, tenant: str, name: str) -> None:
-        """Forget one; it may be gone already."""
-
-
-class MemoryVariableRecords:
-    """Variables of one process."""
-
-    def __init__(self) -> None:
-        self._records: dict[str, dict[str, Mapping[str, Any]]] = {}
-
-    async def create(self, tenant: str, name: str, record: Mapping[str, Any]) -> bool:
-        """See `VariableRecords`."""
-        return self._records.setdefault(tenant, {}).setdefault(name, record) is record
-
-    async def save(self, tenant: str, name: str, record: Mapping[str, Any]) -> None:
-        """See `VariableRecords`."""
-        self._records.setdefault(tenant, {})[name] = record
-
-    async def list(self, tenant: str) -> Sequence[Mapping[str, Any]]:
-        """See `VariableRecords`."""
-        return list(self._records.get(tenant, {}).values())
-
-    async def remove(self, tenant: str, name: str) -> None:
-        """See `VariableRecords`."""
-        self._records.get(tenant, {}).pop(name, None)
 
 
 class Variables:
@@ -94,11 +37,11 @@ class Variables:
         return sorted((await self._of(tenant)).values(), key=lambda variable: variable.name.casefold())
 
     async def find(self, tenant: str, variable_id: str) -> Variable:
-        """The variable with this id; `NotFoundError` when the tenant has none."""
-        found = next((one for one in (await self._of(tenant)).values() if one.id == variable_id), None)
-        if found is None:
-            raise NotFoundError(f"There is no variable with the id `{variable_id[:80]}`.")
-        return found
+        """The variable with this id as it is kept now; `NotFoundError` when the tenant has none."""
+        found = await self._all_of(tenant, variable_id)
+        if not found:
+            raise _unknown(variable_id)
+        return next((one for one in found if not one.renamed), found[0])
 
     async def values(self, tenant: str, names: Container[str]) -> Mapping[str, str]:
         """What runs get: the values of those among `names` that the tenant has."""
@@ -138,24 +81,25 @@ class Variables:
         return made
 
     async def change(self, tenant: str, variable_id: str, change: Mapping[str, Any]) -> Variable:
-        """Change a variable's `name`, `value`, `type` or `default_fields`; what is None stays as it is."""
-        old = await self.find(tenant, variable_id)
+        """Change a variable's `name`, `value`, `type` or `default_fields`; what is None stays as it is.
+
+        `OvertakenError` when it gets another name and is changed by somebody else meanwhile.
+        """
         said = {name: value for name, value in change.items() if value is not None}
-        value = said.pop("value", None)
-        said["default_fields"] = tuple(said.get("default_fields", old.default_fields))
-        new = replace(old, **said, changed_at=self._clock())
-        _check(new.name, "-" if value is None else value, new.type)
-        if value is not None:
-            new = replace(new, sealed=self._sealer.seal(value, place=_place(tenant, old.id)))
-        elif old.type == "Credential" and new.type == "Generic":
-            raise InvalidRequestError("`type`: a credential becomes readable only together with a new value.")
-        await self._replace(tenant, old, new)
-        return new
+        old = await self.find(tenant, variable_id)
+        try:
+            if said.get("name", old.name) != old.name:
+                return await self._rename(tenant, old, self._changed(tenant, old, said))
+            return await self._change(tenant, old, lambda kept: self._changed(tenant, kept, said))
+        finally:
+            await self._news.tell(_KIND, tenant)
 
     async def remove(self, tenant: str, variable_id: str) -> Variable:
         """Forget a variable."""
         found = await self.find(tenant, variable_id)
         await self._records.remove(tenant, found.name)
+        for renamed in await self._all_of(tenant, variable_id):  # by somebody who was faster
+            await self._records.remove(tenant, renamed.name)
         await self._news.tell(_KIND, tenant)
         return found
 
@@ -168,19 +112,59 @@ class Variables:
         old = [Variable.of(record) for record in await self._records.list(tenant)]
         old = [variable for variable in old if not self._sealer.is_current(variable.sealed)]
         for variable in old:
-            sealed = self._sealer.rewrapped(variable.sealed, place=_place(tenant, variable.id))
-            await self._records.save(tenant, variable.name, asdict(replace(variable, sealed=sealed)))
+            with suppress(NotFoundError):
+                await self._change(tenant, variable, lambda kept: self._rewrapped(tenant, kept))
         await self._news.tell(_KIND, tenant)
         return len(old)
 
-    async def _replace(self, tenant: str, old: Variable, new: Variable) -> None:
-        if new.name == old.name:
-            await self._records.save(tenant, new.name, asdict(new))
-        elif await self._records.create(tenant, new.name, asdict(new)):
-            await self._records.remove(tenant, old.name)
-        else:
+    def _changed(self, tenant: str, old: Variable, change: Mapping[str, Any]) -> Variable:
+        if old.renamed:
+            raise _overtaken(old.name)
+        said = dict(change)
+        value = said.pop("value", None)
+        said["default_fields"] = tuple(said.get("default_fields", old.default_fields))
+        new = replace(old, **said, changed_at=self._clock())
+        _check(new.name, "-" if value is None else value, new.type)
+        if value is not None:
+            return replace(new, sealed=self._sealer.seal(value, place=_place(tenant, old.id)))
+        if old.type == "Credential" and new.type == "Generic":
+            raise InvalidRequestError("`type`: a credential becomes readable only together with a new value.")
+        return new
+
+    def _rewrapped(self, tenant: str, old: Variable) -> Variable:
+        if self._sealer.is_current(old.sealed):
+            return old
+        return replace(old, sealed=self._sealer.rewrapped(old.sealed, place=_place(tenant, old.id)))
+
+    async def _rename(self, tenant: str, old: Variable, new: Variable) -> Variable:
+        """Keep `new` in place of `old`, which is marked before it goes: nobody changes it any more."""
+        if not await self._records.create(tenant, new.name, asdict(new)):
             raise _taken(new.name)
-        await self._news.tell(_KIND, tenant)
+        try:
+            await self._change(tenant, old, lambda kept: _marked(kept, old, new.name))
+        except (ConflictError, NotFoundError):
+            await self._records.remove(tenant, new.name)
+            raise
+        await self._records.remove(tenant, old.name)
+        return new
+
+    async def _change(self, tenant: str, variable: Variable, make: Callable[[Variable], Variable]) -> Variable:
+        """The variable as `make` makes it; `NotFoundError` when it has been removed by now."""
+
+        def made(record: JsonObject) -> JsonObject:
+            kept = Variable.of(record)
+            if kept.id != variable.id:
+                raise _unknown(variable.id)
+            return asdict(make(kept))
+
+        record = await self._records.change(tenant, variable.name, made)
+        if record is None:
+            raise _unknown(variable.id)
+        return Variable.of(record)
+
+    async def _all_of(self, tenant: str, variable_id: str) -> Sequence[Variable]:
+        """What is kept with this id: more than one while it gets another name."""
+        return [one for one in (await self._read(tenant)).values() if one.id == variable_id]
 
     async def _of(self, tenant: str) -> Mapping[str, Variable]:
         return await self._remembered.of(tenant) or {}
@@ -198,6 +182,21 @@ class VariableExistsError(ConflictError):
 
 def _taken(name: str) -> VariableExistsError:
     return VariableExistsError(f"Variable name already exists: `{name[:80]}`.")
+
+
+def _unknown(variable_id: str) -> NotFoundError:
+    return NotFoundError(f"There is no variable with the id `{variable_id[:80]}`.")
+
+
+def _overtaken(name: str) -> OvertakenError:
+    return OvertakenError(f"Somebody else changed the variable `{name[:80]}` at the same time. Try again.")
+
+
+def _marked(kept: Variable, seen: Variable, name: str) -> Variable:
+    marked = replace(seen, renamed=name)
+    if kept not in (seen, marked):
+        raise _overtaken(seen.name)
+    return marked
 
 
 def _check(name: str, value: str, kind: str) -> None:

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from flowray.errors import InvalidRequestError, NotFoundError
+from flowray.errors import InvalidRequestError, NotFoundError, OvertakenError, StoreUnavailableError
 from flowray.stores.objects import ObjectStore, open_objects
 from flowray.stores.variable_records import ObjectVariableRecords
 from flowray.tenancy.news import MemoryNews, News
 from flowray.tenancy.sealing import MasterKeys, Sealer, SealError, new_master_key
-from flowray.tenancy.variables import MemoryVariableRecords, VariableExistsError, VariableRecords, Variables
+from flowray.tenancy.variable_record import MemoryVariableRecords, VariableRecords
+from flowray.tenancy.variables import VariableExistsError, Variables
+from tests.contract.overtaken import Overtaken
 
 ACME, OTHER = "acme", "other"
 OLD, NEW = new_master_key("old"), new_master_key("new")
@@ -95,6 +99,104 @@ async def test_a_new_master_key_takes_over_from_the_old_one(records: VariableRec
     assert await variables_over(records, NEW).values(ACME, {"A"}) == {"A": "one"}
     with pytest.raises(SealError):
         await variables_over(records, OLD).values(ACME, {"A"})
+
+
+@pytest.fixture
+async def shared(objects: ObjectStore) -> ObjectStore:
+    """What two gateways go by."""
+    await objects.put("first", b"a bucket comes to be when it is written to")
+    return objects
+
+
+async def test_a_change_beside_a_rotation_leaves_the_new_value(shared: ObjectStore) -> None:
+    there = variables_over(ObjectVariableRecords(shared))
+    made = await there.create(ACME, "A", "old")
+    here = variables_over(
+        ObjectVariableRecords(Overtaken(shared, lambda: there.change(ACME, made.id, {"value": "new"})))
+    )
+
+    changed = await here.change(ACME, made.id, {"default_fields": ["api_key"]})
+
+    assert (changed.default_fields, here.value(ACME, changed)) == (("api_key",), "new")
+    assert await variables_over(ObjectVariableRecords(shared)).values(ACME, {"A"}) == {"A": "new"}
+
+
+async def test_a_change_goes_by_the_record_and_not_by_what_is_remembered(records: VariableRecords) -> None:
+    here, there = variables_over(records), variables_over(records)
+    made = await here.create(ACME, "A", "old")
+    assert await here.values(ACME, {"A"}) == {"A": "old"}
+    await there.change(ACME, made.id, {"name": "B", "value": "new"})
+
+    await here.change(ACME, made.id, {"default_fields": ["api_key"]})
+
+    assert await here.values(ACME, {"A", "B"}) == {"B": "new"}
+    await there.remove(ACME, made.id)
+    with pytest.raises(NotFoundError):
+        await here.change(ACME, made.id, {"default_fields": []})
+    assert await records.list(ACME) == []
+
+
+@pytest.mark.parametrize("read", [1, 2], ids=["looked up", "changed"])
+@pytest.mark.parametrize("change", [{"default_fields": ["api_key"]}, {"name": "B"}], ids=["in place", "renamed"])
+async def test_a_variable_that_is_removed_while_it_is_changed_stays_removed(
+    shared: ObjectStore, change: dict[str, Any], read: int
+) -> None:
+    there = variables_over(ObjectVariableRecords(shared))
+    made = await there.create(ACME, "A", "old")
+    overtaken = Overtaken(shared, lambda: there.remove(ACME, made.id), reads=[read])
+    with pytest.raises(NotFoundError):
+        await variables_over(ObjectVariableRecords(overtaken)).change(ACME, made.id, change)
+    assert await there.list(ACME) == []
+
+
+async def test_a_variable_that_is_renamed_while_it_is_removed_is_removed(shared: ObjectStore) -> None:
+    there = variables_over(ObjectVariableRecords(shared))
+    made = await there.create(ACME, "A", "old")
+    overtaken = Overtaken(shared, lambda: there.change(ACME, made.id, {"name": "B"}))
+    await variables_over(ObjectVariableRecords(overtaken)).remove(ACME, made.id)
+    assert await ObjectVariableRecords(shared).list(ACME) == []
+
+
+@pytest.mark.parametrize("read", [1, 2], ids=["looked up", "changed"])
+async def test_who_renames_a_variable_beside_a_rotation_is_told_and_the_new_value_stays(
+    shared: ObjectStore, read: int
+) -> None:
+    there = variables_over(ObjectVariableRecords(shared))
+    made = await there.create(ACME, "A", "old")
+    overtaken = Overtaken(shared, lambda: there.change(ACME, made.id, {"value": "new"}), reads=[read])
+    with pytest.raises(OvertakenError, match="Try again"):
+        await variables_over(ObjectVariableRecords(overtaken)).change(ACME, made.id, {"name": "B"})
+    assert await there.values(ACME, {"A", "B"}) == {"A": "new"}
+
+
+class Undeleting(ObjectStore):
+    """Away when something is to be deleted."""
+
+    async def delete(self, key: str) -> None:
+        raise StoreUnavailableError(key)
+
+
+async def test_a_variable_whose_renaming_was_cut_short_can_be_changed_and_removed(shared: ObjectStore) -> None:
+    there = variables_over(ObjectVariableRecords(shared))
+    made = await there.create(ACME, "A", "old")
+    with pytest.raises(StoreUnavailableError):
+        await variables_over(ObjectVariableRecords(Undeleting(shared._store, name="away"))).change(
+            ACME, made.id, {"name": "B"}
+        )
+
+    await there.change(ACME, made.id, {"value": "new"})
+    assert (await there.values(ACME, {"B"}))["B"] == "new"
+
+    await there.remove(ACME, made.id)
+    assert await there.list(ACME) == []
+
+
+async def test_a_new_master_key_beside_a_rotation_leaves_the_new_value(shared: ObjectStore) -> None:
+    there = variables_over(ObjectVariableRecords(shared), OLD)
+    made = await there.create(ACME, "A", "old")
+    overtaken = Overtaken(shared, lambda: there.change(ACME, made.id, {"value": "new"}))
+    await variables_over(ObjectVariableRecords(overtaken), NEW, OLD).rewrap(ACME)
+    assert await variables_over(ObjectVariableRecords(shared), NEW).values(ACME, {"A"}) == {"A": "new"}
 
 
 async def test_a_value_is_nowhere_in_the_store(objects: ObjectStore) -> None:

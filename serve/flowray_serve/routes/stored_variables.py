@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from flowray.tenancy.permissions import Permission
-from flowray.tenancy.variables import Variable
+from flowray.tenancy.variable_record import Variable
 from flowray_serve.auth import needs, on_record
 from flowray_serve.bodies.reading import fit, parse_object, read_body
 from flowray_serve.bodies.variable import DetectionsBody, VariableBody, VariableChange

@@ -58,7 +58,8 @@ from flowray.tenancy.principal import Principal, Role
 from flowray.tenancy.sealing import MasterKeys, Sealer, new_master_key
 from flowray.tenancy.tenant import Tenant
 from flowray.tenancy.tenants import MemoryTenantRecords, Tenants
-from flowray.tenancy.variables import MemoryVariableRecords, Variables
+from flowray.tenancy.variable_record import MemoryVariableRecords
+from flowray.tenancy.variables import Variables
 from flowray_serve.admission.shares import Shares
 from flowray_serve.admission.spending import BudgetKeeper
 from flowray_serve.admission.terms import Settled
