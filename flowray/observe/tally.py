@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
+from math import isfinite
 from typing import NamedTuple
 
 from flowray.observe.families import OPEN_LABELS, Family
@@ -29,17 +30,20 @@ class Series(NamedTuple):
 
 
 class Tally:
-    """Amounts to be added."""
+    """Amounts to be added. One that is not finite is left out: no sum would ever be a number again."""
 
     def __init__(self) -> None:
         self.amounts: defaultdict[Series, float] = defaultdict(float)
 
     def add(self, family: Family, *labels: str, amount: float = 1.0) -> None:
         """Count something."""
-        self.amounts[Series(family.name, labels)] += amount
+        if isfinite(amount):
+            self.amounts[Series(family.name, labels)] += amount
 
     def note(self, family: Family, *labels: str, seconds: float) -> None:
         """Count something that took so long."""
+        if not isfinite(seconds):
+            return
         seconds = max(seconds, 0.0)
         self.amounts[Series(family.name, labels, SUM)] += seconds
         self.amounts[Series(family.name, labels, bucket(family, seconds))] += 1

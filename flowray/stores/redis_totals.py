@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final, cast
 
 import redis.asyncio
+import redis.exceptions
 
 from flowray.engine.codec import dumps, loads
 from flowray.observe.families import COUNTED
@@ -14,6 +16,7 @@ from flowray.observe.tally import Series, without_names
 from flowray.stores.redis import answered
 from flowray.stores.redis_keys import Keys
 
+log = logging.getLogger(__name__)
 _KEPT_S: Final = 30 * 86_400
 _MOST_SERIES: Final = 20_000
 # A script that takes long keeps everybody else waiting.
@@ -36,7 +39,10 @@ redis.call('SADD', KEYS[2], ARGV[1])
 
 
 class RedisTotals:
-    """See `flowray.observe.totals.Totals`. Of a tenant with too many series, the rest counts under the name `other`."""
+    """See `flowray.observe.totals.Totals`. Of a tenant with too many series, the rest counts under the name `other`.
+
+    What Redis refuses of one tenant's is left out and logged: it would refuse it again, and add everybody else's again.
+    """
 
     def __init__(
         self, client: redis.asyncio.Redis, *, prefix: str = "flowray:", most_series: int = _MOST_SERIES
@@ -51,16 +57,21 @@ class RedisTotals:
         by_tenant: defaultdict[str, list[tuple[Series, float]]] = defaultdict(list)
         for series, amount in amounts.items():
             by_tenant[series.tenant].append((series, amount))
+        asked = [
+            (tenant, theirs[at : at + _AT_ONCE])
+            for tenant, theirs in by_tenant.items()
+            for at in range(0, len(theirs), _AT_ONCE)
+        ]
         async with answered(), self._redis.pipeline(transaction=False) as pipe:
-            for tenant, theirs in by_tenant.items():
-                for at in range(0, len(theirs), _AT_ONCE):
-                    words = _words(theirs[at : at + _AT_ONCE])
-                    await self._script(
-                        [self._keys.totals(tenant), self._keys.counted],
-                        [tenant, _KEPT_S, self._most_series, *words],
-                        client=pipe,
-                    )
-            await pipe.execute()
+            for tenant, some in asked:
+                await self._script(
+                    [self._keys.totals(tenant), self._keys.counted],
+                    [tenant, _KEPT_S, self._most_series, *_words(some)],
+                    client=pipe,
+                )
+            said = await pipe.execute(raise_on_error=False)
+        for (tenant, _), answer in zip(asked, said, strict=True):
+            _tell_of_refusal(tenant, answer)
 
     async def read(self, tenants: Collection[str] | None = None) -> Mapping[Series, float]:
         """See `Totals`."""
@@ -78,6 +89,12 @@ class RedisTotals:
     async def _counted(self) -> Sequence[str]:
         async with answered():
             return [one.decode() for one in await cast("Any", self._redis.smembers(self._keys.counted))]
+
+
+def _tell_of_refusal(tenant: str, answer: object) -> None:
+    if isinstance(answer, redis.exceptions.ResponseError):
+        facts = {"action": "metrics_refused", "tenant": tenant, "reason": str(answer)}
+        log.warning("Not counted, and not tried again", extra=facts)
 
 
 def _words(some: Collection[tuple[Series, float]]) -> Iterator[bytes | str]:

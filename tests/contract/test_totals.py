@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 import pytest
 import redis.asyncio
 
 from flowray.observe.families import NODES, RUN_SECONDS
+from flowray.observe.meter import Meter
 from flowray.observe.tally import Series
 from flowray.observe.totals import MemoryTotals, Totals
 from flowray.stores.objects import open_objects
 from flowray.stores.redis_totals import RedisTotals
 from flowray.stores.tenant_data import TenantData
+from tests.kit.clock import Clock
 
 OURS = Series(NODES.name, ("acme", "Invoices", "f1", "Agent-1", "failed"))
 THEIRS = Series(NODES.name, ("umbrella", "Invoices", "f1", "Agent-1", "failed"))
@@ -46,6 +49,20 @@ async def test_many_series_at_once_all_arrive(totals: Totals) -> None:
     many = {Series(NODES.name, ("acme", "F", "f1", f"Node-{number}", "finished")): 1.0 for number in range(1_000)}
     await totals.add(many)
     assert await totals.read() == many
+
+
+async def test_what_redis_refuses_of_one_tenant_is_counted_for_the_others_once(valkey: redis.asyncio.Redis) -> None:
+    totals, clock = RedisTotals(valkey), Clock()
+    meter = Meter(totals, clock=clock)
+    meter.tally.amounts |= {SUM: math.inf, THEIRS: 5.0}
+    await meter.hand_on()
+    clock.now = 50.0
+
+    await meter.hand_on()
+    await meter.hand_on()
+
+    assert await totals.read() == {SUM: 0, THEIRS: 5}
+    assert not meter.tally.amounts
 
 
 async def test_beyond_the_most_series_the_rest_is_counted_without_names(valkey: redis.asyncio.Redis) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from math import inf, nan
 
 import pytest
 
-from flowray.observe.families import COUNTED, LOOKED_UP, RUN_SECONDS, Family
-from flowray.observe.tally import bucket
+from flowray.observe.families import COUNTED, CPU_SECONDS, LOOKED_UP, RUN_SECONDS, Family
+from flowray.observe.tally import Tally, bucket
 
 ALL = [*COUNTED, *LOOKED_UP]
 ENDS = {"counter": "_total", "histogram": "_seconds", "summary": "_seconds"}
@@ -35,3 +36,11 @@ def test_what_is_counted_belongs_to_a_tenant(family: Family) -> None:
 )
 def test_a_bucket_counts_up_to_its_bound_and_with_it(seconds: float, part: str) -> None:
     assert bucket(RUN_SECONDS, seconds) == part
+
+
+@pytest.mark.parametrize("amount", [inf, -inf, nan])
+def test_what_is_no_number_is_not_counted(amount: float) -> None:
+    tally = Tally()
+    tally.add(CPU_SECONDS, "acme", "Invoices", "f1", amount=amount)
+    tally.note(RUN_SECONDS, "acme", "Invoices", "f1", seconds=amount)
+    assert not tally.amounts

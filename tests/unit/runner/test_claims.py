@@ -90,6 +90,8 @@ def test_each_kind_of_event_is_read(payload: bytes, event: object) -> None:
         said("node_finished", outputs={"out": {"type": "text", "blob": True}}),
         said("node_finished", outputs={"o" * 501: {"type": "none"}}),
         said("node_finished", outputs={}, took_s=-1),
+        said("node_finished", outputs={}, took_s=1.7e308),
+        said("node_started", after_s=1e8),
         said("node_finished", outputs={}, usage={"n": "1"}),
         said("node_finished", outputs={}, usage=[1]),
     ],
