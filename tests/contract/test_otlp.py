@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 import pytest
@@ -52,6 +53,22 @@ async def test_a_collector_reads_spans_with_their_facts_and_times() -> None:
     assert (facts["flowray.tenant"].string_value, facts["flowray.attempt"].int_value) == ("acme", 2)
     assert (facts["flowray.cached"].bool_value, facts["flowray.queued_s"].double_value) == (False, 0.5)
     assert [(event.name, event.time_unix_nano) for event in run.events] == [("paused", 1_700_000_001_000_000_000)]
+
+
+@pytest.mark.parametrize(
+    ("at", "ns"), [(-1.0, 0), (math.nan, 0), (1.7e308, 9_223_372_036 * 10**9), (math.inf, 9_223_372_036 * 10**9)]
+)
+async def test_a_time_that_cannot_be_said_is_the_nearest_one_that_can(at: float, ns: int) -> None:
+    with receiving() as receiver:
+        assert await collector(receiver.url).send([Span(name="n", trace=1, id=1, parent=0, began_at=at, ended_at=at)])
+    (span,) = receiver.messages[0].resource_spans[0].scope_spans[0].spans
+    assert (span.start_time_unix_nano, span.end_time_unix_nano) == (ns, ns)
+
+
+async def test_spans_that_cannot_be_encoded_are_not_mistaken_for_a_collector_that_is_away() -> None:
+    with receiving() as receiver, pytest.raises(OverflowError):
+        await collector(receiver.url).send([*SPANS, Span(name="n", trace=1, id=1 << 64, parent=0, began_at=1.0)])
+    assert receiver.messages == []
 
 
 async def test_a_collector_that_is_busy_is_asked_again() -> None:

@@ -27,7 +27,7 @@ class Takes(Protocol):
     """Who takes spans."""
 
     async def send(self, spans: Sequence[Span]) -> bool:
-        """Whether they were taken."""
+        """Whether they were taken. Raises when they cannot be said."""
 
 
 class Tracing:
@@ -70,14 +70,30 @@ class Tracing:
             log.warning("Traces lost", extra={"action": "traces_lost", "runs": len(self._held)})
 
     async def hand_on(self) -> None:
-        """Send all that is held; what is not taken is lost."""
+        """Send all that is held; what is not taken is lost. Runs that cannot be sent together are sent one by one."""
         while self._held:
             some = [self._held.popleft() for _ in range(min(len(self._held), _RUNS_AT_ONCE))]
-            told = [span for recorded in some for span in await self._told(recorded)]
-            if not await self._collector.send(told):
-                log.warning("Traces lost", extra={"action": "traces_lost", "runs": len(some)})
-                for recorded in some:
-                    self._lose(recorded)
+            try:
+                await self._send(some)
+            except Exception:
+                log.exception("Traces cannot be told together", extra={"action": "traces_failed", "runs": len(some)})
+                await self._send_each(some)
+
+    async def _send_each(self, some: Sequence[Sequence[Recorded]]) -> None:
+        for recorded in some:
+            try:
+                await self._send([recorded])
+            except Exception:
+                facts = {"action": "traces_lost", "runs": 1, "run": recorded[0].run}
+                log.exception("A trace cannot be told", extra=facts)
+                self._lose(recorded)
+
+    async def _send(self, some: Sequence[Sequence[Recorded]]) -> None:
+        told = [span for recorded in some for span in await self._told(recorded)]
+        if not await self._collector.send(told):
+            log.warning("Traces lost", extra={"action": "traces_lost", "runs": len(some)})
+            for recorded in some:
+                self._lose(recorded)
 
     async def _told(self, recorded: Sequence[Recorded]) -> Sequence[Span]:
         accepted = recorded[0].event

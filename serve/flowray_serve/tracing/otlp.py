@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
@@ -15,6 +16,7 @@ from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, Trace
 from flowray.observe.spans import Fact, Span
 
 _LONGEST_CHARS = 4_000
+_LAST_S = 2**63 // 10**9  # in the year 2262
 _KINDS = {"internal": SpanKind.INTERNAL, "server": SpanKind.SERVER, "client": SpanKind.CLIENT}
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 
@@ -28,9 +30,15 @@ class Collector:
         self._scope = InstrumentationScope("flowray", version)
 
     async def send(self, spans: Sequence[Span]) -> bool:
-        """Whether they were taken."""
+        """Whether they were taken. Raises (ValueError, TypeError, OverflowError) when they cannot be encoded."""
         told = [self._told(span) for span in spans]
-        return await asyncio.to_thread(self._exporter.export, told) is SpanExportResult.SUCCESS
+        return await asyncio.to_thread(self._export, told)
+
+    def _export(self, told: Sequence[ReadableSpan]) -> bool:
+        if self._exporter.export(told) is SpanExportResult.SUCCESS:
+            return True
+        encode_spans(told)  # the exporter does not say whether that was it
+        return False
 
     def _told(self, span: Span) -> ReadableSpan:
         return ReadableSpan(
@@ -62,4 +70,6 @@ def _fit(text: str) -> str:
 
 
 def _ns(at: float) -> int:
-    return round(at * 1e6) * 1000  # finer, a float of today's seconds is not
+    """The nearest moment that OTLP can say: a journal may tell of any."""
+    within = min(max(0.0, at), _LAST_S)  # in this order, what is no number is 0
+    return round(within * 1e6) * 1000  # finer, a float of today's seconds is not

@@ -83,6 +83,24 @@ async def test_what_the_collector_does_not_take_is_lost_and_counted() -> None:
     assert lost == ["acme", "acme"]
 
 
+async def test_a_run_that_cannot_be_told_loses_itself_only() -> None:
+    class Strict(Collector):
+        async def send(self, spans: Sequence[Span]) -> bool:
+            if any(span.facts.get("flowray.run") == "r1" for span in spans):
+                raise OverflowError
+            return await super().send(spans)
+
+    collector, lost = Strict(), list[str]()
+    tracing = Tracing(collector, share=1.0, lost=lost.append)
+    for number in range(3):
+        tracing.saw(over(f"r{number}"))
+
+    await tracing.hand_on()
+
+    assert [span.facts["flowray.run"] for span in collector.spans if not span.parent] == ["r0", "r2"]
+    assert lost == ["acme"]
+
+
 async def test_a_collector_that_does_not_answer_keeps_nobody_from_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     class Silent(Collector):
         async def send(self, spans: Sequence[Span]) -> bool:
