@@ -1,4 +1,8 @@
-"""Runs that are over, held until the collector has their traces; bounded, since it may be away for long."""
+"""Runs that are over, held until the collector has their traces.
+
+Bounded in number and in bytes, since it may be away for long: of a run only what its trace says is held, and the oldest
+make room.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,12 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from flowray.engine.events import Recorded, RunAccepted
 from flowray.errors import FlowRayError
 from flowray.flow.types import NodeId
+from flowray.observe.lean import lean, size_bytes
 from flowray.observe.spans import Span, spans
 from flowray.observe.trace_context import is_kept
 from flowray.plan.types import StepId
@@ -19,7 +24,7 @@ log = logging.getLogger(__name__)
 
 StepsOf = Callable[[str, str, str], Awaitable[Mapping[NodeId, StepId]]]
 _EVERY_S, _AT_THE_END_S = 1.0, 5.0
-_MOST_HELD = 2_000
+_MOST_HELD, _MOST_BYTES = 2_000, 32 * 1024 * 1024
 _RUNS_AT_ONCE = 64
 
 
@@ -28,6 +33,13 @@ class Takes(Protocol):
 
     async def send(self, spans: Sequence[Span]) -> bool:
         """Whether they were taken. Raises when they cannot be said."""
+
+
+class _Held(NamedTuple):
+    """A run that is over, and how much memory it takes."""
+
+    recorded: Sequence[Recorded]
+    size_bytes: int
 
 
 class Tracing:
@@ -41,7 +53,8 @@ class Tracing:
         self._share = share
         self._lost = lost
         self._steps_of: StepsOf = _nobody_knows
-        self._held: deque[Sequence[Recorded]] = deque()
+        self._held: deque[_Held] = deque()
+        self._bytes = 0
 
     def open(self, steps_of: StepsOf) -> None:
         """From now on, nodes are told below their steps: `steps_of` takes tenant, flow and version."""
@@ -51,9 +64,11 @@ class Tracing:
         """Take a run that is over."""
         if not is_kept(recorded, self._share):
             return
-        self._held.append(recorded)
-        if len(self._held) > _MOST_HELD:
-            self._lose(self._held.popleft())
+        kept = lean(recorded)
+        self._held.append(_Held(kept, size_bytes(kept)))
+        self._bytes += self._held[-1].size_bytes
+        while len(self._held) > _MOST_HELD or self._bytes > _MOST_BYTES:
+            self._lose(self._next())
 
     async def work(self) -> None:
         """Hand on until cancelled."""
@@ -72,7 +87,7 @@ class Tracing:
     async def hand_on(self) -> None:
         """Send all that is held; what is not taken is lost. Runs that cannot be sent together are sent one by one."""
         while self._held:
-            some = [self._held.popleft() for _ in range(min(len(self._held), _RUNS_AT_ONCE))]
+            some = [self._next() for _ in range(min(len(self._held), _RUNS_AT_ONCE))]
             try:
                 await self._send(some)
             except Exception:
@@ -104,6 +119,12 @@ class Tracing:
         except FlowRayError:
             step_of = {}  # the flow is gone, or ran as it was drawn and never published
         return spans(recorded, step_of)
+
+    def _next(self) -> Sequence[Recorded]:
+        """The oldest run, which is held no more."""
+        oldest = self._held.popleft()
+        self._bytes -= oldest.size_bytes
+        return oldest.recorded
 
     def _lose(self, recorded: Sequence[Recorded]) -> None:
         if isinstance(accepted := recorded[0].event, RunAccepted):

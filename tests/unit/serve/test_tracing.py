@@ -12,6 +12,7 @@ from flowray.engine import events as ev
 from flowray.engine.events import RunId
 from flowray.errors import NotFoundError
 from flowray.flow.types import NodeId
+from flowray.observe.lean import size_bytes
 from flowray.observe.spans import Span
 from flowray.plan.types import StepId
 from flowray_serve.tracing import exporting
@@ -129,6 +130,28 @@ async def test_of_too_many_the_oldest_make_room() -> None:
     await tracing.hand_on()
     assert len(lost) == 10
     assert len(collector.spans) == 6_000
+
+
+async def test_what_nodes_gave_and_printed_is_not_held() -> None:
+    printed = ev.Recorded(seq=9, at=9.0, run=RunId("r1"), event=ev.Log(node=NodeId("Agent-1"), text="a long line"))
+    tracing = Tracing(Collector(), share=1.0, lost=list[str]().append)
+    tracing.saw([*over(), printed])
+    assert "a long line" not in repr(vars(tracing))
+
+
+async def test_of_too_large_ones_the_oldest_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    collector, lost = Collector(), list[str]()
+    tracing = Tracing(collector, share=1.0, lost=lost.append)
+    monkeypatch.setattr(exporting, "_MOST_BYTES", 5 * size_bytes(over()))
+    for number in range(20):
+        tracing.saw(over(f"r{number}"))
+        if number == 9:
+            await tracing.hand_on()
+    await tracing.hand_on()
+    assert len(lost) == 10
+    assert [span.facts["flowray.run"] for span in collector.spans if not span.parent] == [
+        f"r{number}" for number in (*range(5, 10), *range(15, 20))
+    ]
 
 
 async def test_a_share_of_none_keeps_nothing() -> None:
