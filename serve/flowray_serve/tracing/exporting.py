@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from itertools import islice
 from typing import NamedTuple, Protocol
 
 from flowray.engine.events import Recorded, RunAccepted
@@ -54,6 +55,7 @@ class Tracing:
         self._lost = lost
         self._steps_of: StepsOf = _nobody_knows
         self._held: deque[_Held] = deque()
+        self._sending: deque[_Held] = deque()
         self._bytes = 0
 
     def open(self, steps_of: StepsOf) -> None:
@@ -67,8 +69,8 @@ class Tracing:
         kept = lean(recorded)
         self._held.append(_Held(kept, size_bytes(kept)))
         self._bytes += self._held[-1].size_bytes
-        while len(self._held) > _MOST_HELD or self._bytes > _MOST_BYTES:
-            self._lose(self._next())
+        while self._held and (len(self._held) > _MOST_HELD or self._bytes > _MOST_BYTES):
+            self._lose(self._held.popleft())
 
     async def work(self) -> None:
         """Hand on until cancelled."""
@@ -82,33 +84,46 @@ class Tracing:
             async with asyncio.timeout(_AT_THE_END_S):
                 await self.hand_on()
         except TimeoutError:
-            log.warning("Traces lost", extra={"action": "traces_lost", "runs": len(self._held)})
+            self._sending.extend(self._held)
+            self._held.clear()
+            self._let_go(len(self._sending), is_taken=False)
 
     async def hand_on(self) -> None:
         """Send all that is held; what is not taken is lost. Runs that cannot be sent together are sent one by one."""
-        while self._held:
-            some = [self._next() for _ in range(min(len(self._held), _RUNS_AT_ONCE))]
+        while self._sending or self._held:  # what was being sent when its task was cancelled is sent again
+            while self._held and len(self._sending) < _RUNS_AT_ONCE:
+                self._sending.append(self._held.popleft())
             try:
-                await self._send(some)
+                await self._send(len(self._sending))
             except Exception:
-                log.exception("Traces cannot be told together", extra={"action": "traces_failed", "runs": len(some)})
-                await self._send_each(some)
+                facts = {"action": "traces_failed", "runs": len(self._sending)}
+                log.exception("Traces cannot be told together", extra=facts)
+                await self._send_each()
 
-    async def _send_each(self, some: Sequence[Sequence[Recorded]]) -> None:
-        for recorded in some:
+    async def _send_each(self) -> None:
+        while self._sending:
             try:
-                await self._send([recorded])
+                await self._send(1)
             except Exception:
-                facts = {"action": "traces_lost", "runs": 1, "run": recorded[0].run}
+                facts = {"action": "traces_failed", "run": self._sending[0].recorded[0].run}
                 log.exception("A trace cannot be told", extra=facts)
-                self._lose(recorded)
+                self._let_go(1, is_taken=False)
 
-    async def _send(self, some: Sequence[Sequence[Recorded]]) -> None:
+    async def _send(self, runs: int) -> None:
+        some = [held.recorded for held in islice(self._sending, runs)]
         told = [span for recorded in some for span in await self._told(recorded)]
-        if not await self._collector.send(told):
-            log.warning("Traces lost", extra={"action": "traces_lost", "runs": len(some)})
-            for recorded in some:
-                self._lose(recorded)
+        self._let_go(runs, is_taken=await self._collector.send(told))
+
+    def _let_go(self, runs: int, *, is_taken: bool) -> None:
+        """Hold the first of those that were sent no more."""
+        if not is_taken:
+            log.warning("Traces lost", extra={"action": "traces_lost", "runs": runs})
+        for _ in range(runs):
+            sent = self._sending.popleft()
+            if is_taken:
+                self._bytes -= sent.size_bytes
+            else:
+                self._lose(sent)
 
     async def _told(self, recorded: Sequence[Recorded]) -> Sequence[Span]:
         accepted = recorded[0].event
@@ -120,14 +135,9 @@ class Tracing:
             step_of = {}  # the flow is gone, or ran as it was drawn and never published
         return spans(recorded, step_of)
 
-    def _next(self) -> Sequence[Recorded]:
-        """The oldest run, which is held no more."""
-        oldest = self._held.popleft()
-        self._bytes -= oldest.size_bytes
-        return oldest.recorded
-
-    def _lose(self, recorded: Sequence[Recorded]) -> None:
-        if isinstance(accepted := recorded[0].event, RunAccepted):
+    def _lose(self, held: _Held) -> None:
+        self._bytes -= held.size_bytes
+        if isinstance(accepted := held.recorded[0].event, RunAccepted):
             self._lost(accepted.tenant)
 
 

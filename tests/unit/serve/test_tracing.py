@@ -109,9 +109,35 @@ async def test_a_collector_that_does_not_answer_keeps_nobody_from_the_end(monkey
             return True
 
     monkeypatch.setattr(exporting, "_AT_THE_END_S", 0.01)
-    tracing = Tracing(Silent(), share=1.0, lost=list[str]().append)
-    tracing.saw(over())
+    lost: list[str] = []
+    tracing = Tracing(Silent(), share=1.0, lost=lost.append)
+    for number in range(100):
+        tracing.saw(over(f"r{number}"))
     await tracing.close()
+    assert lost == ["acme"] * 100
+
+
+async def test_what_was_being_sent_when_its_task_was_cancelled_is_sent_at_the_end() -> None:
+    class SilentOnce(Collector):
+        is_asked = asyncio.Event()
+
+        async def send(self, spans: Sequence[Span]) -> bool:
+            if not self.is_asked.is_set():
+                self.is_asked.set()
+                await asyncio.Event().wait()
+            return await super().send(spans)
+
+    collector, lost = SilentOnce(), list[str]()
+    tracing = Tracing(collector, share=1.0, lost=lost.append)
+    tracing.saw(over())
+    handing_on = asyncio.create_task(tracing.hand_on())
+    await collector.is_asked.wait()
+    handing_on.cancel()
+    await asyncio.wait([handing_on])
+
+    await tracing.close()
+
+    assert (len(collector.spans), lost) == (3, [])
 
 
 async def test_at_the_end_what_is_held_is_sent() -> None:
