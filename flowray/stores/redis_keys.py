@@ -111,6 +111,10 @@ class Keys:
         """What was counted for a tenant, or for nobody that is known; those of all lie in one slot of a cluster."""
         return f"{self.counted}:{tenant}"
 
+    def purged(self, tenant: str) -> str:
+        """What is there while processes may still have numbers of a tenant that was purged."""
+        return f"{self.counted}-purged:{tenant}"
+
     @property
     def ledger(self) -> str:
         """How all names of the quota ledger begin, which lies in one slot of a cluster."""

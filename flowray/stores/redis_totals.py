@@ -23,9 +23,12 @@ _MOST_SERIES: Final = 20_000
 _AT_ONCE: Final = 300
 _BY_NAME = {family.name: family for family in COUNTED}
 
-# KEYS: the tenant's sums, the tenants that have some. ARGV: the tenant, seconds to keep, most series, and for each
-# series: the field, where it goes when there are too many, the amount.
+# KEYS: the tenant's sums, the tenants that have some, what tells of a purge. ARGV: the tenant, seconds to keep, most
+# series, and for each series: the field, where it goes when there are too many, the amount.
 _ADD = """
+if redis.call('EXISTS', KEYS[3]) == 1 then
+  return
+end
 for at = 4, #ARGV, 3 do
   local field = ARGV[at]
   if redis.call('HEXISTS', KEYS[1], field) == 0 and redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[3]) then
@@ -65,7 +68,7 @@ class RedisTotals:
         async with answered(), self._redis.pipeline(transaction=False) as pipe:
             for tenant, some in asked:
                 await self._script(
-                    [self._keys.totals(tenant), self._keys.counted],
+                    [self._keys.totals(tenant), self._keys.counted, self._keys.purged(tenant)],
                     [tenant, _KEPT_S, self._most_series, *_words(some)],
                     client=pipe,
                 )

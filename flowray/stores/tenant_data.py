@@ -11,6 +11,8 @@ from flowray.stores.redis import answered
 from flowray.stores.redis_keys import SHARED, Keys
 
 _AT_ONCE = 500
+# Longer than a process keeps a number to itself before it adds it to the totals.
+_PURGED_S = 120
 
 
 class TenantData:
@@ -40,22 +42,30 @@ class TenantData:
         return False
 
     async def purge(self, tenant: str) -> int:
-        """Remove all of it, for good; how many objects there were."""
+        """Remove all of it, for good; how many objects there were.
+
+        For two minutes nothing is counted under this id: what processes have yet to add is the former tenant's.
+        """
         keys = [one.key async for one in self._objects.list(path(tenant))]
         for key in keys:
             await self._objects.delete(key)
-        for pattern in self._keys.all_of(tenant):
-            await self._purge_redis(pattern)
+        if self._redis is not None:
+            await self._purge_redis(self._redis, tenant)
         return len(keys)
 
-    async def _purge_redis(self, pattern: str) -> None:
-        if self._redis is None:
+    async def _purge_redis(self, client: redis.asyncio.Redis, tenant: str) -> None:
+        async with answered():
+            await client.set(self._keys.purged(tenant), "1", ex=_PURGED_S)
+        for pattern in self._keys.all_of(tenant):
+            await _unlink(client, pattern)
+
+
+async def _unlink(client: redis.asyncio.Redis, pattern: str) -> None:
+    cursor = 0
+    while True:
+        async with answered():
+            cursor, found = await client.scan(cursor, match=pattern, count=_AT_ONCE)
+            if found:
+                await client.unlink(*found)
+        if cursor == 0:
             return
-        cursor = 0
-        while True:
-            async with answered():
-                cursor, found = await self._redis.scan(cursor, match=pattern, count=_AT_ONCE)
-                if found:
-                    await self._redis.unlink(*found)
-            if cursor == 0:
-                return

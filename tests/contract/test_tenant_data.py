@@ -64,4 +64,8 @@ async def test_what_a_tenant_has_left_is_found_and_removed_and_nobody_elses(
     assert await data.purge(ACME) == 2
 
     assert [await data.is_there(tenant) for tenant in (ACME, ACME_2)] == [False, True]
-    assert sorted(await valkey.keys()) == [b"flowray:acme-2:flows:generation", b"flowray:finished"]
+    assert sorted(await valkey.keys()) == [
+        b"flowray:acme-2:flows:generation",
+        b"flowray:finished",
+        b"flowray:{metrics}-purged:acme",  # goes by itself
+    ]

@@ -86,6 +86,28 @@ async def test_a_tenant_that_is_purged_takes_its_sums_with_it(valkey: redis.asyn
     assert await valkey.smembers("flowray:{metrics}") == {b"umbrella"}
 
 
+async def test_what_a_process_adds_after_its_tenant_was_purged_is_nobodys(valkey: redis.asyncio.Redis) -> None:
+    totals, data = RedisTotals(valkey), TenantData(open_objects("memory:"), valkey)
+    await totals.add({OURS: 0})
+    await data.purge("acme")
+
+    await totals.add({OURS: 3, THEIRS: 2})
+
+    assert await totals.read() == {THEIRS: 2}
+    # Longer than a meter holds back what is new, and hands on what is due.
+    assert 60 < await valkey.ttl("flowray:{metrics}-purged:acme") <= 120
+
+
+async def test_the_next_tenant_of_an_id_counts_once_the_purge_is_forgotten(valkey: redis.asyncio.Redis) -> None:
+    totals, data = RedisTotals(valkey), TenantData(open_objects("memory:"), valkey)
+    await data.purge("acme")
+    await valkey.pexpire("flowray:{metrics}-purged:acme", 0)
+
+    await totals.add({OURS: 1})
+
+    assert await totals.read() == {OURS: 1}
+
+
 async def test_sums_go_when_nothing_is_added_for_long(valkey: redis.asyncio.Redis) -> None:
     await RedisTotals(valkey).add({OURS: 1})
     assert 29 * 86_400 < await valkey.ttl("flowray:{metrics}:acme") <= 30 * 86_400
