@@ -12,7 +12,7 @@ import redis.exceptions
 
 from flowray.engine.codec import dumps, loads
 from flowray.observe.families import COUNTED
-from flowray.observe.tally import Series, without_names
+from flowray.observe.tally import SUM, Series, without_names
 from flowray.stores.redis import answered
 from flowray.stores.redis_keys import Keys
 
@@ -24,17 +24,18 @@ _AT_ONCE: Final = 300
 _BY_NAME = {family.name: family for family in COUNTED}
 
 # KEYS: the tenant's sums, the tenants that have some, what tells of a purge. ARGV: the tenant, seconds to keep, most
-# series, and for each series: the field, where it goes when there are too many, the amount.
+# series, and for each series: the field that is there when its labels have one of their own, its field, where it goes
+# when there are too many, the amount.
 _ADD = """
 if redis.call('EXISTS', KEYS[3]) == 1 then
   return
 end
-for at = 4, #ARGV, 3 do
-  local field = ARGV[at]
-  if redis.call('HEXISTS', KEYS[1], field) == 0 and redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[3]) then
-    field = ARGV[at + 1]
+for at = 4, #ARGV, 4 do
+  local field = ARGV[at + 1]
+  if redis.call('HEXISTS', KEYS[1], ARGV[at]) == 0 and redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[3]) then
+    field = ARGV[at + 2]
   end
-  redis.call('HINCRBYFLOAT', KEYS[1], field, ARGV[at + 2])
+  redis.call('HINCRBYFLOAT', KEYS[1], field, ARGV[at + 3])
 end
 redis.call('EXPIRE', KEYS[1], ARGV[2])
 redis.call('SADD', KEYS[2], ARGV[1])
@@ -42,7 +43,10 @@ redis.call('SADD', KEYS[2], ARGV[1])
 
 
 class RedisTotals:
-    """See `flowray.observe.totals.Totals`. Of a tenant with too many series, the rest counts under the name `other`.
+    """See `flowray.observe.totals.Totals`.
+
+    Of a tenant with too many series, the rest counts under the name `other`; all parts of a histogram or summary go
+    where its `sum` does.
 
     What Redis refuses of one tenant's is left out and logged: it would refuse it again, and add everybody else's again.
     """
@@ -58,7 +62,8 @@ class RedisTotals:
     async def add(self, amounts: Mapping[Series, float]) -> None:
         """See `Totals`."""
         by_tenant: defaultdict[str, list[tuple[Series, float]]] = defaultdict(list)
-        for series, amount in amounts.items():
+        # Sums first: where they go, their counts and buckets follow.
+        for series, amount in sorted(amounts.items(), key=lambda one: one[0].part not in ("", SUM)):
             by_tenant[series.tenant].append((series, amount))
         asked = [
             (tenant, theirs[at : at + _AT_ONCE])
@@ -102,6 +107,7 @@ def _tell_of_refusal(tenant: str, answer: object) -> None:
 
 def _words(some: Collection[tuple[Series, float]]) -> Iterator[bytes | str]:
     for series, amount in some:
+        yield dumps(series._replace(part=SUM) if series.part else series)
         yield dumps(series)
         yield dumps(without_names(series, _BY_NAME[series.family]))
         yield f"{amount:.17g}"

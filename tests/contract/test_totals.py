@@ -76,6 +76,27 @@ async def test_beyond_the_most_series_the_rest_is_counted_without_names(valkey: 
     assert await totals.read() == {nodes[0]: 2, nodes[1]: 1, nodes[2]: 1, other: 7}
 
 
+async def test_beyond_the_most_series_all_parts_of_a_histogram_go_the_same_way(valkey: redis.asyncio.Redis) -> None:
+    totals = RedisTotals(valkey, most_series=3)
+    known, late = SUM.labels, ("acme", "Late", "f2")
+    # A bucket is told before its sum, and there is room for one of the two.
+    await totals.add({OURS: 1, SUM._replace(part="0.5"): 1, SUM: 0.4, SUM._replace(labels=late): 2.0})
+
+    await totals.add({SUM._replace(part="5.0"): 1, SUM: 4.0, SUM._replace(part="5.0", labels=late): 1})
+
+    found = await totals.read()
+    parts = {labels: {one.part: n for one, n in found.items() if one.labels == labels} for labels in (known, late)}
+    assert parts[known] == {"sum": pytest.approx(4.4), "0.5": 1, "5.0": 1}
+    assert parts[late] == {"sum": 2.0, "5.0": 1}
+
+
+async def test_without_room_no_part_of_a_new_histogram_has_its_name(valkey: redis.asyncio.Redis) -> None:
+    totals = RedisTotals(valkey, most_series=1)
+    await totals.add({OURS: 1, SUM._replace(part="0.5"): 1, SUM: 0.4})
+    other = SUM._replace(labels=("acme", "other", "other"))
+    assert await totals.read() == {OURS: 1, other: pytest.approx(0.4), other._replace(part="0.5"): 1}
+
+
 async def test_a_tenant_that_is_purged_takes_its_sums_with_it(valkey: redis.asyncio.Redis) -> None:
     totals = RedisTotals(valkey)
     await totals.add({OURS: 1, THEIRS: 2})
