@@ -8,12 +8,14 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from flowray.engine.drawing import is_drawn, number_of
 from flowray.engine.events import Recorded, RunAccepted
 
-_TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]([0-9a-f])")
+_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]([0-9a-f])(-.*)?")
+# The four fields that every version has.
+TRACEPARENT_CHARS: Final = 55
 _SAMPLED = 1
 
 
@@ -26,9 +28,12 @@ class Above(NamedTuple):
 
 
 def above(traceparent: str) -> Above | None:
-    """What a `traceparent` says; None for what is none, which W3C has receivers pass over."""
+    """What a `traceparent` says; None for what is none, which W3C has receivers pass over.
+
+    Of a later version than 00 the same four fields are read, whatever comes after another dash.
+    """
     found = _TRACEPARENT.fullmatch(traceparent)
-    if found is None:
+    if found is None or (found[4] and traceparent.startswith("00")):
         return None
     return Above(int(found[1], 16), int(found[2], 16), bool(int(found[3], 16) & _SAMPLED))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from starlette.requests import Request
 
 from flowray.errors import InvalidRequestError
-from flowray.observe.trace_context import above
+from flowray.observe.trace_context import TRACEPARENT_CHARS, above
 from flowray.quotas.ticket import PRIORITIES
 
 _PREFIX = b"x-langflow-global-var-"
@@ -26,7 +26,7 @@ def header_variables(request: Request) -> dict[str, str]:
 def header_trace(request: Request) -> str:
     """The W3C `traceparent` that the run is part of; empty without one, or with what is none."""
     said = request.headers.get("traceparent", "")
-    return said if above(said) else ""
+    return said[:TRACEPARENT_CHARS] if above(said) else ""
 
 
 def header_priority(request: Request) -> int:

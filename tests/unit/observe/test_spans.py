@@ -186,6 +186,9 @@ def test_what_a_step_starts_is_below_the_step(said: str) -> None:
         TRACEPARENT.upper(),
         TRACEPARENT + "-more",
         TRACEPARENT.replace("00-", "ff-", 1),
+        TRACEPARENT.replace("00-", "01-", 1) + "0",
+        TRACEPARENT.replace("00-", "01-", 1) + ".more",
+        TRACEPARENT + "-",
         f"00-{0:032x}-{CALLER:016x}-01",
         f"00-{TRACE:032x}-{0:016x}-01",
         "x" * 10_000,
@@ -193,6 +196,12 @@ def test_what_a_step_starts_is_below_the_step(said: str) -> None:
 )
 def test_what_is_no_traceparent_is_passed_over(said: str) -> None:
     assert above(said) is None
+
+
+@pytest.mark.parametrize("more", ["", "-", "-what comes next-"])
+@pytest.mark.parametrize("version", ["01", "cc", "fe"])
+def test_of_a_later_version_the_fields_that_are_known_are_read(version: str, more: str) -> None:
+    assert above(TRACEPARENT.replace("00-", f"{version}-", 1) + more) == above(TRACEPARENT)
 
 
 def test_a_share_of_traces_is_kept_and_all_of_a_trace_or_none() -> None:

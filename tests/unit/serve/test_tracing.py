@@ -20,6 +20,7 @@ from flowray_serve.tracing.exporting import Tracing
 from tests.unit.serve.service import ECHO, service
 
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+LATER = TRACEPARENT.replace("00-", "01-", 1)
 
 
 class Collector:
@@ -200,7 +201,7 @@ async def test_every_route_that_runs_a_flow_takes_the_callers_trace() -> None:
         ("/api/v1/responses", {"model": flow, "input": "hi"}),
     )
     for path, body in asked:
-        for said, kept in ((TRACEPARENT, TRACEPARENT), ("garbage", "")):
+        for said, kept in ((TRACEPARENT, TRACEPARENT), (LATER + "-more", LATER), ("garbage", "")):
             before = len(made.steps.requests)
             answer = await made.http.post(path, json=body, headers={"traceparent": said})
             assert answer.status_code == 200, answer.text
