@@ -54,7 +54,7 @@ class _Seen:
         if message["type"] == "http.response.start":
             self._begin(message)
         elif self._is_problem and not self._is_counted:
-            self._count(str(loads(message["body"]).get("code", "")))
+            self._count(_code(message.get("body", b"")))
         await self._send(message)
 
     def gone(self) -> None:
@@ -85,3 +85,13 @@ class _Seen:
     def _route(self) -> str:
         """The route as the description has it; empty for what is none."""
         return getattr(self._scope.get("route"), "path", "")
+
+
+def _code(body: bytes) -> str:
+    """The code of a problem document; empty where there is none: what is odd is counted, and goes on as it is."""
+    try:
+        said = loads(body)
+    except (ValueError, RecursionError):
+        return ""
+    code = said.get("code") if isinstance(said, dict) else None
+    return code if isinstance(code, str) else ""
