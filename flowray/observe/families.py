@@ -131,7 +131,7 @@ INFO = Family(name="flowray_info", kind="gauge", help="1; which FlowRay answers.
 USED = Family(
     name="flowray_quota_used",
     kind="gauge",
-    help="What a tenant has of a resource now: runs, steps, cpu (cores), memory (bytes), gpu.",
+    help="What a tenant has of a resource now: runs, queued (runs), steps, cpu (cores), memory (bytes), gpu.",
     labels=("tenant", "resource"),
 )
 QUOTA = Family(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
@@ -10,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from flowray.engine import events as ev
 from flowray.engine.commands import StartStep
 from flowray.engine.ports import RunRequest
-from flowray.observe.families import COUNTED, LOOKED_UP
+from flowray.observe.families import COUNTED, LOOKED_UP, USED
 from flowray.observe.runs import count
 from flowray.observe.tally import Series
 from flowray_serve.metrics.exposition import exposed
@@ -115,6 +116,12 @@ async def test_what_goes_on_is_looked_up() -> None:
     assert found["flowray_queue_runs", labels(tenant="default")] == 0
     assert found["flowray_quota_used", labels(tenant="other", resource="runs")] == 0
     assert found["flowray_runners", labels(pool="default")] == 0
+
+
+async def test_each_resource_of_the_quota_is_described() -> None:
+    found = await read(service())
+    named = {dict(said)["resource"] for name, said in found if name == USED.name}
+    assert named == set(re.findall(r"(\w+)(?: \(\w+\))?(?:,|\.)", USED.help.split(":")[1]))
 
 
 def test_buckets_add_up_and_strange_names_are_escaped() -> None:
