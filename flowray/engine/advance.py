@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import assert_never
@@ -40,9 +39,10 @@ from flowray.engine.events import (
     StepStarted,
     Token,
 )
+from flowray.engine.ready import made_ready
 from flowray.engine.remains import closed_now, is_done, remains, start_of
 from flowray.engine.retry import EFFECT, MOST_UNSTARTED, again, decided_by_person, pause_s
-from flowray.engine.state import Asked, Over, Paused, Phase, Started, State, Waiting
+from flowray.engine.state import Asked, Over, Paused, Started, State
 from flowray.flow.types import NodeId
 from flowray.plan.types import StepId
 
@@ -178,7 +178,21 @@ def _taken_over(state: State) -> Next:
 
 
 def _launched(state: State, steps: Iterable[tuple[StepId, int]], *, after_s: float = 0.0) -> Next:
-    """Run what can run of these steps; a step of which nothing can run for now waits, without a sandbox."""
+    """Run what can run of these steps, and what comes after those of which nothing is left."""
+    state, commands, over = _tried(state, steps, after_s=after_s)
+    if not over:
+        return state, commands
+    state, more = _past(state, over)
+    return state, (*commands, *more)
+
+
+def _tried(
+    state: State, steps: Iterable[tuple[StepId, int]], *, after_s: float = 0.0
+) -> tuple[State, tuple[Command, ...], list[StepId]]:
+    """Run what can run of these steps; a step of which nothing can run for now waits, without a sandbox.
+
+    The last of the three are the steps of which nothing is left: they are over, which the state does not say yet.
+    """
     commands: list[Command] = []
     over: list[StepId] = []
     for step, attempt in steps:
@@ -195,40 +209,21 @@ def _launched(state: State, steps: Iterable[tuple[StepId, int]], *, after_s: flo
         else:
             state = _with_branches_closed(state, step)
             over.append(step)
-    if not over:
-        return state, tuple(commands)
-    state, more = _past(state, over)
-    return state, (*commands, *more)
+    return state, tuple(commands), over
 
 
 def _past(state: State, over: Iterable[StepId]) -> Next:
-    """These steps are over: start what waited for the last of them, and skip what is closed, and so on down."""
-    changes: dict[StepId, Phase] = {}
-    ready: list[StepId] = []
-    passed = deque(over)
-    left = state.steps_left
-    while passed:
-        step = passed.popleft()
-        changes[step] = Over()
-        left -= 1
-        for waiting in state.wiring.waiting_for[step]:
-            phase = changes.get(waiting) or state.steps[waiting]
-            needs_left = phase.needs_left - 1 if isinstance(phase, Waiting) else 0
-            if needs_left:
-                changes[waiting] = Waiting(needs_left)
-            elif state.is_closed(waiting):
-                passed.append(waiting)
-            else:
-                changes[waiting] = Asked(1)
-                ready.append(waiting)
-    paused = state.paused - changes.keys() if state.paused else state.paused
-    if state.purse is not None:
-        done = state.wiring.steps_set_of(step for step, phase in changes.items() if isinstance(phase, Over))
-        state = replace(state, purse=state.purse.without(done))
-    state = replace(state, steps=state.steps.with_(changes), steps_left=left, paused=paused)
-    if not left:
-        return _decided(state, FinishRun(status="succeeded"))
-    return _launched(state, [(step, 1) for step in ready])
+    """These steps are over: start what waited for them, and go on past what of that is over as well."""
+    commands: list[Command] = []
+    while True:
+        state, ready = made_ready(state, over)
+        if not state.steps_left:
+            state, end = _decided(state, FinishRun(status="succeeded"))
+            return state, (*commands, *end)
+        state, starts, over = _tried(state, [(step, 1) for step in ready])
+        commands += starts
+        if not over:
+            return state, tuple(commands)
 
 
 def _after_part(state: State, step: StepId, phase: Asked | Started) -> Next:

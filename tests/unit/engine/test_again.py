@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import pytest
 
 from flowray.engine.advance import replay
 from flowray.engine.again import UnknownNodeError, rerun_set, taken_over
-from flowray.engine.events import Event, NodeFinished, Recorded, RunAccepted, RunId
+from flowray.engine.events import Event, NodeFinished, Recorded, RunAccepted, RunId, RunStarted
 from flowray.engine.fake import FakeSteps
 from flowray.engine.loop import Engine
 from flowray.engine.state import State
 from flowray.flow.types import NodeId
 from flowray.plan.types import Plan
 from flowray.stores.memory_journal import MemoryJournal
-from tests.unit.engine.happenings import closed, gave
+from tests.unit.engine.happenings import after, closed, gave, starts
 from tests.unit.engine.test_closed_branches import wired
 from tests.unit.engine.test_going_on import CHAIN, ids, looped, ran, runs
 from tests.unit.engine.whole_runs import RUN, TENANT, end_of, journaled, request
@@ -59,6 +60,23 @@ def test_branches_that_were_closed_are_closed_again() -> None:
     past = told(*runs("router"), closed("router", "no"), gave("router", out="x"), *ran("a", "c"))
     state = replay(State.start(router), told(*taken_over(router, past, ids("c"))))
     assert state.stopped[NodeId("router")] == {"no"}
+
+
+def test_a_run_goes_on_behind_any_number_of_steps_that_had_finished() -> None:
+    names = [f"n{at}" for at in range(600)]
+    chain = wired(*(f"{one}.out > {other}" for one, other in pairwise(names)))
+
+    _, commands = after(State.start(chain), *ran(*names[:-1]), RunStarted(engine="engine-1"))
+
+    assert starts(commands) == names[-1:]
+
+
+def test_what_is_ready_starts_before_what_comes_behind_a_step_that_had_finished() -> None:
+    plan = wired("a.out > b", "b.out > c", "a.out > d", "x.out > y")
+
+    _, commands = after(State.start(plan), *ran("a", "b"), RunStarted(engine="engine-1"))
+
+    assert starts(commands) == ["x", "d", "c"]
 
 
 @pytest.mark.parametrize(("plan", "start", "steps"), [(SPLIT, "b", ["b", "c"]), (CHAIN, "c", ["a b c"])])
