@@ -67,13 +67,11 @@ class Wiring:
     def loops_around(self) -> Mapping[NodeId, frozenset[NodeId]]:
         """The loops whose circle each node is part of, a loop being part of its own."""
         around: dict[NodeId, set[NodeId]] = {}
-        for edge in self.plan.edges:
-            if not edge.feedback or edge.source not in self._bit or edge.target not in self._bit:
-                continue
-            after = self._reach[edge.target]
+        for loop, ends in self._ends.items():
+            after = self._reach[loop]
             for node, bit in self._bit.items():
-                if after & bit and self._reach[node] & self._bit[edge.source]:
-                    around.setdefault(node, set()).add(edge.target)
+                if after & bit and self._reach[node] & ends:
+                    around.setdefault(node, set()).add(loop)
         return {node: frozenset(loops) for node, loops in around.items()}
 
     @cached_property
@@ -141,6 +139,15 @@ class Wiring:
     @cached_property
     def _bit(self) -> dict[NodeId, NodeSet]:
         return {node: 1 << at for at, node in enumerate(self.plan.step_of)}
+
+    @cached_property
+    def _ends(self) -> Mapping[NodeId, NodeSet]:
+        """Each loop with the nodes whose feedback wires close its circle."""
+        ends: dict[NodeId, NodeSet] = {}
+        for edge in self.plan.edges:
+            if edge.feedback and edge.source in self._bit and edge.target in self._bit:
+                ends[edge.target] = ends.get(edge.target, 0) | self._bit[edge.source]
+        return ends
 
     @cached_property
     def _leads_to(self) -> Mapping[NodeId, list[tuple[str, NodeId]]]:
