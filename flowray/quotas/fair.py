@@ -10,7 +10,7 @@ tells the same story in Lua; `tests/contract/test_ledger.py` holds both to each 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from flowray.quotas.amounts import NOTHING, UNLIMITED, Amounts, dominant, stretched
@@ -73,12 +73,21 @@ class FairShare:
         """What a pool's Runners have together; 0 is what nobody has counted."""
         self._pool(pool).capacity = capacity
 
-    def set_terms(self, tenant: str, terms: Terms) -> None:
-        """A tenant's quota and weight; older ones than those in force are passed over."""
+    def set_terms(self, tenant: str, terms: Terms) -> Collection[str]:
+        """A tenant's quota and weight; older ones than those in force are passed over.
+
+        Return the tickets that waited and are more than the tenant may have at all by now: they are forgotten.
+        """
         known = self._tenant(tenant)
-        if terms.replaces(known.terms):
-            known.terms, known.ceiling = terms, terms.quota.ceiling
-            self._revive(tenant)
+        if not terms.replaces(known.terms):
+            return ()
+        known.terms, known.ceiling = terms, terms.quota.ceiling
+        waiting = [one.ticket for one in self._waiting.values() if one.ticket.tenant == tenant]
+        too_large = [ticket.id for ticket in waiting if not self.fits(ticket.need, tenant)]
+        for ticket in too_large:
+            self._withdrawn(ticket)
+        self._revive(tenant)
+        return too_large
 
     def ask(self, ticket: Ticket, now: float) -> None:
         """Somebody waits."""

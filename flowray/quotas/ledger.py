@@ -89,7 +89,11 @@ class Ledger(Protocol):
         """Tell a ledger that has lost them of steps and runs (run and tenant) that are under way."""
 
     async def set_terms(self, tenant: str, terms: Terms) -> None:
-        """Have a tenant's terms be in force from now on, for everybody."""
+        """Have a tenant's terms be in force from now on, for everybody.
+
+        Tickets that wait and are more than the tenant may have at all by now are forgotten: they are among the unknown
+        of the next renewal, and whoever asks for them again is told.
+        """
 
     async def set_pools(self, pools: Mapping[str, Amounts]) -> None:
         """Say what each pool's Runners have together."""

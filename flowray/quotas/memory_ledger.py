@@ -64,6 +64,12 @@ class MemoryLedgers:
         for pool in sorted(self.share.end(name, now)):
             self.serve(pool, now)
 
+    def forget(self, tickets: Collection[str]) -> None:
+        """Know nothing of these tickets: their holders hear that when they renew, ask again, and are told."""
+        for holder in self.holders.values():
+            for ticket in tickets:
+                holder.asked.pop(ticket, None)
+
     def serve(self, pool: str, now: float) -> None:
         """Grant all that can be granted in a pool."""
         while now >= self.quiet_until and (grant := self.share.decide(pool, now)) is not None:
@@ -188,7 +194,7 @@ class MemoryLedger:
     def _agree(self, tenant: str, terms: Terms) -> None:
         if terms.replaces(self._shared.terms[tenant]):
             self._shared.terms[tenant] = terms
-            self._shared.share.set_terms(tenant, terms)
+            self._shared.forget(self._shared.share.set_terms(tenant, terms))
 
     def _runs(self, tenant: str) -> int:
         return sum(1 for owner in self._shared.runs.values() if owner == tenant)

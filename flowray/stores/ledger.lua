@@ -226,6 +226,15 @@ local function serve(pool, asking)
   end
 end
 
+-- It waits no more.
+local function withdraw(t)
+  call('ZREM', name('wait', t.pool, t.tenant), t.id)
+  call('HINCRBY', name('held', t.tenant), 'waiting', -1)
+  call('ZREM', name('ready', t.pool), t.tenant)
+  call('SREM', name('stalled', t.tenant), t.pool)
+  queue(t.pool, t.tenant)
+end
+
 local function finish(id)
   local t = ticket_of(id)
   if not t then return end
@@ -240,11 +249,7 @@ local function finish(id)
     release(t)
     pools = revive(t.tenant)
   else
-    call('ZREM', name('wait', t.pool, t.tenant), id)
-    call('HINCRBY', name('held', t.tenant), 'waiting', -1)
-    call('ZREM', name('ready', t.pool), t.tenant)
-    call('SREM', name('stalled', t.tenant), t.pool)
-    queue(t.pool, t.tenant)
+    withdraw(t)
   end
   call('DEL', name('ticket', id))
   local seen = {[t.pool] = true}
@@ -265,11 +270,26 @@ local function replaces(terms, known)
   return false
 end
 
+-- What waits and is more than its tenant may have at all by now: whoever asked asks again when renewing, and is told.
+local function forget_too_large(tenant, most)
+  for _, pool in ipairs(call('SMEMBERS', name('pools'))) do
+    for _, id in ipairs(call('ZRANGE', name('wait', pool, tenant), 0, -1)) do
+      local t = ticket_of(id)
+      if not fits(t.need, {0, 0, 0, 0}, most) then
+        withdraw(t)
+        call('SREM', name('of', t.holder), id)
+        call('DEL', name('ticket', id))
+      end
+    end
+  end
+end
+
 local function agree(tenant, terms)
   local key = name('terms', tenant)
   if not replaces(terms, call('HMGET', key, 'version', 'weight', 'runs', 'l1', 'l2', 'l3', 'l4')) then return end
   call('HSET', key, 'version', terms.version, 'weight', exact(terms.weight), 'runs', terms.runs)
   for i = 1, 4 do call('HSET', key, 'l' .. i, exact(terms.most[i])) end
+  forget_too_large(tenant, terms.most)
   revive(tenant)
 end
 

@@ -80,6 +80,20 @@ async def test_what_can_never_fit_is_refused_at_once(turnstile: Turnstile) -> No
         await turnstile.take(ticket("k1", memory_mib=1001), within_s=5)
 
 
+async def test_who_waits_for_more_than_a_lowered_quota_allows_is_told(
+    turnstile: Turnstile, ledgers: MemoryLedgers
+) -> None:
+    await turnstile.take(ticket("k1"), within_s=5)
+    waits = asyncio.create_task(turnstile.take(ticket("k2", memory_mib=1000), within_s=60))
+    assert await settled(ledgers, waiting=1)
+
+    await ledgers.holder("x").set_terms("t", Terms(quota=Quota(memory_mib=999), version=2))
+
+    with pytest.raises(NeverFitsError):
+        await waits
+    assert await settled(ledgers, waiting=0, steps=1)
+
+
 async def test_runs_are_counted_until_they_are_closed(turnstile: Turnstile, ledgers: MemoryLedgers) -> None:
     assert await turnstile.open_run("r1", "t") == "open"
     assert await turnstile.open_run("r2", "t") == "full"
