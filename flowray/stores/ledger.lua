@@ -124,6 +124,11 @@ local function line_of(t)
   return amounts(f, 1, 0), tonumber(f[5] or 0), tonumber(f[6] or 1)
 end
 
+-- Where nothing is held, what is known of a tenant's turns in a pool is kept for a day; where something is, it has to stay.
+local function let_expire(t, held)
+  if fits(held, {0, 0, 0, 0}, {0, 0, 0, 0}) then call('EXPIRE', in_line(t), DAY_S) end
+end
+
 -- It is charged what it will probably take. Whoever had its turn tells thereby how far the pool's turns are.
 local function hold(t, in_turn)
   local here, theirs = name('pool', t.pool), name('held', t.tenant)
@@ -140,7 +145,7 @@ local function hold(t, in_turn)
   call('HSET', name('ticket', t.id), 'granted', exact(now), 'rate', exact(t.rate), 'charged', exact(guess),
        'load', exact(t.load))
   call('SADD', name('granted', t.holder), t.id)
-  call('EXPIRE', in_line(t), DAY_S)
+  call('PERSIST', in_line(t))
   follow(t)
 end
 
@@ -150,11 +155,13 @@ local function release(t)
   local in_pool, finish, guess = line_of(t)
   local here, theirs = name('pool', t.pool), name('held', t.tenant)
   guess = math.min(math.max(guess * 0.8 + took * (1.0 - 0.8), 0.01), 60)
-  set_four(in_line(t), 'h', with(in_pool, t.need, -1), 'guess', exact(guess),
+  in_pool = with(in_pool, t.need, -1)
+  set_four(in_line(t), 'h', in_pool, 'guess', exact(guess),
            'finish', exact(finish + t.rate * (took - t.charged) / weight_of(t.tenant)))
   set_four(here, 'u', with(four(here, 'u', 0), t.need, -1))
   set_four(theirs, 'h', with(four(theirs, 'h', 0), t.need, -1))
   call('SREM', name('granted', t.holder), t.id)
+  let_expire(t, in_pool)
   follow(t)
 end
 
@@ -232,6 +239,7 @@ local function withdraw(t)
   call('HINCRBY', name('held', t.tenant), 'waiting', -1)
   call('ZREM', name('ready', t.pool), t.tenant)
   call('SREM', name('stalled', t.tenant), t.pool)
+  let_expire(t, (line_of(t)))
   queue(t.pool, t.tenant)
 end
 

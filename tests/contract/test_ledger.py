@@ -331,6 +331,45 @@ async def test_a_ledger_that_lost_everything_is_told_what_runs_before_it_grants(
     assert await other.open_run("r2", "t", terms(version=2, runs=1)) == "full"
 
 
+async def a_day_passes(valkey: Any) -> None:
+    """What expires is gone, as when nobody has touched it."""
+    for key in await valkey.keys():
+        if await valkey.ttl(key) >= 0:
+            await valkey.delete(key)
+
+
+async def test_what_runs_longer_than_a_day_is_held_until_it_ends_and_given_back_once(clock: Clock, valkey: Any) -> None:
+    ledger = RedisLedger(valkey, "a", clock=clock)
+    await ledger.inaugurate()
+    await ledger.set_pools({"p": Amounts(4, 0, 0, 0)})
+    for number in range(4):
+        await ledger.ask(ticket(f"long {number}"), terms())
+
+    await a_day_passes(valkey)
+    early = await ledger.ask(ticket("early"), terms())
+    await ledger.end(["early", *(f"long {number}" for number in range(4))])
+    grants = [await ledger.ask(ticket(f"k{number}"), terms()) for number in range(6)]
+
+    assert early is None
+    assert len([grant for grant in grants if grant is not None]) == 4
+
+
+async def test_nothing_is_left_of_who_waited_or_ran_a_day_after_their_holder_died(clock: Clock, valkey: Any) -> None:
+    dead, other = (RedisLedger(valkey, name, clock=clock) for name in ("dead", "other"))
+    await dead.inaugurate()
+    await dead.set_pools({"p": ROOMY, "without Runners": Amounts()})
+    await dead.ask(ticket("runs"), terms())
+    await dead.ask(ticket("waits", pool="without Runners"), terms())
+
+    for _ in range(4):
+        clock.now += 4.0
+        await other.renew(waiting=[], holding=[])
+    await a_day_passes(valkey)
+
+    left = {key.decode().partition("{ledger}:")[2].partition(":")[0] for key in await valkey.keys()}
+    assert left == {"meta", "holders", "pools", "pool", "held", "terms"}
+
+
 @pytest.mark.parametrize("order", ["fair", "first come"])
 @pytest.mark.parametrize("seed", [1, 2, 3])
 async def test_redis_and_the_pure_scheduler_tell_the_same_story(
