@@ -22,7 +22,8 @@ _READY_S = 30.0
 @contextmanager
 def running_valkey(folder: Path) -> Iterator[str]:
     """A Valkey; gives its URL."""
-    with ValkeyServer(data_dir=folder) as server:
+    [port] = _free_ports(1)  # its own search begins at the same port in each process, and two tests at once took one
+    with ValkeyServer(data_dir=folder, port=port) as server:
         yield f"redis://127.0.0.1:{server.port}/0"
 
 
