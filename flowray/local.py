@@ -24,6 +24,7 @@ from flowray.engine.ports import RunRequest
 from flowray.engine.values import Ref
 from flowray.engine.whole import all_whole, whole
 from flowray.errors import FlowFormatError, FlowInvalidError, InvalidRequestError
+from flowray.flow.check import in_short
 from flowray.flow.compact import refuse_too_large
 from flowray.flow.hosts import common, hosts_of
 from flowray.flow.tweaks import tweak
@@ -178,9 +179,9 @@ def _images() -> Path | None:
 
 
 def _require_no_errors(flow: Flow, specs: Mapping[str, ComponentSpec]) -> None:
-    errors = [finding.message for finding in check(flow, specs or None) if finding.severity == "error"]
+    errors = [finding for finding in check(flow, specs or None) if finding.severity == "error"]
     if errors:
-        raise FlowInvalidError(f"The flow cannot run: {' '.join(errors[:5])}")
+        raise FlowInvalidError(f"The flow cannot run: {in_short(errors)}")
 
 
 def _tweaks(values: Mapping[str, Any]) -> dict[str, Json]:

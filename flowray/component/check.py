@@ -12,7 +12,7 @@ from flowray.component.syntax import BrokenSourceError, parsed
 from flowray.component.terms import said_of_flow, said_of_node
 from flowray.errors import FlowFormatError
 from flowray.flow.check import Finding, check_wiring
-from flowray.flow.nearest import meant
+from flowray.flow.nearest import Hints
 from flowray.flow.shape import clipped
 from flowray.flow.types import Flow, Node
 
@@ -22,18 +22,20 @@ def check(flow: Flow, catalog: Mapping[str, ComponentSpec] | None = None) -> tup
 
     `catalog` holds the known components by the digest of their source; without one, no component is called unknown.
     """
-    findings = [*check_wiring(flow), *_components(flow, catalog or {}), *_adapters(flow)]
+    hints = Hints()
+    findings = [*check_wiring(flow, hints=hints), *_components(flow, catalog or {}), *_adapters(flow, hints)]
     findings += (*_needs(flow), *_terms(flow))
     if catalog is not None:
-        findings += _unknown(flow, {spec.name for spec in catalog.values()})
+        findings += _unknown(flow, {spec.name for spec in catalog.values()}, hints)
     return tuple(sorted(findings, key=lambda finding: finding.severity != "error"))
 
 
-def _unknown(flow: Flow, names: set[str]) -> Iterator[Finding]:
+def _unknown(flow: Flow, names: set[str], hints: Hints) -> Iterator[Finding]:
+    known = {*names, *adapters()}
     for node in flow.nodes:
         if node.code is None and node.component not in names and adapter_of(node) is None:
             said = f"`{clipped(node.id)}` is a `{clipped(node.component)}`: no such component, and it brings no source."
-            yield _error("unknown_component", said + meant(node.component, {*names, *adapters()}), node)
+            yield _error("unknown_component", said + hints.meant(node.component, known), node)
 
 
 def _components(flow: Flow, catalog: Mapping[str, ComponentSpec]) -> Iterator[Finding]:
@@ -67,11 +69,12 @@ def _parse_problem(source: str) -> str | None:
     return None
 
 
-def _adapters(flow: Flow) -> Iterator[Finding]:
+def _adapters(flow: Flow, hints: Hints) -> Iterator[Finding]:
     for node in flow.nodes:
         adapter = adapter_of(node)
         for problem in adapter.problems(node) if adapter is not None else ():
-            yield _error("bad_definition", f"`{clipped(node.id)}`: {problem.message}", node, problem.field)
+            said = f"`{clipped(node.id)}`: {problem.message}{hints.meant(problem.missing, problem.known)}"
+            yield _error("bad_definition", said, node, problem.field)
 
 
 def _needs(flow: Flow) -> Iterator[Finding]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,11 +12,12 @@ from flowray.flow.cycles import endless
 from flowray.flow.flaws import flaws
 from flowray.flow.hosts import hosts_of
 from flowray.flow.match import fit, fit_today
-from flowray.flow.nearest import meant
+from flowray.flow.nearest import Hints
 from flowray.flow.shape import clipped
 from flowray.flow.types import Edge, Field, Flow, Node, NodeId
 
 Severity = Literal["error", "warning"]
+_SHOWN = 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,15 +34,23 @@ class Finding:
     field: str | None = None
 
 
-def check_wiring(flow: Flow) -> Iterator[Finding]:
-    """Yield the findings that need no knowledge of components."""
+def in_short(findings: Sequence[Finding]) -> str:
+    """What the first few say, and how many more there are: an error's message has room for no more."""
+    shown = " ".join(finding.message for finding in findings[:_SHOWN])
+    rest = len(findings) - _SHOWN
+    return f"{shown} And {rest:,} more." if rest > 0 else shown
+
+
+def check_wiring(flow: Flow, *, hints: Hints | None = None) -> Iterator[Finding]:
+    """Yield the findings that need no knowledge of components; `hints` are those of all that is said of the flow."""
+    hints = hints or Hints()
     if not flow.nodes:
         yield Finding(severity="error", code="no_nodes", message="The flow has no nodes to run.")
     yield from _duplicates(flow)
     for flaw in flaws(flow):
         yield _error("bad_node", flaw.message, flaw.node.id, flaw.field)
     for edge in flow.edges:
-        yield from _wire(flow, edge)
+        yield from _wire(flow, edge, hints)
     if stuck := endless(flow):
         yield _cycle(stuck)
     yield from _loose_ends(flow)
@@ -57,18 +66,18 @@ def _duplicates(flow: Flow) -> Iterator[Finding]:
             yield _error("duplicate_node", f"{count} nodes have the id `{clipped(node_id)}`.", node_id)
 
 
-def _wire(flow: Flow, edge: Edge) -> Iterator[Finding]:
+def _wire(flow: Flow, edge: Edge, hints: Hints) -> Iterator[Finding]:
     source, target = flow.by_id.get(edge.source), flow.by_id.get(edge.target)
     if source is None or target is None:
         yield _dangling(flow, edge)
         return
     given = _given(source, edge)
     if given is None:
-        names = [output.name for output in source.outputs]
+        names = (output.name for output in source.outputs)
         message = f"A wire starts at output `{clipped(edge.output)}`, which `{clipped(source.id)}` does not have."
-        yield _error("unknown_output", message + meant(edge.output, names), source.id, edge.output)
+        yield _error("unknown_output", message + hints.meant(edge.output, names), source.id, edge.output)
         return
-    yield from _feedback(edge, target, given) if edge.feedback else _plug(edge, target, given)
+    yield from _feedback(edge, target, given) if edge.feedback else _plug(edge, target, given, hints)
 
 
 def _dangling(flow: Flow, edge: Edge) -> Finding:
@@ -88,11 +97,11 @@ def _given(source: Node, edge: Edge) -> tuple[str, ...] | None:
     return output.types
 
 
-def _plug(edge: Edge, target: Node, given: tuple[str, ...]) -> Iterator[Finding]:
+def _plug(edge: Edge, target: Node, given: tuple[str, ...], hints: Hints) -> Iterator[Finding]:
     field = target.fields.get(edge.field)
     if field is None:
         message = f"A wire ends at field `{clipped(edge.field)}`, which `{clipped(target.id)}` does not have."
-        yield _warning("unknown_field", message + meant(edge.field, target.fields), target.id, edge.field)
+        yield _warning("unknown_field", message + hints.meant(edge.field, target.fields), target.id, edge.field)
         return
     # Langflow refuses a wire whose two plugs do not fit, and one whose port no longer gives what its plug says.
     taken = fit(given, edge.target_types) if edge.target_types else fit_today(given, target.taken_types)

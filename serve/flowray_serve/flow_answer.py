@@ -52,6 +52,7 @@ _HEADER = (
     "action_description",
     "updated_at",
 )
+_FINDINGS_SHOWN = 100
 NEVER_EXPORTED = frozenset({"name_key", "version_token", "findings", "images"})
 _DIGITS_OF_A_UUID = 32
 
@@ -77,8 +78,19 @@ def flow_read(tenant: str, record: FlowRecord, findings: Sequence[Finding] | Non
     ids = {"id": record.id, "user_id": tenant_uuid(tenant, "user"), "folder_id": project_of(tenant, record)}
     flow = {**_DEFAULTS, **kept, **ids, "version_token": version_token(record), "version": record.version}
     if findings is not None:
-        flow["findings"] = [asdict(finding) for finding in findings]
+        flow["findings"] = findings_read(findings)
     return flow
+
+
+def findings_read(findings: Sequence[Finding]) -> list[dict[str, Any]]:
+    """The findings, errors first: a hundred at most, and then one that says how many more there are."""
+    ordered = sorted(findings, key=lambda finding: finding.severity != "error")
+    shown, left = ordered[:_FINDINGS_SHOWN], ordered[_FINDINGS_SHOWN:]
+    if left:
+        errors = sum(finding.severity == "error" for finding in left)
+        message = f"And {len(left):,} more, {errors:,} of them errors."
+        shown.append(Finding(severity=left[0].severity, code="more_findings", message=message))
+    return [asdict(finding) for finding in shown]
 
 
 def flow_header(tenant: str, record: FlowRecord) -> dict[str, Any]:

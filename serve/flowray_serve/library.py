@@ -13,7 +13,7 @@ from flowray.component.references import named_by_fields, words_of
 from flowray.component.spec import ComponentSpec
 from flowray.engine.values import Ref
 from flowray.errors import FlowInvalidError, NotFoundError
-from flowray.flow.check import Finding
+from flowray.flow.check import Finding, in_short
 from flowray.flow.hosts import hosts_of
 from flowray.flow.langflow import read
 from flowray.flow.tweaks import tweak
@@ -28,7 +28,6 @@ from flowray_serve.ports import FlowStore, Registry
 Specs = Mapping[str, ComponentSpec]
 Checker = Callable[[Flow, Specs], Sequence[Finding]]
 
-_ERRORS_SHOWN = 5
 _AT = "@"
 _UPLOADED = re.compile(r"[\w.-]{1,255}/")
 
@@ -162,7 +161,7 @@ class Library:
         specs = await self._registry.specs({node.code_digest for node in flow.nodes if node.code_digest})
         errors = [finding for finding in self._checker(flow, specs) if finding.severity == "error"]
         if errors:
-            raise FlowInvalidError(f"The flow cannot run: {_joined(errors)}")
+            raise FlowInvalidError(f"The flow cannot run: {in_short(errors)}")
         return LoadedFlow(
             id=flow_id, flow=tweak(flow, {}, stream=False), plan=self._planner(flow, specs, tenant, images=images)
         )
@@ -195,9 +194,3 @@ def unknown_flow(name: str) -> UnknownFlowError:
 def _texts(field: Field) -> Iterator[str]:
     values = field.value if isinstance(field.value, list) else [field.value]
     return (value for value in values if isinstance(value, str))
-
-
-def _joined(errors: Sequence[Finding]) -> str:
-    shown = " ".join(error.message for error in errors[:_ERRORS_SHOWN])
-    rest = len(errors) - _ERRORS_SHOWN
-    return f"{shown} And {rest} more." if rest > 0 else shown

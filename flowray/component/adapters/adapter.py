@@ -5,7 +5,7 @@ The other half of an adapter runs it, inside: `flowray_sandbox.adapters`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,10 +16,15 @@ from flowray.flow.types import Node
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Problem:
-    """What is wrong with a field of a node; the message goes on after the node's name."""
+    """What is wrong with a field of a node; the message goes on after the node's name.
+
+    Where it is that a name is `missing`, `known` are the ones that are there.
+    """
 
     field: str
     message: str
+    missing: str = ""
+    known: Collection[str] = ()
 
 
 class Adapter(Protocol):

@@ -9,7 +9,6 @@ from flowray.component.adapters.adapter import Problem
 from flowray.component.adapters.pipeline_text import BadPipelineError, Outline, outline_of
 from flowray.component.adapters.shape import Shape
 from flowray.component.imports import Imports
-from flowray.flow.nearest import meant
 from flowray.flow.shape import clipped
 from flowray.flow.types import Node
 
@@ -45,7 +44,7 @@ class Haystack:
                 yield Problem(field=field, message=f"its component `{clipped(name)}` has no `type` with a module.")
         for end in outline.ends:
             if end not in outline.components:
-                yield Problem(field=field, message=_unknown("its wires name the component", end, outline.components))
+                yield _unknown(field, "its wires name the component", end, outline.components)
         yield from self._named(node, outline)
 
     def _named(self, node: Node, outline: Outline) -> Iterator[Problem]:
@@ -55,8 +54,9 @@ class Haystack:
                 if not (dot and socket):
                     yield Problem(field=field, message=f"`{clipped(entry)}` in `{field}` is no `component.socket`.")
                 elif component not in outline.components:
-                    yield Problem(field=field, message=_unknown(f"`{field}` names", component, outline.components))
+                    yield _unknown(field, f"`{field}` names", component, outline.components)
 
 
-def _unknown(what: str, name: str, known: Mapping[str, str]) -> str:
-    return f"{what} `{clipped(name)}`, which is not in the pipeline.{meant(name, known)}"
+def _unknown(field: str, what: str, name: str, known: Mapping[str, str]) -> Problem:
+    message = f"{what} `{clipped(name)}`, which is not in the pipeline."
+    return Problem(field=field, message=message, missing=name, known=known)

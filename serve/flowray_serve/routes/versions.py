@@ -19,7 +19,7 @@ from flowray.tenancy.permissions import Permission
 from flowray_serve.auth import needs
 from flowray_serve.bodies.reading import fit, parse_object, read_body
 from flowray_serve.bodies.version import VERSION_NAME_LIMIT, TagBody, VersionBody
-from flowray_serve.flow_answer import flow_read
+from flowray_serve.flow_answer import findings_read, flow_read
 from flowray_serve.langflow_ids import version_uuid
 from flowray_serve.library import UnknownVersionError, read_kept
 from flowray_serve.replies import reply
@@ -83,7 +83,7 @@ class VersionRoutes:
             record, findings = await self._services.publisher.keep_aside(
                 caller, found.id, body.data, description=body.description
             )
-            said: dict[str, Any] = {"findings": findings}
+            said: dict[str, Any] = {"findings": findings_read(findings)}
         else:
             record, said = await self._current(caller, found), {}
             if body.description is not None:

@@ -129,6 +129,12 @@ def test_a_field_that_names_what_the_pipeline_has_not_is_refused(text_to: str, s
     assert said in errors(haystack(text_to=text_to))["text_to"]
 
 
+def test_a_field_that_names_much_that_the_pipeline_has_not_gets_only_so_many_hints() -> None:
+    findings = check(haystack(text_to=",".join(["find.query"] * 1_000)))
+
+    assert sum("Did you mean" in finding.message for finding in findings) == 250
+
+
 @pytest.mark.parametrize(
     ("source", "said"),
     [("", "no source"), ("def build(:", "broken"), ("x = 1", "no function `build`"), ("#" * 140_000, "128 KiB")],

@@ -32,6 +32,14 @@ def test_a_component_nobody_knows_is_an_error() -> None:
     assert finding.message.endswith("no such component, and it brings no source. Did you mean `ChatInput`?")
 
 
+def test_a_flow_of_many_components_that_nobody_knows_looks_at_so_many_names_for_its_hints() -> None:
+    catalog = catalog_of(flow_of(*(node(f"a{number}", f"Chat{number}", code=f"x = {number}") for number in range(200))))
+
+    findings = check(flow_of(*(node(f"b{number}", "Chat", code=None) for number in range(20))), catalog)
+
+    assert sum("Did you mean" in finding.message for finding in findings) == 3
+
+
 def test_a_component_that_is_known_or_brings_its_source_is_fine() -> None:
     catalog = catalog_of(flow_of(node("a", "ChatInput")))
 

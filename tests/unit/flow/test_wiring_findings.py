@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flowray.flow.check import Finding, check_wiring
+from flowray.flow.check import Finding, check_wiring, in_short
 from flowray.flow.types import Flow
 from tests.unit.build import Raw, dag_of, field, flow_of, node, output
 
@@ -50,6 +50,22 @@ def test_a_wire_to_a_field_that_is_not_there_is_a_warning() -> None:
     assert found(flow_of(node("a"), node("b"), wires=("a.out > b.gone",))) == [
         ("warning", "unknown_field", "b", "gone")
     ]
+
+
+def test_only_the_first_of_many_wires_that_lead_nowhere_get_a_hint() -> None:
+    many = node("a", outputs=tuple(output(f"out-{number}", "Message") for number in range(100)))
+    wires = tuple(f"a.oout-{number} > b.in" for number in range(20))
+
+    hinted = ["Did you mean" in finding.message for finding in check_wiring(flow_of(many, node("b"), wires=wires))]
+
+    assert hinted == [True] * 5 + [False] * 15
+
+
+def test_an_errors_message_says_the_first_findings_and_how_many_more_there_are() -> None:
+    findings = [Finding(severity="error", code="c", message=f"{number}.") for number in range(2_000)]
+
+    assert in_short(findings) == "0. 1. 2. 3. 4. And 1,995 more."
+    assert in_short(findings[:5]) == "0. 1. 2. 3. 4."
 
 
 def test_types_that_do_not_fit_are_an_error() -> None:

@@ -314,6 +314,15 @@ async def test_a_flow_with_errors_is_kept_with_its_findings_and_refuses_to_run()
     assert "Gone-1" in run.json()["detail"]
 
 
+async def test_of_a_flow_with_very_many_findings_the_first_are_told_and_how_many_more_there_are() -> None:
+    wires = [(f"Gone-{number}", "A-1") for number in range(150)]
+    response = await service().http.post("/api/v1/flows/", json=canvas(drawn("A-1"), wires=wires))
+    *shown, last = response.json()["findings"]
+    assert len(shown) == 100
+    assert (last["severity"], last["code"]) == ("error", "more_findings")
+    assert last["message"] == "And 50 more, 50 of them errors."
+
+
 @pytest.mark.parametrize("field", sorted(FlowBody.model_fields))
 async def test_a_wrong_type_in_any_field_is_taken_or_named_and_never_an_incident(field: str) -> None:
     made = service()
