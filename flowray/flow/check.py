@@ -129,7 +129,9 @@ def _clash(edge: Edge, given: tuple[str, ...], wanted: tuple[str, ...]) -> Findi
 
 
 def _either(types: tuple[str, ...]) -> str:
-    return " or ".join(clipped(name) for name in dict.fromkeys(types)) or "nothing"
+    names = [clipped(name) for name in dict.fromkeys(types)]
+    rest = ["another type"] if len(names) > _SHOWN else []
+    return " or ".join(names[:_SHOWN] + rest) or "nothing"
 
 
 def _cycle(stuck: tuple[NodeId, ...]) -> Finding:

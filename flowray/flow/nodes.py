@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from flowray.flow.shape import a_list, a_name, a_text, an_object, clipped, misfit, some_texts
+from flowray.errors import FlowTooLargeError
+from flowray.flow.shape import a_list, a_name, a_text, an_object, clipped, misfit, place_text, some_texts
 from flowray.flow.types import Field, Json, Node, NodeId, Output
 
 Raw = dict[str, Json]
 NOTE = "noteNode"
 _INPUTS = frozenset({"ChatInput", "TextInput", "Webhook"})
 _OUTPUTS = frozenset({"ChatOutput", "TextOutput", "DataOutput"})
+# Each wire from a port is held to all of its types.
+_MOST_TYPES = 100
 
 
 def is_note(raw: Raw) -> bool:
@@ -34,7 +37,7 @@ def node_of(raw: Raw, index: int) -> Node:
         display_name=a_text(body.get("display_name"), place, "display_name") or component,
         fields=fields_of(template, place),
         outputs=outputs_of(body.get("outputs"), place),
-        base_classes=some_texts(body.get("base_classes"), place, "base_classes"),
+        base_classes=_given_types(body.get("base_classes"), place, "base_classes"),
         code=_code(template, place),
         frozen=bool(body.get("frozen")),
         tool_mode=bool(body.get("tool_mode")),
@@ -92,12 +95,19 @@ def outputs_of(raws: Json, place: str) -> tuple[Output, ...]:
         raw = an_object(value, place, "outputs", index)
         output = Output(
             name=a_name(raw.get("name"), place, "outputs", index, "name"),
-            types=some_texts(raw.get("types"), place, "outputs", index, "types"),
+            types=_given_types(raw.get("types"), place, "outputs", index, "types"),
             method=a_text(raw.get("method"), place, "outputs", index, "method") or None,
             allows_loop=bool(raw.get("allows_loop")),
         )
         outputs.append(output)
     return tuple(outputs)
+
+
+def _given_types(value: Json, *place: str | int) -> tuple[str, ...]:
+    types = some_texts(value, *place)
+    if len(types) > _MOST_TYPES:
+        raise FlowTooLargeError(f"{place_text(*place)}: {len(types):,} types; at most {_MOST_TYPES} are allowed.")
+    return types
 
 
 def _code(template: Raw, place: str) -> str | None:

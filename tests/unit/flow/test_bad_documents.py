@@ -114,6 +114,12 @@ def test_a_wrong_type_is_named_with_its_node_and_field(path: str, value: Any, sa
     assert said in caught.value.message
 
 
+@pytest.mark.parametrize("path", ["nodes/0/data/node/outputs/0/types", "nodes/0/data/node/base_classes"])
+def test_a_port_that_gives_very_many_types_is_refused(path: str) -> None:
+    with pytest.raises(FlowTooLargeError, match=r"Node `a`, .*: 101 types; at most 100 are allowed"):
+        read(_broken(path, ["Message"] * 101))
+
+
 def test_a_message_never_repeats_a_huge_name() -> None:
     with pytest.raises(FlowFormatError) as caught:
         read(document({**node("x" * 1_000_000), "data": None}))

@@ -77,6 +77,14 @@ def test_types_that_do_not_fit_are_an_error() -> None:
     assert finding.message == "`a` gives Tool at `out`, but `in` takes Message."
 
 
+def test_of_very_many_types_that_do_not_fit_the_first_are_said() -> None:
+    source = node("a", outputs=(output("out", *(f"T{number}" for number in range(100))),))
+
+    finding = only(flow_of(source, node("b"), wires=("a.out > b.in",)))
+
+    assert finding.message == "`a` gives T0 or T1 or T2 or T3 or T4 or another type at `out`, but `in` takes Message."
+
+
 def test_the_old_and_the_new_name_of_a_type_fit() -> None:
     for old, new in (("Data", "JSON"), ("DataFrame", "Table")):
         for given, taken in ((old, new), (new, old)):
