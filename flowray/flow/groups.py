@@ -17,10 +17,11 @@ Raw = dict[str, Json]
 
 @dataclass(frozen=True, kw_only=True)
 class _Box:
-    """A group as it stood: `template` and `outputs` point inside, to `children`."""
+    """A group as it stood: `template` and `outputs` point inside, to `children`; `around` is the group it lay in."""
 
     id: str
     place: str
+    around: _Box | None
     display_name: str
     template: Raw
     outputs: list[Json]
@@ -41,6 +42,13 @@ class _Box:
         """The first inner node that feeds none of the others."""
         return next((child for child in self.children if child not in self.sources), None)
 
+    def lies_in(self, other: _Box) -> bool:
+        """Tell whether it lay in the other one, however deep."""
+        box = self.around
+        while box is not None and box is not other:
+            box = box.around
+        return box is not None
+
     def proxy(self, name: Json) -> tuple[str, str] | None:
         """Return the inner node and field that a field of the group stands for."""
         entry = self.template.get(name) if isinstance(name, str) else None
@@ -57,16 +65,16 @@ def flattened(nodes: list[Raw], edges: list[Raw], most: int) -> tuple[list[Raw],
     boxes: dict[str, _Box] = {}
     flat: list[Raw] = []
     wires = list(edges)
-    waiting = deque(nodes)
+    waiting: deque[tuple[Raw, _Box | None]] = deque((node, None) for node in nodes)
     while waiting:
-        node = waiting.popleft()
+        node, around = waiting.popleft()
         if not _inside(node):
             flat.append(node)
             continue
-        box, inner = _opened(node)
+        box, inner = _opened(node, around)
         boxes[box.id] = box
         wires += inner
-        waiting.extend(box.children.values())
+        waiting.extend((child, box) for child in box.children.values())
         if len(flat) + len(waiting) > most:
             raise FlowTooLargeError(f"The flow has more than {most:,} nodes, those in groups counted.")
     groups = tuple(_group(box, boxes) for box in boxes.values())
@@ -79,7 +87,7 @@ def _inside(node: Raw) -> Json:
     return body.get("flow") if type(body) is dict else None
 
 
-def _opened(node: Raw) -> tuple[_Box, list[Raw]]:
+def _opened(node: Raw, around: _Box | None) -> tuple[_Box, list[Raw]]:
     group_id = a_name(node.get("id"), "A group", "id")
     place = f"Group `{clipped(group_id)}`"
     body = node["data"]["node"]
@@ -101,6 +109,7 @@ def _opened(node: Raw) -> tuple[_Box, list[Raw]]:
     box = _Box(
         id=group_id,
         place=place,
+        around=around,
         display_name=str(body.get("display_name") or ""),
         template=template,
         outputs=a_list(body.get("outputs"), place, "outputs"),
@@ -145,6 +154,12 @@ def _proxy(value: Json, place: str, name: str) -> tuple[str, str]:
     )
 
 
+def _within(box: _Box, name: str, boxes: Mapping[str, _Box]) -> _Box | None:
+    """Return the group of this id in `box`: no group stands for what is outside, so no way in is longer than deep."""
+    inner = boxes.get(name)
+    return inner if inner is not None and inner.lies_in(box) else None
+
+
 def _group(box: _Box, boxes: Mapping[str, _Box]) -> Group:
     fields = {}
     for name in box.template:
@@ -155,20 +170,18 @@ def _group(box: _Box, boxes: Mapping[str, _Box]) -> Group:
 
 def _field_end(box: _Box, name: str, boxes: Mapping[str, _Box]) -> tuple[NodeId, str] | None:
     end = box.proxy(name)
-    seen = {box.id}
-    while end and (inner := boxes.get(end[0])) and inner.id not in seen:
-        seen.add(inner.id)
-        end = inner.proxy(end[1])
+    while end and (inner := _within(box, end[0], boxes)):
+        box, end = inner, inner.proxy(end[1])
     return (NodeId(end[0]), end[1]) if end else None
 
 
 def _rewired(raw: Raw, boxes: Mapping[str, _Box]) -> Raw:
     if raw["target"] in boxes:
         raw = _retargeted(raw, boxes)
-    seen: set[str] = set()
-    while (box := boxes.get(raw["source"])) and box.id not in seen:
-        seen.add(box.id)
+    box = boxes.get(raw["source"])
+    while box is not None:
         raw = _resourced(raw, box)
+        box = _within(box, raw["source"], boxes)
     return raw
 
 

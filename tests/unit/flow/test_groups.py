@@ -52,6 +52,37 @@ def test_a_group_inside_a_group_is_taken_apart_too() -> None:
     ]
 
 
+def test_a_group_may_stand_for_what_lies_deep_inside() -> None:
+    inmost = group("I", node("x"), shows={"i_in": "x.in"}, gives={})
+    outmost = group("O", group("M", inmost, shows={}, gives={}), shows={"o_in": "I.i_in"}, gives={})
+
+    flow = flow_of(node("a"), outmost, wires=("a.out > O.o_in",))
+
+    assert [(e.source, e.target, e.field) for e in flow.edges] == [("a", "x", "in")]
+    assert flow.groups[0].fields == {"o_in": ("x", "in")}
+
+
+def test_a_group_stands_for_nothing_outside_of_it() -> None:
+    first = group("G", node("H"), shows={"in": "H.in"}, gives={"out": "H.out"})
+    second = group("H", node("x"), shows={"in": "x.in"}, gives={"out": "x.out"})
+    flow = flow_of(node("a"), first, second, node("b"), wires=("a.out > G.in", "G.out > b.in"))
+
+    assert {(e.source, e.output, e.target, e.field) for e in flow.edges} == {
+        ("a", "out", "H", "in"),
+        ("H", "out", "b", "in"),
+    }
+    assert {box.id: dict(box.fields) for box in flow.groups} == {"G": {"in": ("H", "in")}, "H": {"in": ("x", "in")}}
+
+
+def test_groups_that_stand_for_each_other_are_left() -> None:
+    first = group("G", node("H"), shows={"in": "H.in"}, gives={})
+    second = group("H", node("G"), shows={"in": "G.in"}, gives={"out": "G.out"})
+
+    [edge] = flow_of(first, second, node("b"), wires=("H.out > b.in",)).edges
+
+    assert (edge.source, edge.output) == ("G", "out")
+
+
 def test_the_value_set_on_the_group_counts() -> None:
     flow = flow_of(group("G", node("x"), shows={"x_in": "x.in"}, gives={}, x_in={"value": "outer"}))
 
