@@ -13,6 +13,8 @@ from flowray.flow.shape import a_list, a_name, an_object, clipped, place_text
 from flowray.flow.types import Group, Json, NodeId
 
 Raw = dict[str, Json]
+# Langflow puts a node's id and an output's name together; with each "_" in it a longer one costs more to take apart.
+_LONGEST_SPELLED = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,12 +31,16 @@ class _Box:
     sources: frozenset[str] = field(default=frozenset())
 
     @cached_property
-    def by_output(self) -> Mapping[Json, list[Raw]]:
-        """The outputs by their name, as far as they have one."""
-        found: dict[Json, list[Raw]] = {}
+    def ports(self) -> Mapping[str, tuple[Json, Json]]:
+        """The inner node and port behind an output, by its name; the first of one name that says a port counts."""
+        found: dict[str, tuple[Json, Json]] = {}
         for output in self.outputs:
-            if type(output) is dict and isinstance(output.get("name"), str):
-                found.setdefault(output["name"], []).append(output)
+            if type(output) is not dict or not isinstance(output.get("name"), str):
+                continue
+            proxy = output.get("proxy") or {}
+            port = proxy.get("name") or proxy.get("field") if type(proxy) is dict else None
+            if port:
+                found.setdefault(output["name"], (proxy.get("id"), port))
         return found
 
     @cached_property
@@ -225,17 +231,15 @@ def _output_end(handle: Raw, box: _Box) -> tuple[str, str]:
 
 
 def _said(name: str, box: _Box) -> tuple[str, str] | None:
-    for output in box.by_output.get(name, ()):
-        proxy = output.get("proxy") or {}
-        port = proxy.get("name") or proxy.get("field") if type(proxy) is dict else None
-        if port:
-            place = (box.place, "outputs", name, "proxy")
-            return a_name(proxy.get("id"), *place, "id"), a_name(port, *place, "name")
-    return None
+    if name not in box.ports:
+        return None
+    child_id, port = box.ports[name]
+    place = (box.place, "outputs", name, "proxy")
+    return a_name(child_id, *place, "id"), a_name(port, *place, "name")
 
 
 def _spelled(name: str, box: _Box) -> tuple[str, str] | None:
-    child = name
+    child = name if len(name) <= _LONGEST_SPELLED else ""
     while "_" in child:
         child = child.rpartition("_")[0]
         if child in box.children:

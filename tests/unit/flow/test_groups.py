@@ -113,6 +113,25 @@ def test_an_output_without_a_proxy_is_found_by_its_name() -> None:
     assert (edge.source, edge.output) == ("x", "out")
 
 
+def test_of_outputs_of_one_name_the_first_that_says_its_port_counts() -> None:
+    box = group("G", node("x"), node("y"), shows={}, gives={})
+    said = [output("g", proxy=proxy) for proxy in ({"id": "y", "name": "out"}, {"id": "x", "name": "out"})]
+    box["data"]["node"]["outputs"] = [output("g"), 5, {"name": []}, output("g", proxy=[]), *said]
+
+    [edge] = flow_of(box, node("b"), wires=("G.g > b.in",)).edges
+
+    assert (edge.source, edge.output) == ("y", "out")
+
+
+def test_a_very_long_name_of_an_output_is_not_taken_apart() -> None:
+    name = "x_" + "o" * 200
+    box = group("G", node("y"), node("x"), shows={}, gives={})
+
+    [edge] = flow_of(box, node("b"), wires=(f"G.{name} > b.in",)).edges
+
+    assert edge.source == "y"
+
+
 def test_an_output_of_no_known_name_is_the_last_nodes() -> None:
     box = group("G", node("x"), node("y"), wires=("x.out > y.in",), shows={}, gives={})
     doc = document(box, node("b"), wires=("G.gone_out > b.in",))
