@@ -14,6 +14,7 @@ from flowray.errors import ConflictError, InvalidRequestError
 from flowray.flow.handles import edge_of, with_handles
 from flowray.flow.langflow import read
 from flowray.flow.nearest import meant
+from flowray.flow.nodes import body_of, is_note
 from flowray.flow.types import Edge, Flow, Json, NodeId
 
 # What an index says of a component and its node repeats for editors.
@@ -77,19 +78,16 @@ def _lost(flow: Flow, chosen: Mapping[NodeId, NodeUpgrade]) -> tuple[Edge, ...]:
 
 
 def _nodes(document: Raw) -> Iterator[Raw]:
-    """All nodes, those inside groups too."""
+    """All nodes, those inside groups too, and no notes."""
     waiting = [document.get("data") if "data" in document else document]
     while waiting:
         canvas = waiting.pop()
         nodes = canvas.get("nodes") if isinstance(canvas, dict) else None
         for node in nodes if isinstance(nodes, list) else ():
-            body = node.get("data", {}).get("node") if isinstance(node, dict) else None
-            if not isinstance(body, dict):
-                continue
-            inner = body.get("flow")
+            inner = body_of(node).get("flow")
             if isinstance(inner, dict):
                 waiting.append(inner.get("data"))
-            else:
+            elif not is_note(node):
                 yield node
 
 

@@ -20,7 +20,7 @@ from flowray.flow.digest import CANVAS
 from flowray.flow.handles import with_handles
 from flowray.flow.hosts import KEY
 from flowray.flow.langflow import read
-from flowray.flow.nodes import is_note
+from flowray.flow.nodes import body_of, is_note
 from flowray.flow.secrets import holds_secret
 from flowray.flow.types import Json
 
@@ -81,7 +81,7 @@ def usual(field: Mapping[str, Json]) -> Json:
 
 def _canvas(canvas: Mapping[str, Json], files: dict[str, str]) -> Raw:
     nodes = {raw["id"]: raw for raw in canvas.get("nodes") or [] if not is_note(raw)}
-    notes = {raw["id"]: _note(raw) for raw in canvas.get("nodes") or [] if is_note(raw) and raw.get("id")}
+    notes = {raw["id"]: _note(raw) for raw in canvas.get("nodes") or [] if is_note(raw) and _has_name(raw)}
     found = {
         "nodes": {name: _node(nodes[name], files) for name in sorted(nodes)},
         "wires": _wires([with_handles(raw, "An edge") for raw in canvas.get("edges") or []], nodes),
@@ -90,9 +90,12 @@ def _canvas(canvas: Mapping[str, Json], files: dict[str, str]) -> Raw:
     return {name: value for name, value in found.items() if value or name == "nodes"}
 
 
+def _has_name(note: Raw) -> bool:
+    return isinstance(note.get("id"), str) and note["id"] != ""
+
+
 def _note(raw: Raw) -> str:
-    body = (raw.get("data") or {}).get("node") or {}
-    return str(body.get("description") or "")
+    return str(body_of(raw).get("description") or "")
 
 
 def _node(raw: Raw, files: dict[str, str]) -> Raw:

@@ -13,7 +13,7 @@ from flowray.errors import FlowFormatError
 from flowray.flow.digest import CANVAS
 from flowray.flow.form import ATTRIBUTES, Form, Raw, usual, usual_facts
 from flowray.flow.hosts import KEY
-from flowray.flow.nodes import is_note
+from flowray.flow.nodes import body_of, is_note
 from flowray.flow.types import Json
 
 _NOTHING: Mapping[str, Json] = {"locked": False, "mcp_enabled": False, "is_component": False, "access_type": "PRIVATE"}
@@ -50,7 +50,8 @@ def formed(of: Form, onto: Mapping[str, Json] | None = None) -> Formed:
 
 
 def _canvas(said: Mapping[str, Any], there: Mapping[str, Any], making: _Making) -> Raw:
-    known = {raw.get("id"): raw for raw in there.get("nodes") or [] if isinstance(raw, dict)}
+    raws = [raw for raw in there.get("nodes") or [] if isinstance(raw, dict)]
+    known = {raw["id"]: raw for raw in raws if isinstance(raw.get("id"), str)}
     entries = _a_mapping(said.get("nodes") or {}, "nodes")
     nodes = {name: _node(name, entry, known.get(name), making) for name, entry in entries.items()}
     wires = [_ends(wire) for wire in said.get("wires") or []]
@@ -64,7 +65,7 @@ def _node(name: str, entry: Json, known: Raw | None, making: _Making) -> Raw:
     component = entry.get("component")
     if not isinstance(component, str):
         raise FlowFormatError(f"Node `{name[:80]}`: `component` must name its component.")
-    before = known["data"]["node"] if known and isinstance((known.get("data") or {}).get("node"), dict) else {}
+    before = body_of(known) if known else {}
     definition = _parsed(making.files, entry.get("definition"), name)
     without = definition.pop("without_value", [])
     fields = definition.pop("template", {})
@@ -137,8 +138,8 @@ def _a_mapping(value: Json, place: str) -> Raw:
 
 def _note(name: str, text: Json, known: Raw | None) -> Raw:
     if known is not None and is_note(known):
-        body = (known.get("data") or {}).get("node") or {}
-        return {**known, "data": {**(known.get("data") or {}), "node": {**body, "description": str(text)}}}
+        data = known["data"] if isinstance(known.get("data"), dict) else {}
+        return {**known, "data": {**data, "node": {**body_of(known), "description": str(text)}}}
     node = {"description": str(text), "display_name": "", "documentation": "", "template": {}}
     data = {"id": name, "type": "note", "node": node}
     return {"id": name, "type": "noteNode", "position": {"x": 0, "y": -_APART[1]}, "data": data}

@@ -9,6 +9,7 @@ from functools import cached_property
 
 from flowray.errors import FlowFormatError, FlowTooLargeError
 from flowray.flow.handles import output_name, with_handles
+from flowray.flow.nodes import body_of
 from flowray.flow.shape import a_list, a_name, an_object, clipped, place_text
 from flowray.flow.types import Group, Json, NodeId
 
@@ -88,9 +89,7 @@ def flattened(nodes: list[Raw], edges: list[Raw], most: int) -> tuple[list[Raw],
 
 
 def _inside(node: Raw) -> Json:
-    data = node.get("data")
-    body = data.get("node") if type(data) is dict else None
-    return body.get("flow") if type(body) is dict else None
+    return body_of(node).get("flow")
 
 
 def _opened(node: Raw, around: _Box | None) -> tuple[_Box, list[Raw]]:

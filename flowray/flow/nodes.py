@@ -22,6 +22,13 @@ def is_note(raw: Raw) -> bool:
     return raw.get("type") == NOTE or (type(data) is dict and data.get("type") in ("note", NOTE))
 
 
+def body_of(raw: Mapping[str, Json]) -> Raw:
+    """Return what a raw node says of itself; nothing for a note that has anything else there."""
+    data = raw.get("data")
+    body = data.get("node") if type(data) is dict else None
+    return body if type(body) is dict else {}
+
+
 def node_of(raw: Raw, index: int) -> Node:
     """Return the node; what has the wrong type is refused with the node's id and the path."""
     node_id = a_name(raw.get("id"), f"Node {index}", "id")

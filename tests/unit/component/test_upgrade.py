@@ -11,7 +11,7 @@ from flowray.component.release import Release, by_all_names
 from flowray.component.upgrade import NodeUpgrade, judged
 from flowray.errors import InvalidRequestError
 from flowray.flow.langflow import read
-from tests.unit.build import Raw, document, field, node, output
+from tests.unit.build import Raw, document, field, node, note, output
 
 NEW = "x = 2"
 
@@ -152,3 +152,13 @@ def test_nodes_inside_groups_are_changed_where_they_are() -> None:
     changed = migrated(flow, judged(read(flow), there), there)
     assert changed.document["data"]["nodes"][0]["data"]["node"]["flow"]["data"]["nodes"][0]["id"] == "a"
     assert read(changed.document).nodes[0].code == NEW
+
+
+@pytest.mark.parametrize("odd", [{**note(), "data": None}, {**note(), "data": []}, {**note(), "data": [1]}, note("a")])
+def test_notes_are_left_as_they_are(odd: Raw) -> None:
+    flow, there = document(node("a"), odd), release(Plain=component())
+
+    changed = migrated(flow, judged(read(flow), there), there).document["data"]["nodes"]
+
+    assert changed[0]["data"]["node"]["template"]["code"]["value"] == NEW
+    assert changed[1] == odd

@@ -130,6 +130,23 @@ def test_a_notes_words_are_kept() -> None:
     assert form(formed(found).document) == found
 
 
+# What a note may be, since no run looks at it.
+ODD_NOTES: tuple[Raw, ...] = (
+    *({**note("n"), "data": odd} for odd in (None, [], [1], 5, {"node": None}, {"node": [1]})),
+    *({**note(), "id": odd} for odd in (None, "", 5, [1], {"a": 1})),
+    {"type": "noteNode"},
+)
+
+
+@pytest.mark.parametrize("odd", ODD_NOTES)
+def test_a_note_that_is_none_has_a_form_too(odd: Raw) -> None:
+    flow = document(node("a"), odd)
+
+    found = form(flow)
+
+    assert digest(read(formed(found, flow).document)) == digest(read(flow))
+
+
 WRONG: dict[str, tuple[Any, str]] = {
     "no mapping": (lambda flow: flow.update(nodes=[]) or flow["nodes"].append(1), "must be a mapping"),
     "an unknown field": (lambda flow: flow["nodes"]["a"].update(values={"made_up": 1}), "has no field `made_up`"),
