@@ -10,8 +10,9 @@ from flowray.errors import InvalidRequestError
 CLASSES = ("run", "read", "write", "key_run", "key_read", "key_write")
 """run: what starts runs. read: what only looks. write: what changes something. With `key_`, of each single key."""
 
-_TEXT = re.compile(r"(\d+(?:\.\d+)?)/(s|min|h)(?:\+(\d+))?")
+_TEXT = re.compile(r"(\d{1,9}(?:\.\d+)?)/(s|min|h)(?:\+(\d{1,9}))?")
 _SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
+_SMALLEST = 0.0001
 _LARGEST = 1_000_000
 
 
@@ -48,8 +49,11 @@ def rate_of(text: object) -> Rate:
         raise InvalidRequestError(f"`{str(text)[:80]}` is no rate. Say `100/s`, `600/min`, or `10/min+50` for bursts.")
     amount, unit, burst = float(found[1]), found[2], found[3]
     most = int(burst) if burst else max(1, round(amount))
-    if not 0 < amount <= _LARGEST or not 0 < most <= _LARGEST:
-        raise InvalidRequestError(f"`{text}` is no rate: its numbers must be above 0 and at most {_LARGEST:,}.")
+    if not _SMALLEST <= amount <= _LARGEST or not 1 <= most <= _LARGEST:
+        said = (
+            f"its amount must be at least {_SMALLEST}, what may come at once at least 1, and both at most {_LARGEST:,}."
+        )
+        raise InvalidRequestError(f"`{str(text)[:80]}` is no rate: {said}")
     return Rate(amount=amount, per_s=_SECONDS[unit], burst=most)
 
 
