@@ -30,6 +30,11 @@ class Rate:
         return self.per_s / self.amount
 
     @property
+    def slack_s(self) -> float:
+        """What the sum of a burst may be off by: a clock of today has steps of 2.4e-7 s, and every one is rounded."""
+        return min(self.burst * 1e-6, self.each_s / 2)
+
+    @property
     def text(self) -> str:
         """As it is settled: see `rate_of`."""
         unit = next(unit for unit, seconds in _SECONDS.items() if seconds == self.per_s)
@@ -77,9 +82,10 @@ class Bucket:
         """Take one."""
         full_at = max(self.full_at, now)
         missing_s = full_at - now
-        if missing_s + rate.each_s > rate.burst * rate.each_s + 1e-9:
+        room_s = rate.burst * rate.each_s + rate.slack_s
+        if missing_s + rate.each_s > room_s:
             again_s = missing_s - (rate.burst - 1) * rate.each_s
             return self, Taken(allowed=False, left=0, again_s=again_s, full_s=missing_s)
         after = Bucket(full_at + rate.each_s)
-        left = rate.burst - (after.full_at - now) / rate.each_s
-        return after, Taken(allowed=True, left=int(left + 1e-9), full_s=after.full_at - now)
+        full_s = after.full_at - now
+        return after, Taken(allowed=True, left=int((room_s - full_s) / rate.each_s), full_s=full_s)

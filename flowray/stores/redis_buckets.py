@@ -12,22 +12,23 @@ from flowray.stores.redis import NOW, answered
 # A rate limit must not hold a request for long: without an answer by then, the local mode holds.
 _ANSWER_S = 1.0
 
-# KEYS: the buckets. ARGV: the time or nothing, then seconds per token and burst of each bucket. See `Bucket.take`.
+# KEYS: the buckets. ARGV: the time or nothing, then seconds per token, burst and slack of each. See `Bucket.take`.
 _TAKE = (
     NOW
     + """
 local answer, after, all = {}, {}, true
 for i, key in ipairs(KEYS) do
-  local each, burst = tonumber(ARGV[2 * i]), tonumber(ARGV[2 * i + 1])
+  local each, burst = tonumber(ARGV[3 * i - 1]), tonumber(ARGV[3 * i])
+  local room = burst * each + tonumber(ARGV[3 * i + 1])
   local full_at = math.max(tonumber(redis.call('GET', key) or 0), now)
   local missing = full_at - now
-  if missing + each > burst * each + 1e-9 then
+  if missing + each > room then
     all = false
     answer[i] = {0, 0, string.format('%.17g', missing - (burst - 1) * each), string.format('%.17g', missing)}
   else
     after[i] = full_at + each
-    local left = burst - (after[i] - now) / each
-    answer[i] = {1, math.floor(left + 1e-9), '0', string.format('%.17g', after[i] - now)}
+    local full = after[i] - now
+    answer[i] = {1, math.floor((room - full) / each), '0', string.format('%.17g', full)}
   end
 end
 if all then
@@ -53,7 +54,7 @@ class RedisBuckets:
     async def take(self, asked: Sequence[tuple[str, Rate]]) -> Sequence[Taken]:
         """See `Buckets`."""
         now = "" if self._clock is None else repr(self._clock())
-        numbers = [repr(number) for _, rate in asked for number in (rate.each_s, rate.burst)]
+        numbers = [repr(number) for _, rate in asked for number in (rate.each_s, rate.burst, rate.slack_s)]
         async with answered(within_s=_ANSWER_S):
             found = await self._script([f"{self._base}{name}" for name, _ in asked], [now, *numbers])
         return [

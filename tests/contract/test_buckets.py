@@ -41,6 +41,18 @@ async def test_a_burst_is_let_through_and_then_one_at_a_time(buckets: Buckets, c
     assert [await allowed(buckets, ("b", TEN)) for _ in range(2)] == [True, False]
 
 
+@pytest.mark.parametrize("text", ["5/s", "9/min", "999/s", "7/h", "10/min+50"])
+async def test_at_one_moment_of_today_exactly_the_burst_is_let_through(
+    buckets: Buckets, clock: Clock, text: str
+) -> None:
+    clock.now, rate = 1_791_234_567.891234, rate_of(text)
+
+    taken = [(await buckets.take([("b", rate)]))[0] for _ in range(rate.burst + 1)]
+
+    assert [one.allowed for one in taken] == [True] * rate.burst + [False]
+    assert [one.left for one in taken] == [*reversed(range(rate.burst)), 0]
+
+
 async def test_who_is_refused_hears_when_to_ask_again(buckets: Buckets, clock: Clock) -> None:
     rate = rate_of("60/min+2")
     for _ in range(2):
