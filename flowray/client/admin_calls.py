@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from flowray.client.calls import Call
+from flowray.client.calls import Call, segment
 
 Record = Mapping[str, Any]
 _TENANTS = "/api/v1/admin/tenants"
@@ -20,7 +20,7 @@ def tenants() -> Call[Sequence[Record]]:
 
 def tenant(name: str) -> Call[Record]:
     """One tenant."""
-    return Call(method="GET", path=f"{_TENANTS}/{name}", read=lambda response: response.json())
+    return Call(method="GET", path=f"{_TENANTS}/{segment(name)}", read=lambda response: response.json())
 
 
 def create_tenant(name: str, settings: Record) -> Call[Record]:
@@ -33,13 +33,16 @@ def create_tenant(name: str, settings: Record) -> Call[Record]:
 def settle_tenant(name: str, settings: Record, *, revision: str = "") -> Call[Record]:
     """Settle something for a tenant."""
     body = {"settings": settings, "revision": revision}
-    return Call(method="PATCH", path=f"{_TENANTS}/{name}", json=body, read=lambda response: response.json())
+    return Call(method="PATCH", path=f"{_TENANTS}/{segment(name)}", json=body, read=lambda response: response.json())
 
 
 def remove_tenant(name: str, *, purge: bool = False) -> Call[Record]:
     """Forget a suspended tenant; with `purge`, all that it has as well."""
     return Call(
-        method="DELETE", path=f"{_TENANTS}/{name}", params={"purge": purge}, read=lambda response: response.json()
+        method="DELETE",
+        path=f"{_TENANTS}/{segment(name)}",
+        params={"purge": purge},
+        read=lambda response: response.json(),
     )
 
 
@@ -93,15 +96,15 @@ def audit_verified(tenant: str) -> Call[Sequence[str]]:
 
 
 def _audit(tenant: str) -> str:
-    return f"/api/v1/admin/audit/{tenant}" if tenant else "/api/v1/audit"
+    return f"/api/v1/admin/audit/{segment(tenant)}" if tenant else "/api/v1/audit"
 
 
 def _keys(tenant: str) -> str:
-    return f"{_TENANTS}/{tenant}/keys" if tenant else _OWN_KEYS
+    return f"{_TENANTS}/{segment(tenant)}/keys" if tenant else _OWN_KEYS
 
 
 def _key(tenant: str, key_id: str) -> str:
-    return f"{_keys(tenant).rstrip('/')}/{key_id}"
+    return f"{_keys(tenant).rstrip('/')}/{segment(key_id)}"
 
 
 def preload() -> Call[Record]:

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from flowray.client.answers import PublishedFlow, published_flow
-from flowray.client.calls import Call
+from flowray.client.calls import Call, segment
 
 _PAGE = 100
 Said = Mapping[str, Any]
@@ -16,18 +16,24 @@ Said = Mapping[str, Any]
 
 def document(flow: str) -> Call[Said]:
     """A flow as the service keeps it, by id or endpoint name, with `@` and a version behind it."""
-    return Call(method="GET", path=f"/api/v1/flows/{flow}", read=_json)
+    return Call(method="GET", path=f"/api/v1/flows/{segment(flow)}", read=_json)
 
 
 def put(flow_id: str, fields: Mapping[str, Any], *, token: str | None = None) -> Call[Said]:
     """Create a flow or bring it up to date; with a version token, only if it is still at that."""
-    return Call(method="PUT", path=f"/api/v1/flows/{flow_id}", json=dict(fields), headers=_if_match(token), read=_json)
+    return Call(
+        method="PUT", path=f"/api/v1/flows/{segment(flow_id)}", json=dict(fields), headers=_if_match(token), read=_json
+    )
 
 
 def change(flow_id: str, fields: Mapping[str, Any], *, token: str | None = None) -> Call[Said]:
     """Change some fields of a flow; with a version token, only if it is still at that."""
     return Call(
-        method="PATCH", path=f"/api/v1/flows/{flow_id}", json=dict(fields), headers=_if_match(token), read=_json
+        method="PATCH",
+        path=f"/api/v1/flows/{segment(flow_id)}",
+        json=dict(fields),
+        headers=_if_match(token),
+        read=_json,
     )
 
 
@@ -38,12 +44,14 @@ def versions(flow: str, *, offset: int = 0) -> Call[Said]:
 
 def differences(flow: str, before: str, after: str) -> Call[Said]:
     """What is different between two versions of a flow."""
-    return Call(method="GET", path=f"{_of(flow)}/versions/{before}/differences", params={"other": after}, read=_json)
+    return Call(
+        method="GET", path=f"{_of(flow)}/versions/{segment(before)}/differences", params={"other": after}, read=_json
+    )
 
 
 def activate(flow: str, version: str) -> Call[PublishedFlow]:
     """Have a flow be what it was in a version."""
-    return Call(method="POST", path=f"{_of(flow)}/versions/{version}/activate", read=published_flow)
+    return Call(method="POST", path=f"{_of(flow)}/versions/{segment(version)}/activate", read=published_flow)
 
 
 def keep(flow: str, canvas: Mapping[str, Any], description: str) -> Call[Said]:
@@ -59,7 +67,7 @@ def describe(flow: str, description: str) -> Call[Said]:
 
 def forget(flow: str, version: str) -> Call[None]:
     """Forget a version that is neither current nor tagged."""
-    return Call(method="DELETE", path=f"{_of(flow)}/versions/{version}", read=lambda _: None)
+    return Call(method="DELETE", path=f"{_of(flow)}/versions/{segment(version)}", read=lambda _: None)
 
 
 def tag(flow: str, name: str, version: str, *, canary: str = "", share: float = 0.0) -> Call[Said]:
@@ -67,16 +75,16 @@ def tag(flow: str, name: str, version: str, *, canary: str = "", share: float = 
     body: dict[str, Any] = {"version": version}
     if canary:
         body["canary"] = {"version": canary, "share": share}
-    return Call(method="PUT", path=f"{_of(flow)}/tags/{name}", json=body, read=_json)
+    return Call(method="PUT", path=f"{_of(flow)}/tags/{segment(name)}", json=body, read=_json)
 
 
 def untag(flow: str, name: str) -> Call[None]:
     """Take a tag away."""
-    return Call(method="DELETE", path=f"{_of(flow)}/tags/{name}", read=lambda _: None)
+    return Call(method="DELETE", path=f"{_of(flow)}/tags/{segment(name)}", read=lambda _: None)
 
 
 def _of(flow: str) -> str:
-    return f"/api/v1/flows/{flow}"
+    return f"/api/v1/flows/{segment(flow)}"
 
 
 def _if_match(token: str | None) -> Mapping[str, str]:

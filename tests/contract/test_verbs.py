@@ -232,3 +232,16 @@ def test_a_batch_of_a_flow_that_is_not_there_leaves_no_results(
 
     assert "nobody" in capsys.readouterr().err
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    "words", [("tag", "echo", "..", "--remove"), ("forget", "echo", ".."), ("tag", "echo", "a/b"), ("list", "")]
+)
+def test_what_is_no_name_is_refused_and_the_flow_stays(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], url: str, echo: str, words: tuple[str, ...]
+) -> None:
+    assert flowray(monkeypatch, "versions", *words) == 2
+
+    assert "neither a name nor an id" in capsys.readouterr().err
+    with Client(url, KEY) as client:
+        assert client.flow(echo).name == "Echo"
