@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ T = TypeVar("T")
 
 _BUSY = 429
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 30.0
+_DIGITS = 16
 _TEXTS, _OBJECTS = ("input_value", "session"), ("tweaks", "variables")
 
 
@@ -30,13 +32,22 @@ class Item:
     options: RunOptions
     attempt: int = 0
 
+    @property
+    def digest(self) -> str:
+        """What tells its options from others, however they are written."""
+        return hashlib.sha256(json.dumps(self.options, sort_keys=True).encode()).hexdigest()[:_DIGITS]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """What became of an item: its run's status, `refused` when no run came of it, `unknown` when nobody can tell."""
+    """What became of an item: its run's status, `refused` when no run came of it, `unknown` when nobody can tell.
+
+    `digest` is its item's.
+    """
 
     line: int
     status: str
+    digest: str = ""
     job_id: str = ""
     text: str = ""
     error: str = ""
@@ -114,14 +125,16 @@ class Batch:
         except FlowRayError as cause:
             if cause.status in AWAY:
                 raise
-            return Ended(line=item.line, status="unknown" if run else "refused", job_id=run, error=cause.message)
+            status = "unknown" if run else "refused"
+            return Ended(line=item.line, status=status, digest=item.digest, job_id=run, error=cause.message)
 
     async def _followed(self, item: Item, run: str) -> Ended:
         last = await self._asked(lambda: self._end(run))
         if last.status != "succeeded":
-            return Ended(line=item.line, status=last.status, job_id=run, error=last.error or "")
+            return Ended(line=item.line, status=last.status, digest=item.digest, job_id=run, error=last.error or "")
         answer = await self._asked(lambda: self.client.ask(job_calls.job(run)))
-        return Ended(line=item.line, status=last.status, job_id=run, text=answer["output"]["text"] or "")
+        text = answer["output"]["text"] or ""
+        return Ended(line=item.line, status=last.status, digest=item.digest, job_id=run, text=text)
 
     async def _end(self, run: str) -> RunFinished:
         async for recorded in self.client.events(run):
@@ -145,15 +158,29 @@ class Batch:
 
 
 def so_far(rows: Iterable[Mapping[str, Any]], items: Sequence[Item]) -> Sequence[Item]:
-    """The items that are left after these rows of results: those without success, each as a further attempt."""
+    """The items that are left after these rows of results: those without success, each as a further attempt.
+
+    `InvalidRequestError` when what has succeeded is not what its line says now; one that has not may be mended.
+    """
+    digests = {item.line: item.digest for item in items}
     tried: dict[int, int] = {}
     done: set[int] = set()
     for row in rows:
         tried[row["line"]] = tried.get(row["line"], 0) + 1
         if row["status"] == "succeeded":
+            _check_same(row, digests.get(row["line"]))
             done.add(row["line"])
     return [
         Item(line=item.line, options=item.options, attempt=tried.get(item.line, 0))
         for item in items
         if item.line not in done
     ]
+
+
+def _check_same(row: Mapping[str, Any], digest: str | None) -> None:
+    """A row from before there were digests is believed."""
+    if row.get("digest", digest) != digest:
+        raise InvalidRequestError(
+            f"Line {row['line']} of the inputs is not the one that has succeeded: "
+            "go on with the inputs as they were, or name another file for the results (--out)."
+        )

@@ -245,3 +245,17 @@ def test_what_is_no_name_is_refused_and_the_flow_stays(
     assert "neither a name nor an id" in capsys.readouterr().err
     with Client(url, KEY) as client:
         assert client.flow(echo).name == "Echo"
+
+
+def test_a_batch_does_not_go_on_with_other_inputs(
+    made: Service, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], echo: str, inputs: str
+) -> None:
+    out = Path(inputs).with_name("results.jsonl")
+    assert flowray(monkeypatch, "batch", echo, inputs, "--out", str(out)) == 0
+    kept, runs = out.read_text(), len(made.steps.requests)
+    Path(inputs).write_text('"one"\n"three"\n"four"\n')
+
+    assert flowray(monkeypatch, "batch", echo, inputs, "--out", str(out)) == 2
+
+    assert "Line 2 of the inputs" in capsys.readouterr().err
+    assert (out.read_text(), len(made.steps.requests)) == (kept, runs)

@@ -88,6 +88,28 @@ async def test_a_further_attempt_is_another_run() -> None:
     assert second.job_id not in {one.job_id for one in first}
 
 
+async def test_a_success_is_that_of_its_options_however_they_are_written() -> None:
+    (ended, _), _ = await outcomes(service(), read_items(LINES))
+    row = {"line": 1, "status": ended.status, "digest": ended.digest}
+
+    assert [item.line for item in so_far([row], read_items(['{"input_value":  "one"}', *LINES[1:]]))] == [3]
+    for changed in (['"other"'], ['{"input_value": "one", "session": "s"}'], [""], []):
+        with pytest.raises(InvalidRequestError, match=r"Line 1 of the inputs.*--out"):
+            so_far([row], read_items(changed))
+
+
+def test_a_line_without_success_may_be_mended() -> None:
+    row = {"line": 2, "status": "refused", "digest": "0123456789abcdef"}
+
+    (_, mended) = so_far([row], read_items(['"one"', '"two"']))
+
+    assert (mended.line, mended.attempt) == (2, 1)
+
+
+def test_a_success_from_before_there_were_digests_counts() -> None:
+    assert so_far([{"line": 1, "status": "succeeded"}], read_items(['"one"'])) == []
+
+
 @pytest.mark.parametrize("status", [429, 503])
 async def test_a_service_without_room_or_away_is_waited_for(status: int) -> None:
     ended, heard = await outcomes(service(), read_items(LINES), refuses=(status, 7))
