@@ -14,7 +14,9 @@ from flowray.client.calls import RunOptions
 from flowray.client.errors import AWAY
 from flowray.client.nonblocking import AsyncClient
 from flowray.engine.events import RunFinished
-from flowray.errors import FlowRayError, InvalidRequestError
+from flowray.errors import FlowFormatError, FlowRayError, FlowTooLargeError, InvalidRequestError
+from flowray.flow.document import Bounds, check_values
+from flowray.flow.types import Json
 
 T = TypeVar("T")
 
@@ -62,14 +64,7 @@ def read_items(lines: Iterable[str]) -> Sequence[Item]:
 
 
 def _options(at: int, line: str) -> RunOptions:
-    try:
-        said = json.loads(line)
-    except ValueError as cause:
-        raise InvalidRequestError(f"Line {at} of the inputs is not JSON: {cause}.") from None
-    if isinstance(said, str):
-        return {"input_value": said}
-    if not isinstance(said, dict):
-        raise InvalidRequestError(f"Line {at} of the inputs is neither an object nor a text.")
+    said = _said(at, line)
     for name, value in said.items():
         if name not in _TEXTS + _OBJECTS:
             known = ", ".join(_TEXTS + _OBJECTS)
@@ -78,6 +73,25 @@ def _options(at: int, line: str) -> RunOptions:
             kind = "a text" if name in _TEXTS else "an object"
             raise InvalidRequestError(f"Line {at} of the inputs: `{name}` has to be {kind}.")
     return cast("RunOptions", said)
+
+
+def _said(at: int, line: str) -> Mapping[str, Json]:
+    """The line's object, of values that a request can carry."""
+    try:
+        said = json.loads(line)
+    except ValueError as cause:
+        raise InvalidRequestError(f"Line {at} of the inputs is not JSON: {cause}.") from None
+    except RecursionError:
+        raise InvalidRequestError(f"Line {at} of the inputs is nested too deep.") from None
+    if isinstance(said, str):
+        said = {"input_value": said}
+    if not isinstance(said, dict):
+        raise InvalidRequestError(f"Line {at} of the inputs is neither an object nor a text.")
+    try:
+        check_values(said, Bounds())
+    except (FlowFormatError, FlowTooLargeError) as cause:
+        raise InvalidRequestError(f"Line {at} of the inputs: {cause.message}") from None
+    return said
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -221,6 +222,29 @@ def test_a_file_of_something_else_is_left_as_it_is(
 
     assert str(out) in capsys.readouterr().err
     assert out.read_text() == content
+
+
+@pytest.mark.parametrize("is_piped", [True, False])
+def test_a_line_of_the_inputs_that_is_no_text_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, *, is_piped: bool
+) -> None:
+    content = b'"one"\n"\xff"\n'
+    (tmp_path / "inputs.jsonl").write_bytes(content)
+    monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO(content), encoding="utf-8", errors="surrogateescape"))
+
+    assert flowray(monkeypatch, "batch", "echo", "-" if is_piped else str(tmp_path / "inputs.jsonl")) == 2
+
+    assert "Line 2 of the inputs is not UTF-8" in capsys.readouterr().err
+
+
+def test_inputs_may_begin_with_a_mark_of_their_encoding(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], echo: str, tmp_path: Path
+) -> None:
+    (tmp_path / "inputs.jsonl").write_bytes('"Grüße"\r\n'.encode("utf-8-sig"))
+
+    assert flowray(monkeypatch, "batch", echo, str(tmp_path / "inputs.jsonl")) == 0
+
+    assert json.loads(capsys.readouterr().out.splitlines()[1])["text"] == "Grüße"
 
 
 def test_a_batch_of_a_flow_that_is_not_there_leaves_no_results(

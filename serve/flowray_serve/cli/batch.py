@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -96,10 +97,17 @@ class _Tally:
 
 def _lines(inputs: Path) -> Sequence[str]:
     try:
-        return (sys.stdin.read() if str(inputs) == "-" else inputs.read_text(encoding="utf-8")).split("\n")
-    except (OSError, UnicodeDecodeError) as cause:
-        why = cause.strerror if isinstance(cause, OSError) else cause
-        raise InvalidRequestError(f"Cannot read {inputs}: {why}.") from None
+        content = sys.stdin.buffer.read() if str(inputs) == "-" else inputs.read_bytes()
+    except OSError as cause:
+        raise InvalidRequestError(f"Cannot read {inputs}: {cause.strerror}.") from None
+    return [_text(at, line) for at, line in enumerate(content.removeprefix(BOM_UTF8).split(b"\n"), 1)]
+
+
+def _text(at: int, line: bytes) -> str:
+    try:
+        return line.decode()
+    except UnicodeDecodeError as cause:
+        raise InvalidRequestError(f"Line {at} of the inputs is not UTF-8: {cause}.") from None
 
 
 async def _run(service: tuple[str, str], flow: str, at_once: int, results: ResultsFile, tally: _Tally) -> None:

@@ -26,7 +26,7 @@ class ResultsFile:
         self._path = path
         self._flow = flow
         head, *self.rows = self._read() or [{}]
-        if head and (head.get("batch") is None or head.get("flow") != flow):
+        if head and head.get("flow") != flow:
             raise InvalidRequestError(f"{path} holds something else than results of `{flow}`: name another file.")
         if head and name not in ("", head["batch"]):
             raise InvalidRequestError(f"{path} holds results of the batch `{head['batch']}`: leave out --name.")
@@ -42,13 +42,21 @@ class ResultsFile:
         if self._path is not None:
             with writing(self._path):
                 self._file = self._path.open("a", encoding="utf-8")
-        if self._is_new:
-            self._write({"batch": self.name, "flow": self._flow})
+        try:
+            if self._is_new:
+                self._write({"batch": self.name, "flow": self._flow})
+        except InvalidRequestError:
+            self._close()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def _close(self) -> None:
         if self._path is not None:
-            self._file.close()
+            with writing(self._path):  # what could not be written is tried once more
+                self._file.close()
 
     def _write(self, row: Mapping[str, Any]) -> None:
         with writing(self._path or Path("stdout")):
@@ -56,12 +64,14 @@ class ResultsFile:
 
     def _read(self) -> Sequence[Mapping[str, Any]]:
         """What is there. Who was killed while writing left half a line: it is taken away."""
-        if self._path is None or not self._path.exists():
+        if self._path is None:
             return []
         with writing(self._path):
+            if not self._path.is_file():  # a device may have no end
+                return []
             *lines, half = self._path.read_bytes().split(b"\n")
             try:
-                rows = [_row(line) for line in lines]
+                rows = [_row(at, line) for at, line in enumerate(lines, 1)]
                 _check_half(half)
             except ValueError as cause:
                 told = f"{self._path} holds no results of a batch ({cause}): name another file."
@@ -71,11 +81,19 @@ class ResultsFile:
         return rows
 
 
-def _row(line: bytes) -> Mapping[str, Any]:
-    row = json.loads(line)
-    if not isinstance(row, dict) or not ("batch" in row or {"line", "status"} <= row.keys()):
-        raise ValueError(_shown(line))
+def _row(at: int, line: bytes) -> Mapping[str, Any]:
+    """The row in a line: what batch it is in the first one, a result in others; else `ValueError`."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        row = None
+    if not isinstance(row, dict) or not (isinstance(row.get("batch"), str) if at == 1 else _is_result(row)):
+        raise ValueError(f"line {at}: {_shown(line)}")
     return row
+
+
+def _is_result(row: Mapping[str, Any]) -> bool:
+    return type(row.get("line")) is int and isinstance(row.get("status"), str)
 
 
 def _check_half(line: bytes) -> None:

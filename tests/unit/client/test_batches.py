@@ -140,7 +140,14 @@ async def test_what_the_service_refuses_is_one_items_matter() -> None:
         ('{"input": "x"}', "`input` is nothing that a run is given"),
         ('{"input_value": 7}', "`input_value` has to be a text"),
         ('{"tweaks": "x"}', "`tweaks` has to be an object"),
+        ("[" * 200_000, "nested too deep"),
+        ('{"tweaks": {"a": ' + "[" * 900 + "]" * 900 + "}}", "nested deeper than 200"),
+        ('{"tweaks": {"a": {"b": NaN}}}', "JSON cannot carry the number nan"),
+        ('{"tweaks": {"a": {"b": 1e999}}}', "JSON cannot carry the number inf"),
+        (r'"a\ud800b"', "lone surrogate"),
+        (r'{"variables": {"\ud800": "x"}}', "lone surrogate"),
     ],
+    ids=lambda text: text[:40],
 )
 def test_a_line_that_is_no_input_is_named(line: str, says: str) -> None:
     with pytest.raises(InvalidRequestError, match=f"Line 2 of the inputs.*{says}"):
