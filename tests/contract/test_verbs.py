@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from flowray.client import Client
+from flowray.client import Client, version_calls
 from flowray.engine import events as ev
 from flowray.engine.commands import StartStep
 from flowray.engine.ports import RunRequest
@@ -283,3 +283,33 @@ def test_a_batch_does_not_go_on_with_other_inputs(
 
     assert "Line 2 of the inputs" in capsys.readouterr().err
     assert (out.read_text(), len(made.steps.requests)) == (kept, runs)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("v1", "--share", "0.5"), "name that as well"),
+        (("--remove", "--canary", "v2"), "not both"),
+        (("--remove", "--share", "0.5"), "not both"),
+    ],
+)
+def test_a_canary_does_not_end_by_options_that_do_not_go_together(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    url: str,
+    echo: str,
+    words: tuple[str, ...],
+    says: str,
+) -> None:
+    with Client(url, KEY) as client:
+        client.ask(version_calls.describe(echo, "first"))
+        kept = client.ask(version_calls.keep(echo, {"nodes": [], "edges": []}, "second"))
+    assert flowray(monkeypatch, "versions", "tag", echo, "prod", "v1", "--canary", "v2", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["canary"] == {"version": kept["version"], "share": 0.1}
+
+    assert flowray(monkeypatch, "versions", "tag", echo, "prod", *words) == 2
+
+    assert says in capsys.readouterr().err
+    with Client(url, KEY) as client:
+        (entry, _) = client.ask(version_calls.versions(echo))["entries"]
+    assert entry["canary_of"] == {"prod": 0.1}

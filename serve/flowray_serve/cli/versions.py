@@ -10,10 +10,13 @@ import typer
 
 from flowray.client import Client
 from flowray.client import version_calls as calls
+from flowray.errors import InvalidRequestError
 from flowray_serve.cli.changes import lines
 from flowray_serve.cli.connection import Key, Url, connect
 from flowray_serve.cli.terminal import AsJson, say, say_json, table
 from flowray_serve.cli.writing import writing
+
+_SHARE = 0.1
 
 app = typer.Typer(help="Versions of published flows: list, compare, roll back, tag.", no_args_is_help=True)
 FlowName = Annotated[str, typer.Argument(help="A published flow, by id or endpoint name.")]
@@ -69,7 +72,9 @@ def tag(
     version: Annotated[str, typer.Argument(help="Where it shall stand.")] = "latest",
     *,
     canary: Annotated[str, typer.Option(help="Another version, to send a share of the tag's runs to.")] = "",
-    share: Annotated[float, typer.Option(min=0.0001, max=0.9999, help="Which share of them.")] = 0.1,
+    share: Annotated[
+        float | None, typer.Option(min=0.0001, max=0.9999, help="Which share of them. Default: a tenth.")
+    ] = None,
     remove: Annotated[bool, typer.Option("--remove", help="Take it away instead.")] = False,
     url: Url = "",
     key: Key = "",
@@ -79,12 +84,16 @@ def tag(
 
     With --canary, a share of those runs goes to another version; tag again without to end that.
     """
+    if remove and (canary or share is not None):
+        raise InvalidRequestError("Give --remove, or --canary and --share, not both.")
+    if share is not None and not canary:
+        raise InvalidRequestError("--share is a canary's: name that as well, with --canary VERSION.")
     with connect(url, key) as client:
         if remove:
             client.ask(calls.untag(flow, name))
             said: Mapping[str, Any] = {"tag": name, "version": None}
         else:
-            said = client.ask(calls.tag(flow, name, version, canary=canary, share=share))
+            said = client.ask(calls.tag(flow, name, version, canary=canary, share=_SHARE if share is None else share))
     if as_json:
         say_json(said)
     else:
