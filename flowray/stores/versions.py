@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from flowray.engine.codec import dumps
@@ -16,6 +16,12 @@ from flowray.stores.paths import path
 from flowray.stores.records import VersionRecord
 from flowray.stores.shelves import Shelves
 from flowray.stores.tags import Canary, Tag, Tags
+
+
+class UnknownVersionError(NotFoundError):
+    """The flow is there, and a version of that name is not."""
+
+    code = "version_not_found"
 
 
 class VersionInUseError(ConflictError):
@@ -85,11 +91,30 @@ class Versions:
         return self._meant[key][1]
 
     async def tag(self, tenant: str, flow_id: str, tag: str, version: str, *, canary: Canary | None = None) -> None:
-        """Have a tag stand at a version, and send a share of its runs to another one; a canary from before ends."""
+        """Have a tag stand at a version, and send a share of its runs to another one; a canary from before ends.
+
+        `UnknownVersionError` when one of the two was forgotten meanwhile: the tag is then as it was.
+        """
         if is_taken_by_others(tag):
             raise InvalidRequestError(f"`{tag[:80]}` cannot be a tag: it would be taken for a version's own name.")
-        await self._tags.put(tenant, flow_id, tag, Tag(version=version, canary=canary))
+        before, wanted = (await self.tags(tenant, flow_id)).get(tag), Tag(version=version, canary=canary)
+        await self._tags.put(tenant, flow_id, tag, wanted)
+        gone = await self._gone(tenant, flow_id, wanted)
+        if gone:
+            await self._put_back(tenant, flow_id, tag, before)
         await self._generations.renew(tenant)
+        if gone:
+            raise UnknownVersionError(f"Version `{gone[0][:12]}` of the flow `{flow_id}` was forgotten.")
+
+    async def _gone(self, tenant: str, flow_id: str, tag: Tag) -> Sequence[str]:
+        there = {one.version for one in await self.all(tenant, flow_id)}
+        return [version for version in tag.versions if version not in there]
+
+    async def _put_back(self, tenant: str, flow_id: str, tag: str, before: Tag | None) -> None:
+        if before is None or await self._gone(tenant, flow_id, before):
+            await self._tags.remove(tenant, flow_id, tag)
+        else:
+            await self._tags.put(tenant, flow_id, tag, before)
 
     async def untag(self, tenant: str, flow_id: str, tag: str) -> None:
         """Take a tag away."""
@@ -125,23 +150,40 @@ class Versions:
         others = [one for one in await self.all(tenant, flow_id) if one.number != record.number]
         is_spare = not record.current and any(one.version == record.version for one in others)
         head = (await self._shelves.of(tenant)).flows.get(flow_id)
-        tagged = [name for name, tag in (await self.tags(tenant, flow_id)).items() if record.version in tag.versions]
+        tagged = await self._tagged(tenant, flow_id, record)
         if head is not None and head.version == record.version and not is_spare:
             raise VersionInUseError(
                 f"Version v{record.number} is what the flow is now. Publish or activate another one."
             )
         if tagged and not is_spare:
-            raise VersionInUseError(f"The tag `{tagged[0]}` stands at version v{record.number}. Move the tag first.")
-        await self.history.forget(tenant, flow_id, record.number)
-        if all(one.version != record.version for one in await self.all(tenant, flow_id)):
-            await self._objects.delete(version_key(tenant, flow_id, record.version))
-        await self._generations.renew(tenant)
+            raise _stands(tagged, record)
+        try:
+            await self.history.forget(tenant, flow_id, record.number)
+            if all(one.version != record.version for one in await self.all(tenant, flow_id)):
+                await self._forget_content(tenant, flow_id, record)
+        finally:
+            await self._generations.renew(tenant)
+
+    async def _forget_content(self, tenant: str, flow_id: str, record: VersionRecord) -> None:
+        # Who tags reads the history once the tag is set, and this the tags once the history is: one of both sees it.
+        if tagged := await self._tagged(tenant, flow_id, record):
+            await self.history.change(tenant, flow_id, record)
+            raise _stands(tagged, record)
+        await self._objects.delete(version_key(tenant, flow_id, record.version))
+
+    async def _tagged(self, tenant: str, flow_id: str, record: VersionRecord) -> Sequence[str]:
+        tags = await self.tags(tenant, flow_id)
+        return [name for name, tag in tags.items() if record.version in tag.versions]
 
     async def forget_all(self, tenant: str, flow_id: str) -> None:
         """Forget the versions of a flow with the flow."""
         await self._objects.clear(path(tenant, "versions", flow_id))
         await self.history.forget_all(tenant, flow_id)
         await self._tags.forget_all(tenant, flow_id)
+
+
+def _stands(tags: Sequence[str], record: VersionRecord) -> VersionInUseError:
+    return VersionInUseError(f"The tag `{tags[0]}` stands at version v{record.number}. Move the tag first.")
 
 
 def version_key(tenant: str, flow_id: str, version: str) -> str:

@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Collection, Sequence
 
 from flowray.component.references import taken_from
+from flowray.stores.versions import UnknownVersionError
 from flowray_serve.langflow_ids import version_uuid
-from flowray_serve.library import UnknownVersionError, read_kept
+from flowray_serve.library import read_kept
 from flowray_serve.ports import FlowStore
 
 

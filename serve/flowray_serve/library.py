@@ -20,6 +20,7 @@ from flowray.flow.tweaks import tweak
 from flowray.flow.types import Field, Flow, Json
 from flowray.plan.types import Plan
 from flowray.stores.records import FlowRecord
+from flowray.stores.versions import UnknownVersionError
 from flowray.tenancy.permissions import Permission, require
 from flowray.tenancy.principal import Principal
 from flowray_serve.langflow_ids import tenant_uuid
@@ -41,12 +42,6 @@ class Planner(Protocol):
 
 class UnknownFlowError(NotFoundError):
     """The tenant has no flow of that name."""
-
-
-class UnknownVersionError(NotFoundError):
-    """The flow is there, and a version of that name is not."""
-
-    code = "version_not_found"
 
 
 @dataclass(frozen=True)
@@ -106,9 +101,7 @@ class Library:
         if loaded is not None:
             self._loaded.move_to_end(key)
             return loaded
-        record = await self._store.read(tenant, found.id, version=version)
-        if record is None:
-            raise unknown_flow(name)
+        record = await self._kept(tenant, found, version)
         images = record.document.get("images") or ()
         loaded = await self.ready(tenant, record.id, read_kept(record.document), images=images)
         self._loaded[key if version else (tenant, record.id, record.revision)] = loaded
@@ -126,10 +119,17 @@ class Library:
     async def read(self, tenant: str, name: str) -> FlowRecord:
         """A flow with its canvas, by what `load` takes."""
         found, version = await self._meant(tenant, name)
+        return await self._kept(tenant, found, version)
+
+    async def _kept(self, tenant: str, found: FlowRecord, version: str | None) -> FlowRecord:
+        """The flow with its canvas. It may have gone since it was found, and so may its version alone."""
         record = await self._store.read(tenant, found.id, version=version)
-        if record is None:
-            raise unknown_flow(name)
-        return record
+        if record is not None:
+            return record
+        known_as = found.endpoint_name or found.id
+        if version is None or await self._store.find(tenant, found.id) is None:
+            raise unknown_flow(known_as)
+        raise UnknownVersionError(f"Version `{version[:12]}` of the flow `{known_as}` was forgotten.")
 
     async def version(self, tenant: str, flow: FlowRecord, name: str, *, whom: str | None = None) -> str:
         """The version of a flow that a name means: a tag, `v3`, `latest`, a digest or its beginning."""

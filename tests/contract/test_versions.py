@@ -14,7 +14,7 @@ from flowray.stores.generations import Generations, MemoryGenerations, RedisGene
 from flowray.stores.objects import ObjectStore
 from flowray.stores.paths import path
 from flowray.stores.tags import Canary, Tag
-from flowray.stores.versions import VersionInUseError
+from flowray.stores.versions import UnknownVersionError, VersionInUseError
 from tests.contract.test_documents import ACME, OTHER, flow
 
 ONE, TWO, THREE = "1" * 64, "2" * 64, "3" * 64
@@ -180,3 +180,48 @@ async def test_a_canary_is_not_forgotten_while_a_tag_has_it(documents: Documents
 async def test_a_tag_from_before_there_were_canaries_still_stands(documents: Documents, objects: ObjectStore) -> None:
     await objects.put(path(ACME, "tags", "one", "nprod.json"), dumps({"version": ONE}))
     assert await documents.versions.tags(ACME, "one") == {"prod": Tag(version=ONE)}
+
+
+@pytest.mark.parametrize("before", [None, Tag(version=TWO)])
+@pytest.mark.parametrize("canary", [None, Canary(version=ONE, share=0.5)])
+async def test_a_tag_is_not_left_at_a_version_that_was_forgotten_meanwhile(
+    documents: Documents, before: Tag | None, canary: Canary | None
+) -> None:
+    versions = documents.versions
+    if before is not None:
+        await versions.tag(ACME, "one", "prod", before.version)
+    await versions.forget(ACME, "one", (await versions.all(ACME, "one"))[1])
+
+    with pytest.raises(UnknownVersionError):
+        await versions.tag(ACME, "one", "prod", TWO if canary else ONE, canary=canary)
+
+    assert await versions.tags(ACME, "one") == ({} if before is None else {"prod": before})
+    assert await versions.resolve(ACME, "one", "prod") == (before and before.version)
+
+
+async def test_a_tag_whose_version_before_is_forgotten_too_goes(documents: Documents, objects: ObjectStore) -> None:
+    await objects.put(path(ACME, "tags", "one", "nprod.json"), dumps({"version": THREE}))
+
+    with pytest.raises(UnknownVersionError):
+        await documents.versions.tag(ACME, "one", "prod", "4" * 64)
+
+    assert await documents.versions.tags(ACME, "one") == {}
+
+
+async def test_a_version_that_is_tagged_while_it_is_forgotten_stays(
+    documents: Documents, objects: ObjectStore, generations: Generations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there, versions = Documents(objects, generations).versions, documents.versions
+    two, one = await versions.all(ACME, "one")
+
+    async def tagged_first(tenant: str, flow_id: str, number: int) -> None:
+        await there.tag(tenant, flow_id, "race", ONE)
+        await there.history.forget(tenant, flow_id, number)
+
+    monkeypatch.setattr(versions.history, "forget", tagged_first)
+    with pytest.raises(VersionInUseError, match="`race`"):
+        await versions.forget(ACME, "one", one)
+
+    assert await there.all(ACME, "one") == (two, one)
+    assert await there.resolve(ACME, "one", "race") == ONE
+    assert await documents.read(ACME, "one", version=ONE) is not None

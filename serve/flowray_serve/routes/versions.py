@@ -15,13 +15,14 @@ from flowray.flow.changes import changes
 from flowray.flow.export import without_secrets
 from flowray.stores.records import FlowRecord, VersionRecord
 from flowray.stores.tags import Canary
+from flowray.stores.versions import UnknownVersionError
 from flowray.tenancy.permissions import Permission
 from flowray_serve.auth import needs
 from flowray_serve.bodies.reading import fit, parse_object, read_body
 from flowray_serve.bodies.version import VERSION_NAME_LIMIT, TagBody, VersionBody
 from flowray_serve.flow_answer import findings_read, flow_read
 from flowray_serve.langflow_ids import version_uuid
-from flowray_serve.library import UnknownVersionError, read_kept
+from flowray_serve.library import read_kept
 from flowray_serve.replies import reply
 from flowray_serve.routes.flows import expected_token
 from flowray_serve.routes.openapi import takes

@@ -11,6 +11,7 @@ import pytest
 from flowray.component.stock import Stock
 from flowray.plan.types import Pool
 from flowray.stores.chats import MemoryChats
+from flowray.stores.versions import version_key
 from flowray_serve.queueing.sweeping import Retention, Sweeper
 from tests.unit.serve.service import ECHO, Service, canvas, drawn, service
 
@@ -335,3 +336,14 @@ async def test_a_canary_that_is_none_is_refused_and_the_tag_stays_as_it_is(canar
     refused = await made.http.put(tag, json={"version": "v1", "canary": canary})
     assert refused.status_code == status, refused.text
     assert (await entries(made, flow))[0]["tags"] == ["prod"]
+
+
+async def test_a_tag_at_a_version_whose_content_is_gone_says_that_the_version_was_forgotten() -> None:
+    made, flow = await published("one", "two")
+    tagged = await made.http.put(f"/api/v1/flows/{flow}/tags/prod", json={"version": "v1"})
+    await made.objects.delete(version_key("default", flow, tagged.json()["version"]))
+
+    response = await made.http.post("/api/v1/run/echo@prod", json={})
+
+    assert (response.status_code, response.json()["code"]) == (404, "version_not_found")
+    assert response.json()["detail"].endswith("of the flow `echo` was forgotten.")
