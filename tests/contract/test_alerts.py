@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from flowray.engine.failures import RunFailedError
+from flowray.errors import UnauthorizedError
 from tests.kit.prometheus import DEPLOY, tool
 from tests.kit.queries import unknown
 
@@ -61,11 +62,21 @@ def test_an_alert_says_how_urgent_it_is_and_what_to_do(rule: Mapping[str, Any]) 
     assert rule["annotations"]["description"]
 
 
+def codes_in(alert: str, matcher: str) -> set[str]:
+    """The codes that an alert takes in or leaves out."""
+    (rule,) = (rule for rule in RULES if rule["alert"] == alert)
+    return set(re.search(rf'code{matcher}"([^"]+)"', rule["expr"])[1].split("|"))  # type: ignore[index]  # it is there
+
+
+def test_keys_that_are_refused_are_all_that_let_nobody_in() -> None:
+    import_module("flowray_serve.routes.application")  # and with it the errors that it knows
+    errors: Sequence[type[UnauthorizedError]] = (UnauthorizedError, *UnauthorizedError.__subclasses__())
+    assert codes_in("KeysAreRefused", "=~") == {error.code for error in errors}
+
+
 def test_errors_of_the_service_are_all_but_those_of_flows() -> None:
-    (rule,) = (rule for rule in RULES if rule["alert"] == "ServiceErrors")
-    left_out = set(re.search(r'code!~"([^"]+)"', rule["expr"])[1].split("|"))  # type: ignore[index]  # it is there
     for module in ("flowray_serve.routes.application", "flowray_serve.admission.runs"):
         import_module(module)  # and with it the failures that it knows
     failures: Sequence[type[RunFailedError]] = (RunFailedError, *RunFailedError.__subclasses__())
     of_flows = {failure.code for failure in failures if failure.status >= 500}
-    assert left_out == of_flows - {"runner_lost", "runner_unavailable"}
+    assert codes_in("ServiceErrors", "!~") == of_flows - {"runner_lost", "runner_unavailable"}
