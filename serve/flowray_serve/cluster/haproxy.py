@@ -23,6 +23,8 @@ _ERROR_FILE = re.compile(r"^(\s*errorfile\s+(\d+)\s+).*$", re.MULTILINE)
 _NO_ROUTE = re.compile(r"^(\s*)http-request return status 404 .*not found\. Ping .*$", re.MULTILINE)
 _BUFFER = re.compile(r"^(\s*)tune\.bufsize .*$", re.MULTILINE)
 _FRONT = re.compile(r"^frontend http_frontend\n(\s*)bind .*$", re.MULTILINE)
+# With it, HAProxy looks no more at a client whose request came in several packets: it may be gone for minutes.
+_SPLICED = re.compile(r"^[ \t]*option splice-request[ \t]*\n", re.MULTILINE)
 _HEAD_TIMEOUT = re.compile(r"^\s*timeout http-request ", re.MULTILINE)
 # More than what a gateway takes (see `bounds`), so that it is the gateway who says what is too much.
 _HEAD_BYTES, _HEADERS = 64 * 1024, 256
@@ -41,12 +43,12 @@ def kept_to_loopback(configuration: str) -> str:
 
 
 def amended(configuration: str, *, answers: Mapping[int, Path], origins: Collection[str] = ()) -> str:
-    """Keep it to loopback; have it say whom it heard, not wait for ever for the head of a request, and use our answers.
+    """Keep it to loopback; have it say whom it heard, see who leaves, not wait for ever for a head, use our answers.
 
     Serve answers every failure of its own with 500, and everything with 404 as long as it knows no gateway. What no
     gateway answered, pages of these origins may read as they may read gateways' answers.
     """
-    kept = kept_to_loopback(configuration)
+    kept = _SPLICED.sub("", kept_to_loopback(configuration))
     kept = _LOGGED.sub(r"\g<0>\n\g<1>option forwardfor", kept, count=1)
     if not _HEAD_TIMEOUT.search(kept):
         kept = _LOGGED.sub(r"\g<0>\n\g<1>timeout http-request 30s", kept, count=1)

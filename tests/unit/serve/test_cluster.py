@@ -40,6 +40,15 @@ def test_haproxy_says_whom_it_heard_and_does_not_wait_for_ever_for_a_head() -> N
     assert amended(told, answers={}).count("timeout") == 1
 
 
+def test_haproxy_sees_who_leaves_while_a_request_is_answered() -> None:
+    configuration = "defaults\n    option httplog\n    option splice-request\n    option splice-response\n"
+
+    ours = amended(configuration, answers={})
+
+    assert "splice-request" not in ours
+    assert ours.endswith("forwardfor\n    option splice-response\n")
+
+
 def test_haproxy_answers_for_gateways_that_are_not_there_as_they_would(tmp_path: Path) -> None:
     configuration = (
         "global\n    tune.bufsize 16384\ndefaults\n    option httplog\n"
