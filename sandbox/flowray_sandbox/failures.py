@@ -20,6 +20,8 @@ from flowray_sandbox import troubles
 from flowray_sandbox.channel import RefusedError
 
 _COMPONENT_FILE = "<string>"  # lfx compiles component code under this name
+# A run's own; what is only loaded has no network whatever anybody allows.
+_NO_WAY_OUT = " (This run can reach no host at all: its pool, tenant and flow together allow none, see `egress`.)"
 # Components raise anything; a cancellation is nothing that they raised.
 RAISED = (Exception, SystemExit, KeyboardInterrupt)
 _LINES_BEFORE = DEFAULT_IMPORT_STRING.count("\n") + 1  # and puts these lines in front of it
@@ -65,6 +67,8 @@ def component_failed(cause: BaseException, *, node: str | None = None, code: str
         return error
     kind = "memory" if isinstance(error, MemoryError) else "component"
     text = _said(error) or ("out of memory" if kind == "memory" else _unsaid(error))
+    if node is not None and troubles.has_no_way_out(cause):
+        text += _NO_WAY_OUT
     return JobFailedError(
         text,
         kind=kind,

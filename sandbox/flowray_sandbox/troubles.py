@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +18,7 @@ _DEEPEST = 12
 _UNREACHABLE = re.compile(
     r"Timeout|TimedOut|(Connect|Connection|Network|Protocol|Read|Write)Error|ServerDisconnected|ConnectionReset"
 )
+_UNCONNECTED = re.compile(r"(Connect|Connection|NameResolution)Error")
 
 
 def trouble_of(error: BaseException) -> str:
@@ -33,9 +35,21 @@ def trouble_of(error: BaseException) -> str:
     return ""
 
 
+def has_no_way_out(error: BaseException) -> bool:
+    """Whether it comes from a connection that was tried where none is allowed at all."""
+    return not _has_way_out() and any(
+        isinstance(one, ConnectionError | socket.gaierror) or _UNCONNECTED.search(type(one).__name__)
+        for one in _chain(error)
+    )
+
+
+def _has_way_out() -> bool:
+    return "HTTPS_PROXY" in os.environ
+
+
 def _may_be_reached(chain: list[BaseException]) -> bool:
     """Whether asking again may help: it does not where there is no way out, nor when the gate refused the host."""
-    return "HTTPS_PROXY" in os.environ and not any("ProxyError" in type(one).__name__ for one in chain)
+    return _has_way_out() and not any("ProxyError" in type(one).__name__ for one in chain)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

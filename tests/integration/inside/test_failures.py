@@ -34,6 +34,25 @@ def test_the_traceback_shows_the_components_lines_and_neither_ours_nor_lfxs(insi
     assert "lfx/" not in trace
 
 
+@pytest.mark.parametrize(
+    ("body", "is_said"),
+    [
+        ("import socket\nsocket.create_connection(('example.org', 80))", True),
+        ("import urllib.request\nurllib.request.urlopen('http://example.org')", True),
+        ("import socket\nsocket.create_connection(('127.0.0.1', 9))", True),
+        ("open('/nowhere')", False),
+        ("raise TimeoutError('too slow')", False),
+    ],
+)
+def test_a_connection_where_none_is_allowed_says_why_it_failed(
+    inside: Inside, build: Builder, body: str, *, is_said: bool
+) -> None:
+    heard = inside.do(spec_of(flow_of(build.node("Custom-1", component(body)))))
+
+    assert heard.error is not None
+    assert ("can reach no host at all" in heard.error["error"]) is is_said
+
+
 def test_what_a_component_starts_and_fails_to_end_does_not_hide_its_error(inside: Inside, build: Builder) -> None:
     raises = component('import sys\nsys.exit("enough")')
 

@@ -179,6 +179,11 @@ async def test_a_model_that_the_run_may_not_reach_is_refused(local: Local, flows
         await local.run(flows["chat"], **wanted)
 
 
+async def test_a_model_where_nothing_may_be_reached_says_so(local: Local, flows: Flows, llm: Llm) -> None:
+    with pytest.raises(ComponentFailedError, match=r"can reach no host at all.* see `egress`"):
+        await local.run(flows["chat"], input_value="Say hello", variables=llm.variables)
+
+
 async def echo(local: Local, text: str, *, apart: bool, stream: bool) -> str | None:
     spec = "name: Echo\n\nnodes:\n  A: ChatInput\n  B: ChatOutput\n\nedges:\n  A.message -> B.input_value\n"
     request = await local.prepare(read(dict(await local.expand(spec))), input_value=text, stream=stream)
