@@ -313,3 +313,21 @@ def test_a_canary_does_not_end_by_options_that_do_not_go_together(
     with Client(url, KEY) as client:
         (entry, _) = client.ask(version_calls.versions(echo))["entries"]
     assert entry["canary_of"] == {"prod": 0.1}
+
+
+def test_flows_are_listed_with_what_they_are_run_by(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], url: str, echo: str
+) -> None:
+    with Client(url, KEY) as client:
+        later = client.publish({**ECHO, "name": "An echo"})
+        first = client.flow(echo)
+
+    assert flowray(monkeypatch, "flows", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert flowray(monkeypatch, "flows") == 0
+    head, *rows = capsys.readouterr().out.splitlines()
+
+    assert [(flow["id"], flow["endpoint_name"]) for flow in found] == [(later.id, None), (first.id, echo)]
+    assert head.split() == ["NAME", "ENDPOINT", "NAME", "ID", "CHANGED"]
+    assert rows[1].split() == ["Echo", "echo", first.id, *first.updated_at[:19].split("T")]
+    assert len(rows) == len(found)

@@ -20,6 +20,7 @@ from flowray_serve.cli import (
     diff,
     doctor,
     down,
+    flows,
     image,
     key,
     migrate,
@@ -53,7 +54,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 _LOCALLY = (up, down, run, check, plan, doctor, demo)
-_ON_THE_SERVICE = (publish, runs, watch, submit, batch, deadletters, reindex, apply, usage, migrate, pull, push, diff)
+_ON_THE_SERVICE = (
+    *(publish, flows, runs, watch, submit, batch, deadletters, reindex, apply, usage),
+    *(migrate, pull, push, diff),
+)
 _VERBS = (*_LOCALLY, *_ON_THE_SERVICE)
 for verb in _VERBS:
     app.command(verb.__name__.rpartition(".")[2])(verb.command)

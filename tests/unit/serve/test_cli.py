@@ -30,7 +30,7 @@ with Home(Path(sys.argv[1])).guarded():
     signal.pause()
 """
 DEAF_GUARD = GUARD.replace("    print", "    signal.signal(signal.SIGTERM, signal.SIG_IGN); print")
-VERBS = ("up", "down", "run", "check", "plan", "publish", "runs", "watch", "doctor", "image", "demo", "runner")
+VERBS = ("up", "down", "run", "check", "plan", "publish", "flows", "runs", "watch", "doctor", "image", "demo", "runner")
 
 
 @pytest.fixture(autouse=True)
