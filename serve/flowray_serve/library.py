@@ -113,7 +113,8 @@ class Library:
         """The flow with this id or endpoint name."""
         record = await self._store.find(tenant, name)
         if record is None:
-            raise unknown_flow(name)
+            named = (one for one in await self._store.list(tenant) if one.name == name)
+            raise unknown_flow(name, next(named, None))
         return record
 
     async def read(self, tenant: str, name: str) -> FlowRecord:
@@ -186,9 +187,17 @@ def read_kept(document: Mapping[str, Json]) -> Flow:
     return read({**document, "data": document.get("data") or {"nodes": [], "edges": []}})
 
 
-def unknown_flow(name: str) -> UnknownFlowError:
-    """The error for a flow that this tenant does not have."""
-    return UnknownFlowError(f"There is no flow with the id or endpoint name `{name[:80]}`.")
+def unknown_flow(name: str, named: FlowRecord | None = None) -> UnknownFlowError:
+    """The error for a flow that this tenant does not have; `named` is the one that has this for its mere name."""
+    said = f"There is no flow with the id or endpoint name `{name[:80]}`."
+    if named is None:
+        return UnknownFlowError(said)
+    known_as = f"a flow named `{name[:80]}` has the id {named.id}"
+    if named.endpoint_name:
+        return UnknownFlowError(
+            f"{said[:-1]}, but {known_as} and the endpoint name `{named.endpoint_name}`: use those."
+        )
+    return UnknownFlowError(f"{said[:-1]}, but {known_as}: use it, or give the flow an endpoint name.")
 
 
 def _texts(field: Field) -> Iterator[str]:

@@ -15,7 +15,7 @@ from flowray.errors import InvalidRequestError
 from flowray.plan.types import Pool
 from flowray_serve.bodies.flow import FlowBody
 from flowray_serve.services import BodyLimits
-from tests.unit.serve.service import ECHO, Service, canvas, drawn, service
+from tests.unit.serve.service import ECHO, OTHER_KEY, Service, canvas, drawn, service
 
 FLOW_ID = "33333333-3333-4333-8333-333333333333"
 
@@ -123,6 +123,27 @@ async def test_a_deleted_flow_is_gone() -> None:
     assert (await made.http.delete(f"/api/v1/flows/{flow_id}")).status_code == 200
     assert (await made.http.get(f"/api/v1/flows/{flow_id}")).status_code == 404
     assert (await made.http.delete(f"/api/v1/flows/{flow_id}")).status_code == 404
+
+
+@pytest.mark.parametrize(("endpoint_name", "says"), [(None, "give the flow an endpoint name"), ("e", "`e`: use")])
+async def test_who_takes_a_name_for_an_id_is_told_the_id(endpoint_name: str | None, says: str) -> None:
+    made = service()
+    flow_id = await made.publish({**ECHO, "endpoint_name": endpoint_name})
+    run = await made.http.post("/api/v1/run/Echo", json={})
+    refused = [run, *[await made.http.get(f"/api/v1/flows/{name}") for name in ("Echo", "Echo@v1")]]
+    assert [(one.status_code, one.json()["code"]) for one in refused] == [(404, "not_found")] * 3
+    assert [one.json()["detail"] for one in refused if f"`Echo` has the id {flow_id}" not in one.json()["detail"]] == []
+    assert says in run.json()["detail"]
+
+
+async def test_what_flows_of_others_are_named_is_not_told() -> None:
+    made = service()
+    await made.publish(ECHO)
+    asked = await made.http.get("/api/v1/flows/Echo", headers={"x-api-key": OTHER_KEY})
+    assert (asked.status_code, asked.json()["detail"]) == (
+        404,
+        "There is no flow with the id or endpoint name `Echo`.",
+    )
 
 
 async def test_all_flows_are_a_list_with_their_canvases() -> None:
