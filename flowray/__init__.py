@@ -62,8 +62,9 @@ def check(flow: Flow) -> tuple[Finding, ...]:
     """Return what is wrong with a flow, errors first."""
     from flowray.component.check import check as found
     from flowray.component.known import known_components
+    from flowray.flow.check import check_attributes
 
-    return found(flow, known_components() or None)
+    return (*check_attributes(flow), *found(flow, known_components() or None))
 
 
 def plan(flow: Flow, *, fusion: Literal["auto", "none"] = "auto") -> Plan:

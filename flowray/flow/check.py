@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,12 +18,14 @@ from flowray.flow.shape import clipped
 from flowray.flow.types import Edge, Field, Flow, Node, NodeId
 
 Severity = Literal["error", "warning"]
+ENDPOINT_NAME = r"^[a-zA-Z0-9_-]+$"
+ENDPOINT_NAME_LIMIT = 256
 _SHOWN = 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
-    """One thing about a flow: an error forbids running it, a warning names what a run may trip over.
+    """One thing about a flow: an error forbids running or publishing it, a warning names what a run may trip over.
 
     `code` is stable; `node` and `field` are None when the finding is about the whole flow or node.
     """
@@ -58,6 +61,17 @@ def check_wiring(flow: Flow, *, hints: Hints | None = None) -> Iterator[Finding]
         hosts_of(flow)
     except FlowFormatError as cause:
         yield Finding(severity="error", code="bad_egress", message=cause.message)
+
+
+def check_attributes(flow: Flow) -> Iterator[Finding]:
+    """Yield the findings about what is said of the flow as a whole: it runs here, but a service refuses to take it."""
+    name = flow.endpoint_name or ""
+    if name and not (re.fullmatch(ENDPOINT_NAME, name) and len(name) <= ENDPOINT_NAME_LIMIT):
+        message = (
+            f"The endpoint name `{clipped(name)}` cannot be published: it may have letters, digits, `_` and `-`, "
+            f"{ENDPOINT_NAME_LIMIT} at most."
+        )
+        yield _error("bad_endpoint_name", message)
 
 
 def _duplicates(flow: Flow) -> Iterator[Finding]:

@@ -20,7 +20,7 @@ from flowray_serve.cli.main import main
 from flowray_serve.routes.application import build_app
 from tests.kit.server import serving
 from tests.unit.serve.flows import journal
-from tests.unit.serve.service import ECHO, KEY, KEYS_BY_ROLE, Service, service
+from tests.unit.serve.service import ECHO, KEY, KEYS_BY_ROLE, Service, canvas, drawn, service
 
 TENANTS = """
 tenants:
@@ -331,3 +331,20 @@ def test_flows_are_listed_with_what_they_are_run_by(
     assert head.split() == ["NAME", "ENDPOINT", "NAME", "ID", "CHANGED"]
     assert rows[1].split() == ["Echo", "echo", first.id, *first.updated_at[:19].split("T")]
     assert len(rows) == len(found)
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_a_flow_with_errors_is_published_and_fails_the_verb(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], url: str, tmp_path: Path, form: tuple[str, ...]
+) -> None:
+    file = tmp_path / "broken.json"
+    broken = canvas(drawn("A-1"), wires=[("Gone-1", "A-1")])
+    file.write_text(json.dumps({**broken, "name": "Broken", "endpoint_name": "broken"}))
+
+    assert flowray(monkeypatch, "publish", str(file), *form) == 1
+
+    said = capsys.readouterr().out
+    assert "Gone-1" in said
+    assert form or said.endswith("Broken is published, but cannot run as it is.\n")
+    with Client(url, KEY) as client:
+        assert client.flow("broken").name == "Broken"

@@ -8,12 +8,14 @@ from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
+from flowray.flow.check import ENDPOINT_NAME, ENDPOINT_NAME_LIMIT
+
 NAME_LIMIT = 256
 TEXT_LIMIT = 64 * 1024
 
 _Name = Annotated[str, StringConstraints(min_length=1, max_length=NAME_LIMIT)]
 _Text = Annotated[str, StringConstraints(max_length=TEXT_LIMIT)]
-_EndpointName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]+$", max_length=NAME_LIMIT)]
+_EndpointName = Annotated[str, StringConstraints(pattern=ENDPOINT_NAME, max_length=ENDPOINT_NAME_LIMIT)]
 _Colour = Annotated[str, StringConstraints(pattern=r"^#[0-9a-fA-F]{6}$")]
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from flowray.flow.check import Finding, check_wiring, in_short
+import pytest
+
+import flowray
+from flowray.flow.check import Finding, check_attributes, check_wiring, in_short
 from flowray.flow.types import Flow
 from tests.unit.build import Raw, dag_of, field, flow_of, node, output
 
@@ -27,6 +30,18 @@ def test_a_sound_flow_has_no_findings() -> None:
 
 def test_a_flow_of_nothing_is_an_error() -> None:
     assert found(flow_of()) == [("error", "no_nodes", None, None)]
+
+
+@pytest.mark.parametrize("name", ["a b/c@d", "naïve", "a\n", "a" * 257])
+def test_an_endpoint_name_that_cannot_be_published_is_an_error(name: str) -> None:
+    first = flowray.check(flow_of(node("a"), endpoint_name=name))[0]
+
+    assert (first.severity, first.code) == ("error", "bad_endpoint_name")
+
+
+@pytest.mark.parametrize("name", [None, "", "my-flow_2", "a" * 256])
+def test_an_endpoint_name_that_can_be_published_is_none(name: str | None) -> None:
+    assert list(check_attributes(flow_of(node("a"), endpoint_name=name))) == []
 
 
 def test_two_nodes_of_one_id_are_an_error() -> None:
