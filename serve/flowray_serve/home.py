@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
 import os
+import re
 import secrets
 import stat
 import time
@@ -13,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from flowray.errors import ConflictError, FlowRayError
 
@@ -20,6 +23,9 @@ _PRIVATE = 0o600
 _PRIVATE_FOLDER = 0o700
 # A socket's path has 107 characters at most; Ray and HAProxy append up to 72 to this one.
 _RUN_PATH_LIMIT = 34
+# A blank ends a word in HAProxy's configuration, a comma an address; Ray reads the path of its token as ASCII.
+_NOT_PLAIN = re.compile(r"[^A-Za-z0-9/._+@-]")
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _LOCK_TRIES, _LOCK_PAUSE_S = 5, 0.05
 
 
@@ -73,6 +79,19 @@ class Home:
         for folder in (self.path, self.logs, self.run):
             make_private(folder, chosen_by="FLOWRAY_HOME")
 
+    def require_usable(self) -> None:
+        """Raise `HomeError` when nothing can be started here: Ray or HAProxy cannot read the path, or the disk is full."""
+        odd = _NOT_PLAIN.search(str(self.path))
+        if odd:
+            raise HomeError(
+                f"The home {str(self.path)!r} has the character {odd[0]!r} in its path, which Ray and HAProxy cannot read. "
+                "Choose a FLOWRAY_HOME of the letters a to z, digits and /._-+@ only."
+            )
+        self.prepare()
+        for folder in (self.path, self.run):
+            with _writing(folder, chosen_by="FLOWRAY_HOME"), TemporaryFile(dir=folder, buffering=0) as trial:
+                trial.write(b"x")
+
     @contextmanager
     def held(self) -> Iterator[None]:
         """Be the one who runs here. The kernel lets go of the lock however this process ends."""
@@ -97,7 +116,9 @@ class Home:
     @contextmanager
     def _locked(self, path: Path) -> Iterator[None]:
         self.prepare()
-        with path.open("a") as lock:
+        with _writing(path, chosen_by="FLOWRAY_HOME"):
+            lock = path.open("a")
+        with lock:
             if not _taken(lock.fileno()):
                 raise self._in_use()
             yield
@@ -185,12 +206,17 @@ class Home:
         return self.path / "default.key"
 
     def _write(self, path: Path, text: str) -> None:
-        self.path.mkdir(parents=True, exist_ok=True, mode=_PRIVATE_FOLDER)
         aside = path.with_suffix(".new")
-        aside.unlink(missing_ok=True)
-        aside.touch(mode=_PRIVATE)
-        aside.write_text(text)
-        aside.replace(path)
+        with _writing(path, chosen_by="FLOWRAY_HOME"):
+            self.path.mkdir(parents=True, exist_ok=True, mode=_PRIVATE_FOLDER)
+            aside.unlink(missing_ok=True)
+            try:
+                aside.touch(mode=_PRIVATE)
+                aside.write_text(text)
+                aside.replace(path)
+            except OSError:
+                aside.unlink(missing_ok=True)
+                raise
 
 
 def make_private(folder: Path, *, chosen_by: str) -> None:
@@ -198,15 +224,23 @@ def make_private(folder: Path, *, chosen_by: str) -> None:
 
     A variable chooses where.
     """
-    try:
+    with _writing(folder, chosen_by=chosen_by):
         folder.mkdir(parents=True, exist_ok=True, mode=_PRIVATE_FOLDER)
         found = folder.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
             raise HomeError(f"`{folder}` is not a folder of yours. Remove it, or choose another {chosen_by}.")
         folder.chmod(_PRIVATE_FOLDER)
+
+
+@contextmanager
+def _writing(path: Path, *, chosen_by: str) -> Iterator[None]:
+    """`HomeError` names what cannot be written; a variable chooses where it is."""
+    try:
+        yield
     except OSError as cause:
+        remedy = "Make room there, or choose" if cause.errno in _FULL else "Choose"
         raise HomeError(
-            f"Cannot write {cause.filename or folder}: {cause.strerror}. Choose another {chosen_by}."
+            f"Cannot write {cause.filename or path}: {cause.strerror}. {remedy} another {chosen_by}."
         ) from cause
 
 

@@ -30,7 +30,7 @@ def env(
     from flowray_serve.settings import read_settings
 
     home = Home.of_environment()
-    home.prepare()
+    home.require_usable()
     home.secret()
     launcher = home.run / "haproxy"
     write_launcher(launcher, origins=read_settings().gateway.cors_origins)

@@ -14,6 +14,7 @@ import typer
 from flowray.errors import FlowRayError
 from flowray_serve.cli.ending import FAILED, USAGE
 from flowray_serve.cli.terminal import AsJson, Progress, say, say_json
+from flowray_serve.cli.writing import writing
 from flowray_serve.home import Home
 
 _POLL_S = 0.1
@@ -46,6 +47,7 @@ def command(
         _tell(running.url if running else "", home.key() or "", as_json=as_json)
         return
     if not supervised:
+        home.require_usable()
         home.require_free()
         with home.guarded():
             code = _guarded(home, as_json=as_json)
@@ -87,9 +89,12 @@ def _tell(url: str, key: str, *, as_json: bool) -> None:
 
 def _detached(home: Home, wait_s: float, *, as_json: bool) -> None:
     """Start a supervisor of its own session, and pass on what it says until it is ready."""
+    home.require_usable()
     home.require_free()
     log = home.logs / "up.log"
-    with log.open("wb") as output:
+    with writing(log):
+        output = log.open("wb")
+    with output:
         supervisor = subprocess.Popen(  # noqa: S603 - ourselves
             _again(as_json=as_json),
             stdin=subprocess.DEVNULL,
@@ -111,6 +116,9 @@ def _await(home: Home, supervisor: subprocess.Popen[bytes], log: Path, wait_s: f
             sys.stderr.write(lines.read())
             if supervisor.poll() is not None:
                 sys.stderr.write(lines.read())
+                home.require_usable()  # a disk that is full has kept what it had to say from the log
+                if not lines.tell():
+                    raise NotReadyError(f"FlowRay ended with {supervisor.returncode} and said nothing in {log}.")
                 raise typer.Exit(USAGE if supervisor.returncode == USAGE else FAILED)
             if time.monotonic() > deadline:
                 raise NotReadyError(f"FlowRay is not ready within {wait_s:g} s and is stopped. Its log is {log}.")

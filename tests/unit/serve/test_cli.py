@@ -188,6 +188,36 @@ def test_a_home_that_cannot_be_made_is_wrong_usage(
     assert capsys.readouterr().err.startswith(f"flowray: Cannot write {named}: {reason}")
 
 
+@pytest.mark.parametrize("words", [("up",), ("up", "--detach"), ("node", "env")])
+def test_a_home_whose_path_cannot_be_used_is_wrong_usage(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("FLOWRAY_HOME", str(tmp_path / "my home"))
+
+    assert exit_code(monkeypatch, *words) == 2
+
+    said = capsys.readouterr().err
+    assert said.startswith(f"flowray: The home '{tmp_path}/my home' has the character ' ' in its path")
+    assert said.count("\n") == 1
+
+
+def test_who_starts_nothing_takes_any_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("FLOWRAY_HOME", str(tmp_path / "my home"))
+
+    assert exit_code(monkeypatch, "down") == 0
+
+
+def test_what_is_detached_never_ends_without_a_word(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], home: Home
+) -> None:
+    monkeypatch.setattr("flowray_serve.cli.up._again", lambda **_: [sys.executable, "-c", "raise SystemExit(1)"])
+
+    assert exit_code(monkeypatch, "up", "--detach", "--json") == 1
+
+    said = json.loads(capsys.readouterr().err)["detail"]
+    assert said == f"FlowRay ended with 1 and said nothing in {home.logs}/up.log."
+
+
 @pytest.mark.parametrize("words", [("up", "--detach"), ("demo",)])
 def test_ctrl_c_ends_what_was_being_started(
     monkeypatch: pytest.MonkeyPatch, home: Home, words: tuple[str, ...]

@@ -1,5 +1,6 @@
 """A home belongs to its user and to one FlowRay at a time."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -84,6 +85,48 @@ def test_the_run_folder_leaves_room_for_socket_names(tmp_path: Path) -> None:
     assert len(str(long_home.run)) < 35
     assert long_home.run != Home(tmp_path / ("y" * 90)).run
     assert short_home.run == short_home.path / "run"
+
+
+@pytest.mark.parametrize("odd", [" ", "ö", "%", "#", "'", '"', "$", "\\", ":", ",", "\n"])
+def test_nothing_is_started_in_a_home_whose_path_ray_or_haproxy_cannot_read(tmp_path: Path, odd: str) -> None:
+    home = Home(tmp_path / f"my{odd}home")
+
+    with pytest.raises(HomeError) as refused:
+        home.require_usable()
+
+    assert f"the character {odd!r}" in refused.value.message
+    assert "FLOWRAY_HOME" in refused.value.message
+    assert not home.path.exists()
+
+
+def test_a_usable_home_is_left_as_it_was(tmp_path: Path) -> None:
+    home = Home(tmp_path / "my-home_1.2+3@x=~")
+
+    home.require_usable()
+
+    assert [path.name for path in home.path.rglob("*") if not path.is_dir()] == []
+
+
+def test_a_full_disk_is_told_with_what_could_not_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = Home(tmp_path)
+    monkeypatch.setattr(Path, "write_text", full)
+
+    with pytest.raises(HomeError, match=rf"Cannot write {tmp_path}/default.key: No space left on device\. Make room"):
+        home.keep_key("k")
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_home_on_a_full_disk_is_not_usable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flowray_serve.home.TemporaryFile", full)
+
+    with pytest.raises(HomeError, match=f"Cannot write {tmp_path}: No space left on device"):
+        Home(tmp_path).require_usable()
+
+
+def full(*_: object, **__: object) -> None:
+    """What writing does on a disk that is full."""
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_a_link_in_place_of_the_run_folder_is_refused(tmp_path: Path) -> None:
