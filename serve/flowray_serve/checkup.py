@@ -57,6 +57,8 @@ async def checkup(settings: Settings, home: Home) -> AsyncIterator[Finding]:
             yield Finding(name=name, ok=False, fact=wrong.fact, remedy=wrong.remedy)
         except FlowRayError as error:
             yield Finding(name=name, ok=False, fact=error.message)
+        except OSError as cause:
+            yield Finding(name=name, ok=False, fact=str(cause))
         except ImportError as missing:
             yield Finding(name=name, ok=False, fact=str(missing), remedy=_REINSTALL)
     kinds = _kinds(settings)
@@ -87,7 +89,7 @@ async def _versions(_: Settings, __: Home) -> str:
 
 
 async def _home(_: Settings, home: Home) -> str:
-    home.prepare()
+    home.require_usable()
     running = home.running()
     if running is None:
         return f"{home.path}; nothing runs there"
@@ -181,7 +183,7 @@ async def _zygote(settings: Settings, home: Home) -> str:
 
 async def _forked(image: Image, home: Home, *, named: bool) -> str:
     began = time.monotonic()
-    zygote = await Zygote.start(image, log=home.logs / "doctor-zygote.log")
+    zygote = await Zygote.start(image, log=_log_in(home))
     warm_s = time.monotonic() - began
     try:
         began = time.monotonic()
@@ -192,6 +194,16 @@ async def _forked(image: Image, home: Home, *, named: bool) -> str:
     finally:
         await zygote.stop()
     return f"{image.name + ': ' if named else ''}warm in {warm_s:.1f} s, a sandbox in {fork_s * 1000:.1f} ms"
+
+
+def _log_in(home: Home) -> Path | None:
+    """Where a zygote's words are kept; None in a home that cannot be written, of which its own check speaks."""
+    log = home.logs / "doctor-zygote.log"
+    try:
+        log.open("ab").close()
+    except OSError:
+        return None
+    return log
 
 
 _CHECKS: dict[str, Check] = {
