@@ -7,6 +7,7 @@ is on that thread's leash, see `flowray_serve.cluster.leash`, so the thread has 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -23,8 +24,11 @@ from flowray_serve.cluster.head import GCS, RayError
 _EVERY_S = 1.0
 # How long the main thread has to notice that it waits in vain. Whoever stands over this process begins anew.
 _NOTICES_WITHIN_S = 20.0
+# A control store that dies as soon as it is up is in need of something, such as room on the disk.
+_MOST_DEATHS, _STEADY_LOOKS = 10, 10
 _LOST = signal.SIGUSR1
 _EXIT_CODE = 1
+_MIB = 1024 * 1024
 
 
 class WatchError(FlowRayError):
@@ -99,6 +103,8 @@ class _Watch:
         self._every_s = every_s
         self._notices_within_s = notices_within_s
         self._loss: FlowRayError | None = None
+        self._deaths = 0
+        self._looks_since = 0
 
     def work(self) -> None:
         while not self.over.wait(self._every_s):
@@ -127,10 +133,23 @@ class _Watch:
             valkey.start()
         dead = daemons.dead()
         if dead == [GCS]:
+            self._count_death()
             self._progress("Ray's control store has died; starting it again")
             daemons.revive_gcs()
         elif dead:
             raise RayError(f"Ray's {', '.join(dead)} died. Its logs are in {self._watched.ray_logs}.")
+        else:
+            self._looks_since += 1
+
+    def _count_death(self) -> None:
+        """Raise `RayError` when the control store has died too often without a steady while in between."""
+        self._deaths = 1 if self._looks_since >= _STEADY_LOOKS else self._deaths + 1
+        self._looks_since = 0
+        if self._deaths > _MOST_DEATHS:
+            logs = self._watched.ray_logs
+            raise RayError(
+                f"Ray's control store died {self._deaths} times in a row. Its logs are in {logs}, {_room_at(logs)}."
+            )
 
     def _give_up(self, loss: FlowRayError) -> None:
         self._loss = loss
@@ -140,6 +159,13 @@ class _Watch:
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(_EXIT_CODE)
+
+
+def _room_at(folder: Path) -> str:
+    try:
+        return f"on a disk with {shutil.disk_usage(folder).free // _MIB} MiB free"
+    except OSError as cause:
+        return f"of whose disk nothing is known: {cause.strerror}"
 
 
 def _loss_by(cause: Exception) -> FlowRayError:

@@ -31,6 +31,27 @@ class Daemons:
         self.revived.set()
 
 
+class MortalDaemons(Daemons):
+    """Ray's processes, whose control store dies again: after each start, or after having been seen some times."""
+
+    def __init__(self, *, lives_for_looks: int = 0) -> None:
+        super().__init__("gcs_server")
+        self.lives_for_looks = lives_for_looks
+        self.looks_left = 0
+        self.revivals = 0
+        self.revived_often = threading.Event()
+
+    def dead(self) -> list[str]:
+        self.looks_left -= 1
+        return ["gcs_server"] if self.looks_left < 0 else []
+
+    def revive_gcs(self) -> None:
+        self.looks_left = self.lives_for_looks
+        self.revivals += 1
+        if self.revivals > 15:
+            self.revived_often.set()
+
+
 class Valkey:
     """A Valkey that has died."""
 
@@ -118,6 +139,27 @@ def test_a_store_that_cannot_be_started_again_is_a_loss_whatever_the_reason(thre
         watching(watched(Daemons(), LockedValkey()), thread=thread, progress=print, every_s=0.001),
     ):
         threading.Event().wait(10)
+
+
+@pytest.mark.parametrize("looks", [0, 1])
+def test_a_control_store_that_dies_again_and_again_is_a_loss(thread: Executor, tmp_path: Path, looks: int) -> None:
+    daemons = MortalDaemons(lives_for_looks=looks)
+    watched = Watched(daemons=daemons, valkey=None, ray_logs=tmp_path)
+
+    with (
+        pytest.raises(RayError, match=rf"died 11 times in a row.*{tmp_path}, on a disk with \d+ MiB free"),
+        watching(watched, thread=thread, progress=lambda _: None, every_s=0.001),
+    ):
+        daemons.revived_often.wait(10)
+
+    assert daemons.revivals == 10
+
+
+def test_a_control_store_that_dies_now_and_then_is_started_every_time(thread: Executor) -> None:
+    daemons = MortalDaemons(lives_for_looks=10)
+
+    with watching(watched(daemons), thread=thread, progress=lambda _: None, every_s=0.001):
+        assert daemons.revived_often.wait(10)
 
 
 def test_a_process_that_does_not_notice_is_ended() -> None:
