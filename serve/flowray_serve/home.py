@@ -23,7 +23,7 @@ _PRIVATE = 0o600
 _PRIVATE_FOLDER = 0o700
 # A socket's path has 107 characters at most; Ray and HAProxy append up to 72 to this one.
 _RUN_PATH_LIMIT = 34
-# A blank ends a word in HAProxy's configuration, a comma an address; Ray reads the path of its token as ASCII.
+# A blank ends a word in HAProxy's configuration, a colon a path; Ray reads the path of its token as ASCII.
 _NOT_PLAIN = re.compile(r"[^A-Za-z0-9/._+@-]")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _LOCK_TRIES, _LOCK_PAUSE_S = 5, 0.05
@@ -80,12 +80,12 @@ class Home:
             make_private(folder, chosen_by="FLOWRAY_HOME")
 
     def require_usable(self) -> None:
-        """Raise `HomeError` when nothing can be started here: Ray or HAProxy cannot read the path, or the disk is full."""
+        """Raise `HomeError` when nothing can be started here: Ray cannot read the path, or the disk is full."""
         odd = _NOT_PLAIN.search(str(self.path))
         if odd:
             raise HomeError(
-                f"The home {str(self.path)!r} has the character {odd[0]!r} in its path, which Ray and HAProxy cannot read. "
-                "Choose a FLOWRAY_HOME of the letters a to z, digits and /._-+@ only."
+                f"The home {str(self.path)!r} has the character {odd[0]!r} in its path, which Ray and HAProxy cannot read."
+                " Choose a FLOWRAY_HOME of the letters a to z, digits and /._-+@ only."
             )
         self.prepare()
         for folder in (self.path, self.run):
