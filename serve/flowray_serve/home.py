@@ -84,13 +84,23 @@ class Home:
         odd = _NOT_PLAIN.search(str(self.path))
         if odd:
             raise HomeError(
-                f"The home {str(self.path)!r} has the character {odd[0]!r} in its path, which Ray and HAProxy cannot read."
-                " Choose a FLOWRAY_HOME of the letters a to z, digits and /._-+@ only."
+                f"The home {str(self.path)!r} has the character {odd[0]!r} in its path, which Ray and HAProxy cannot "
+                "read. Choose a FLOWRAY_HOME of the letters a to z, digits and /._-+@ only."
             )
         self.prepare()
         for folder in (self.path, self.run):
             with _writing(folder, chosen_by="FLOWRAY_HOME"), TemporaryFile(dir=folder, buffering=0) as trial:
                 trial.write(b"x")
+
+    @contextmanager
+    def with_room(self) -> Iterator[None]:
+        """Raise `HomeError` when the disk runs full meanwhile, whoever writes."""
+        try:
+            yield
+        except OSError as cause:
+            if cause.errno not in _FULL:
+                raise
+            raise _unwritable(self.path, cause, chosen_by="FLOWRAY_HOME") from cause
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -238,10 +248,12 @@ def _writing(path: Path, *, chosen_by: str) -> Iterator[None]:
     try:
         yield
     except OSError as cause:
-        remedy = "Make room there, or choose" if cause.errno in _FULL else "Choose"
-        raise HomeError(
-            f"Cannot write {cause.filename or path}: {cause.strerror}. {remedy} another {chosen_by}."
-        ) from cause
+        raise _unwritable(path, cause, chosen_by=chosen_by) from cause
+
+
+def _unwritable(path: Path, cause: OSError, *, chosen_by: str) -> HomeError:
+    remedy = "Make room there, or choose" if cause.errno in _FULL else "Choose"
+    return HomeError(f"Cannot write {cause.filename or path}: {cause.strerror}. {remedy} another {chosen_by}.")
 
 
 def _is_held(path: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import time
@@ -54,12 +55,13 @@ def command(
         raise typer.Exit(code)
     from flowray_serve.supervisor import supervise
 
-    supervise(
-        settings,
-        home,
-        progress=Progress(),
-        on_ready=lambda url, key: _tell(url, key, as_json=as_json),
-    )
+    with home.with_room():
+        supervise(
+            settings,
+            home,
+            progress=Progress(),
+            on_ready=lambda url, key: _tell(url, key, as_json=as_json),
+        )
 
 
 def _guarded(home: Home, *, as_json: bool) -> int:
@@ -118,11 +120,16 @@ def _await(home: Home, supervisor: subprocess.Popen[bytes], log: Path, wait_s: f
                 sys.stderr.write(lines.read())
                 home.require_usable()  # a disk that is full has kept what it had to say from the log
                 if not lines.tell():
-                    raise NotReadyError(f"FlowRay ended with {supervisor.returncode} and said nothing in {log}.")
+                    raise _silent(supervisor.returncode, log)
                 raise typer.Exit(USAGE if supervisor.returncode == USAGE else FAILED)
             if time.monotonic() > deadline:
                 raise NotReadyError(f"FlowRay is not ready within {wait_s:g} s and is stopped. Its log is {log}.")
             time.sleep(_POLL_S)
+
+
+def _silent(code: int, log: Path) -> NotReadyError:
+    free_kib = shutil.disk_usage(log.parent).free // 1024
+    return NotReadyError(f"FlowRay ended with {code} and said nothing in {log}, whose disk has {free_kib} KiB free.")
 
 
 def _is_ready(home: Home, supervisor: subprocess.Popen[bytes]) -> bool:

@@ -100,7 +100,7 @@ def test_nothing_is_started_in_a_home_whose_path_ray_or_haproxy_cannot_read(tmp_
 
 
 def test_a_usable_home_is_left_as_it_was(tmp_path: Path) -> None:
-    home = Home(tmp_path / "my-home_1.2+3@x=~")
+    home = Home(tmp_path / "my-home_1.2+3@x")
 
     home.require_usable()
 
@@ -122,6 +122,15 @@ def test_a_home_on_a_full_disk_is_not_usable(tmp_path: Path, monkeypatch: pytest
 
     with pytest.raises(HomeError, match=f"Cannot write {tmp_path}: No space left on device"):
         Home(tmp_path).require_usable()
+
+
+def test_a_disk_that_runs_full_is_told_whoever_writes(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+
+    with pytest.raises(HomeError, match="No space left on device"), home.with_room():
+        full()
+    with pytest.raises(ConnectionRefusedError), home.with_room():
+        raise ConnectionRefusedError
 
 
 def full(*_: object, **__: object) -> None:
