@@ -138,6 +138,18 @@ def test_an_address_or_a_key_that_is_none_is_wrong_usage(
     assert exit_code(monkeypatch, "runs", *words) == 2
 
 
+@pytest.mark.parametrize(
+    ("words", "says"), [(("runs", "--key", ""), "`--key` is empty"), (("runs",), "FLOWRAY_KEY is empty")]
+)
+def test_an_empty_key_does_not_become_the_operators(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], says: str
+) -> None:
+    monkeypatch.setenv("FLOWRAY_KEY", "")
+
+    assert exit_code(monkeypatch, *words) == 2
+    assert says in capsys.readouterr().err
+
+
 def test_there_may_be_nothing_to_stop(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code(monkeypatch, "down", "--json") == 0
     assert json.loads(capsys.readouterr().out) == {"stopped": False}
