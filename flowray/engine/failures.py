@@ -99,6 +99,14 @@ class RunCancelledError(RunFailedError):
     status = 409
 
 
+class RunTimeoutError(RunFailedError):
+    """A synchronous run outlasted the time that its caller waits; it was stopped."""
+
+    code = "run_timeout"
+    fault = "caller"
+    status = 504
+
+
 class RunPausedError(RunFailedError):
     """The run is not over: it waits for a decision, or for a time."""
 

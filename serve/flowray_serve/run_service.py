@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 from flowray.component.terms import is_recorded
 from flowray.engine.events import Recorded, RunFinished, RunId, RunPaused
-from flowray.engine.failures import RunCancelledError, RunFailedError
+from flowray.engine.failures import RunCancelledError, RunTimeoutError
 from flowray.engine.outcome import Outcome, fold
 from flowray.engine.ports import Objects, RunRequest
 from flowray.engine.traffic import Traffic
@@ -44,14 +44,6 @@ class Engine(Protocol):
 
 # What is settled for a tenant; None when nothing is.
 TenantOf = Callable[[str], Awaitable[Tenant | None]]
-
-
-class RunTimeoutError(RunFailedError):
-    """A synchronous run outlasted the time that its caller waits; it was stopped."""
-
-    code = "run_timeout"
-    fault = "caller"
-    status = 504
 
 
 class StoredVariables(Protocol):

@@ -20,7 +20,7 @@ from flowray_serve.cli.main import main
 from flowray_serve.routes.application import build_app
 from tests.kit.server import serving
 from tests.unit.serve.flows import journal
-from tests.unit.serve.service import ECHO, KEY, KEYS_BY_ROLE, Service, canvas, drawn, service
+from tests.unit.serve.service import ECHO, KEY, KEYS_BY_ROLE, Held, Service, canvas, drawn, service
 
 TENANTS = """
 tenants:
@@ -35,8 +35,8 @@ async def failing(request: RunRequest, step: StartStep) -> AsyncIterator[ev.Step
 
 
 @pytest.fixture
-def made() -> Service:
-    return service()
+def made(request: pytest.FixtureRequest) -> Service:
+    return service(**getattr(request, "param", {}))
 
 
 @pytest.fixture(autouse=True)
@@ -146,6 +146,16 @@ async def test_a_failed_run_says_where_to_read_what_happened(
     assert ended == [1, 1]
     assert "flowray watch " in text
     assert json.loads(problem)["run"] not in ("", text.rpartition(" ")[2])
+
+
+@pytest.mark.parametrize("made", [{"sync_s": 0.05}], indirect=True)
+def test_a_run_that_takes_too_long_has_failed_and_its_caller_is_told_of_submit(
+    made: Service, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], echo: str
+) -> None:
+    made.steps.script = Held()
+
+    assert flowray(monkeypatch, "run", echo) == 1
+    assert "flowray submit echo --wait" in capsys.readouterr().err
 
 
 def test_a_compact_file_that_cannot_be_expanded_is_named(

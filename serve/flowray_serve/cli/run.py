@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from flowray.client import Client, calls
-from flowray.engine.failures import RunFailedError
+from flowray.engine.failures import RunFailedError, RunTimeoutError
 from flowray.engine.outcome import Answer
 from flowray.errors import InvalidRequestError
 from flowray_serve.cli.connection import Key, Url, connect
@@ -55,9 +55,18 @@ def _is_published(flow: str) -> bool:
 def _there(client: Client, flow: str, options: calls.RunOptions) -> Answer:
     try:
         return client.ask(calls.run(flow, options))
+    except RunTimeoutError as error:
+        raise RunTimeoutError(_too_long(flow), error.run, {"run": error.run}) from error
     except RunFailedError as error:
         error.facts["run"] = error.run  # whose journal the service has
         raise
+
+
+def _too_long(flow: str) -> str:
+    return (
+        "The run took longer than the service lets anybody wait, and was stopped. "
+        f"Run it in the background: flowray submit {flow} --wait"
+    )
 
 
 def _here(flow: str, values: list[str], variables: dict[str, str], egress: list[str]) -> Answer:
