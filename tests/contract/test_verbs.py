@@ -121,6 +121,24 @@ async def test_who_waits_for_a_job_is_told_that_it_waits_for_an_answer(
     assert said.out.startswith("cancelled")
 
 
+@pytest.mark.parametrize("more", [(), ("--json",)])
+def test_who_no_longer_waits_for_a_job_is_told_where_to_follow_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], echo: str, more: tuple[str, ...]
+) -> None:
+    def interrupted(_: Client, run: str) -> None:
+        asked.append(run)
+        raise KeyboardInterrupt
+
+    asked: list[str] = []
+    monkeypatch.setattr(Client, "events", interrupted)
+
+    assert flowray(monkeypatch, "submit", echo, "--wait", *more) == 130
+
+    said = capsys.readouterr()
+    line = f"The run goes on; follow it: flowray watch {asked[0]}\n"
+    assert (said.out, said.err) == (("", line) if more else (line, ""))
+
+
 def test_who_watches_a_run_that_waits_is_told_for_what_and_where_to_answer(
     made: Service, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,6 +12,7 @@ from flowray.errors import FlowRayError
 FAILED = 1
 USAGE = 2
 UNREACHABLE = 3
+INTERRUPTED = 130
 
 
 def exit_code(error: FlowRayError) -> int:

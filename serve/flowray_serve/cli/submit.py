@@ -13,7 +13,7 @@ from flowray.engine.events import Event, RunFinished, RunPaused
 from flowray.engine.failures import paused
 from flowray.errors import InvalidRequestError
 from flowray_serve.cli.connection import Key, Url, connect
-from flowray_serve.cli.ending import FAILED, journal_of
+from flowray_serve.cli.ending import FAILED, INTERRUPTED, journal_of
 from flowray_serve.cli.terminal import AsJson, say, say_json
 
 
@@ -41,7 +41,7 @@ def command(
         if not wait:
             say_json(job) if as_json else say(job["job_id"])
             return
-        last = _end(client, job["job_id"])
+        last = _end(client, job["job_id"], as_json=as_json)
         if isinstance(last, RunFinished) and last.status != "succeeded":
             failed = {**job, "status": last.status, "error": last.error}
             say_json(failed) if as_json else say(f"{last.status}: {last.error}\n{journal_of(job['job_id'])}")
@@ -52,11 +52,15 @@ def command(
     )
 
 
-def _end(client: Client, run: str) -> Event:
+def _end(client: Client, run: str, *, as_json: bool) -> Event:
     """The run's last event. That it waits for somebody is said at once: who waits for it may be the one."""
-    for recorded in client.events(run):
-        if isinstance(recorded.event, RunPaused):
-            print(f"flowray: {paused(recorded.run, recorded.event).message}", file=sys.stderr, flush=True)
+    try:
+        for recorded in client.events(run):
+            if isinstance(recorded.event, RunPaused):
+                print(f"flowray: {paused(recorded.run, recorded.event).message}", file=sys.stderr, flush=True)
+    except KeyboardInterrupt:
+        print(f"The run goes on; follow it: flowray watch {run}", file=sys.stderr if as_json else sys.stdout)
+        raise typer.Exit(INTERRUPTED) from None
     return recorded.event
 
 
