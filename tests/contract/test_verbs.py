@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
-from io import BytesIO, TextIOWrapper
+from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,13 @@ def inputs(tmp_path: Path) -> str:
     return str(file)
 
 
+class Terminal(StringIO):
+    """Where somebody answers."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 def flowray(monkeypatch: pytest.MonkeyPatch, *words: str) -> Any:
     """The exit code."""
     monkeypatch.setattr("sys.argv", ["flowray", *words])
@@ -92,6 +99,32 @@ def test_keys_that_were_made_before_a_failure_are_told(
 
     said = json.loads(capsys.readouterr().out)
     assert [key["tenant"] for key in said["keys"]] == ["acme"]
+
+
+@pytest.mark.parametrize("more", [(), ("--json",)])
+def test_tenants_are_not_changed_where_nobody_can_be_asked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, more: tuple[str, ...]
+) -> None:
+    (tmp_path / "tenants.yaml").write_text(TENANTS)
+    monkeypatch.setenv("FLOWRAY_KEY", KEYS_BY_ROLE["operator"])
+    monkeypatch.setattr("sys.stdin", Terminal() if more else StringIO("y\n"))
+
+    assert flowray(monkeypatch, "apply", str(tmp_path / "tenants.yaml"), *more) == 2
+
+    assert "give --yes" in capsys.readouterr().err
+
+
+def test_one_tenant_is_asked_about_in_the_singular(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "tenants.yaml").write_text("tenants:\n  acme: {}\n")
+    monkeypatch.setenv("FLOWRAY_KEY", KEYS_BY_ROLE["operator"])
+    monkeypatch.setattr("sys.stdin", Terminal("n\n"))
+
+    assert flowray(monkeypatch, "apply", str(tmp_path / "tenants.yaml")) == 1
+
+    said = capsys.readouterr()
+    assert "Change 1 tenant?" in said.out + said.err
 
 
 def test_a_failed_job_is_told_in_json(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -35,10 +36,19 @@ def command(
             say("\n".join(shown(change) for change in found) or "Nothing to change.")
         made: Sequence[Mapping[str, Any]] = ()
         if found and not dry_run:
-            if not yes and not typer.confirm(f"Change {len(found)} tenants?", err=True):
-                raise typer.Exit(FAILED)
+            if not yes:
+                _confirm(len(found), as_json=as_json)
             made = _applied(client, found, as_json=as_json)
     _tell(found, made, as_json=as_json)
+
+
+def _confirm(tenants: int, *, as_json: bool) -> None:
+    """Ask, where somebody can answer; `InvalidRequestError` where nobody can."""
+    if as_json or not sys.stdin.isatty():
+        where = "with --json" if as_json else "without a terminal"
+        raise InvalidRequestError(f"Nobody can be asked {where}, and nothing was changed: give --yes.")
+    if not typer.confirm(f"Change {tenants} tenant{'' if tenants == 1 else 's'}?", err=True):
+        raise typer.Exit(FAILED)
 
 
 def _tell(found: Sequence[TenantChange], made: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
