@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -10,17 +11,38 @@ from typing import Annotated, Any
 
 import typer
 
+from flowray.errors import FlowRayError
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
+class OutputLostError(FlowRayError):
+    """What a verb prints cannot be written: a full disk, mostly."""
+
+    code = "output_lost"
+
+
 def say(text: str) -> None:
-    """Print a result."""
-    print(text, flush=True)
+    """Print a result; `OutputLostError` when it cannot be written."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as cause:
+        _drop_output()
+        raise OutputLostError(f"Cannot write the output: {cause.strerror}.") from cause
 
 
 def say_json(value: Any) -> None:
     """Print a result as JSON."""
-    print(json.dumps(value, default=str, ensure_ascii=False), flush=True)
+    say(json.dumps(value, default=str, ensure_ascii=False))
+
+
+def _drop_output() -> None:
+    """What is left in the buffer goes nowhere: Python would fail over it once more at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 class Progress:

@@ -155,6 +155,15 @@ def test_there_may_be_nothing_to_stop(monkeypatch: pytest.MonkeyPatch, capsys: p
     assert json.loads(capsys.readouterr().out) == {"stopped": False}
 
 
+def test_output_to_a_full_device_is_one_line(home: Home) -> None:
+    command = [sys.executable, "-m", "flowray_serve", "down"]
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+
+    assert ended.returncode == 1
+    assert ended.stderr == "flowray: Cannot write the output: No space left on device.\n"
+
+
 def test_who_waits_to_start_it_again_is_stopped(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], home: Home
 ) -> None:
