@@ -5,11 +5,13 @@ Exit codes: 0 ok, 1 the run failed (or a check found errors), 2 wrong usage, 3 t
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Sequence
 
 import typer
 
-from flowray.errors import FlowRayError
+from flowray.errors import FlowRayError, InvalidRequestError
 from flowray_serve.cli import (
     apply,
     audit,
@@ -71,6 +73,18 @@ app.command("replay")(replay)
 def main() -> None:
     """Run one verb."""
     try:
+        _require_text(sys.argv[1:])
         app()
     except FlowRayError as error:
         raise SystemExit(report(error, as_json="--json" in sys.argv)) from None
+
+
+def _require_text(words: Sequence[str]) -> None:
+    """Refuse words in another encoding; the names of files may be in any."""
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            if not os.access(word, os.F_OK):  # which takes words of any length
+                said = os.fsencode(word).decode(errors="backslashreplace")
+                raise InvalidRequestError(f"The argument `{said[:200]}` is not UTF-8.") from None

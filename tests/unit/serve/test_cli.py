@@ -80,6 +80,16 @@ def test_wrong_usage_is_2(monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...
     assert exit_code(monkeypatch, *words) == 2
 
 
+@pytest.mark.parametrize("words", [("run", "flow.json", "input_value=a\udcff"), ("submit", "flow", "a\udcff=b")])
+def test_an_argument_that_is_no_utf_8_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    assert exit_code(monkeypatch, *words) == 2
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert r"a\xff" in line
+
+
 def test_an_unknown_setting_is_wrong_usage(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("FLOWRAY_PROT", "1")
 
