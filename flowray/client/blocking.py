@@ -15,7 +15,7 @@ from flowray.client import calls
 from flowray.client.address import key_headers, service_url
 from flowray.client.answers import PublishedFlow
 from flowray.client.calls import Call, RunOptions
-from flowray.client.errors import ServiceUnreachableError, error_of
+from flowray.client.errors import ServiceUnreachableError, error_of, read
 from flowray.client.follow import Follower
 from flowray.client.lines import lines
 from flowray.client.sources import FlowSource
@@ -127,7 +127,7 @@ class Client:
             raise ServiceUnreachableError.at(str(self._http.base_url), cause) from cause
         if not response.is_success:
             raise error_of(response)
-        return call.read(response)
+        return read(call, response)
 
     def close(self) -> None:
         """Close the connections."""

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from typing import get_args
+from typing import TypeVar, get_args
 
 import httpx
 
 from flowray import errors
+from flowray.client.calls import Call
 from flowray.engine import failures
 from flowray.engine.failures import RunFailedError
 from flowray.errors import FlowRayError
 
+T = TypeVar("T")
 _STANDARD_MEMBERS = frozenset({"type", "title", "status", "detail", "code", "fault", "instance", "run"})
-_BODY_SHOWN = 500
 # What a proxy answers in place of a service that restarts, and a service while a store of its own is away.
 AWAY = frozenset({502, 503, 504})
 
@@ -45,10 +47,23 @@ def error_of(response: httpx.Response) -> FlowRayError:
     """The error that an unsuccessful response stands for."""
     document = _document(response)
     if document is None:
-        text = response.text[:_BODY_SHOWN]
-        error_class = ServiceUnreachableError if response.status_code in AWAY else FlowRayError
-        return error_class(f"{response.url} answered {response.status_code} without a problem document: {text}")
+        return _not_flowray(response)
     return error_in(document, otherwise=response.reason_phrase)
+
+
+def read(call: Call[T], response: httpx.Response) -> T:
+    """What a successful response says; `FlowRayError` when it is somebody else's page."""
+    try:
+        return call.read(response)
+    except (json.JSONDecodeError, UnicodeDecodeError) as cause:
+        raise _not_flowray(response) from cause
+
+
+def _not_flowray(response: httpx.Response) -> FlowRayError:
+    answered = f"{response.status_code} {response.reason_phrase}".rstrip()
+    if response.status_code in AWAY:
+        return ServiceUnreachableError(f"{response.url} answered {answered} in place of FlowRay.")
+    return FlowRayError(f"What answers at {response.url} is not FlowRay: {answered}.")
 
 
 def error_in(document: Mapping[str, object], *, otherwise: str = "Something went wrong.") -> FlowRayError:

@@ -57,6 +57,17 @@ def test_an_answer_that_is_no_problem_document_is_shown(body: bytes) -> None:
     assert "502" in str(error_of(response))
 
 
+@pytest.mark.parametrize("status", [200, 404])
+def test_what_is_not_flowray_is_named_in_one_line(status: int) -> None:
+    page = httpx.MockTransport(lambda _: httpx.Response(status, content=b"<html>\n<body>Hello</body>\n</html>"))
+    with Client("http://x.test", transport=page) as client, pytest.raises(FlowRayError) as refused:
+        client.runs()
+
+    assert str(refused.value).startswith("What answers at http://x.test/api/v1/runs")
+    assert f"is not FlowRay: {status}" in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
 def test_a_code_of_a_later_version_is_still_an_error_with_its_words() -> None:
     body = json.dumps({"code": "from_the_future", "detail": "Something new."}).encode()
     response = httpx.Response(418, content=body, request=httpx.Request("GET", "http://x.test"))
