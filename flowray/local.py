@@ -15,7 +15,6 @@ from flowray.component.adapters import adapter_of
 from flowray.component.check import check
 from flowray.component.known import known_components
 from flowray.component.source import with_sources
-from flowray.component.spec import ComponentSpec
 from flowray.engine.events import Recorded, RunId
 from flowray.engine.failures import ComponentFailedError, paused
 from flowray.engine.loop import Engine
@@ -23,8 +22,8 @@ from flowray.engine.outcome import Answer, answering, fold
 from flowray.engine.ports import RunRequest
 from flowray.engine.values import Ref
 from flowray.engine.whole import all_whole, whole
-from flowray.errors import FlowFormatError, FlowInvalidError, InvalidRequestError
-from flowray.flow.check import in_short
+from flowray.errors import FlowFormatError, InvalidRequestError
+from flowray.flow.check import require_runnable
 from flowray.flow.compact import refuse_too_large
 from flowray.flow.hosts import common, hosts_of
 from flowray.flow.tweaks import tweak
@@ -118,7 +117,7 @@ class Local:
         """Return the request to run a flow with these values; refuses what cannot run, also before the start."""
         specs = known_components()
         flow = with_sources(flow, specs.values())
-        _require_no_errors(flow, specs)
+        require_runnable(check(flow, specs or None))
         variables, egress = values.pop("variables", None) or {}, tuple(values.pop("egress", ()))
         session = values.pop("session_id", None)
         facts = {name: values.pop(name) for name in _FACTS & values.keys()}
@@ -176,12 +175,6 @@ def image_for(flow: Flow) -> Image:
 def _images() -> Path | None:
     folder = os.environ.get("FLOWRAY_IMAGES")
     return Path(folder) if folder else None
-
-
-def _require_no_errors(flow: Flow, specs: Mapping[str, ComponentSpec]) -> None:
-    errors = [finding for finding in check(flow, specs or None) if finding.severity == "error"]
-    if errors:
-        raise FlowInvalidError(f"The flow cannot run: {in_short(errors)}")
 
 
 def _tweaks(values: Mapping[str, Any]) -> dict[str, Json]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from flowray.errors import FlowFormatError
+from flowray.errors import FlowFormatError, FlowInvalidError
 from flowray.flow.cycles import endless
 from flowray.flow.flaws import flaws
 from flowray.flow.hosts import hosts_of
@@ -35,6 +35,13 @@ class Finding:
     message: str
     node: NodeId | None = None
     field: str | None = None
+
+
+def require_runnable(findings: Iterable[Finding]) -> None:
+    """Raise `FlowInvalidError`, which says them in short, when some are errors."""
+    errors = [finding for finding in findings if finding.severity == "error"]
+    if errors:
+        raise FlowInvalidError(f"The flow cannot run: {in_short(errors)}")
 
 
 def in_short(findings: Sequence[Finding]) -> str:

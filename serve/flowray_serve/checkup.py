@@ -8,7 +8,8 @@ import platform
 import secrets
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,10 +62,10 @@ async def checkup(settings: Settings, home: Home) -> AsyncIterator[Finding]:
             yield Finding(name=name, ok=False, fact=str(cause))
         except ImportError as missing:
             yield Finding(name=name, ok=False, fact=str(missing), remedy=_REINSTALL)
-    kinds = _kinds(settings)
-    for kind in kinds:
-        of_pools = f" ({', '.join(kind.pools)})" if len(kinds) > 1 else ""
-        for wall in await probe(kind.image, kind.lowered):
+    alike = _alike(settings)
+    for (image, lowered), pools in alike.items():
+        of_pools = f" ({', '.join(pools)})" if len(alike) > 1 else ""
+        for wall in await probe(image, lowered):
             remedy = "" if wall.ok else wall.remedy
             yield Finding(name=f"{wall.wall}{of_pools}", ok=wall.ok, fact=wall.found, remedy=remedy)
 
@@ -148,23 +149,12 @@ async def _image(settings: Settings, _: Home) -> str:
     return ", ".join(f"pool {name}: {image.name} {image.digest[:12]}" for name, image in images)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Kind:
-    """Pools whose sandboxes are alike; without an image, the default one is looked at."""
-
-    pools: Sequence[str]
-    image: Image | None
-    lowered: Collection[LowerableWall]
-
-
-def _kinds(settings: Settings) -> Sequence[_Kind]:
-    alike: dict[tuple[str, frozenset[LowerableWall]], _Kind] = {}
+def _alike(settings: Settings) -> Mapping[tuple[Image | None, frozenset[LowerableWall]], Sequence[str]]:
+    """The pools by what their sandboxes are like; without an image, the default one is looked at."""
+    alike: defaultdict[tuple[Image | None, frozenset[LowerableWall]], list[str]] = defaultdict(list)
     for name, pool in settings.pools.items():
-        image = _image_of(pool.image, settings)
-        key = (image.digest if image else "", frozenset(pool.lowered_walls))
-        before = alike[key].pools if key in alike else ()
-        alike[key] = _Kind(pools=(*before, name), image=image, lowered=pool.lowered_walls)
-    return tuple(alike.values())
+        alike[_image_of(pool.image, settings), frozenset(pool.lowered_walls)].append(name)
+    return alike
 
 
 def _image_of(folder: Path | None, settings: Settings) -> Image | None:

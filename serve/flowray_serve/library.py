@@ -12,8 +12,8 @@ from typing import Protocol
 from flowray.component.references import named_by_fields, words_of
 from flowray.component.spec import ComponentSpec
 from flowray.engine.values import Ref
-from flowray.errors import FlowInvalidError, NotFoundError
-from flowray.flow.check import Finding, in_short
+from flowray.errors import NotFoundError
+from flowray.flow.check import Finding, require_runnable
 from flowray.flow.hosts import hosts_of
 from flowray.flow.langflow import read
 from flowray.flow.tweaks import tweak
@@ -160,9 +160,7 @@ class Library:
     async def ready(self, tenant: str, flow_id: str, flow: Flow, *, images: Collection[str] = ()) -> LoadedFlow:
         """`flow`, planned; `FlowInvalidError` when its findings forbid running it."""
         specs = await self._registry.specs({node.code_digest for node in flow.nodes if node.code_digest})
-        errors = [finding for finding in self._checker(flow, specs) if finding.severity == "error"]
-        if errors:
-            raise FlowInvalidError(f"The flow cannot run: {in_short(errors)}")
+        require_runnable(self._checker(flow, specs))
         return LoadedFlow(
             id=flow_id, flow=tweak(flow, {}, stream=False), plan=self._planner(flow, specs, tenant, images=images)
         )

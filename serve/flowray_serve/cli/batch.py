@@ -17,12 +17,11 @@ from flowray.client import AsyncClient, job_calls
 from flowray.client.batch import Batch, Item, read_items, so_far
 from flowray.errors import InvalidRequestError
 from flowray_serve.cli.connection import Key, Url, address
-from flowray_serve.cli.ending import FAILED
+from flowray_serve.cli.ending import FAILED, INTERRUPTED
 from flowray_serve.cli.results_file import ResultsFile
 from flowray_serve.cli.terminal import AsJson, Progress, say, say_json
 
 _MOST_AT_ONCE = 64
-_INTERRUPTED = 130
 _TOLD_EVERY_S = 5.0
 
 
@@ -58,7 +57,7 @@ def command(
     except KeyboardInterrupt:
         then = "the same command goes on from there" if out else "with --out one can go on from there"
         print(f"flowray: stopped; {tally.text}; the service ends what runs, and {then}", file=sys.stderr)
-        raise typer.Exit(_INTERRUPTED) from None
+        raise typer.Exit(INTERRUPTED) from None
     if out is not None:
         say_json({"batch": results.name, **tally.counts}) if as_json else say(tally.text)
     if tally.counts["succeeded"] < len(items):
