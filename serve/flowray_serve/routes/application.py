@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Protocol
 
 from fastapi import APIRouter, FastAPI
+from fastapi_offline import FastAPIOffline
 
 from flowray_serve.admission.rates import rated
 from flowray_serve.auth import guarded
@@ -112,7 +113,7 @@ def build_app(services: Services, *, for_operators: bool = True, origins: Collec
         # Sandboxes live on other nodes: they go on working for a gateway that is gone unless it stops its runs.
         await services.runs.close()
 
-    app = FastAPI(
+    app = FastAPIOffline(
         title="FlowRay", version=services.version, description=_DESCRIPTION, redoc_url=None, lifespan=lifespan
     )
     _with_routes(app, services, (*_ROUTES, *(_OPERATOR_ROUTES if for_operators else ())))
@@ -122,7 +123,9 @@ def build_app(services: Services, *, for_operators: bool = True, origins: Collec
 
 def build_operator_app(services: Services) -> FastAPI:
     """The application that only operators speak to, at a port of its own."""
-    app = FastAPI(title="FlowRay for operators", version=services.version, description=_DESCRIPTION, redoc_url=None)
+    app = FastAPIOffline(
+        title="FlowRay for operators", version=services.version, description=_DESCRIPTION, redoc_url=None
+    )
     return _with_routes(app, services, (*_OPERATOR_ROUTES, MetricsRoutes, AboutRoutes))
 
 

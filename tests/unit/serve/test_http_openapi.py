@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -51,3 +52,13 @@ async def test_the_path_and_the_query_of_a_run_are_described_though_read_by_hand
         ("stream", "query"),
         ("cancel_on_disconnect", "query"),
     }
+
+
+async def test_the_page_to_try_it_needs_nothing_of_other_hosts() -> None:
+    http = service().http
+    page = (await http.get("/docs", headers={"x-api-key": ""})).text
+    loaded = re.findall(r'(?:src|href)="([^"]*)"', page)
+    assert len(loaded) == 3
+    for address in loaded:
+        assert address.startswith("/")
+        assert (await http.get(address, headers={"x-api-key": ""})).status_code == 200
