@@ -145,4 +145,6 @@ def _description(app: FastAPI) -> dict[str, Any]:
         for operation in operations.values():
             operation["responses"]["default"] = {"$ref": f"#/components/responses/{kind}"}
             operation["responses"].pop("422", None)
+            # FastAPI takes the handler's name, which says little.
+            operation["summary"] = operation["description"].partition(". ")[0].removesuffix(".")
     return document

@@ -41,6 +41,7 @@ async def test_every_operation_says_what_it_does_and_how_it_fails() -> None:
     for path, operations in (await described())["paths"].items():
         for method, operation in operations.items():
             assert operation.get("description"), (method, path)
+            assert operation["description"].startswith(operation["summary"])
             kind = "OpenAIError" if path.startswith("/v1/") else "Problem"
             assert operation["responses"]["default"] == {"$ref": f"#/components/responses/{kind}"}
 
