@@ -36,6 +36,8 @@ class Turnstile:
         self._waiting: dict[str, tuple[Ticket, asyncio.Future[Grant]]] = {}
         # Those of them of which the ledger has said that they have to wait: it must know them from then on.
         self._in_line: set[str] = set()
+        # What the ledger was told last of the tenants whose tickets these are.
+        self._told: dict[str, Terms] = {}
         self._running: dict[str, Ticket] = {}
         self._runs: dict[str, str] = {}
         self._over: list[str] = []
@@ -44,7 +46,12 @@ class Turnstile:
 
     def start(self) -> None:
         """Begin to hear of grants and to renew the lease."""
-        works = {"hear grants": self._hear, "renew the ledger's lease": self._renew, "give back": self._give_back}
+        works = {
+            "hear grants": self._hear,
+            "renew the ledger's lease": self._renew,
+            "give back": self._give_back,
+            "tell changed terms": self._tell_changes,
+        }
         self._tasks = [asyncio.create_task(self._for_ever(work), name=name) for name, work in works.items()]
 
     async def close(self) -> None:
@@ -67,8 +74,10 @@ class Turnstile:
         turn: asyncio.Future[Grant] = asyncio.get_running_loop().create_future()
         self._waiting[ticket.id] = ticket, turn
         try:
-            grant = await self._ledger.ask(ticket, await self._terms_of(ticket.tenant))
+            terms = await self._terms_of(ticket.tenant)
+            grant = await self._ledger.ask(ticket, terms)
             if grant is None:
+                self._told[ticket.tenant] = terms
                 self._in_line.add(ticket.id)
                 grant = await self._awaited(ticket, turn, within_s)
             self._running[ticket.id] = ticket
@@ -165,6 +174,20 @@ class Turnstile:
             self._granted(grant)
         if ticket.id not in self._waiting and ticket.id not in self._running:
             self._end(ticket.id)
+
+    async def _tell_changes(self) -> None:
+        """Tell the ledger of terms that have changed since: who waits asks no more, and nobody else may for long.
+
+        A task of its own: the lease is renewed however long it takes to read what is settled.
+        """
+        await asyncio.sleep(self._renew_every_s)
+        waiting = {self._waiting[name][0].tenant for name in self._in_line}
+        self._told = {tenant: terms for tenant, terms in self._told.items() if tenant in waiting}
+        for tenant in waiting:
+            terms = await self._terms_of(tenant)
+            if terms.replaces(self._told[tenant]):
+                await self._ledger.set_terms(tenant, terms)
+                self._told[tenant] = terms
 
     async def _for_ever(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         while True:

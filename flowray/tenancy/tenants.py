@@ -15,6 +15,7 @@ from flowray.tenancy.tenant import Tenant, tenant_id
 from flowray.tenancy.tenant_settings import settled, tenant_of
 
 _KIND = "tenant"
+_APART_S = 0.001
 
 
 class TenantRecords(Protocol):
@@ -124,7 +125,9 @@ class Tenants:
         changed = settled(old, change)
         if not changed:
             return record
-        return replace(old, **changed, changed_at=self._clock(), revision=_revision()).as_json()
+        # Terms go by it: of two gateways' changes the later one holds, also where its clock is behind the other's.
+        changed_at = max(self._clock(), old.changed_at + _APART_S)
+        return replace(old, **changed, changed_at=changed_at, revision=_revision()).as_json()
 
     async def _read(self, tenant: str) -> Tenant | None:
         record = await self._records.find(tenant)

@@ -59,6 +59,13 @@ async def test_a_change_leaves_the_rest_as_it_was_and_is_another_revision(tenant
     assert await tenants.of(ACME) == changed
 
 
+async def test_a_later_change_says_a_later_time_though_its_clock_is_behind(records: TenantRecords) -> None:
+    made = await Tenants(records, MemoryNews(), clock=lambda: 1_700_000_000.0).create(ACME)
+    behind = Tenants(records, MemoryNews(), clock=lambda: 1_600_000_000.0)
+    first, second = [await behind.settle(ACME, {"name": name}) for name in ("first", "second")]
+    assert made.changed_at < first.changed_at < second.changed_at
+
+
 async def test_a_change_of_nothing_is_no_change(tenants: Tenants) -> None:
     made = await tenants.create(ACME, {"name": "Acme"})
     assert await tenants.settle(ACME, {"name": "Acme", "egress": None}) == made

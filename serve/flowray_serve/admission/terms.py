@@ -35,7 +35,7 @@ class Settled:
         found = await self._of(tenant)
         known = self._terms.get(tenant)
         if known is None or known[0] != found.revision:
-            # Microseconds order the changes of one tenant; they are far apart, and made one after the other.
+            # Microseconds order the changes of one tenant: each is made after the one before, and says a later time.
             terms = terms_of(found.quotas, self._quota, version=int(found.changed_at * 1_000_000))
             known = self._terms[tenant] = (found.revision, terms)
         return known[1]

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from flowray.errors import RunnerUnavailableError
+from flowray.errors import RunnerUnavailableError, StoreUnavailableError
 from flowray.quotas.amounts import Amounts
 from flowray.quotas.ledger import Ledger, NeverFitsError, Renewed
 from flowray.quotas.memory_ledger import MemoryLedgers
@@ -92,6 +92,64 @@ async def test_who_waits_for_more_than_a_lowered_quota_allows_is_told(
     with pytest.raises(NeverFitsError):
         await waits
     assert await settled(ledgers, waiting=0, steps=1)
+
+
+async def test_changed_terms_reach_who_waits_alone_though_they_were_not_told_at_once(ledgers: MemoryLedgers) -> None:
+    settled_for = [TERMS]
+    ledger = DeafToTerms(ledgers.holder("a"))
+    turnstile = Turnstile(cast("Ledger", ledger), lambda _: answer(settled_for[0]), renew_every_s=0.01)
+    turnstile.start()
+    await turnstile.take(ticket("k1"), within_s=5)
+    waits = asyncio.create_task(turnstile.take(ticket("k2"), within_s=60))
+    assert await settled(ledgers, waiting=1)
+
+    settled_for[0] = Terms(quota=Quota(steps=2), version=2)
+
+    assert (await waits).ticket == "k2"
+    await turnstile.close()
+    assert ledger.told == 2
+
+
+async def test_terms_that_have_not_changed_are_told_only_when_something_is_asked_for(ledgers: MemoryLedgers) -> None:
+    looked_up = asyncio.Semaphore(0)
+    ledger = DeafToTerms(ledgers.holder("a"))
+
+    async def looked_up_of(_: str) -> Terms:
+        looked_up.release()
+        return TERMS
+
+    turnstile = Turnstile(cast("Ledger", ledger), looked_up_of, renew_every_s=0.001)
+    turnstile.start()
+    await turnstile.take(ticket("k1"), within_s=5)
+    waits = asyncio.create_task(turnstile.take(ticket("k2"), within_s=60))
+
+    for _ in range(5):
+        await looked_up.acquire()
+
+    waits.cancel()
+    await turnstile.close()
+    assert ledger.told == 0
+
+
+async def answer(terms: Terms) -> Terms:
+    return terms
+
+
+class DeafToTerms:
+    """A ledger that cannot be reached the first time that it is told of terms."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self.told = 0
+
+    async def set_terms(self, tenant: str, terms: Terms) -> None:
+        self.told += 1
+        if self.told == 1:
+            raise StoreUnavailableError("Redis does not answer.")
+        await self._ledger.set_terms(tenant, terms)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ledger, name)
 
 
 async def test_runs_are_counted_until_they_are_closed(turnstile: Turnstile, ledgers: MemoryLedgers) -> None:
