@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
@@ -392,6 +393,21 @@ def test_flows_are_listed_with_what_they_are_run_by(
     assert head.split() == ["NAME", "ENDPOINT", "NAME", "ID", "CHANGED"]
     assert rows[1].split() == ["Echo", "echo", first.id, *first.updated_at[:19].split("T")]
     assert len(rows) == len(found)
+
+
+def test_a_tenants_times_are_for_people_to_read_and_seconds_for_programs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FLOWRAY_KEY", KEYS_BY_ROLE["operator"])
+    assert flowray(monkeypatch, "tenant", "create", "acme", "--json") == 0
+    made = json.loads(capsys.readouterr().out)
+
+    assert flowray(monkeypatch, "tenant", "show", "acme") == 0
+
+    shown = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines() if len(line.split()) > 1)
+    told = datetime.strptime(f"{shown['created_at']} UTC", "%Y-%m-%d %H:%M:%S %Z").replace(tzinfo=UTC)
+    assert told.timestamp() == int(made["created_at"])
+    assert shown["changed_at"] == shown["created_at"]
 
 
 @pytest.mark.parametrize("form", [(), ("--json",)])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +12,7 @@ from flowray.client import admin_calls as calls
 from flowray.errors import InvalidRequestError
 from flowray_serve.cli.connection import Key, Url, connect
 from flowray_serve.cli.ending import FAILED
-from flowray_serve.cli.terminal import AsJson, say, say_json, table
+from flowray_serve.cli.terminal import AsJson, moment, say, say_json, table
 
 app = typer.Typer(help="The audit log: list, export, and verify that nobody changed it.", no_args_is_help=True)
 OfTenant = Annotated[
@@ -82,7 +81,7 @@ def _faults_of(file: Path) -> Sequence[str]:
 
 
 def _row(record: Mapping[str, Any]) -> tuple[str, ...]:
-    at = datetime.fromtimestamp(record["at"], UTC).strftime("%Y-%m-%d %H:%M:%S")
+    at = moment(record["at"])
     about = " ".join(f"{name}={value}" for name, value in record["object"].items())
     result = f"{record['result']} ({record['status']})"
     return (str(record["n"]), at, record["who"], record["source"], record["action"], about, result)

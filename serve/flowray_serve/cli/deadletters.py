@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -11,7 +10,7 @@ import typer
 from flowray.client import job_calls
 from flowray_serve.cli.connection import Key, Url, connect
 from flowray_serve.cli.ending import FAILED
-from flowray_serve.cli.terminal import AsJson, say, say_json, table
+from flowray_serve.cli.terminal import AsJson, moment, say, say_json, table
 
 _REASON_CHARS = 80
 
@@ -46,5 +45,5 @@ def _became(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _row(letter: Mapping[str, Any]) -> tuple[str, ...]:
-    at = datetime.fromtimestamp(letter["at"], UTC).strftime("%Y-%m-%d %H:%M:%S")
+    at = moment(letter["at"])
     return (letter["id"], letter["flow_name"], letter["kind"], at, letter["reason"][:_REASON_CHARS])

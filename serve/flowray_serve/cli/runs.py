@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 
 from flowray_serve.cli.connection import Key, Url, connect
-from flowray_serve.cli.terminal import AsJson, say, say_json, table
+from flowray_serve.cli.terminal import AsJson, moment, say, say_json, table
 
 
 def command(
@@ -29,8 +28,6 @@ def command(
 
 
 def _row(run: Mapping[str, Any]) -> tuple[str, ...]:
-    accepted = (
-        datetime.fromtimestamp(run["accepted_at"], UTC).strftime("%Y-%m-%d %H:%M:%S") if "accepted_at" in run else "-"
-    )
+    accepted = moment(run["accepted_at"]) if "accepted_at" in run else "-"
     took = f"{run['took_s']:.3f} s" if "took_s" in run else "-"
     return (run["id"], run["flow"]["name"], run["status"], accepted, took, run.get("asked_by", "-"))

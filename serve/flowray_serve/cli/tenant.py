@@ -10,11 +10,12 @@ import typer
 from flowray.client import admin_calls as calls
 from flowray.errors import InvalidRequestError
 from flowray_serve.cli.connection import Key, Url, connect
-from flowray_serve.cli.terminal import AsJson, say, say_json, table
+from flowray_serve.cli.terminal import AsJson, moment, say, say_json, table
 
 app = typer.Typer(help="Tenants: who there is, and what is settled for each.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="The tenant's id.")]
 Settings = Annotated[list[str] | None, typer.Argument(help="SETTING=VALUE; a value is YAML, such as \\[x.org].")]
+_TIMES = ("created_at", "changed_at")
 
 
 @app.command("list")
@@ -100,4 +101,8 @@ def _tell(tenant: Mapping[str, Any], *, as_json: bool) -> None:
     if as_json:
         say_json(tenant)
         return
-    say(table(("setting", "value"), [(name, str(value)) for name, value in tenant.items()]))
+    say(table(("setting", "value"), [(name, _shown(name, value)) for name, value in tenant.items()]))
+
+
+def _shown(name: str, value: Any) -> str:
+    return moment(value) if name in _TIMES else str(value)

@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -56,6 +57,11 @@ class Progress:
         """Say what is going on."""
         if not self._quiet:
             print(f"{time.monotonic() - self._started:6.1f} s  {text}", file=sys.stderr, flush=True)
+
+
+def moment(at: float) -> str:
+    """A time, given in seconds since the epoch, as people read it; UTC."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
