@@ -47,14 +47,14 @@ def read_description(path: Path) -> str:
 
 
 @contextmanager
-def errors_of(path: Path) -> Iterator[None]:
-    """Errors of what a file says name the file."""
+def errors_of(source: Path | str) -> Iterator[None]:
+    """Errors of what a file says name the file, or where else it was read."""
     try:
         yield
     except OSError as cause:
-        raise InvalidRequestError(f"Cannot read {path}: {cause.strerror}.") from cause
+        raise InvalidRequestError(f"Cannot read {source}: {cause.strerror}.") from cause
     except (FlowFormatError, FlowTooLargeError) as cause:
-        raise type(cause)(f"{path}: {cause.message}") from cause
+        raise type(cause)(f"{source}: {cause.message}") from cause
 
 
 def _whole(document: Mapping[str, Any], *, name: str = "") -> Mapping[str, Any]:

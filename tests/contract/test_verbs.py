@@ -410,6 +410,32 @@ def test_a_tenants_times_are_for_people_to_read_and_seconds_for_programs(
     assert shown["changed_at"] == shown["created_at"]
 
 
+def test_a_flow_on_standard_input_is_published(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], url: str
+) -> None:
+    monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO(json.dumps({**ECHO, "endpoint_name": "piped"}).encode())))
+
+    assert flowray(monkeypatch, "publish", "-") == 0
+
+    with Client(url, KEY) as client:
+        assert client.flow("piped").name == "Echo"
+
+
+@pytest.mark.parametrize(
+    ("content", "names"), [("{", "not JSON"), ('{"data": {"nodes": [], "edges": []}}', "no `name`")]
+)
+def test_what_is_no_flow_on_standard_input_is_told_to_be_from_there(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], content: str, names: str
+) -> None:
+    monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO(content.encode())))
+
+    assert flowray(monkeypatch, "publish", "-") == 2
+
+    said = capsys.readouterr().err
+    assert said.startswith("flowray: standard input: ")
+    assert names in said
+
+
 @pytest.mark.parametrize("form", [(), ("--json",)])
 def test_a_flow_with_errors_is_published_and_fails_the_verb(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], url: str, tmp_path: Path, form: tuple[str, ...]

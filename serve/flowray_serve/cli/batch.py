@@ -19,6 +19,7 @@ from flowray.errors import InvalidRequestError
 from flowray_serve.cli.connection import Key, Url, address
 from flowray_serve.cli.ending import FAILED, INTERRUPTED
 from flowray_serve.cli.results_file import ResultsFile
+from flowray_serve.cli.standard_input import INPUT, read_input
 from flowray_serve.cli.terminal import AsJson, Progress, say, say_json
 
 _MOST_AT_ONCE = 64
@@ -96,7 +97,7 @@ class _Tally:
 
 def _lines(inputs: Path) -> Sequence[str]:
     try:
-        content = sys.stdin.buffer.read() if str(inputs) == "-" else inputs.read_bytes()
+        content = read_input() if inputs == INPUT else inputs.read_bytes()
     except OSError as cause:
         raise InvalidRequestError(f"Cannot read {inputs}: {cause.strerror}.") from None
     return [_text(at, line) for at, line in enumerate(content.removeprefix(BOM_UTF8).split(b"\n"), 1)]

@@ -9,16 +9,19 @@ from typing import Annotated
 import typer
 
 from flowray_serve.cli.ending import FAILED
+from flowray_serve.cli.standard_input import loaded
 from flowray_serve.cli.terminal import AsJson, say, say_json
 
 
 def command(
-    flow: Annotated[Path, typer.Argument(help="A Langflow export or a `.flow` file.")], *, as_json: AsJson = False
+    flow: Annotated[Path, typer.Argument(help="A Langflow export or a `.flow` file; - is an export on stdin.")],
+    *,
+    as_json: AsJson = False,
 ) -> None:
     """Check a flow file. Exit code 1 when it has errors."""
     import flowray
 
-    findings = flowray.check(flowray.load(flow))
+    findings = flowray.check(loaded(flow))
     errors = [finding for finding in findings if finding.severity == "error"]
     if as_json:
         say_json([asdict(finding) for finding in findings])

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from flowray.errors import InvalidRequestError
+from flowray_serve.cli.standard_input import loaded
 from flowray_serve.cli.terminal import AsJson, say, say_json
 
 
@@ -20,7 +21,7 @@ class Fusing(StrEnum):
 
 
 def command(
-    flow: Annotated[Path, typer.Argument(help="A Langflow export or a `.flow` file.")],
+    flow: Annotated[Path, typer.Argument(help="A Langflow export or a `.flow` file; - is an export on stdin.")],
     *,
     mermaid: Annotated[bool, typer.Option("--mermaid", help="Print a Mermaid diagram.")] = False,
     fusion: Annotated[Fusing, typer.Option(help="none: a step per node wherever its values can travel.")] = Fusing.auto,
@@ -33,7 +34,7 @@ def command(
 
     if as_json and mermaid:
         raise InvalidRequestError("Give --json or --mermaid, not both.")
-    document = flowray.load(flow)
+    document = loaded(flow)
     planned = flowray.plan(document, fusion=fusion.value)
     if as_json:
         say_json(plan_json(planned))

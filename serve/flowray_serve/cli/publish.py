@@ -9,14 +9,19 @@ from typing import Annotated
 import typer
 
 from flowray.client import Client, PublishedFlow
-from flowray.client.sources import FlowSource, errors_of, read_description
+from flowray.client.sources import FlowSource, document_of, errors_of, read_description
+from flowray.flow.document import Bounds, parse
 from flowray_serve.cli.connection import Key, Url, connect
 from flowray_serve.cli.ending import FAILED
+from flowray_serve.cli.standard_input import INPUT, NAME, read_export
 from flowray_serve.cli.terminal import AsJson, say, say_json
 
 
 def command(
-    flows: Annotated[list[Path], typer.Argument(help="Langflow exports, or `.flow` files in lfx's compact form.")],
+    flows: Annotated[
+        list[Path],
+        typer.Argument(help="Langflow exports, or `.flow` files in lfx's compact form; - is an export on stdin."),
+    ],
     *,
     url: Url = "",
     key: Key = "",
@@ -37,6 +42,9 @@ def command(
 
 
 def _source(client: Client, path: Path) -> FlowSource:
+    if path == INPUT:
+        with errors_of(NAME):
+            return document_of(parse(read_export(), Bounds()))
     if path.suffix != ".flow":
         return path
     text = read_description(path)

@@ -14,6 +14,7 @@ from flowray.engine.failures import RunFailedError, RunTimeoutError
 from flowray.engine.outcome import Answer
 from flowray.errors import InvalidRequestError
 from flowray_serve.cli.connection import Key, Url, connect
+from flowray_serve.cli.standard_input import INPUT, loaded
 from flowray_serve.cli.submit import options_of
 from flowray_serve.cli.terminal import AsJson, say, say_json
 
@@ -21,7 +22,10 @@ _NAME = re.compile(r"[A-Za-z0-9_-]+(@[A-Za-z0-9._-]+)?")
 
 
 def command(
-    flow: Annotated[str, typer.Argument(help="A Langflow export, a `.flow` file, or a published flow: my-flow@prod.")],
+    flow: Annotated[
+        str,
+        typer.Argument(help="A Langflow export or a `.flow` file, - for an export on stdin, or a published flow."),
+    ],
     values: Annotated[
         list[str] | None, typer.Argument(help="input_value=..., session=..., or NODE.FIELD=... for a field.")
     ] = None,
@@ -49,7 +53,7 @@ def command(
 
 def _is_published(flow: str) -> bool:
     """Whether this names no file and could name no file that is missing."""
-    return not Path(flow).exists() and _NAME.fullmatch(flow) is not None
+    return Path(flow) != INPUT and not Path(flow).exists() and _NAME.fullmatch(flow) is not None
 
 
 def _there(client: Client, flow: str, options: calls.RunOptions) -> Answer:
@@ -73,7 +77,7 @@ def _here(flow: str, values: list[str], variables: dict[str, str], egress: list[
     import flowray
 
     pairs = dict(_pair(each) for each in values)
-    return flowray.run(flowray.load(Path(flow)), variables=variables, egress=tuple(egress), **pairs)
+    return flowray.run(loaded(Path(flow)), variables=variables, egress=tuple(egress), **pairs)
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -10,16 +10,21 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+from flowray.engine.outcome import Answer
+from flowray.flow.types import Flow
 from flowray_serve.__main__ import main as command
 from flowray_serve.cli.main import main
 from flowray_serve.cluster.ports import free_port
 from flowray_serve.home import Home, Running
+from tests.unit.serve.service import ECHO
 
+FLOW = json.dumps(ECHO).encode()
 GUARD = """
 import signal, sys
 from pathlib import Path
@@ -88,6 +93,66 @@ def test_an_argument_that_is_no_utf_8_is_named(
 
     (line,) = capsys.readouterr().err.splitlines()
     assert r"a\xff" in line
+
+
+@pytest.mark.parametrize("content", [FLOW, b"\xef\xbb\xbf" + FLOW, b"{", b"", b"[]", b'{"data": 1}'])
+@pytest.mark.parametrize("verb", ["check", "plan"])
+def test_a_flow_on_standard_input_is_read_as_one_in_a_file(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, verb: str, content: bytes
+) -> None:
+    file = tmp_path / "flow.json"
+    file.write_bytes(content)
+    ended = exit_code(monkeypatch, verb, str(file))
+    of_the_file = capsys.readouterr()
+    monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO(content)))
+
+    assert exit_code(monkeypatch, verb, "-") == ended
+
+    assert capsys.readouterr() == of_the_file
+
+
+def test_a_flow_on_standard_input_is_run_here(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran: list[Flow] = []
+
+    def run(flow: Flow, **_: object) -> Answer:
+        ran.append(flow)
+        return Answer(run="r1", session="s", results=())
+
+    monkeypatch.setattr("flowray.run", run)
+    monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO(FLOW)))
+
+    assert exit_code(monkeypatch, "run", "-") == 0
+
+    assert "gave no text" in capsys.readouterr().out
+    assert [flow.raw for flow in ran] == [ECHO]
+
+
+@pytest.mark.parametrize("verb", ["check", "plan", "run", "publish"])
+def test_input_without_an_end_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], verb: str
+) -> None:
+    with Path("/dev/zero").open() as endless:
+        monkeypatch.setattr("sys.stdin", endless)
+
+        assert (
+            exit_code(monkeypatch, verb, "-", *(("--url", "http://here", "--key", "k") if verb == "publish" else ()))
+            == 2
+        )
+
+    assert "more than 16,777,216 bytes" in capsys.readouterr().err
+
+
+def test_standard_input_that_cannot_be_read_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Path("/proc/self/mem").open() as unreadable:
+        for stdin in (unreadable, None):
+            monkeypatch.setattr("sys.stdin", stdin)
+            assert exit_code(monkeypatch, "check", "-") == 2
+
+    assert capsys.readouterr().err.count("Cannot read standard input: ") == 2
 
 
 def test_an_unknown_setting_is_wrong_usage(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
