@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 
 from flowray.client import ServiceUnreachableError
 from flowray.engine.failures import RunFailedError
 from flowray.errors import FlowRayError
+from flowray_serve.cli.terminal import complain
 
 FAILED = 1
 USAGE = 2
@@ -27,13 +27,13 @@ def report(error: FlowRayError, *, as_json: bool) -> int:
     facts = error.facts if isinstance(error, RunFailedError) else {}
     if as_json:
         problem = {"code": error.code, "fault": error.fault, "detail": error.message, **facts}
-        print(json.dumps(problem, default=str), file=sys.stderr)
+        complain(json.dumps(problem, default=str))
         return exit_code(error)
-    print(f"flowray: {error.message}", file=sys.stderr)
+    complain(f"flowray: {error.message}")
     if facts.get("traceback"):
-        print(facts["traceback"], file=sys.stderr)
+        complain(facts["traceback"])
     if facts.get("run"):
-        print(journal_of(facts["run"]), file=sys.stderr)
+        complain(journal_of(facts["run"]))
     return exit_code(error)
 
 

@@ -14,7 +14,7 @@ from flowray.engine.failures import paused
 from flowray.errors import InvalidRequestError
 from flowray_serve.cli.connection import Key, Url, connect
 from flowray_serve.cli.ending import FAILED, INTERRUPTED, journal_of
-from flowray_serve.cli.terminal import AsJson, say, say_json
+from flowray_serve.cli.terminal import AsJson, complain, say, say_json
 
 
 def command(
@@ -57,7 +57,7 @@ def _end(client: Client, run: str, *, as_json: bool) -> Event:
     try:
         for recorded in client.events(run):
             if isinstance(recorded.event, RunPaused):
-                print(f"flowray: {paused(recorded.run, recorded.event).message}", file=sys.stderr, flush=True)
+                complain(f"flowray: {paused(recorded.run, recorded.event).message}")
     except KeyboardInterrupt:
         print(f"The run goes on; follow it: flowray watch {run}", file=sys.stderr if as_json else sys.stdout)
         raise typer.Exit(INTERRUPTED) from None

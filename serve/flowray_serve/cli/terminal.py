@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 
 from flowray.errors import FlowRayError
 
+# What a terminal obeys rather than shows; ends of lines and tabs are as they should be.
+_COMMANDS = re.compile(r"(?!\r\n)[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
@@ -26,7 +29,7 @@ class OutputLostError(FlowRayError):
 def say(text: str) -> None:
     """Print a result; `OutputLostError` when it cannot be written."""
     try:
-        print(text, flush=True)
+        print(_shown(text, sys.stdout), flush=True)
     except BrokenPipeError:
         raise
     except OSError as cause:
@@ -37,6 +40,16 @@ def say(text: str) -> None:
 def say_json(value: Any) -> None:
     """Print a result as JSON."""
     say(json.dumps(value, default=str, ensure_ascii=False))
+
+
+def complain(text: str) -> None:
+    """Print what went wrong, on stderr."""
+    print(_shown(text, sys.stderr), file=sys.stderr, flush=True)
+
+
+def _shown(text: str, stream: TextIO) -> str:
+    """What components and their errors say must not move about in the terminal of whoever reads it."""
+    return _COMMANDS.sub(lambda found: repr(found[0])[1:-1], text) if stream.isatty() else text
 
 
 def _drop_output() -> None:
