@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
@@ -70,6 +69,7 @@ class Drive:
         self._publish = publish
         self._pace = pace
         self._paused = False
+        self._untold: list[Recorded] = []
         self._one_at_a_time = asyncio.Lock()
         self._running: dict[StepId, asyncio.Task[None]] = {}
         self._beside: set[asyncio.Task[None]] = set()
@@ -103,7 +103,7 @@ class Drive:
         if self._hold.leaving and self._state.verdict is None and not self._paused:
             await self._ledger.close()
             raise RunLeftError
-        await self._publish([await self._end_of_drive()])
+        await self._publish([*self._untold, await self._end_of_drive()])
 
     def _write_again(self) -> None:
         """Whoever goes on with this run, should this engine die, needs what the store has lost of it."""
@@ -119,9 +119,13 @@ class Drive:
         return await self._end(self._state.verdict or _halted(self._state))
 
     async def _time_out(self, after_s: float) -> None:
+        """Stop all steps, in nobody's turn: who has it may wait for a reader that stands still, or for the journal."""
         await asyncio.sleep(after_s)
-        with contextlib.suppress(FlowRayError):  # whoever writes the journal next to it hears of what is wrong there
-            await self._take([RunTimedOut(limit_s=self._request.plan.run_wall_s or after_s)])
+        if self._state.verdict is not None:
+            return
+        self._untold, commands = self._note([RunTimedOut(limit_s=self._request.plan.run_wall_s or after_s)])
+        for command in commands:
+            self._carry_out(command)
 
     async def _take(self, events: Sequence[Event]) -> None:
         async with self._one_at_a_time:
@@ -147,8 +151,8 @@ class Drive:
 
     def _carry_out(self, command: Command) -> None:
         match command:
-            case StartStep() if self._hold.leaving:
-                return  # it stays asked for, and whoever takes the run asks again
+            case StartStep() if self._hold.leaving or self._state.verdict is not None:
+                return  # it stays asked for, and whoever takes the run asks again, unless it is decided
             case StartStep(step=step):
                 self._paused = False
                 self._running[step] = self._group.create_task(self._run_step(command), name=f"step {step}")

@@ -18,6 +18,7 @@ from flowray.engine.events import (
     RunPaused,
     RunResumed,
     RunStarted,
+    RunTimedOut,
     StepFailed,
     StepPaused,
     StepStarted,
@@ -34,6 +35,7 @@ from tests.unit.engine.happenings import failed, finished, gave, started, text
 from tests.unit.engine.whole_runs import RUN, TENANT, end_of, engine, journaled, kinds, request
 
 A, B = StepId("a"), StepId("b")
+TIMED_OUT = RunFinished(status="failed", kind="timeout", error="The run took longer than its limit of 0.05 s.")
 ACCEPTED = RunAccepted(tenant=TENANT, flow="flow-1", flow_name="Test flow", version="test", session="s")
 
 
@@ -244,6 +246,26 @@ async def test_a_run_that_takes_too_long_fails() -> None:
     assert steps.cancelled == ["a"]
 
 
+async def test_a_run_that_takes_too_long_is_stopped_though_its_reader_stands_still() -> None:
+    plan = replace(plan_of(a="", b=""), run_wall_s=0.05)
+    many = [[gave("a", out=str(number))] for number in range(200)]
+    steps, journal = FakeSteps({"a": [[started("a")], *many]}, held=["b"]), MemoryJournal()
+    async with aclosing(engine(steps, journal).run(request(plan))) as told:
+        await anext(told)
+        async for one in journal.read(TENANT, RUN, follow=True):
+            last = one.event
+        assert (last, steps.cancelled) == (TIMED_OUT, ["a", "b"])
+        assert (await _all(told))[-1].event == TIMED_OUT
+
+
+async def test_a_run_that_takes_too_long_is_stopped_though_its_journal_is_away_just_then() -> None:
+    plan = replace(plan_of(a=""), run_wall_s=0.01)
+    steps, journal = FakeSteps(held=["a"]), AwayWhenTimeIsUp()
+    told = await asyncio.wait_for(engine(steps, journal, durability="strict").execute(request(plan)), 5)
+    assert (end_of(told), steps.cancelled) == (replace(TIMED_OUT, error=end_of(told).error), ["a"])
+    assert kinds(await journaled(journal))[-2:] == ["run_timed_out", "run_finished"]
+
+
 BEGUN = (ACCEPTED, RunStarted(engine="engine-1"))
 WAITED = (*BEGUN, RunPaused(request={}), RunResumed(node=NodeId("a"), request_id="r1"))
 
@@ -354,6 +376,18 @@ class CountingJournal(MemoryJournal):
         self.appended.append(len(events))
         await super().append(tenant, events, lease=lease)
         self.written.set()
+
+
+class AwayWhenTimeIsUp(MemoryJournal):
+    """A journal whose store is away when it first hears that a run has taken too long."""
+
+    is_back = False
+
+    async def append(self, tenant: str, events: Sequence[Recorded], *, lease: int = 0) -> None:
+        if isinstance(events[-1].event, RunTimedOut) and not self.is_back:
+            self.is_back = True
+            raise StoreUnavailableError("no answer")
+        await super().append(tenant, events, lease=lease)
 
 
 class BrokenJournal(MemoryJournal):
