@@ -115,8 +115,16 @@ class Drive:
 
     async def _end_of_drive(self) -> Recorded:
         if self._state.verdict is None and self._paused:
-            return await self._close(pause_of(self._state))
+            return await self._pause()
         return await self._end(self._state.verdict or _halted(self._state))
+
+    async def _pause(self) -> Recorded:
+        try:
+            return await self._close(pause_of(self._state))
+        except asyncio.CancelledError as cancelled:
+            if not self._hold.lease:  # what is leased is let wait by who has the lease; this nobody would let go on
+                await self._end_cancelled(str(cancelled))
+            raise
 
     async def _time_out(self, after_s: float) -> None:
         """Stop all steps, in nobody's turn: who has it may wait for a reader that stands still, or for the journal."""

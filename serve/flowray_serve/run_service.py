@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from flowray.component.terms import is_recorded
-from flowray.engine.events import Recorded, RunFinished, RunId, RunPaused
+from flowray.engine.events import Event, Recorded, RunFinished, RunId, RunPaused
 from flowray.engine.failures import RunCancelledError, RunTimeoutError
 from flowray.engine.outcome import Outcome, fold
 from flowray.engine.ports import Objects, RunRequest
@@ -162,7 +162,7 @@ class RunService:
 
     async def execute(self, request: RunRequest, *, within_s: float | None = None) -> Outcome:
         """Run to the end. Cancelling the caller cancels the run; so does taking longer than `within_s`."""
-        task = self._own(request, self._engine.execute(request))
+        task = self._own(request, self._executed(request))
         try:
             async with asyncio.timeout(within_s):
                 outcome = fold(await all_whole(await task, self._objects))
@@ -173,10 +173,6 @@ class RunService:
             if _is_being_cancelled():
                 raise
             raise _cancelled(request.run) from None
-        if outcome.paused is not None:
-            await self._on_pause(request, {"mode": "sync"})
-        if outcome.finished is not None:
-            await self._on_end(request, outcome.finished)
         return outcome
 
     async def stream(self, request: RunRequest, *, goes_on: bool = True) -> AsyncGenerator[Recorded, None]:
@@ -200,14 +196,33 @@ class RunService:
             if not goes_on:
                 task.cancel("The caller went away.")
 
+    async def _executed(self, request: RunRequest) -> Sequence[Recorded]:
+        told = await self._engine.execute(request)
+        await self._see_to(request, told[-1].event, mode="sync")
+        return told
+
+    async def _see_to(self, request: RunRequest, last: Event, *, mode: str) -> None:
+        """Do what follows from a run's pause or end, also when whoever wanted it leaves just then.
+
+        A paused run that is not on record would wait for an answer that nobody can give.
+        """
+        if isinstance(last, RunPaused):
+            following = asyncio.ensure_future(self._on_pause(request, {"mode": mode}))
+        elif isinstance(last, RunFinished):
+            following = asyncio.ensure_future(self._on_end(request, last))
+        else:
+            return
+        try:
+            await asyncio.shield(following)
+        except asyncio.CancelledError:
+            await asyncio.wait({following})
+            raise
+
     async def _drive(self, request: RunRequest, listener: Listener) -> None:
         try:
             async with aclosing(self._engine.run(request)) as told:
                 async for recorded in told:
-                    if isinstance(recorded.event, RunPaused):
-                        await self._on_pause(request, {"mode": "stream"})
-                    elif isinstance(recorded.event, RunFinished):
-                        await self._on_end(request, recorded.event)
+                    await self._see_to(request, recorded.event, mode="stream")
                     if not listener.has_left:
                         await listener.tell(await self._shown(recorded))
         finally:

@@ -62,8 +62,9 @@ class Stopping:
         over = await self._over(tenant, run)
         if over is not None:
             return over
-        if await self._local.cancel(tenant, run):
-            return await self._over(tenant, run) or "cancelled"
+        # One that was about to wait when it was stopped waits now, and is ended as such.
+        if await self._local.cancel(tenant, run) and (over := await self._over(tenant, run)) is not None:
+            return over
         if await self._end_waiting(tenant, run, reason):
             return "cancelled"
         return await self._ask(tenant, run, reason)

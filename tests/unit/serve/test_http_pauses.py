@@ -385,3 +385,52 @@ async def test_a_stop_that_is_asked_for_just_after_a_run_was_parked_ends_it() ->
     stopped = await made.http.post(job["links"]["stop"], json={"job_id": job["job_id"]})
     assert stopped.status_code == 200
     assert (await told(made, job)).json()["status"] == "cancelled"
+
+
+@pytest.mark.parametrize("query", ["", "?stream=true&cancel_on_disconnect=true"])
+async def test_a_run_that_pauses_just_as_its_caller_leaves_waits_for_its_answer(query: str) -> None:
+    made = service()
+    made.steps.script = asking
+    requests = made.services.jobs.requests
+    requests.keep = slow = Slow(requests.keep)  # type: ignore[method-assign]
+    calling = asyncio.create_task(made.http.post(f"/api/v1/run/{await made.publish(ECHO)}{query}", json={}))
+    await slow.began.wait()
+
+    calling.cancel()
+    slow.go_on.set()
+    await asyncio.wait({calling})
+
+    async with asyncio.timeout(5):
+        await parked(made)
+    assert [asked["prompt"] for asked in await pending(made)] == ["Send it?"]
+
+
+async def test_a_run_whose_caller_leaves_before_its_pause_is_written_is_over() -> None:
+    made = service()
+    made.steps.script = asking
+    made.journal.append = slow = Slow(made.journal.append, where=is_pause)  # type: ignore[method-assign]
+    calling = asyncio.create_task(made.http.post(f"/api/v1/run/{await made.publish(ECHO)}", json={}))
+    await slow.began.wait()
+
+    calling.cancel()
+    slow.go_on.set()
+    await asyncio.wait({calling})
+
+    assert (await made.http.get(f"/api/v1/runs/{made.steps.requests[0].run}")).json()["status"] == "cancelled"
+
+
+async def test_a_stream_that_is_stopped_just_as_it_pauses_is_stopped() -> None:
+    made = service()
+    made.steps.script = asking
+    requests = made.services.jobs.requests
+    requests.keep = slow = Slow(requests.keep)  # type: ignore[method-assign]
+    calling = asyncio.create_task(made.http.post(f"/api/v1/run/{await made.publish(ECHO)}?stream=true", json={}))
+    await slow.began.wait()
+
+    stopping = asyncio.create_task(made.http.post(f"/api/v1/runs/{made.steps.requests[0].run}/cancel"))
+    while not made.services.runs._live[("default", made.steps.requests[0].run)].cancelling():
+        await asyncio.sleep(0)
+    slow.go_on.set()
+
+    assert (await asyncio.wait_for(stopping, 5)).json()["status"] == "cancelled"
+    await calling
