@@ -29,6 +29,7 @@ _T = TypeVar("_T")
 # Is told of a run that paused here: who asked for it is answered, and the run waits elsewhere.
 OnPause = Callable[[RunRequest, Mapping[str, Json]], Awaitable[None]]
 OnEnd = Callable[[RunRequest, RunFinished], Awaitable[None]]
+_STOPPED = RunFinished(status="cancelled", kind="cancelled")
 _INPUTS_BY_TYPE = {"chat": ("ChatInput", "Chat Input"), "text": ("TextInput", "Text Input")}
 
 
@@ -197,7 +198,11 @@ class RunService:
                 task.cancel("The caller went away.")
 
     async def _executed(self, request: RunRequest) -> Sequence[Recorded]:
-        told = await self._engine.execute(request)
+        try:
+            told = await self._engine.execute(request)
+        except asyncio.CancelledError:
+            await self._see_to(request, _STOPPED, mode="sync")
+            raise
         await self._see_to(request, told[-1].event, mode="sync")
         return told
 
@@ -219,12 +224,18 @@ class RunService:
             raise
 
     async def _drive(self, request: RunRequest, listener: Listener) -> None:
+        last: Event | None = None
         try:
             async with aclosing(self._engine.run(request)) as told:
                 async for recorded in told:
-                    await self._see_to(request, recorded.event, mode="stream")
+                    last = recorded.event
+                    await self._see_to(request, last, mode="stream")
                     if not listener.has_left:
                         await listener.tell(await self._shown(recorded))
+        except asyncio.CancelledError:
+            if not isinstance(last, RunPaused | RunFinished):
+                await self._see_to(request, _STOPPED, mode="stream")
+            raise
         finally:
             listener.end()
 

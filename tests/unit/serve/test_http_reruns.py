@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -15,7 +16,7 @@ from flowray.flow.types import NodeId
 from flowray_serve.queueing.acceptance import Acceptance
 from flowray_serve.queueing.reruns import Reruns
 from tests.unit.serve.flows import message_result
-from tests.unit.serve.service import ECHO, OTHER_KEY, Service, service
+from tests.unit.serve.service import ECHO, OTHER_KEY, Held, Service, service
 from tests.unit.serve.test_http_background import ended, submitted
 from tests.unit.serve.test_http_run import failing
 
@@ -95,6 +96,20 @@ async def test_a_run_is_replayed_with_another_version_of_its_flow(named: str) ->
     run = (await made.http.post(f"/api/v1/run/{flow_id}", json={"input_value": "hi"})).headers["x-flowray-run"]
     answer = await made.http.post(f"/api/v1/runs/{run}/replay", json={"flow": named.format(id=flow_id)})
     assert (answer.status_code, answer.json()["flow_id"]) == (202, flow_id)
+
+
+@pytest.mark.parametrize("query", ["", "?stream=true"])
+async def test_a_recorded_run_that_was_stopped_is_replayed_too(query: str) -> None:
+    made = service()
+    made.steps.script = held = Held()
+    recorded = {**ECHO, "data": ECHO["data"] | {"flowray": {"record": True}}}
+    calling = asyncio.create_task(made.http.post(f"/api/v1/run/{await made.publish(recorded)}{query}", json={}))
+    await held.began.wait()
+    path = f"/api/v1/runs/{made.steps.requests[0].run}"
+    await made.http.post(f"{path}/cancel")
+    await calling
+
+    assert (await made.http.post(f"{path}/replay", json={})).status_code == 202
 
 
 async def test_a_version_that_the_flow_does_not_have_is_named() -> None:
