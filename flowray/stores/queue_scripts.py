@@ -200,7 +200,7 @@ end
 return told
 """
 
-# ARGV: member, number, where to (done, waiting, parked), until when it is parked.
+# ARGV: member, number, where to (done, waiting, parked), for how many seconds it is parked or nothing.
 # A run that was asked to stop is not parked: whoever let go of it has not heard that, and the next to lease it will.
 _LEAVE = """
 local member, number, where = ARGV[2], ARGV[3], ARGV[4]
@@ -219,7 +219,7 @@ if where == 'waiting' or cancel then
   wait(tenant, run, redis.call('HGET', key, 'queued') or now())
 else
   redis.call('HSET', key, 'queue', 'parked')
-  redis.call('ZADD', PARKED, ARGV[5], member)
+  redis.call('ZADD', PARKED, ARGV[5] == '' and '+inf' or now() + ARGV[5], member)
 end
 return 1
 """

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
 import pytest
+import redis.asyncio
 
 from flowray.engine.events import Log, Recorded, RunAccepted, RunFinished, RunId
 from flowray.engine.fencing import FencedError, JournalGapError, LeaseForgottenError
@@ -322,3 +324,16 @@ async def test_names_that_could_reach_elsewhere_are_refused(valkey: object, tena
     queue = RedisQueue(valkey)  # type: ignore[arg-type]  # the fixture's own type
     with pytest.raises(InvalidRequestError):
         await queue.offer(tenant, RunId(name), at=1.0)
+
+
+@pytest.mark.parametrize("ahead_s", [-1_000.0, 1_000.0])
+async def test_a_parked_run_wakes_by_the_clock_of_whoever_has_parked_it(
+    valkey: redis.asyncio.Redis, ahead_s: float
+) -> None:
+    queue = RedisQueue(valkey, clock=lambda: time.time() + ahead_s)
+    for number, in_s in ((1, -1.0), (2, 100.0)):
+        await queue.offer(ACME, run(number), at=number)
+        [lease] = await queue.take("one", limit=1, for_s=LONG_S)
+        await queue.park(lease, until=time.time() + ahead_s + in_s)
+
+    assert runs(await queue.take("one", limit=2, for_s=LONG_S)) == ["run-1"]
