@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 import redis.asyncio
@@ -11,7 +11,7 @@ from obstore.store import MemoryStore
 
 from flowray.engine.values import Ref
 from flowray.stores.chat_archiver import ChatArchiver
-from flowray.stores.chat_segments import ChatSegments
+from flowray.stores.chat_segments import Change, Chat, ChatSegments
 from flowray.stores.chats import ChatMessage, Chats, MemoryChats, Wanted
 from flowray.stores.objects import ObjectStore, open_objects
 from flowray.stores.redis_chats import RedisChats
@@ -296,6 +296,46 @@ async def test_two_archivers_save_a_chat_once_at_a_time(valkey: redis.asyncio.Re
 
     assert sorted(await asyncio.gather(first.save(), second.save())) == [0, 1]
     assert await first.save() == 0
+
+
+async def test_a_chat_that_is_being_saved_is_nobody_elses_however_long_those_before_it_took(
+    valkey: redis.asyncio.Redis,
+) -> None:
+    now, others = [0.0], list[int]()
+    segments = ChatSegments(open_objects("memory:"))
+
+    class SlowSegments(ChatSegments):
+        async def append(self, tenant: str, chat: Chat, changes: Sequence[Change]) -> None:
+            now[0] += 40.0
+            if now[0] > 60.0:
+                others.append(await ChatArchiver(valkey, segments, clock=lambda: now[0]).save())
+            await super().append(tenant, chat, changes)
+
+    chats = RedisChats(valkey, segments)
+    await chats.add(ACME, [said("a"), said("b", session="t")])
+    for name in await valkey.zrange("flowray:unsaved", 0, -1):
+        await valkey.zadd("flowray:unsaved", {name: 0.0})
+
+    first = ChatArchiver(valkey, SlowSegments(open_objects("memory:")), clock=lambda: now[0])
+    assert await first.save(limit=2) == 2
+    assert others == [0]
+
+
+async def test_a_chat_that_cannot_be_saved_keeps_no_other_from_it(valkey: redis.asyncio.Redis) -> None:
+    objects = open_objects("memory:")
+    chats, archiver = RedisChats(valkey, ChatSegments(objects)), ChatArchiver(valkey, ChatSegments(objects))
+    broken = said("broken")
+    await chats.add(ACME, [broken])
+    await archiver.save()
+    async for one in objects.list(""):
+        await objects.put(one.key, b"no gzip")
+    await chats.remove(ACME, [broken.id])
+    await chats.add(OTHER, [said("whole")])
+
+    await archiver.save()
+
+    await valkey.flushdb()
+    assert texts(await chats.find(OTHER, Wanted(flow=FLOW, session="s"))) == ["whole"]
 
 
 async def test_the_last_messages_of_a_long_chat_are_found(valkey: redis.asyncio.Redis) -> None:
