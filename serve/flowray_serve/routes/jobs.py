@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from lfx.workflow.adapters import StreamAdapter
 
 _STOP_LIMIT_BYTES = 4_096
+_REASON_BYTES = 123
 _STATUSES = {
     "accepted": "queued",
     "running": "in_progress",
@@ -140,9 +141,9 @@ class JobRoutes:
                 await websocket.send_text(encode(one).decode())
             await websocket.close()
         except (InvalidRequestError, NotFoundError) as error:
-            await websocket.close(1008, error.message[:100])
+            await websocket.close(1008, _reason(error))
         except FlowRayError as error:
-            await websocket.close(1011, error.message[:100])
+            await websocket.close(1011, _reason(error))
         except WebSocketDisconnect:
             return
 
@@ -158,6 +159,11 @@ async def _left(websocket: WebSocket) -> None:
     """Wait until the client has gone; what it says is for nobody."""
     while (await websocket.receive())["type"] != "websocket.disconnect":
         pass
+
+
+def _reason(error: FlowRayError) -> str:
+    """As much of what went wrong as the frame that closes a socket takes."""
+    return error.message.encode()[:_REASON_BYTES].decode(errors="ignore")
 
 
 def _seq(text: str) -> int:

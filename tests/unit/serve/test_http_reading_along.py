@@ -7,6 +7,8 @@ import json
 from collections.abc import AsyncIterator, MutableMapping
 from typing import Any
 
+import pytest
+
 from flowray.engine import events as ev
 from flowray.engine.commands import StartStep
 from flowray.engine.ports import RunRequest
@@ -163,6 +165,18 @@ async def test_a_socket_that_is_dropped_is_let_go_though_its_run_says_nothing_mo
     assert not held.ended.is_set()
     held.go_on.set()
     await running
+
+
+@pytest.mark.parametrize("run", ["🙂" * 60, "r" * 300], ids=["unicode", "long"])
+async def test_a_socket_for_no_run_is_closed_with_a_reason_that_fits_into_its_frame(run: str) -> None:
+    socket = Socket(service(), run)
+
+    await asyncio.wait_for(socket.reading, 5)
+
+    closed = [socket.heard.get_nowait() for _ in range(socket.heard.qsize())][-1]
+    assert (closed["type"], closed["code"]) == ("websocket.close", 1008)
+    assert closed["reason"].startswith("There is no run")
+    assert len(closed["reason"].encode()) <= 123
 
 
 async def test_a_socket_follows_a_run_to_its_end() -> None:
