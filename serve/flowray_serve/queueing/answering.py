@@ -18,6 +18,7 @@ from flowray.engine.ports import Journal, RunRequest
 from flowray.errors import ConflictError, InvalidRequestError, NotFoundError
 from flowray.flow.types import Json, NodeId
 from flowray.stores.requests import Requests
+from flowray_serve.queueing.one_of_many import one_of_many
 from flowray_serve.queueing.recall import Recall, read_all
 from flowray_serve.queueing.waiting import let_wait
 
@@ -83,12 +84,20 @@ class Answering:
     async def pending(self, tenant: str, flow: str | None = None) -> AsyncGenerator[Asked, None]:
         """What this tenant's paused runs ask, of one flow or of all."""
         for run in await self._queue.parked(tenant):
-            accepted = await self._requests.find(tenant, run)
-            if accepted is None or flow not in (None, accepted.request.flow_id):
-                continue
-            recorded = await read_all(self._journal, tenant, run)
-            for node, request in standing(accepted.request, recorded).questions.items():
-                yield Asked(accepted=accepted, node=node, request=request, at=recorded[-1].at)
+            with one_of_many("Paused run not listed", tenant=tenant, run=run):
+                for asked in await self._asked_by(tenant, run, flow):
+                    yield asked
+
+    async def _asked_by(self, tenant: str, run: RunId, flow: str | None) -> Sequence[Asked]:
+        accepted = await self._requests.find(tenant, run)
+        if accepted is None or flow not in (None, accepted.request.flow_id):
+            return ()
+        recorded = await read_all(self._journal, tenant, run)
+        questions = standing(accepted.request, recorded).questions
+        return [
+            Asked(accepted=accepted, node=node, request=request, at=recorded[-1].at)
+            for node, request in questions.items()
+        ]
 
     async def answer(self, tenant: str, run: RunId, *, request_id: str, decision: Mapping[str, Json]) -> None:
         """Let a paused run go on with this decision.

@@ -12,6 +12,7 @@ import pytest
 from flowray.engine import events as ev
 from flowray.engine.commands import StartStep
 from flowray.engine.ports import RunRequest
+from flowray.stores.requests import BrokenRequestError
 from flowray_serve.queueing.answering import in_time
 from flowray_serve.queueing.recall import read_all
 from tests.unit.serve.flows import message_result
@@ -327,6 +328,25 @@ async def test_a_run_that_waits_for_an_answer_is_left_alone_after_a_restart() ->
         await parked(made)
     assert (await made.services.jobs.recovery.recover(restarted=True)).queued == 0
     assert (await made.queue.stats()).parked == 1
+
+
+async def test_a_paused_run_that_cannot_be_read_keeps_no_other_from_being_listed() -> None:
+    made = service()
+    made.steps.script = asking
+    async with made.engine():
+        broken, job = await paused(made), await paused(made)
+        while (await made.queue.stats()).parked < 2:  # noqa: ASYNC110 - the queue tells nobody of this
+            await asyncio.sleep(0.001)
+    find = made.services.jobs.requests.find
+
+    async def broken_find(tenant: str, run: ev.RunId) -> Any:
+        if run == broken["job_id"]:
+            raise BrokenRequestError("It cannot be read.")
+        return await find(tenant, run)
+
+    made.services.jobs.requests.find = broken_find  # type: ignore[method-assign]
+
+    assert [asked["job_id"] for asked in await pending(made)] == [job["job_id"]]
 
 
 class Slow:
