@@ -63,7 +63,7 @@ async def sent_run(request: Request, content: bytes) -> RunBody:
     What begins with a brace is JSON, whatever it is announced as: `curl -d` says that everything is a form, and read as
     one it would have no input, and the flow would run with what it has saved.
     """
-    is_form = request.headers.get("content-type", "").startswith((MULTIPART, URLENCODED))
+    is_form = request.headers.get("content-type", "").lower().startswith((MULTIPART, URLENCODED))
     if not is_form or content.lstrip().startswith(b"{"):
         return run_body(content)
 

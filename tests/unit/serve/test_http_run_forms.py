@@ -28,6 +28,14 @@ async def test_a_form_says_what_json_says(*, multipart: bool) -> None:
     assert made.steps.requests[-1].flow.nodes[1].fields["input_value"].value == "x"
 
 
+async def test_a_form_is_a_form_however_its_type_is_written() -> None:
+    made = service()
+    flow = await made.publish(ECHO)
+    headers = {"content-type": "Application/X-WWW-Form-UrlEncoded"}
+    answer = await made.http.post(f"/api/v1/run/{flow}", content=b"input_value=hi", headers=headers)
+    assert (answer.status_code, text_of(answer.json())) == (200, "hi")
+
+
 @pytest.mark.parametrize(
     ("fields", "status", "says"),
     [({"tweaks": "{"}, 400, "JSON"), ({"output_type": "bad"}, 422, "output_type"), ({"tweaks": "[1]"}, 422, "tweaks")],
