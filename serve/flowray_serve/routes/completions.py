@@ -97,7 +97,7 @@ class CompletionRoutes:
         )
         prepared = await self._services.runs.prepare(tenant, body.model, order)
         await self._services.may_run(tenant)  # before anything is kept of what was said
-        if body.session_id is None:
+        if not body.session_id:
             earlier = _remembered(prepared, body.messages[: asked[-1]])
             await self._services.chats.add(tenant, list(earlier))
         return prepared
