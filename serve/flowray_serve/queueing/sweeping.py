@@ -110,7 +110,8 @@ class Sweeper:
         kept = await self._retention_of(tenant)
         now = self._clock()
         old = now - kept.runs_days * _DAY_S
-        removed = await self._remove(path(tenant, "idempotency"), before=now - kept.idempotency_h * _HOUR_S)
+        # A key that outlived its run would stand for one that is open for ever: on record again, and known to be over.
+        removed = await self._remove(path(tenant, "idempotency"), before=max(old, now - kept.idempotency_h * _HOUR_S))
         for folder in _OF_RUNS:
             removed += await self._remove(path(tenant, folder), before=old)
         removed += await self._remove_of_ended(tenant, before=old)

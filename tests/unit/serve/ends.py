@@ -117,9 +117,9 @@ class Ends:
             self.made.queue, record, acceptance, self.endings, self, self, name="me", watch=watch, clock=lambda: 4e9
         )
 
-    def sweeper(self, *, days: float, now: Callable[[], float]) -> Sweeper:
+    def sweeper(self, *, days: float, now: Callable[[], float], idempotency_h: float | None = None) -> Sweeper:
         async def kept(tenant: str) -> Retention:
-            return Retention(runs_days=days, idempotency_h=24 * days, chats_days=self.chats_days)
+            return Retention(runs_days=days, idempotency_h=idempotency_h or 24 * days, chats_days=self.chats_days)
 
         return Sweeper(self.made.objects, self.requests, self, self.chats, kept, clock=now)
 

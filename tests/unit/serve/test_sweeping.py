@@ -13,9 +13,9 @@ from flowray.stores.chats import ChatMessage
 from flowray.stores.sealing import SecretSeal
 from flowray.stores.tapes import Tapes
 from flowray_serve.queueing.sweeping import Retention
-from tests.unit.serve.ends import DAY_S, FAILED, SECRET, SUCCEEDED, accepted, keys
+from tests.unit.serve.ends import DAY_S, FAILED, SECRET, SUCCEEDED, Ends, accepted, keys
 from tests.unit.serve.service import ECHO, service
-from tests.unit.serve.test_http_background import submitted
+from tests.unit.serve.test_http_background import ended, submitted
 
 
 async def test_what_is_older_than_its_tenant_keeps_it_is_removed() -> None:
@@ -36,6 +36,21 @@ async def test_what_is_older_than_its_tenant_keeps_it_is_removed() -> None:
     assert len(await keys(made.objects, "drawings")) == 1
     assert ends.forgotten[0] == "default"
     assert await ends.requests.find("default", RunId(job["job_id"])) is not None
+
+
+async def test_a_key_goes_with_its_run_and_stands_for_another_one_then() -> None:
+    made = service()
+    flow, ends = await made.publish(ECHO), Ends(made)
+    async with made.engine():
+        first = await submitted(made, flow, idempotency_key="k")
+        assert (await ended(made, first)).json()["status"] == "completed"
+    await ends.endings("default", RunId(first["job_id"]), SUCCEEDED)
+    await ends.sweeper(days=1, idempotency_h=48, now=lambda: time.time() + 1.5 * DAY_S).sweep()
+
+    async with made.engine():
+        second = await submitted(made, flow, idempotency_key="k")
+        assert (await ended(made, second)).json()["status"] == "completed"
+    assert (second["job_id"] == first["job_id"], await keys(made.objects, "requests")) == (False, [])
 
 
 async def test_a_damaged_request_keeps_no_other_tenant_s_record_from_being_swept() -> None:
