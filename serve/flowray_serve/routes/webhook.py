@@ -60,7 +60,7 @@ class WebhookRoutes:
         wishes = Wishes(
             mode="webhook",
             callback=callback_of(request),
-            idempotency=idempotency_of(request, flow, content),
+            idempotency=idempotency_of(request, "webhook", flow, content),
         )
         run = await self._services.jobs.accept(prepared, wishes)
         return reply(_TAKEN, status=202, headers={RUN_HEADER: run})

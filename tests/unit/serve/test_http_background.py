@@ -179,6 +179,17 @@ async def test_the_same_idempotency_key_is_the_same_run() -> None:
     assert (await made.queue.stats()).waiting == 1
 
 
+async def test_a_webhook_s_idempotency_key_does_not_stand_for_a_run_with_the_same_body() -> None:
+    made = service()
+    flow_id = await made.publish(ECHO)
+    asked: dict[str, Any] = {"content": b'{"input_value":"hi"}', "headers": {"idempotency-key": "k"}}
+    taken = await made.http.post(f"/api/v1/webhook/{flow_id}", **asked)
+    asked["headers"]["prefer"] = "respond-async"
+    refused = await made.http.post(f"/api/v1/run/{flow_id}", **asked)
+    assert (taken.status_code, refused.status_code) == (202, 409)
+    assert refused.json()["code"] == "idempotency_conflict"
+
+
 async def test_calls_at_once_with_one_idempotency_key_lose_nothing_of_their_run() -> None:
     made, at_once = service(), asyncio.Barrier(3)
     flow_id = await made.publish(ECHO)
