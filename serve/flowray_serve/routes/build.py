@@ -14,8 +14,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from flowray.engine.events import Recorded, RunAccepted, RunId
+from flowray.engine.outcome import Outcome
 from flowray.engine.ports import RunRequest
-from flowray.errors import FlowRayError, NotFoundError
+from flowray.errors import FlowRayError, NotFoundError, StoreUnavailableError
 from flowray.flow.types import Flow
 from flowray.tenancy.permissions import Permission
 from flowray.tenancy.principal import Principal
@@ -47,7 +48,7 @@ class BuildRoutes:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._driving: set[asyncio.Task[None]] = set()
+        self._driving: set[asyncio.Task[Outcome]] = set()
 
     def router(self) -> APIRouter:
         """The routes."""
@@ -110,17 +111,29 @@ class BuildRoutes:
 
     async def _drive(self, prepared: RunRequest) -> None:
         """Run it whether or not anybody follows; on return, whoever wants to finds it in the journal."""
-
-        async def drive() -> None:
-            with contextlib.suppress(FlowRayError):  # the journal says how it ended
-                await self._services.runs.execute(prepared)
-
-        task = asyncio.create_task(drive(), name=f"build {prepared.run}")
+        task = asyncio.create_task(self._services.runs.execute(prepared), name=f"build {prepared.run}")
         self._driving.add(task)
-        task.add_done_callback(self._driving.discard)
-        async with asyncio.timeout(_BEGIN_S):
-            while not await self._is_known(prepared.tenant, prepared.run) and not task.done():
-                await asyncio.wait({task}, timeout=_ASK_AGAIN_S)
+        task.add_done_callback(self._driven)
+        try:
+            async with asyncio.timeout(_BEGIN_S):
+                while not await self._is_begun(prepared, task):
+                    await asyncio.wait({task}, timeout=_ASK_AGAIN_S)
+        except TimeoutError as cause:
+            task.cancel("Its journal did not take it.")
+            raise StoreUnavailableError("The run's journal did not take it; it was stopped. Ask for it again.") from cause
+
+    def _driven(self, task: asyncio.Task[Outcome]) -> None:
+        self._driving.discard(task)
+        if not task.cancelled():
+            task.exception()  # the journal says how it ended
+
+    async def _is_begun(self, prepared: RunRequest, task: asyncio.Task[Outcome]) -> bool:
+        is_over = task.done()
+        if await self._is_known(prepared.tenant, prepared.run):
+            return True
+        if is_over:
+            task.result()  # raises what it was refused for: no journal will say that
+        return is_over
 
     async def _is_known(self, tenant: str, run: RunId) -> bool:
         try:
