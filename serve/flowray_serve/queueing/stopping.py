@@ -10,7 +10,7 @@ from flowray.engine.events import RunFinished, RunId, RunStatus
 from flowray.engine.hold import Hold
 from flowray.engine.leasing import Cancels, Queue, StoreForgotError
 from flowray.engine.ports import Journal
-from flowray.errors import StoreUnavailableError
+from flowray.errors import NotFoundError, StoreUnavailableError
 from flowray.stores.requests import Requests
 from flowray_serve.queueing.carry import LeasedEngine, cancelled
 from flowray_serve.queueing.recall import Recall
@@ -58,8 +58,17 @@ class Stopping:
         self._recall = Recall(queue, requests, journal, name=name)
 
     async def stop(self, tenant: str, run: RunId, *, reason: str = "Somebody asked the run to stop.") -> RunStatus:
-        """How the run ended: as cancelled, or as it had ended before. `NotFoundError` when there is none."""
-        over = await self._over(tenant, run)
+        """How the run ended: as cancelled, or as it had ended before. `NotFoundError` when there is none.
+
+        `StoreForgotError` when it was accepted and the store has lost its journal: the record will bring it back.
+        """
+        try:
+            over = await self._over(tenant, run)
+        except NotFoundError:
+            if await self._requests.find(tenant, run) is None:
+                raise
+            lost = f"Run `{run}` cannot be stopped before its journal is back from the record. Ask again in a moment."
+            raise StoreForgotError(lost) from None
         if over is not None:
             return over
         # One that was about to wait when it was stopped waits now, and is ended as such.

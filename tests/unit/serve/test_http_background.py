@@ -179,6 +179,20 @@ async def test_the_same_idempotency_key_is_the_same_run() -> None:
     assert (await made.queue.stats()).waiting == 1
 
 
+async def test_an_accepted_run_that_the_store_has_lost_is_stopped_once_it_is_back() -> None:
+    made = service()
+    job = await submitted(made, await made.publish(ECHO))
+    made.queue.empty()
+
+    early = await made.http.post(job["links"]["stop"], json={"job_id": job["job_id"]})
+    await made.services.jobs.recovery.recover()
+    later = await made.http.post(job["links"]["stop"], json={"job_id": job["job_id"]})
+
+    assert (early.status_code, early.json()["code"]) == (503, "store_forgot")
+    assert later.status_code == 200
+    assert (await told(made, job)).json()["status"] == "cancelled"
+
+
 async def test_a_webhook_s_idempotency_key_does_not_stand_for_a_run_with_the_same_body() -> None:
     made = service()
     flow_id = await made.publish(ECHO)
