@@ -70,13 +70,14 @@ class RunRoutes:
     async def _accept(self, prepared: RunRequest, wishes: Wishes, patience_s: float) -> Response:
         """Run it in the background; answer as if it were not when it is over in time, else with where to ask."""
         jobs = self._services.jobs
-        run = await jobs.accept(prepared, wishes)
-        prepared, headers = replace(prepared, run=run), {RUN_HEADER: run}
-        outcome = await jobs.wait(prepared.tenant, run, within_s=min(patience_s, jobs.sync_s)) if patience_s else None
+        taken = await jobs.accept(prepared, wishes)
+        headers = {RUN_HEADER: taken.run}
+        within_s = min(patience_s, jobs.sync_s)
+        outcome = await jobs.wait(taken.tenant, taken.run, within_s=within_s) if patience_s else None
         if outcome is None:
-            return reply(job_answer(run, prepared.flow_id, "queued"), status=202, headers=headers)
-        outcome.require_success(prepared)
-        return reply(run_response(prepared, outcome), headers=headers)
+            return reply(job_answer(taken.run, taken.flow_id, "queued"), status=202, headers=headers)
+        outcome.require_success(taken)
+        return reply(run_response(taken, outcome), headers=headers)
 
     async def _frames(self, prepared: RunRequest, *, goes_on: bool) -> AsyncGenerator[bytes, None]:
         outcome = Outcome()

@@ -62,8 +62,8 @@ class WebhookRoutes:
             callback=callback_of(request),
             idempotency=idempotency_of(request, "webhook", flow, content),
         )
-        run = await self._services.jobs.accept(prepared, wishes)
-        return reply(_TAKEN, status=202, headers={RUN_HEADER: run})
+        taken = await self._services.jobs.accept(prepared, wishes)
+        return reply(_TAKEN, status=202, headers={RUN_HEADER: taken.run})
 
 
 def _text(content: bytes) -> str:

@@ -79,15 +79,15 @@ class WorkflowRoutes:
     async def _accept(self, prepared: RunRequest, body: WorkflowBody, wishes: Wishes, patience_s: float) -> Response:
         """Run it in the background; answer with its outcome when it is over in time, else with where to ask."""
         jobs = self._services.jobs
-        run = await jobs.accept(prepared, wishes)
+        taken = await jobs.accept(prepared, wishes)
         outcome = None
         if patience_s:
-            outcome = await jobs.wait(prepared.tenant, run, within_s=min(patience_s, jobs.sync_s))
+            outcome = await jobs.wait(taken.tenant, taken.run, within_s=min(patience_s, jobs.sync_s))
         if outcome is not None:
-            return self._told(replace(prepared, run=run), outcome, body, {RUN_HEADER: run})
+            return self._told(taken, outcome, body, {RUN_HEADER: taken.run})
         created = datetime.now(UTC).isoformat()
-        job = job_answer(run, prepared.flow_id, "queued", created_timestamp=created)
-        return reply(job, status=202, headers={RUN_HEADER: run})
+        job = job_answer(taken.run, taken.flow_id, "queued", created_timestamp=created)
+        return reply(job, status=202, headers={RUN_HEADER: taken.run})
 
     async def _answer(self, prepared: RunRequest, body: WorkflowBody, headers: Mapping[str, str]) -> Response:
         outcome = await self._services.runs.execute(prepared, within_s=self._services.jobs.sync_s)

@@ -193,6 +193,21 @@ async def test_an_accepted_run_that_the_store_has_lost_is_stopped_once_it_is_bac
     assert (await told(made, job)).json()["status"] == "cancelled"
 
 
+@pytest.mark.parametrize("path", ["/api/v1/run/{}", "/api/v2/workflows"])
+async def test_a_call_that_is_repeated_hears_the_same_though_the_flow_was_changed_meanwhile(path: str) -> None:
+    made = service()
+    flow_id = await made.publish(ECHO)
+    asked: dict[str, Any] = {"json": {"flow_id": flow_id, "input_value": "hi"}}
+    asked["headers"] = {"idempotency-key": "k", "prefer": "respond-async, wait=5"}
+    async with made.engine():
+        first = await made.http.post(path.format(flow_id), **asked)
+        other = canvas(drawn("ChatInput-1"), drawn("ChatOutput-2"), wires=[("ChatInput-1", "ChatOutput-2")])
+        await made.http.patch(f"/api/v1/flows/{flow_id}", json={"data": other["data"]})
+        second = await made.http.post(path.format(flow_id), **asked)
+    assert first.headers["x-flowray-run"] == second.headers["x-flowray-run"]
+    assert {**second.json(), "created_timestamp": ""} == {**first.json(), "created_timestamp": ""}
+
+
 async def test_a_webhook_s_idempotency_key_does_not_stand_for_a_run_with_the_same_body() -> None:
     made = service()
     flow_id = await made.publish(ECHO)
