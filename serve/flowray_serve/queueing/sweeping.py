@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from flowray.engine.events import RunId
 from flowray.errors import FlowRayError, InvalidRequestError, StoreUnavailableError
 from flowray.stores.objects import ObjectStore
 from flowray.stores.paths import path
@@ -117,6 +118,7 @@ class Sweeper:
         removed += await self._remove_of_ended(tenant, before=old)
         # A drawing in use is written again now and then; a day more than its runs covers what lies between.
         in_use = await self._requests.drawings_in_use(tenant)
+        await self._write_again(path(tenant, "drawings"), in_use, before=now - _DAY_S / 2)
         removed += await self._remove(path(tenant, "drawings"), before=old - _DAY_S, but=in_use)
         await self._runs.forget(tenant, before=old)
         if kept.chats_days is not None:
@@ -124,8 +126,10 @@ class Sweeper:
         return removed
 
     async def _remove_of_ended(self, tenant: str, *, before: float) -> int:
-        """A run that is still open, since it was paused for long, keeps its values, its journal, and what it heard."""
+        """A run that is open, or was until lately, keeps its values, its journal as it waited, and what it heard."""
         still = {run async for owner, run, _ in self._requests.open() if owner == tenant}
+        journals = [one.key async for one in self._objects.list(path(tenant, "journals"))]
+        still.update(RunId(key.rpartition("/")[2].removesuffix(".jsonl.gz")) for key in journals)
         gone = [
             one.key
             for folder in (path(tenant, name) for name in _OF_ENDED_RUNS)
@@ -135,6 +139,12 @@ class Sweeper:
         for key in gone:
             await self._objects.delete(key)
         return len(gone)
+
+    async def _write_again(self, folder: str, keys: frozenset[str], *, before: float) -> None:
+        """Have what is in use count as new: a run that was paused for long is kept from its end on, as any other."""
+        old = [one.key async for one in self._objects.list(folder) if one.modified.timestamp() < before]
+        for key in keys.intersection(old):
+            await self._objects.put(key, await self._objects.get(key))
 
     async def _remove(self, folder: str, *, before: float, but: frozenset[str] = frozenset()) -> int:
         gone = [

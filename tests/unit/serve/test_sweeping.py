@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import time
 import uuid
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from flowray.engine.events import RunId
 from flowray.stores.chats import ChatMessage
+from flowray.stores.objects import open_objects
+from flowray.stores.requests import Requests
 from flowray.stores.sealing import SecretSeal
 from flowray.stores.tapes import Tapes
 from flowray_serve.queueing.sweeping import Retention
@@ -51,6 +55,34 @@ async def test_a_key_goes_with_its_run_and_stands_for_another_one_then() -> None
         second = await submitted(made, flow, idempotency_key="k")
         assert (await ended(made, second)).json()["status"] == "completed"
     assert (second["job_id"] == first["job_id"], await keys(made.objects, "requests")) == (False, [])
+
+
+async def test_a_run_that_was_open_for_long_can_be_read_for_as_long_after_its_end_as_any_other(tmp_path: Path) -> None:
+    objects = open_objects(str(tmp_path))
+    ends, run = await accepted(service(objects=objects))
+    (drawing,) = (tmp_path / "tenants" / "default" / "drawings").iterdir()
+    os.utime(drawing, (long_ago := time.time() - 20 * DAY_S, long_ago))
+    await ends.sweeper(days=30, now=time.time).sweep()
+    await ends.endings("default", run, SUCCEEDED)
+
+    await ends.sweeper(days=30, now=lambda: time.time() + 29 * DAY_S).sweep()
+
+    assert await Requests(objects, SecretSeal(SECRET)).find("default", run) is not None
+
+
+async def test_what_a_run_left_behind_goes_with_its_journal(tmp_path: Path) -> None:
+    objects = open_objects(str(tmp_path))
+    ends = Ends(service(objects=objects))
+    for key in ("values/long/x", "values/gone/x", "journals/long.jsonl.gz"):
+        await objects.put(f"tenants/default/{key}", b"1")
+    os.utime(tmp_path / "tenants" / "default" / "values" / "long" / "x", (long_ago := time.time() - 40 * DAY_S, long_ago))
+    os.utime(tmp_path / "tenants" / "default" / "values" / "gone" / "x", (long_ago, long_ago))
+    kept = ["tenants/default/values/long/x"]
+
+    await ends.sweeper(days=30, now=time.time).sweep()
+    assert await keys(objects, "values") == kept
+    await ends.sweeper(days=30, now=lambda: time.time() + 31 * DAY_S).sweep()
+    assert await keys(objects, "values") == []
 
 
 async def test_a_damaged_request_keeps_no_other_tenant_s_record_from_being_swept() -> None:
