@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from flowray.errors import FlowRayError
+from flowray.errors import FlowRayError, StoreUnavailableError
 from flowray.stores.dead_letters import DeadLetter, DeadLetters
 from flowray.stores.due import Due
 from flowray_serve.queueing.outbox import Outbox, Outgoing
@@ -97,10 +97,11 @@ class Callbacks:
         """Try one callback. Whatever breaks on it is a failed try of its own; the others go on."""
         try:
             outgoing = await self._outbox.find(due.tenant, due.run)
-        except FlowRayError:
+        except StoreUnavailableError:
             raise
-        except Exception:
+        except Exception as error:
             log.exception("A callback cannot be read", extra={"action": "callback_broken", **_facts(due)})
+            await self._again(due, None, f"It cannot be read: {error}")
             return
         reason = await self._refusal(due, outgoing) if outgoing is not None else None
         if outgoing is not None and reason is not None:
@@ -130,17 +131,17 @@ class Callbacks:
         if not _OK <= status < _MULTIPLE:
             raise CallbackRefusedError(f"It was answered with {status}.")
 
-    async def _again(self, due: Due, outgoing: Outgoing, reason: str) -> None:
+    async def _again(self, due: Due, outgoing: Outgoing | None, reason: str) -> None:
         log.info("Callback not taken", extra={"action": "callback_not_taken", "reason": reason, **_facts(due)})
         if due.tries < self._persistence.tries:
             await self._owing.later(due, in_s=self._persistence.pause_s(due.tries))
             return
         letter = DeadLetter(
-            run=outgoing.name,
-            what=outgoing.what,
-            flow=outgoing.flow,
-            flow_name=outgoing.flow_name,
-            kind=outgoing.what,
+            run=due.run,
+            what=(what := outgoing.what if outgoing else "callback"),
+            flow=outgoing.flow if outgoing else "",
+            flow_name=outgoing.flow_name if outgoing else "",
+            kind=what,
             reason=f"{due.tries} tries: {reason}",
             at=self._clock(),
         )

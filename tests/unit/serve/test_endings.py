@@ -146,6 +146,20 @@ async def test_a_callback_that_breaks_its_sender_is_given_up_like_one_that_nobod
     assert [one async for one in ends.owed.all()] == []
 
 
+async def test_a_callback_whose_run_cannot_be_read_is_given_up_like_one_that_nobody_takes() -> None:
+    made = service()
+    ends, run = await accepted(made, callback_url=URL)
+    await ends.endings("default", run, SUCCEEDED)
+    await made.objects.delete(*await keys(made.objects, "drawings"))
+    ends.requests._drawn.clear()
+    for _ in range(2):
+        assert await ends.deliver(tries=2) == 1
+        ends.now += 100
+    (letter,) = await ends.letters.list("default")
+    assert (letter.run, letter.what, "cannot be read" in letter.reason) == (run, "callback", True)
+    assert (await keys(made.objects, "callbacks"), await ends.deliver()) == ([], 0)
+
+
 async def test_a_notice_that_cannot_be_read_keeps_no_callback_from_being_delivered() -> None:
     ends, run = await accepted(service(), callback_url=URL)
     await ends.made.objects.put("tenants/default/notices/damaged", b"no notice at all")
