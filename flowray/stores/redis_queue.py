@@ -46,7 +46,7 @@ class RedisQueue:
     was started again hands out nothing for the first `settles_s` that it is asked.
     """
 
-    def __init__(  # noqa: PLR0913 - each is used on its own
+    def __init__(
         self,
         client: redis.asyncio.Redis,
         *,
@@ -123,7 +123,7 @@ class RedisQueue:
 
     async def park(self, lease: Lease, *, until: float | None = None) -> None:
         """See `Queue`."""
-        # Whoever has parked it finds it due by the same clock; by Redis' own it might be found too early again and again.
+        # Whoever has parked it finds it due by the same clock; by Redis' own it might be too early, again and again.
         in_s = "" if until is None else until - self._clock()
         await self._do("leave", member_of(lease.tenant, lease.run), lease.number, "parked", in_s)
 

@@ -120,7 +120,7 @@ class BuildRoutes:
                     await asyncio.wait({task}, timeout=_ASK_AGAIN_S)
         except TimeoutError as cause:
             task.cancel("Its journal did not take it.")
-            raise StoreUnavailableError("The run's journal did not take it; it was stopped. Ask for it again.") from cause
+            raise StoreUnavailableError("The journal did not take the run; it was stopped. Ask again.") from cause
 
     def _driven(self, task: asyncio.Task[Outcome]) -> None:
         self._driving.discard(task)

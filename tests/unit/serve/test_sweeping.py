@@ -75,8 +75,9 @@ async def test_what_a_run_left_behind_goes_with_its_journal(tmp_path: Path) -> N
     ends = Ends(service(objects=objects))
     for key in ("values/long/x", "values/gone/x", "journals/long.jsonl.gz"):
         await objects.put(f"tenants/default/{key}", b"1")
-    os.utime(tmp_path / "tenants" / "default" / "values" / "long" / "x", (long_ago := time.time() - 40 * DAY_S, long_ago))
-    os.utime(tmp_path / "tenants" / "default" / "values" / "gone" / "x", (long_ago, long_ago))
+    long_ago = time.time() - 40 * DAY_S
+    for run in ("long", "gone"):
+        os.utime(tmp_path / "tenants" / "default" / "values" / run / "x", (long_ago, long_ago))
     kept = ["tenants/default/values/long/x"]
 
     await ends.sweeper(days=30, now=time.time).sweep()
