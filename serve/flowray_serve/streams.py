@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any, TypeVar
 
@@ -65,8 +64,9 @@ async def kept_alive(source: AsyncIterator[_T], *, every_s: float = KEEP_ALIVE_S
     finally:
         if pending is not None:
             pending.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await pending
+            await asyncio.wait({pending})
+            if not pending.cancelled():
+                pending.exception()  # nobody is left to hear of it
 
 
 class _End:

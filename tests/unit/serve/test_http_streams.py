@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
+from flowray.errors import StoreUnavailableError
 from flowray_serve.streams import EventStream, kept_alive, langflow_frame, sse
 
 
@@ -50,6 +51,22 @@ async def test_closing_a_kept_alive_stream_ends_its_wait() -> None:
     await anext(stream)
     await stream.aclose()
     assert ended.is_set()
+
+
+async def test_closing_a_kept_alive_stream_whose_source_has_just_failed_raises_nothing() -> None:
+    fail = asyncio.Event()
+
+    async def source() -> AsyncGenerator[str, None]:
+        await fail.wait()
+        raise StoreUnavailableError("no answer")
+        yield "never"
+
+    stream = kept_alive(source(), every_s=0.001)
+    await anext(stream)
+    fail.set()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    await stream.aclose()
 
 
 async def test_a_stream_closes_its_source_when_the_client_is_gone() -> None:
