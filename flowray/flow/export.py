@@ -27,7 +27,14 @@ def without_secrets(document: Mapping[str, Json]) -> dict[str, Json]:
 
 def imported(document: Mapping[str, Json]) -> dict[str, Json]:
     """A flow of a file, with its source as text again."""
-    return {**document, "data": _with_fields(document.get("data"), _imported_field, noise=frozenset())}
+    if "data" not in document:
+        return dict(imported_canvas(document))
+    return {**document, "data": imported_canvas(document["data"])}
+
+
+def imported_canvas(canvas: Any) -> Any:
+    """The nodes and edges of a file, with their source as text again; what is no canvas is left as it is."""
+    return _with_fields(canvas, _imported_field, noise=frozenset())
 
 
 def _with_fields(canvas: Json, change: Any, *, noise: frozenset[str] = _VOLATILE_IN_NODES) -> Json:
@@ -44,16 +51,16 @@ def _node(node: Json, change: Any, noise: frozenset[str]) -> Json:
     inner = body.get("node") if isinstance(body, dict) else None
     if not isinstance(body, dict) or not isinstance(inner, dict):
         return node
-    changed = dict(_changed(inner, change))
+    changed = dict(_changed(inner, change, noise))
     return {**node, "data": {**body, "node": changed}}
 
 
-def _changed(inner: Mapping[str, Json], change: Any) -> Iterator[tuple[str, Json]]:
+def _changed(inner: Mapping[str, Json], change: Any, noise: frozenset[str]) -> Iterator[tuple[str, Json]]:
     for name, value in inner.items():
         if name == "template" and isinstance(value, dict):
             yield name, {key: change(field) if isinstance(field, dict) else field for key, field in value.items()}
         elif name == "flow" and isinstance(value, dict):  # a group holds a canvas of its own
-            yield name, {**value, "data": _with_fields(value.get("data"), change)}
+            yield name, {**value, "data": _with_fields(value.get("data"), change, noise=noise)}
         else:
             yield name, value
 

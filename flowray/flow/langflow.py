@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from flowray.errors import FlowFormatError
 from flowray.flow.document import Bounds, parse, refuse_too_many
+from flowray.flow.export import imported
 from flowray.flow.groups import flattened, has_groups
 from flowray.flow.handles import edge_of, with_handles
 from flowray.flow.nodes import is_note, node_of
@@ -31,7 +32,8 @@ def read(
     A dangling wire or a missing value is no format error: `check` finds those.
     """
     bounds = replace(_BOUNDS, size_bytes=max_bytes, nodes=max_nodes, depth=max_depth)
-    return _flow_of(parse(source, bounds), bounds.nodes)
+    # Downloads of Langflow 1.9 and later have source as lines.
+    return _flow_of(imported(parse(source, bounds)), bounds.nodes)
 
 
 def read_own(document: Raw) -> Flow:

@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from flowray.flow.check import ENDPOINT_NAME, ENDPOINT_NAME_LIMIT
+from flowray.flow.export import imported_canvas
 
 NAME_LIMIT = 256
 TEXT_LIMIT = 64 * 1024
@@ -16,6 +17,8 @@ TEXT_LIMIT = 64 * 1024
 _Name = Annotated[str, StringConstraints(min_length=1, max_length=NAME_LIMIT)]
 _Text = Annotated[str, StringConstraints(max_length=TEXT_LIMIT)]
 _EndpointName = Annotated[str, StringConstraints(pattern=ENDPOINT_NAME, max_length=ENDPOINT_NAME_LIMIT)]
+# Downloads have source as lines; what is kept has it as text, which is what editors read.
+Canvas = Annotated[Mapping[str, Any], BeforeValidator(imported_canvas)]
 _Colour = Annotated[str, StringConstraints(pattern=r"^#[0-9a-fA-F]{6}$")]
 
 
@@ -26,7 +29,7 @@ class FlowChange(BaseModel):
 
     name: _Name | None = None
     description: _Text | None = None
-    data: Mapping[str, Any] | None = Field(None, description="The canvas: `nodes` and `edges`.")
+    data: Canvas | None = Field(None, description="The canvas: `nodes` and `edges`.")
     # Langflow's editor clears the name by sending an empty one.
     endpoint_name: Annotated[_EndpointName | None, BeforeValidator(lambda name: name or None)] = Field(
         None, description="A name to run the flow by, in place of its id."

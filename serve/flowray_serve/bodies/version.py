@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from flowray_serve.bodies.flow import Canvas
 
 VERSION_NAME_LIMIT = 64
 _Description = Annotated[str, StringConstraints(max_length=500)]
@@ -18,7 +19,7 @@ class VersionBody(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     description: _Description | None = None
-    data: Mapping[str, Any] | None = Field(None, description="The canvas: `nodes` and `edges`.")
+    data: Canvas | None = Field(None, description="The canvas: `nodes` and `edges`.")
 
 
 class CanaryBody(BaseModel):

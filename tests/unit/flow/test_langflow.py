@@ -29,6 +29,14 @@ def test_bare_nodes_and_edges_are_read() -> None:
     assert flow.name == "Untitled flow"
 
 
+def test_source_as_lines_as_downloads_have_it_is_read_as_text() -> None:
+    lines = field("code", type="code", value=["import this", "", "x = 1"])
+
+    bare, whole = document(node("a", code=None, fields=(lines,)))["data"], document(node("a", fields=(lines,)))
+
+    assert [one.code for flow in (bare, whole) for one in read(flow).nodes] == ["import this\n\nx = 1"] * 2
+
+
 @pytest.mark.parametrize(
     "encode", [str, str.encode, lambda text: "\ufeff" + text, lambda text: bytearray(text.encode())]
 )

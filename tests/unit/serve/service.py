@@ -286,7 +286,7 @@ def canvas(*nodes: Mapping[str, Any], wires: Sequence[tuple[str, str]] = ()) -> 
     return {"name": "Echo", "description": "Says it again", "data": {"nodes": list(nodes), "edges": edges}}
 
 
-def drawn(node_id: str, *, code: str | None = None, **fields: Mapping[str, Any]) -> dict[str, Any]:
+def drawn(node_id: str, *, code: str | list[str] | None = None, **fields: Mapping[str, Any]) -> dict[str, Any]:
     """A node as the canvas has it."""
     component = node_id.partition("-")[0]
     template: dict[str, Any] = {

@@ -87,6 +87,17 @@ async def test_an_upload_replaces_the_flow_whose_id_it_has() -> None:
     assert (flow["id"], flow["description"]) == (flow_id, "New")
 
 
+@pytest.mark.parametrize(("method", "path"), [("POST", "/api/v1/flows/"), ("PUT", "/api/v1/flows/{}"), ("PATCH", "")])
+async def test_source_that_is_sent_as_lines_is_kept_as_text(method: str, path: str) -> None:
+    made, lines = service(), ["class ChatInput:", "    pass"]
+    flow = {"name": "Lines", "data": canvas(drawn("ChatInput-1", code=lines))["data"]}
+    path = path.format(uuid.uuid4()) or f"/api/v1/flows/{await made.publish(ECHO)}"
+
+    kept = (await made.http.request(method, path, json=flow)).json()
+
+    assert kept["data"]["nodes"][0]["data"]["node"]["template"]["code"]["value"] == "\n".join(lines)
+
+
 async def test_what_is_downloaded_can_be_uploaded_and_is_the_same_flow() -> None:
     made = service()
     ids = [await made.publish(ECHO), await made.publish({**ECHO, "name": "Other"})]
