@@ -21,7 +21,7 @@ def command(
     redrive: Annotated[bool, typer.Option("--redrive", help="Drive them again.")] = False,
     what: Annotated[str, typer.Option(help="run, callback or notice.")] = "",
     kind: Annotated[str, typer.Option(help="The failure's kind, such as lost, timeout, component.")] = "",
-    flow: Annotated[str, typer.Option(help="The flow's id or name.")] = "",
+    flow: Annotated[str, typer.Option(help="The flow's id, name or endpoint name.")] = "",
     url: Url = "",
     key: Key = "",
     as_json: AsJson = False,

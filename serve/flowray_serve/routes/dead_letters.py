@@ -52,7 +52,7 @@ class DeadLetterRoutes:
         """What was given up, the newest first, with the reason."""
         caller = await self._services.authenticator(request)
         fit(RedriveBody, {"what": what, "all": True})  # what is listed is named as what is driven again
-        wanted = Wanted(what=what, kind=kind, flow=flow, limit=limit)
+        wanted = Wanted(what=what, kind=kind, flow=await self._flow(caller.tenant, flow), limit=limit)
         letters = await self._services.jobs.redriving.list(caller.tenant, wanted)
         return reply({"dead_letters": [_said(letter) for letter in letters]})
 
@@ -61,8 +61,14 @@ class DeadLetterRoutes:
         """Drive dead letters again: named ones, those that fit a filter, or all."""
         caller = await self._services.authenticator(request)
         body = fit(RedriveBody, parse_object(await read_body(request, limit_bytes=_BODY_LIMIT_BYTES)))
-        wanted = Wanted(ids=body.ids, what=body.what, kind=body.kind, flow=body.flow, before=body.before)
+        flow = await self._flow(caller.tenant, body.flow)
+        wanted = Wanted(ids=body.ids, what=body.what, kind=body.kind, flow=flow, before=body.before)
         return reply({"redriven": await self._services.jobs.redriving.redrive(caller.tenant, wanted)})
+
+    async def _flow(self, tenant: str, name: str) -> str:
+        """A flow's id for its endpoint name, which letters do not have: it may be another one by now."""
+        found = await self._services.store.find(tenant, name) if name else None
+        return name if found is None else found.id
 
     @needs(Permission.RUNS_STOP)
     async def remove(self, request: Request, name: str) -> Response:

@@ -104,6 +104,21 @@ async def test_dead_letters_are_chosen_by_a_filter_that_has_to_be_said() -> None
     assert (await made.http.delete(f"/api/v1/dead-letters/run-{run}")).status_code == 404
 
 
+@pytest.mark.parametrize("name", ["echo-here", "Echo", ""])
+async def test_dead_letters_of_a_flow_are_found_by_its_id_its_name_and_its_endpoint_name(name: str) -> None:
+    made = service()
+    ends, run = await accepted(made)
+    await ends.endings("default", run, FAILED)
+    flow = (await made.http.get("/api/v1/flows/")).json()[0]["id"]
+    await made.http.patch(f"/api/v1/flows/{flow}", json={"endpoint_name": "echo-here"})
+
+    listed = await made.http.get("/api/v1/dead-letters", params={"flow": name or flow})
+    driven = await made.http.post("/api/v1/dead-letters/redrive", json={"flow": name or flow})
+
+    assert [one["run"] for one in listed.json()["dead_letters"]] == [run]
+    assert [one["id"] for one in driven.json()["redriven"]] == [f"run-{run}"]
+
+
 async def test_a_callback_is_signed_as_its_receiver_checks_it() -> None:
     made = service()
     ends, run = await accepted(made, callback_url=URL)
