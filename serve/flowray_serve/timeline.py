@@ -73,11 +73,15 @@ class Timeline:
                 run |= {"status": "paused", "human_request": event.request, "until": event.until}
             case ev.RunResumed():
                 run["status"] = "running"
-                run.pop("human_request", None)
-                run.pop("until", None)
+                self._waits_no_more()
             case ev.RunFinished():
+                self._waits_no_more()
                 run |= {"status": event.status, "finished_at": at, "took_s": at - run.get("accepted_at", at)}
                 run["error"] = _error(event)
+
+    def _waits_no_more(self) -> None:
+        self._run.pop("human_request", None)
+        self._run.pop("until", None)
 
     def _add_to_step(self, event: ev.StepQueued | ev.StepStarted | ev.StepEnd, at: float) -> None:
         if isinstance(event, ev.StepQueued):

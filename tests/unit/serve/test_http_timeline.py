@@ -84,6 +84,13 @@ def test_a_node_that_finished_in_an_earlier_attempt_is_told_where_and_when_it_ra
     assert (told["started_at"], told["engine"]) == (102.0, "e2")
 
 
+def test_a_run_that_was_stopped_while_it_waited_asks_nothing_any_more() -> None:
+    told = story(*SAID, ev.RunPaused(request={"prompt": "Go on?"}), ev.RunFinished(status="cancelled"))
+
+    assert told["status"] == "cancelled"
+    assert not {"human_request", "until"} & set(told)
+
+
 def test_what_ended_an_earlier_attempt_is_told_with_that_attempt_alone() -> None:
     ended = (said(CHAT, "hi"), ev.StepFinished(step=StepId("s1"), took_s=0.5))
     told = story(ACCEPTED, *FAILED_ATTEMPT, *SECOND_ATTEMPT, *ended)
