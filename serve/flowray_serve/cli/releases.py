@@ -8,7 +8,7 @@ import orjson
 
 from flowray.component.index import find_index
 from flowray.component.release import Release, read_release
-from flowray.errors import NotFoundError
+from flowray.errors import InvalidRequestError, NotFoundError
 from flowray.sandbox.image import default_root
 
 
@@ -18,6 +18,8 @@ def release_of(name: str, root: Path | None = None) -> Release:
         return read_release(find_index())
     if Path(name).is_file():
         return read_release(Path(name))
+    if Path(name).suffix == ".json":
+        raise InvalidRequestError(f"Cannot read {name}: there is no such file.")
     there = {_version(path): path for path in _indexes(root or default_root())}
     if name not in there:
         known = ", ".join(sorted(there)) or "none"
