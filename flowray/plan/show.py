@@ -12,14 +12,17 @@ from flowray.plan.types import Plan, Step
 _COLUMNS = ("STEP", "NODES", "POOL", "NEEDS", "AFTER")
 
 
-def as_table(plan: Plan, flow: Flow) -> str:
-    """Return the plan as text: a row per step, then why nodes are together and why steps are apart."""
+def as_table(plan: Plan, flow: Flow | None = None) -> str:
+    """Return the plan as text: a row per step, then why nodes are together and why steps are apart.
+
+    What is left out is told where the `flow` is there to see it.
+    """
     rows = [_COLUMNS, *(_row(step) for step in plan.steps)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     together = [f"  {step.id}: {reason}" for step in plan.steps for reason in step.joined_because]
     apart = dict.fromkeys(f"  {cut.source} | {cut.target}: {cut.reason}" for cut in plan.cuts)
-    left_out = [f"  {node}: a tool that nobody uses" for node in _left_out(plan, flow)]
+    left_out = [f"  {node}: a tool that nobody uses" for node in _left_out(plan, flow)] if flow else []
     for title, said_lines in (("Together", together), ("Apart", list(apart)), ("Left out", left_out)):
         if said_lines:
             lines += ["", title, *said_lines]

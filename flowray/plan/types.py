@@ -79,6 +79,12 @@ class Plan:
     run_wall_s: float | None = None
     packages: tuple[str, ...] | None = None
 
+    def __str__(self) -> str:
+        """The table that `flowray plan` prints."""
+        from flowray.plan.show import as_table
+
+        return as_table(self)
+
     def terms_of(self, node: NodeId) -> Terms:
         """The terms that a node runs on."""
         return self.terms.get(node, self.usual)

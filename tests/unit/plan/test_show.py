@@ -36,6 +36,12 @@ def test_a_table_shows_steps_and_reasons() -> None:
     ]
 
 
+def test_a_plan_that_is_printed_is_its_table() -> None:
+    table = as_table(plan(small()), small())
+
+    assert str(plan(small())) == table.partition("\n\nLeft out")[0]
+
+
 def test_a_diagram_has_a_box_per_step_and_no_loose_quotes() -> None:
     flow = small()
 
