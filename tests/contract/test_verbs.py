@@ -437,6 +437,32 @@ def test_what_is_no_flow_on_standard_input_is_told_to_be_from_there(
 
 
 @pytest.mark.parametrize("form", [(), ("--json",)])
+def test_flows_before_one_that_the_service_refuses_are_published_and_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, form: tuple[str, ...]
+) -> None:
+    good, refused = tmp_path / "good.json", tmp_path / "refused.json"
+    good.write_text(json.dumps({**ECHO, "name": "Before"}))
+    refused.write_text(json.dumps({**canvas({**drawn("A-1"), "data": {"node": 5}}), "name": "Refused"}))
+
+    assert flowray(monkeypatch, "publish", str(good), str(refused), *form) == 2
+
+    assert "Before" in capsys.readouterr().out
+
+
+def test_a_file_that_cannot_be_read_keeps_those_before_it_from_being_published(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], url: str, tmp_path: Path
+) -> None:
+    good = tmp_path / "good.json"
+    good.write_text(json.dumps({**ECHO, "name": "Too soon"}))
+
+    assert flowray(monkeypatch, "publish", str(good), str(tmp_path / "gone.json")) == 2
+
+    assert not capsys.readouterr().out
+    with Client(url, KEY) as client:
+        assert "Too soon" not in {one.name for one in client.flows()}
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)])
 def test_a_flow_with_errors_is_published_and_fails_the_verb(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], url: str, tmp_path: Path, form: tuple[str, ...]
 ) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from flowray.client import Client, PublishedFlow
-from flowray.client.sources import FlowSource, document_of, errors_of, read_description
+from flowray.client.sources import document_of, errors_of, read_description
 from flowray.flow.document import Bounds, parse
 from flowray_serve.cli.connection import Key, Url, connect
 from flowray_serve.cli.ending import FAILED
@@ -32,21 +33,33 @@ def command(
     Exit code 1 when one has errors: it is published, and cannot run as it is.
     """
     with connect(url, key) as client:
-        published = [client.publish(_source(client, path)) for path in flows]
-    if as_json:
-        say_json([asdict(each) for each in published])
-    for each in () if as_json else published:
-        _tell(each)
+        # Read before the first is published: a mistyped name leaves nothing half done.
+        documents = [_document(client, path) for path in flows]
+        published = _published(client, documents, as_json=as_json)
     if any(_is_broken(each) for each in published):
         raise typer.Exit(FAILED)
 
 
-def _source(client: Client, path: Path) -> FlowSource:
+def _published(client: Client, documents: Sequence[Mapping[str, Any]], *, as_json: bool) -> Sequence[PublishedFlow]:
+    """Publish one after the other. Those before one that is refused are published, and told."""
+    published: list[PublishedFlow] = []
+    try:
+        for document in documents:
+            published.append(client.publish(document))
+            if not as_json:
+                _tell(published[-1])
+    finally:
+        if as_json and published:
+            say_json([asdict(each) for each in published])
+    return published
+
+
+def _document(client: Client, path: Path) -> Mapping[str, Any]:
     if path == INPUT:
         with errors_of(NAME):
             return document_of(parse(read_export(), Bounds()))
     if path.suffix != ".flow":
-        return path
+        return document_of(path)
     text = read_description(path)
     with errors_of(path):
         return client.expand(text)
