@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -30,7 +31,9 @@ from flowray_serve.services import Services
 from flowray_serve.version_answer import differences_read, tags_read, version_read
 
 _Name = Annotated[str, Path(max_length=VERSION_NAME_LIMIT)]
-_TagName = Annotated[str, Path(pattern=r"^[A-Za-z][A-Za-z0-9._-]*$", max_length=VERSION_NAME_LIMIT)]
+_TAG = r"[A-Za-z][A-Za-z0-9._-]*"
+# The pattern is told and not checked here: its mistake would be told as a pattern.
+_TagName = Annotated[str, Path(max_length=VERSION_NAME_LIMIT, json_schema_extra={"pattern": f"^{_TAG}$"})]
 # Langflow says how many a flow may have; here it is what numbers there are.
 _MOST = 9_999_999
 
@@ -142,6 +145,7 @@ class VersionRoutes:
     @needs(Permission.FLOWS_WRITE)
     async def tag(self, request: Request, flow: str, tag: _TagName) -> Response:
         """Have a tag stand at a version; one that stands elsewhere is moved, and a canary that it had ends."""
+        _refuse_what_is_no_name(tag)
         caller, found = await self._flow(request, flow)
         content = await read_body(request, limit_bytes=self._services.limits.run_bytes)
         body = fit(TagBody, parse_object(content))
@@ -196,6 +200,12 @@ class VersionRoutes:
         if kept is None:
             raise UnknownVersionError(f"Version `{version[:12]}` of the flow `{flow.id}` was forgotten.")
         return kept
+
+
+def _refuse_what_is_no_name(tag: str) -> None:
+    if not re.fullmatch(_TAG, tag):
+        begin = f"`{tag[:VERSION_NAME_LIMIT]}` cannot be a tag"
+        raise InvalidRequestError(f"{begin}: it begins with a letter; letters, digits, `.`, `_` and `-` follow.")
 
 
 def _canary(version: str, share: float, *, beside: str) -> Canary:

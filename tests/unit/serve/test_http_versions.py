@@ -93,6 +93,16 @@ async def test_a_version_that_is_not_there_is_named(name: str) -> None:
     assert (response.status_code, response.json()["code"]) == (404, "version_not_found")
 
 
+@pytest.mark.parametrize("tag", ["to%20do", "-", "1st", "prod%0A"])
+async def test_a_tag_that_is_no_name_is_told_how_names_are_written(tag: str) -> None:
+    made, flow = await published("one")
+
+    refused = await made.http.put(f"/api/v1/flows/{flow}/tags/{tag}")
+
+    assert refused.status_code == 422
+    assert "begins with a letter" in refused.json()["detail"]
+
+
 @pytest.mark.parametrize("tag", ["v1", "latest", "deadbeef", "12"])
 async def test_a_tag_that_would_be_taken_for_a_version_is_refused(tag: str) -> None:
     made, flow = await published("one")
