@@ -2,14 +2,8 @@
 
 import json
 import os
-import select
-import signal
 import socket
-import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from types import ModuleType
@@ -25,16 +19,6 @@ from flowray_serve.home import Home, Running
 from tests.unit.serve.service import ECHO
 
 FLOW = json.dumps(ECHO).encode()
-GUARD = """
-import signal, sys
-from pathlib import Path
-from flowray_serve.home import Home
-
-with Home(Path(sys.argv[1])).guarded():
-    print(flush=True)
-    signal.pause()
-"""
-DEAF_GUARD = GUARD.replace("    print", "    signal.signal(signal.SIGTERM, signal.SIG_IGN); print")
 VERBS = ("up", "down", "run", "check", "plan", "publish", "flows", "runs", "watch", "doctor", "image", "demo", "runner")
 
 
@@ -51,15 +35,6 @@ def exit_code(monkeypatch: pytest.MonkeyPatch, *words: str) -> int | str | None:
     with pytest.raises(SystemExit) as ended:
         main()
     return ended.value.code
-
-
-@contextmanager
-def guarding(home: Home, guard: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that waits to start the service of a home again."""
-    with subprocess.Popen([sys.executable, "-c", guard, str(home.path)], stdout=subprocess.PIPE) as waiting:
-        assert waiting.stdout is not None
-        waiting.stdout.readline()
-        yield waiting
 
 
 def test_help_names_every_verb(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -230,37 +205,6 @@ def test_there_may_be_nothing_to_stop(monkeypatch: pytest.MonkeyPatch, capsys: p
     assert json.loads(capsys.readouterr().out) == {"stopped": False}
 
 
-def test_output_to_a_full_device_is_one_line(home: Home) -> None:
-    command = [sys.executable, "-m", "flowray_serve", "down"]
-    with open("/dev/full", "w") as full:
-        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
-
-    assert ended.returncode == 1
-    assert ended.stderr == "flowray: Cannot write the output: No space left on device.\n"
-
-
-def test_who_waits_to_start_it_again_is_stopped(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], home: Home
-) -> None:
-    with guarding(home, GUARD) as guard:
-        assert exit_code(monkeypatch, "down", "--json") == 0
-        assert guard.wait(10) == -signal.SIGTERM
-
-    assert json.loads(capsys.readouterr().out) == {"stopped": True}
-
-
-def test_what_was_killed_is_not_said_among_json(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], home: Home
-) -> None:
-    with guarding(home, DEAF_GUARD) as guard:
-        assert exit_code(monkeypatch, "down", "--wait", "1", "--json") == 0
-        assert guard.wait(10) == -signal.SIGKILL
-
-    said = capsys.readouterr()
-    assert json.loads(said.out) == {"stopped": True}
-    assert "was killed" in said.err
-
-
 @pytest.mark.parametrize("words", [("pull", "/proc/nope"), ("migrate", "{flow}", "--out", "/proc/nope/x")])
 def test_a_path_that_cannot_be_written_is_wrong_usage(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, words: tuple[str, ...]
@@ -314,24 +258,6 @@ def test_what_is_detached_never_ends_without_a_word(
     assert said.startswith(f"FlowRay ended with 1 and said nothing in {home.logs}/up.log, whose disk has ")
 
 
-@pytest.mark.parametrize("words", [("up", "--detach"), ("demo",)])
-def test_ctrl_c_ends_what_was_being_started(
-    monkeypatch: pytest.MonkeyPatch, home: Home, words: tuple[str, ...]
-) -> None:
-    monkeypatch.setenv("FLOWRAY_PORT", str(free_port()))
-    command = [sys.executable, "-m", "flowray_serve", *words]
-    with subprocess.Popen(command, start_new_session=True, preexec_fn=listening_to_ctrl_c) as started:  # noqa: PLW1509
-        guard = os.pidfd_open(guard_of(home))
-
-        os.killpg(started.pid, signal.SIGINT)  # as a terminal does
-
-        assert started.wait(30) == 130
-    ended, _, _ = select.select([guard], [], [], 30)
-    os.close(guard)
-    exit_code(monkeypatch, "down")
-    assert ended
-
-
 def test_ctrl_c_while_verbs_are_imported_ends_them_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
     imported = ModuleType("flowray_serve.cli")
     monkeypatch.setattr(imported, "__getattr__", interrupted, raising=False)
@@ -343,16 +269,3 @@ def test_ctrl_c_while_verbs_are_imported_ends_them_without_a_word(monkeypatch: p
 
 def interrupted(_: str) -> None:
     raise KeyboardInterrupt
-
-
-def listening_to_ctrl_c() -> None:
-    # Shells have what runs in the background ignore it.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-def guard_of(home: Home) -> int:
-    until = time.monotonic() + 30
-    while (pid := home.guard()) is None and time.monotonic() < until:
-        time.sleep(0.02)
-    assert pid is not None
-    return pid

@@ -1,4 +1,4 @@
-"""What verbs print, to a terminal and to a pipe."""
+"""What verbs print, to a terminal and to a pipe: processes, since only those have one."""
 
 from __future__ import annotations
 
