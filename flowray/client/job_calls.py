@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flowray.client.answers import PublishedFlow
-from flowray.client.calls import Call, RunOptions
+from flowray.client.calls import Call, RunOptions, segment
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -37,6 +37,18 @@ def job(run: str) -> Call[Mapping[str, Any]]:
     """How far a background run is, or its answer."""
     params = {"job_id": run}
     return Call(method="GET", path="/api/v2/workflows", params=params, read=lambda response: response.json())
+
+
+def pending() -> Call[Rows]:
+    """What paused runs ask people, oldest first."""
+    return Call(method="GET", path="/api/v2/workflows/pending", read=lambda response: response.json())
+
+
+def resume(run: str, *, request_id: str, decision: Mapping[str, Any]) -> Call[Mapping[str, Any]]:
+    """Answer what a paused run asks: `action_id`, and the `values` that go with it."""
+    body = {"request_id": request_id, "decision": dict(decision)}
+    path = f"/api/v2/workflows/{segment(run)}/resume"
+    return Call(method="POST", path=path, json=body, read=lambda response: response.json())
 
 
 def dead_letters(*, what: str = "", kind: str = "", flow: str = "", limit: int = 100) -> Call[Rows]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from io import BytesIO, StringIO, TextIOWrapper
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from flowray.client import Client, version_calls
+from flowray.client import Client, job_calls, version_calls
 from flowray.engine import events as ev
 from flowray.engine.commands import StartStep
 from flowray.engine.ports import RunRequest
@@ -22,6 +23,7 @@ from flowray_serve.routes.application import build_app
 from tests.kit.server import serving
 from tests.unit.serve.flows import journal
 from tests.unit.serve.service import ECHO, KEY, KEYS_BY_ROLE, Held, Service, canvas, drawn, service
+from tests.unit.serve.test_http_pauses import asking
 
 TENANTS = """
 tenants:
@@ -218,6 +220,35 @@ def test_a_compact_file_that_cannot_be_expanded_is_named(
 
     assert flowray(monkeypatch, "publish", str(file)) == 2
     assert str(file) in capsys.readouterr().err
+
+
+def test_what_a_paused_run_asks_is_listed_and_answered(
+    made: Service, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], echo: str, url: str
+) -> None:
+    made.steps.script = asking
+    assert flowray(monkeypatch, "submit", echo, "--json") == 0
+    run = json.loads(capsys.readouterr().out)["job_id"]
+    assert flowray(monkeypatch, "resume", run, "approve") == 2
+    assert "waits for no answer" in capsys.readouterr().err
+    with Client(url, KEY) as client:
+        for recorded in client.events(run):
+            if isinstance(recorded.event, ev.RunPaused):
+                break
+        while not client.ask(job_calls.pending()):
+            time.sleep(0.01)
+
+    assert flowray(monkeypatch, "pending") == 0
+    assert flowray(monkeypatch, "resume", run, "maybe") == 2
+    assert flowray(monkeypatch, "resume", run, "approve", "--request", "another") == 2
+    assert flowray(monkeypatch, "resume", run, "approve", "why=Fine") == 0
+    assert flowray(monkeypatch, "watch", run) == 0
+
+    said = capsys.readouterr()
+    assert f"{run}  ChatInput-1" in said.out
+    assert "approve | reject  Send it?" in said.out
+    assert "run succeeded" in said.out
+    assert "`approve`, `reject`" in said.err
+    assert f"--request: ChatInput-1:{run} (of ChatInput-1)" in said.err
 
 
 def test_a_dead_letter_that_is_not_there_is_named_and_fails(

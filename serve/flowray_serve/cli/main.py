@@ -27,12 +27,14 @@ from flowray_serve.cli import (
     key,
     migrate,
     node,
+    pending,
     plan,
     publish,
     pull,
     push,
     quota,
     reindex,
+    resume,
     run,
     runner,
     runs,
@@ -57,7 +59,7 @@ app = typer.Typer(
 )
 _LOCALLY = (up, down, run, check, plan, doctor, demo)
 _ON_THE_SERVICE = (
-    *(publish, flows, runs, watch, submit, batch, deadletters, reindex, apply, usage),
+    *(publish, flows, runs, watch, submit, batch, pending, resume, deadletters, reindex, apply, usage),
     *(migrate, pull, push, diff),
 )
 _VERBS = (*_LOCALLY, *_ON_THE_SERVICE)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from flowray.errors import InvalidRequestError
 from flowray_serve.cli.connection import Key, Url, connect
+from flowray_serve.cli.pairs import pair
 from flowray_serve.cli.terminal import AsJson, say, say_json
 
 
@@ -22,15 +22,8 @@ def command(
 ) -> None:
     """Start a new run, in the background, that takes over what the old one had finished before a node."""
     with connect(url, key) as client:
-        job = client.rerun(run, start=start, values=dict(_pair(text) for text in values or ()))
+        job = client.rerun(run, start=start, values=dict(map(pair, values or ())))
     if as_json:
         say_json(job)
         return
     say(f"{job['job_id']}  (follow it: flowray watch {job['job_id']})")
-
-
-def _pair(text: str) -> tuple[str, Any]:
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise InvalidRequestError(f"`{text}` is not FIELD=VALUE. Example: --set Prompt-1.template=Hi")
-    return name, value

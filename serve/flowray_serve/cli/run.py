@@ -14,6 +14,7 @@ from flowray.engine.failures import RunFailedError, RunTimeoutError
 from flowray.engine.outcome import Answer
 from flowray.errors import InvalidRequestError
 from flowray_serve.cli.connection import Key, Url, connect
+from flowray_serve.cli.pairs import pair
 from flowray_serve.cli.standard_input import INPUT, loaded
 from flowray_serve.cli.submit import options_of
 from flowray_serve.cli.terminal import AsJson, say, say_json
@@ -76,15 +77,8 @@ def _too_long(flow: str) -> str:
 def _here(flow: str, values: list[str], variables: dict[str, str], egress: list[str]) -> Answer:
     import flowray
 
-    pairs = dict(_pair(each) for each in values)
+    pairs = dict(map(pair, values))
     return flowray.run(loaded(Path(flow)), variables=variables, egress=tuple(egress), **pairs)
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise InvalidRequestError(f"`{text}` is not name=value. Example: input_value=Hello or Prompt-1.template=Hi")
-    return name, value
 
 
 def _variable(text: str) -> tuple[str, str]:

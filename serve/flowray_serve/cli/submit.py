@@ -14,6 +14,7 @@ from flowray.engine.failures import paused
 from flowray.errors import InvalidRequestError
 from flowray_serve.cli.connection import Key, Url, connect
 from flowray_serve.cli.ending import FAILED, INTERRUPTED, journal_of
+from flowray_serve.cli.pairs import pair
 from flowray_serve.cli.terminal import AsJson, complain, say, say_json
 
 
@@ -69,10 +70,8 @@ def options_of(values: list[str]) -> RunOptions:
     options: RunOptions = {"tweaks": {}}
     tweaks: dict[str, dict[str, str]] = {}
     for text in values:
-        name, equals, value = text.partition("=")
+        name, value = pair(text)
         node, dot, field = name.rpartition(".")
-        if not equals or not name:
-            raise InvalidRequestError(f"`{text}` is not name=value. Example: input_value=Hello or Prompt-1.template=Hi")
         if dot:
             tweaks.setdefault(node, {})[field] = value
         elif name == "session":
