@@ -1,10 +1,13 @@
-"""What has to be done at a time: a list in Redis, from which each entry is taken by one at a time, until it is done."""
+"""What has to be done at a time: lists in Redis, from which each entry is taken by one at a time, until it is done.
+
+Each tenant has a list of its own, and a turn: whoever was served waits behind those who were not yet.
+"""
 
 from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -14,22 +17,49 @@ from flowray.engine.events import RunId
 from flowray.engine.leasing import member_of, of_member
 from flowray.stores.redis import answered
 
-# KEYS: the times, the tries. ARGV: most, and the seconds for which nobody else takes what is taken.
-_TAKE = """
+# As text: Redis would round a number to a tenth of a millisecond.
+_NOW = """
 local t = redis.call('TIME')
-local now = tonumber(t[1]) + tonumber(t[2]) / 1000000
-local taken = {}
-for _, member in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[1])) do
-  redis.call('ZADD', KEYS[1], now + ARGV[2], member)
+local now = string.format('%d.%06d', t[1], t[2])
+local function after(seconds) return string.format('%.6f', now + seconds) end
+"""
+# KEYS: the turns, the tenant's times. ARGV: tenant, member.
+_ADD = f"""{_NOW}
+if redis.call('ZADD', KEYS[2], 'NX', now, ARGV[2]) == 1 then
+  redis.call('ZADD', KEYS[1], 'LT', now, ARGV[1])
+end
+"""
+# KEYS: the turns, the tries. ARGV: what the keys of tenants' times begin with, most, the seconds for which nobody else
+# takes what is taken, and the tenants that are passed over.
+_TAKE = f"""{_NOW}
+local passed, taken = {{}}, {{}}
+for i = 4, #ARGV do passed[ARGV[i]] = true end
+local function take(times)
+  local member = redis.call('ZRANGEBYSCORE', times, '-inf', now, 'LIMIT', 0, 1)[1]
+  if not member then return end
+  redis.call('ZADD', times, after(ARGV[3]), member)
   taken[#taken + 1] = member
   taken[#taken + 1] = redis.call('HINCRBY', KEYS[2], member, 1)
 end
+local function wait_again(tenant, times)
+  local at = redis.call('ZRANGE', times, 0, 0, 'WITHSCORES')[2]
+  if not at then return redis.call('ZREM', KEYS[1], tenant) end
+  redis.call('ZADD', KEYS[1], tonumber(at) > tonumber(now) and at or now, tenant)
+end
+for _, tenant in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now)) do
+  if #taken >= 2 * ARGV[2] then break end
+  if not passed[tenant] then
+    take(ARGV[1] .. tenant)
+    wait_again(tenant, ARGV[1] .. tenant)
+  end
+end
 return taken
 """
-# KEYS: the times. ARGV: member, seconds.
-_LATER = """
-local t = redis.call('TIME')
-return redis.call('ZADD', KEYS[1], 'XX', tonumber(t[1]) + tonumber(t[2]) / 1000000 + ARGV[2], ARGV[1])
+# KEYS: the turns, the tenant's times. ARGV: tenant, member, seconds.
+_LATER = f"""{_NOW}
+if redis.call('ZADD', KEYS[2], 'XX', 'CH', after(ARGV[3]), ARGV[2]) == 1 then
+  redis.call('ZADD', KEYS[1], 'LT', after(ARGV[3]), ARGV[1])
+end
 """
 
 
@@ -48,8 +78,8 @@ class DueList(Protocol):
     async def add(self, tenant: str, run: RunId) -> None:
         """Let it be due now, unless it is on the list already."""
 
-    async def take(self, *, limit: int, for_s: float) -> Sequence[Due]:
-        """What is due; nobody else gets it for `for_s`."""
+    async def take(self, *, limit: int, for_s: float, passing: Collection[str] = ()) -> Sequence[Due]:
+        """What is due, at most one entry of each tenant but those passed over; nobody else gets it for `for_s`."""
 
     async def later(self, due: Due, *, in_s: float) -> None:
         """Let it be due again after a time."""
@@ -65,18 +95,25 @@ class MemoryDueList:
         self._clock = clock
         self._times: dict[tuple[str, RunId], float] = {}
         self._tries: defaultdict[tuple[str, RunId], int] = defaultdict(int)
+        self._turns: defaultdict[str, int] = defaultdict(int)
 
     async def add(self, tenant: str, run: RunId) -> None:
         """See `DueList`."""
-        self._times.setdefault((tenant, run), 0.0)
+        self._times.setdefault((tenant, run), self._clock())
 
-    async def take(self, *, limit: int, for_s: float) -> Sequence[Due]:
+    async def take(self, *, limit: int, for_s: float, passing: Collection[str] = ()) -> Sequence[Due]:
         """See `DueList`."""
-        keys = [key for key, at in self._times.items() if at <= self._clock()][:limit]
-        for key in keys:
-            self._times[key] = self._clock() + for_s
-            self._tries[key] += 1
-        return [Due(tenant=tenant, run=run, tries=self._tries[tenant, run]) for tenant, run in keys]
+        now, first = self._clock(), dict[str, RunId]()
+        for tenant, run in sorted(self._times, key=self._times.__getitem__):
+            if self._times[tenant, run] <= now and tenant not in passing:
+                first.setdefault(tenant, run)
+        return [self._taken(one, first[one], now + for_s) for one in sorted(first, key=self._turns.__getitem__)[:limit]]
+
+    def _taken(self, tenant: str, run: RunId, until: float) -> Due:
+        self._times[tenant, run] = until
+        self._tries[tenant, run] += 1
+        self._turns[tenant] = max(self._turns.values()) + 1
+        return Due(tenant=tenant, run=run, tries=self._tries[tenant, run])
 
     async def later(self, due: Due, *, in_s: float) -> None:
         """See `DueList`."""
@@ -94,32 +131,36 @@ class RedisDueList:
 
     def __init__(self, client: redis.asyncio.Redis, name: str, *, prefix: str = "flowray:") -> None:
         self._redis = client
-        self._times, self._tries = f"{prefix}due:{name}", f"{prefix}due:{name}:tries"
+        key = f"{prefix}due:{name}"
+        self._turns, self._tries, self._times_of = f"{key}:turns", f"{key}:tries", f"{key}:of:"
+        self._add = client.register_script(_ADD)
         self._take = client.register_script(_TAKE)
         self._later = client.register_script(_LATER)
 
     async def add(self, tenant: str, run: RunId) -> None:
         """See `DueList`."""
         async with answered():
-            await self._redis.zadd(self._times, {member_of(tenant, run): 0.0}, nx=True)
+            await self._add([self._turns, self._times_of + tenant], [tenant, member_of(tenant, run)])
 
-    async def take(self, *, limit: int, for_s: float) -> Sequence[Due]:
+    async def take(self, *, limit: int, for_s: float, passing: Collection[str] = ()) -> Sequence[Due]:
         """See `DueList`."""
+        asked: list[str | float] = [self._times_of, limit, for_s, *passing]
         async with answered():
-            found: list[Any] = await self._take([self._times, self._tries], [limit, for_s])
+            found: list[Any] = await self._take([self._turns, self._tries], asked)
         pairs = zip(found[::2], found[1::2], strict=True)
         return [_due(member.decode(), tries) for member, tries in pairs]
 
     async def later(self, due: Due, *, in_s: float) -> None:
         """See `DueList`."""
+        asked: list[str | float] = [due.tenant, member_of(due.tenant, due.run), in_s]
         async with answered():
-            await self._later([self._times], [member_of(due.tenant, due.run), in_s])
+            await self._later([self._turns, self._times_of + due.tenant], asked)
 
     async def done(self, due: Due) -> None:
         """See `DueList`."""
         member = member_of(due.tenant, due.run)
         async with answered(), self._redis.pipeline(transaction=True) as pipe:
-            pipe.zrem(self._times, member)
+            pipe.zrem(self._times_of + due.tenant, member)
             pipe.hdel(self._tries, member)
             await pipe.execute()
 

@@ -49,6 +49,35 @@ async def test_what_is_done_is_gone(due: DueList) -> None:
     assert [one.tries for one in await due.take(limit=9, for_s=0)] == [1]
 
 
+async def test_of_each_tenant_one_is_taken_at_a_time_and_who_was_served_waits_behind_the_others(due: DueList) -> None:
+    for tenant, run in [("acme", "a-1"), ("acme", "a-2"), ("globex", "g-1")]:
+        await due.add(tenant, RunId(run))
+
+    taken = [one.run for _ in range(4) for one in await due.take(limit=1, for_s=100)]
+
+    assert taken == ["a-1", "g-1", "a-2"]
+
+
+async def test_a_tenant_that_is_passed_over_keeps_what_is_due(due: DueList) -> None:
+    for tenant in ("acme", "globex"):
+        await due.add(tenant, RUN)
+
+    others = await due.take(limit=9, for_s=100, passing=["acme"])
+    its = await due.take(limit=9, for_s=100)
+
+    assert [(one.tenant, one.tries) for one in (*others, *its)] == [("globex", 1), ("acme", 1)]
+
+
+async def test_what_is_put_off_does_not_hide_what_its_tenant_has_due(due: DueList) -> None:
+    await due.add("acme", RunId("first"))
+    (first,) = await due.take(limit=9, for_s=0)
+    await due.later(first, in_s=100)
+
+    await due.add("acme", RunId("second"))
+
+    assert [one.run for one in await due.take(limit=9, for_s=100)] == ["second"]
+
+
 async def test_work_for_one_is_whose_turn_it_is_until_that_runs_out(valkey: redis.asyncio.Redis) -> None:
     upkeep = RedisUpkeep(valkey)
     assert await upkeep.mine("sweep", by="a", for_s=100)

@@ -13,7 +13,8 @@ import hmac
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -25,7 +26,7 @@ from flowray_serve.queueing.owing import Owing
 
 log = logging.getLogger(__name__)
 
-_AT_ONCE = 8
+_AT_ONCE, _OF_ONE_TENANT = 32, 4
 _OK, _MULTIPLE = 200, 300
 
 
@@ -82,16 +83,42 @@ class Callbacks:
         self._clock = clock
 
     async def work(self) -> None:
-        """Deliver, until cancelled."""
-        while True:
-            try:
-                taken = await self._owing.take(limit=_AT_ONCE, for_s=2 * self._persistence.attempt_s)
-                await asyncio.gather(*(self.deliver(one) for one in taken))
-            except FlowRayError as error:
-                log.warning("Callbacks not delivered", extra={"action": "callbacks_failed", "reason": error.message})
-                taken = ()
-            if not taken:
-                await asyncio.sleep(self._persistence.look_every_s)
+        """Deliver, until cancelled. A tenant whose receivers are slow has few under way, and holds up only its own."""
+        under_way: dict[asyncio.Task[None], str] = {}
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                taken = await self._take(under_way.values())
+                for one in taken:
+                    task = tasks.create_task(self._deliver(one), name=f"callback of {one.run}")
+                    under_way[task] = one.tenant
+                    task.add_done_callback(under_way.pop)
+                if not taken:
+                    await self._pause(under_way)
+
+    async def _take(self, under_way: Collection[str]) -> Sequence[Due]:
+        """What is due and may go out beside what is under way, which is said by its tenants."""
+        full = [tenant for tenant, count in Counter(under_way).items() if count >= _OF_ONE_TENANT]
+        try:
+            return await self._owing.take(
+                limit=_AT_ONCE - len(under_way), for_s=2 * self._persistence.attempt_s, passing=full
+            )
+        except FlowRayError as error:
+            _say(error)
+            return ()
+
+    async def _pause(self, under_way: Collection[asyncio.Task[None]]) -> None:
+        """Wait until there may be something to do."""
+        pause_s = self._persistence.look_every_s
+        if under_way:
+            await asyncio.wait(under_way, timeout=pause_s, return_when=asyncio.FIRST_COMPLETED)
+        else:
+            await asyncio.sleep(pause_s)
+
+    async def _deliver(self, due: Due) -> None:
+        try:
+            await self.deliver(due)
+        except FlowRayError as error:
+            _say(error)
 
     async def deliver(self, due: Due) -> None:
         """Try one callback. Whatever breaks on it is a failed try of its own; the others go on."""
@@ -147,6 +174,10 @@ class Callbacks:
         )
         await self._letters.add(due.tenant, letter)
         await self._owing.settle(due)
+
+
+def _say(error: FlowRayError) -> None:
+    log.warning("Callbacks not delivered", extra={"action": "callbacks_failed", "reason": error.message})
 
 
 def _facts(due: Due) -> Mapping[str, object]:

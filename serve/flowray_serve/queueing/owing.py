@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from flowray.engine.events import RunId
 from flowray.stores.due import Due, DueList
@@ -21,9 +21,9 @@ class Owing:
         await self._owed.add(tenant, run)
         await self._due.add(tenant, run)
 
-    async def take(self, *, limit: int, for_s: float) -> Sequence[Due]:
-        """What is due, for this one alone for so many seconds."""
-        return await self._due.take(limit=limit, for_s=for_s)
+    async def take(self, *, limit: int, for_s: float, passing: Collection[str] = ()) -> Sequence[Due]:
+        """What is due, for this one alone for so many seconds: see `DueList.take`."""
+        return await self._due.take(limit=limit, for_s=for_s, passing=passing)
 
     async def later(self, due: Due, *, in_s: float) -> None:
         """Try it again after a time."""

@@ -81,10 +81,12 @@ class Ends:
         )
 
     async def deliver(self, tries: int = 2) -> int:
-        taken = await self.due.take(limit=9, for_s=5)
-        for one in taken:
-            await self.callbacks(tries).deliver(one)
-        return len(taken)
+        count = 0
+        while taken := await self.due.take(limit=9, for_s=5):
+            for one in taken:
+                await self.callbacks(tries).deliver(one)
+            count += len(taken)
+        return count
 
     async def rebuild(self) -> int:
         return 3
