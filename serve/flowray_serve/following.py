@@ -31,12 +31,17 @@ class Framing:
 
 
 async def followed(services: Services, tenant: str, run: str, asked: Framing) -> Followed:
-    """The run to follow. `ConflictError` when nobody knows any more what its flow looked like."""
+    """The run to follow. `ConflictError` when nobody knows any more what its flow looked like.
+
+    `StoreForgotError` when its journal is not back from the record yet.
+    """
     try:
         accepted = await services.jobs.find(tenant, run)
     except NotFoundError:
         return await _streamed(services, tenant, RunId(run), asked)
     request, facts = accepted.request, accepted.facts
+    # A stream has no status to change once it is open, so a journal that is lost for now has to show before.
+    await anext(services.jobs.read(tenant, request.run), None)
     exposed = asked.expose_graph_state
     wanted = blank_body(
         protocol=asked.protocol or facts.get("protocol") or "langflow",

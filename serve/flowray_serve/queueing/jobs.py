@@ -18,6 +18,7 @@ from flowray.errors import NotFoundError
 from flowray.flow.types import Json
 from flowray.stores.requests import Requests
 from flowray_serve.queueing.acceptance import Acceptance, Idempotency
+from flowray_serve.queueing.accepted_journal import read_accepted
 from flowray_serve.queueing.answering import Answering
 from flowray_serve.queueing.posting import checked_url
 from flowray_serve.queueing.recovery import Recovery
@@ -88,15 +89,19 @@ class Jobs:
             raise NotFoundError(f"There is no background run `{run[:80]}`.")
         return found
 
+    def read(self, tenant: str, run: RunId, *, after: int = 0, follow: bool = False) -> AsyncGenerator[Recorded, None]:
+        """A run's events, see `read_accepted`."""
+        return read_accepted(self.journal, self.requests, tenant, run, after=after, follow=follow)
+
     async def told(self, tenant: str, run: RunId, *, follow: bool = False) -> AsyncGenerator[Recorded, None]:
         """A run's events with their large results; with `follow`, to its end."""
-        async for one in self.journal.read(tenant, run, follow=follow):
+        async for one in self.read(tenant, run, follow=follow):
             yield await whole(one, self.objects)
 
     async def finished(self, tenant: str, run: RunId) -> RunFinished | None:
         """How a run ended, if it has."""
         last: Event | None = None
-        async for one in self.journal.read(tenant, run):
+        async for one in self.read(tenant, run):
             last = one.event
         return last if isinstance(last, RunFinished) else None
 

@@ -10,8 +10,9 @@ from flowray.engine.events import RunFinished, RunId, RunStatus
 from flowray.engine.hold import Hold
 from flowray.engine.leasing import Cancels, Queue, StoreForgotError
 from flowray.engine.ports import Journal
-from flowray.errors import NotFoundError, StoreUnavailableError
+from flowray.errors import StoreUnavailableError
 from flowray.stores.requests import Requests
+from flowray_serve.queueing.accepted_journal import read_accepted
 from flowray_serve.queueing.carry import LeasedEngine, cancelled
 from flowray_serve.queueing.recall import Recall
 
@@ -60,16 +61,9 @@ class Stopping:
     async def stop(self, tenant: str, run: RunId, *, reason: str = "Somebody asked the run to stop.") -> RunStatus:
         """How the run ended: as cancelled, or as it had ended before. `NotFoundError` when there is none.
 
-        `StoreForgotError` when it was accepted and the store has lost its journal: the record will bring it back.
+        `StoreForgotError` when it cannot be stopped yet, see `read_accepted`.
         """
-        try:
-            over = await self._over(tenant, run)
-        except NotFoundError:
-            if await self._requests.find(tenant, run) is None:
-                raise
-            lost = f"Run `{run}` cannot be stopped before its journal is back from the record. Ask again in a moment."
-            raise StoreForgotError(lost) from None
-        if over is not None:
+        if (over := await self._over(tenant, run)) is not None:
             return over
         # One that was about to wait when it was stopped waits now, and is ended as such.
         if await self._local.cancel(tenant, run) and (over := await self._over(tenant, run)) is not None:
@@ -79,7 +73,7 @@ class Stopping:
         return await self._ask(tenant, run, reason)
 
     async def _over(self, tenant: str, run: RunId) -> RunStatus | None:
-        async for one in self._journal.read(tenant, run):
+        async for one in read_accepted(self._journal, self._requests, tenant, run):
             if isinstance(one.event, RunFinished):
                 return one.event.status
         return None

@@ -17,6 +17,7 @@ from flowray.engine.accepted import Accepted
 from flowray.engine.codec import encode
 from flowray.engine.events import RunFinished, RunId
 from flowray.engine.failures import RunFailedError
+from flowray.engine.leasing import StoreForgotError
 from flowray.engine.outcome import Outcome
 from flowray.errors import FlowRayError, InvalidRequestError, NotFoundError
 from flowray.tenancy.permissions import Permission
@@ -79,8 +80,8 @@ class JobRoutes:
             raise InvalidRequestError("`job_id` must be given.")
         accepted = await self._services.jobs.find(caller.tenant, job_id)
         timeline, outcome = Timeline(), Outcome()
-        # An accepted run without a journal is one that Redis has lost and the record will bring back: it waits.
-        with suppress(NotFoundError):
+        # One whose journal the record will bring back is queued again with it: it waits.
+        with suppress(StoreForgotError):
             async for one in self._services.jobs.told(caller.tenant, accepted.request.run):
                 timeline.add(one)
                 outcome.add(one)
@@ -93,9 +94,7 @@ class JobRoutes:
         body = fit(StopBody, parse_object(await read_body(request, limit_bytes=_STOP_LIMIT_BYTES)))
         run = RunId(str(body.job_id))
         await self._services.jobs.find(caller.tenant, run)
-        finished = None
-        with suppress(NotFoundError):  # its journal is lost for now: whoever stops runs knows what to say of that
-            finished = await self._services.jobs.finished(caller.tenant, run)
+        finished = await self._services.jobs.finished(caller.tenant, run)
         if finished is not None:
             return reply({"job_id": run, "message": f"Job {run} already finished ({_STATUSES[finished.status]})."})
         status = await self._services.jobs.stopping.stop(caller.tenant, run)
@@ -139,7 +138,7 @@ class JobRoutes:
     async def _tell(self, websocket: WebSocket, tenant: str, run: RunId, after: str) -> None:
         """Send the journal to its end, then close the socket."""
         try:
-            async for one in self._services.journal.read(tenant, run, after=_seq(after), follow=True):
+            async for one in self._services.jobs.read(tenant, run, after=_seq(after), follow=True):
                 await websocket.send_text(encode(one).decode())
             await websocket.close()
         except (InvalidRequestError, NotFoundError) as error:

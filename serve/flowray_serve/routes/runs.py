@@ -83,16 +83,16 @@ class RunsRoutes:
         caller = await self._services.authenticator(request)
         seen = after if last_event_id is None else last_event_id
         # A stream has no status to change once it is open, so a run that is not there has to show before.
-        await anext(aiter(self._services.journal.read(caller.tenant, RunId(run))), None)
+        await anext(self._services.jobs.read(caller.tenant, RunId(run)), None)
         return EventStream(self._frames(caller.tenant, RunId(run), seen))
 
     @needs(Permission.RUNS_STOP)
     async def cancel(self, request: Request, run: str) -> Response:
         """Stop a run, and answer how it ended."""
         caller = await self._services.authenticator(request)
-        told = await self._story(caller.tenant, RunId(run))
-        if "finished_at" in told:
-            raise ConflictError(f"Run `{run}` cannot be stopped: it has {told['status']}.")
+        finished = await self._services.jobs.finished(caller.tenant, RunId(run))
+        if finished is not None:
+            raise ConflictError(f"Run `{run}` cannot be stopped: it has {finished.status}.")
         await self._services.jobs.stopping.stop(caller.tenant, RunId(run))
         return reply(await self._story(caller.tenant, RunId(run)))
 
@@ -164,12 +164,12 @@ class RunsRoutes:
 
     async def _story(self, tenant: str, run: RunId) -> dict[str, Any]:
         timeline = Timeline()
-        async for recorded in self._services.journal.read(tenant, run):
+        async for recorded in self._services.jobs.read(tenant, run):
             timeline.add(recorded)
         return timeline.as_json()
 
     async def _frames(self, tenant: str, run: RunId, after: int) -> AsyncGenerator[bytes, None]:
-        journal = self._services.journal.read(tenant, run, after=after, follow=True)
+        journal = self._services.jobs.read(tenant, run, after=after, follow=True)
         async with aclosing(kept_alive(journal)) as events:
             async for recorded in events:
                 yield KEEP_ALIVE if recorded is None else _frame(recorded)

@@ -179,18 +179,35 @@ async def test_the_same_idempotency_key_is_the_same_run() -> None:
     assert (await made.queue.stats()).waiting == 1
 
 
-async def test_an_accepted_run_that_the_store_has_lost_is_stopped_once_it_is_back() -> None:
+@pytest.mark.parametrize("path", ["/api/v2/workflows/stop", "/api/v1/runs/{}/cancel"])
+async def test_an_accepted_run_that_the_store_has_lost_is_stopped_once_it_is_back(path: str) -> None:
     made = service()
     job = await submitted(made, await made.publish(ECHO))
     made.queue.empty()
 
-    early = await made.http.post(job["links"]["stop"], json={"job_id": job["job_id"]})
+    early = await made.http.post(path.format(job["job_id"]), json={"job_id": job["job_id"]})
     await made.services.jobs.recovery.recover()
-    later = await made.http.post(job["links"]["stop"], json={"job_id": job["job_id"]})
+    later = await made.http.post(path.format(job["job_id"]), json={"job_id": job["job_id"]})
 
     assert (early.status_code, early.json()["code"]) == (503, "store_forgot")
     assert later.status_code == 200
     assert (await told(made, job)).json()["status"] == "cancelled"
+
+
+@pytest.mark.parametrize("path", ["/api/v2/workflows/{}/events", "/api/v1/runs/{}/events", "/api/v1/runs/{}"])
+async def test_an_accepted_run_that_the_store_has_lost_is_followed_once_it_is_back(path: str) -> None:
+    made = service()
+    job = await submitted(made, await made.publish(ECHO))
+    made.queue.empty()
+
+    early = await made.http.get(path.format(job["job_id"]))
+    await made.services.jobs.recovery.recover()
+    async with made.engine():
+        await ended(made, job)
+        later = await made.http.get(path.format(job["job_id"]))
+
+    assert (early.status_code, early.json()["code"]) == (503, "store_forgot")
+    assert later.status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/api/v1/run/{}", "/api/v2/workflows"])
