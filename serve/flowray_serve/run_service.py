@@ -21,15 +21,12 @@ from flowray.flow.hosts import common
 from flowray.flow.tweaks import tweak
 from flowray.flow.types import Flow, Json, NodeId
 from flowray.tenancy.tenant import Tenant
+from flowray_serve.aftermath import Aftermath
 from flowray_serve.library import Library, LoadedFlow
 from flowray_serve.listening import Listener
 from flowray_serve.partial import entry, part
 
 _T = TypeVar("_T")
-# Is told of a run that paused here: who asked for it is answered, and the run waits elsewhere.
-OnPause = Callable[[RunRequest, Mapping[str, Json]], Awaitable[None]]
-OnEnd = Callable[[RunRequest, RunFinished], Awaitable[None]]
-_STOPPED = RunFinished(status="cancelled", kind="cancelled")
 _INPUTS_BY_TYPE = {"chat": ("ChatInput", "Chat Input"), "text": ("TextInput", "Text Input")}
 
 
@@ -111,8 +108,7 @@ class RunService:
         defaults: Callable[[str], TenantDefaults],
         tenant_of: TenantOf,
         variables: StoredVariables,
-        on_pause: OnPause,
-        on_end: OnEnd,
+        aftermath: Aftermath,
     ) -> None:
         self._library = library
         self._engine = engine
@@ -120,8 +116,7 @@ class RunService:
         self._defaults = defaults
         self._tenant_of = tenant_of
         self._variables = variables
-        self._on_pause = on_pause
-        self._on_end = on_end
+        self._aftermath = aftermath
         self._live: dict[tuple[str, RunId], asyncio.Task[Any]] = {}
 
     async def prepare(self, tenant: str, flow_name: str, order: RunOrder, *, whom: str | None = None) -> RunRequest:
@@ -201,27 +196,10 @@ class RunService:
         try:
             told = await self._engine.execute(request)
         except asyncio.CancelledError:
-            await self._see_to(request, _STOPPED, mode="sync")
+            await self._aftermath.see_to_stopped(request)
             raise
-        await self._see_to(request, told[-1].event, mode="sync")
+        await self._aftermath.see_to(request, told[-1].event, mode="sync")
         return told
-
-    async def _see_to(self, request: RunRequest, last: Event, *, mode: str) -> None:
-        """Do what follows from a run's pause or end, also when whoever wanted it leaves just then.
-
-        A paused run that is not on record would wait for an answer that nobody can give.
-        """
-        if isinstance(last, RunPaused):
-            following = asyncio.ensure_future(self._on_pause(request, {"mode": mode}))
-        elif isinstance(last, RunFinished):
-            following = asyncio.ensure_future(self._on_end(request, last))
-        else:
-            return
-        try:
-            await asyncio.shield(following)
-        except asyncio.CancelledError:
-            await asyncio.wait({following})
-            raise
 
     async def _drive(self, request: RunRequest, listener: Listener) -> None:
         last: Event | None = None
@@ -229,12 +207,12 @@ class RunService:
             async with aclosing(self._engine.run(request)) as told:
                 async for recorded in told:
                     last = recorded.event
-                    await self._see_to(request, last, mode="stream")
+                    await self._aftermath.see_to(request, last, mode="stream")
                     if not listener.has_left:
                         await listener.tell(await self._shown(recorded))
         except asyncio.CancelledError:
             if not isinstance(last, RunPaused | RunFinished):
-                await self._see_to(request, _STOPPED, mode="stream")
+                await self._aftermath.see_to_stopped(request)
             raise
         finally:
             listener.end()

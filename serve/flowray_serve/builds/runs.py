@@ -6,6 +6,7 @@ from functools import partial
 
 from flowray.engine.loop import Engine
 from flowray_serve.admission.runs import AdmittedEngine
+from flowray_serve.aftermath import Aftermath
 from flowray_serve.builds.plant import Plant, defaults_of, objects_of
 from flowray_serve.library import Library
 from flowray_serve.parts.identity import Identity
@@ -26,6 +27,8 @@ def run_service(
         defaults=partial(defaults_of, plant.settings),
         tenant_of=identity.tenants.find,
         variables=identity.variables,
-        on_pause=queueing.answering.pause,
-        on_end=Keeping(queueing.requests, rule=plant.settings.gateway.keep).over,
+        aftermath=Aftermath(
+            on_pause=queueing.answering.pause,
+            on_end=Keeping(queueing.requests, rule=plant.settings.gateway.keep).over,
+        ),
     )

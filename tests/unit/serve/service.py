@@ -63,6 +63,7 @@ from flowray.tenancy.variables import Variables
 from flowray_serve.admission.shares import Shares
 from flowray_serve.admission.spending import BudgetKeeper
 from flowray_serve.admission.terms import Settled
+from flowray_serve.aftermath import Aftermath
 from flowray_serve.auth import Auditor, Authenticator, Gate
 from flowray_serve.auth.issuers import Issuers
 from flowray_serve.builds.plant import images_of, planned
@@ -336,8 +337,7 @@ def service(  # noqa: PLR0913 - what tests vary
         defaults=lambda _: defaults or TenantDefaults(),
         tenant_of=tenants.find,
         variables=variables,
-        on_pause=answering.pause,
-        on_end=Keeping(requests, rule="failed").over,
+        aftermath=Aftermath(on_pause=answering.pause, on_end=Keeping(requests, rule="failed").over),
     )
     acceptance = Acceptance(requests, queue, journal, objects)
     letters, owing = DeadLetters(objects), Owing(Owed(objects), MemoryDueList())
