@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
 from typing import Any, TypeVar
 
 from starlette.responses import StreamingResponse
@@ -13,8 +14,8 @@ from flowray.engine.codec import dumps
 
 _T = TypeVar("_T")
 
-KEEP_ALIVE_S = 15.0
-KEEP_ALIVE = b": keep-alive\n\n"
+_KEEP_ALIVE_S = 15.0
+_KEEP_ALIVE = b": keep-alive\n\n"
 # Without the second header nginx-like proxies hold frames back until their buffer is full.
 _HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 
@@ -47,7 +48,14 @@ def langflow_frame(event: str, data: Any) -> bytes:
     return dumps({"event": event, "data": data}) + b"\n\n"
 
 
-async def kept_alive(source: AsyncIterator[_T], *, every_s: float = KEEP_ALIVE_S) -> AsyncGenerator[_T | None, None]:
+async def commented(frames: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """Server-sent events, and a comment whenever there was none for long. Langflow's v1 streams know no comments."""
+    async with aclosing(frames), aclosing(kept_alive(frames)) as alive:
+        async for frame in alive:
+            yield _KEEP_ALIVE if frame is None else frame
+
+
+async def kept_alive(source: AsyncIterator[_T], *, every_s: float = _KEEP_ALIVE_S) -> AsyncGenerator[_T | None, None]:
     """What `source` yields, and None whenever it has been silent for so long that a proxy might hang up."""
     pending: asyncio.Task[_T | _End] | None = None
     try:

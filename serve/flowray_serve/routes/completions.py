@@ -33,7 +33,7 @@ from flowray_serve.routes.variables import header_trace, header_variables
 from flowray_serve.run_service import RunOrder
 from flowray_serve.services import Services
 from flowray_serve.spoken import Spoken, said
-from flowray_serve.streams import EventStream
+from flowray_serve.streams import EventStream, commented
 
 _QUERY = described(cancel_on_disconnect="Stop a streamed run when its reader goes away.")
 _SPEAKERS = {"user": ("User", "User"), "assistant": ("Machine", "AI")}
@@ -68,7 +68,7 @@ class CompletionRoutes:
         headers = {RUN_HEADER: prepared.run}
         if body.stream:
             frames = self._frames(prepared, completion, body, goes_on=not says_yes(request, CANCEL))
-            return EventStream(frames, headers=headers)
+            return EventStream(commented(frames), headers=headers)
         outcome = await self._services.runs.execute(prepared)
         outcome.require_success(prepared)
         return reply(completion.whole(said(prepared, outcome)), headers=headers)

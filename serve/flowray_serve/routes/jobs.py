@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import aclosing, suppress
-from typing import TYPE_CHECKING, Annotated
+from contextlib import suppress
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, WebSocket
@@ -24,20 +23,17 @@ from flowray.tenancy.permissions import Permission
 from flowray_serve.auth import needs
 from flowray_serve.bodies.reading import fit, parse_object, read_body
 from flowray_serve.bodies.workflow import StopBody, blank_body
-from flowray_serve.following import Followed, Framing, followed
+from flowray_serve.following import Framing, followed
 from flowray_serve.problems import document
 from flowray_serve.queueing.jobs import job_answer
 from flowray_serve.replies import reply
 from flowray_serve.routes.openapi import takes
 from flowray_serve.routes.resuming import SEQ_LIMIT, LastEventId
 from flowray_serve.services import Services
-from flowray_serve.streams import KEEP_ALIVE, EventStream, kept_alive
+from flowray_serve.streams import EventStream, commented
 from flowray_serve.timeline import Timeline
 from flowray_serve.workflow_answer import asked, succeeded
 from flowray_serve.workflow_stream import adapter_for, frames_after
-
-if TYPE_CHECKING:
-    from lfx.workflow.adapters import StreamAdapter
 
 _STOP_LIMIT_BYTES = 4_096
 _REASON_BYTES = 123
@@ -116,7 +112,8 @@ class JobRoutes:
         caller = await self._services.authenticator(request)
         asked = Framing(protocol=stream_protocol, expose_graph_state=expose_graph_state)
         run = await followed(self._services, caller.tenant, str(job_id), asked)
-        return EventStream(self._frames(run, adapter_for(run.wanted, run), last_event_id))
+        told = self._services.jobs.told(run.tenant, run.run, follow=True)
+        return EventStream(commented(frames_after(told, adapter_for(run.wanted, run), run.flow, after=last_event_id)))
 
     @needs(Permission.RUNS_READ)
     async def journal(self, websocket: WebSocket, run: str) -> None:
@@ -147,13 +144,6 @@ class JobRoutes:
             await websocket.close(1011, _reason(error))
         except WebSocketDisconnect:
             return
-
-    async def _frames(self, run: Followed, adapter: StreamAdapter, last: int | None) -> AsyncGenerator[bytes, None]:
-        events = self._services.jobs.told(run.tenant, run.run, follow=True)
-        said = frames_after(events, adapter, run.flow, after=last)
-        async with aclosing(kept_alive(said)) as alive:
-            async for frame in alive:
-                yield KEEP_ALIVE if frame is None else frame
 
 
 async def _left(websocket: WebSocket) -> None:

@@ -35,7 +35,7 @@ from flowray_serve.routes.variables import header_trace, header_variables
 from flowray_serve.run_service import RunOrder
 from flowray_serve.services import Services
 from flowray_serve.spoken import Spoken, said, tool_calls
-from flowray_serve.streams import EventStream
+from flowray_serve.streams import EventStream, commented
 
 _QUERY = described(cancel_on_disconnect="Stop a streamed run when its reader goes away.")
 _NEEDS = "Flow must have a {} component to be compatible with OpenAI Responses API"
@@ -78,7 +78,7 @@ class ResponsesRoutes:
         if body.stream:
             await self._services.may_run(caller.tenant)
             frames = self._frames(prepared, response, goes_on=not says_yes(request, CANCEL))
-            return EventStream(frames, headers=headers)
+            return EventStream(commented(frames), headers=headers)
         outcome = await self._services.runs.execute(prepared)
         try:
             outcome.require_success(prepared)

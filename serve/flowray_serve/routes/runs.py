@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -12,7 +11,7 @@ from starlette.responses import Response
 
 from flowray.engine.codec import encode, kind_of
 from flowray.engine.differences import differences
-from flowray.engine.events import Recorded, RunAccepted, RunId
+from flowray.engine.events import RunAccepted, RunId
 from flowray.errors import ConflictError, FlowRayError, InvalidRequestError
 from flowray.flow.types import NodeId
 from flowray.plan.types import StepId
@@ -27,7 +26,7 @@ from flowray_serve.routes.openapi import takes
 from flowray_serve.routes.resuming import SEQ_LIMIT, LastEventId
 from flowray_serve.routes.run import RUN_HEADER
 from flowray_serve.services import Services
-from flowray_serve.streams import KEEP_ALIVE, EventStream, kept_alive, sse
+from flowray_serve.streams import EventStream, commented, sse
 from flowray_serve.timeline import Timeline, in_short, placed
 
 _LISTED_LIMIT = 500
@@ -84,7 +83,7 @@ class RunsRoutes:
         seen = after if last_event_id is None else last_event_id
         # A stream has no status to change once it is open, so a run that is not there has to show before.
         await anext(self._services.jobs.read(caller.tenant, RunId(run)), None)
-        return EventStream(self._frames(caller.tenant, RunId(run), seen))
+        return EventStream(commented(self._frames(caller.tenant, RunId(run), seen)))
 
     @needs(Permission.RUNS_STOP)
     async def cancel(self, request: Request, run: str) -> Response:
@@ -169,11 +168,5 @@ class RunsRoutes:
         return timeline.as_json()
 
     async def _frames(self, tenant: str, run: RunId, after: int) -> AsyncGenerator[bytes, None]:
-        journal = self._services.jobs.read(tenant, run, after=after, follow=True)
-        async with aclosing(kept_alive(journal)) as events:
-            async for recorded in events:
-                yield KEEP_ALIVE if recorded is None else _frame(recorded)
-
-
-def _frame(recorded: Recorded) -> bytes:
-    return sse(encode(recorded), seq=recorded.seq, event=kind_of(recorded.event))
+        async for recorded in self._services.jobs.read(tenant, run, after=after, follow=True):
+            yield sse(encode(recorded), seq=recorded.seq, event=kind_of(recorded.event))

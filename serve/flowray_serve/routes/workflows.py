@@ -30,7 +30,7 @@ from flowray_serve.routes.variables import header_priority, header_trace, header
 from flowray_serve.routes.wishes import callback_of, idempotency_of, respond_async
 from flowray_serve.run_service import RunOrder
 from flowray_serve.services import Services
-from flowray_serve.streams import EventStream
+from flowray_serve.streams import EventStream, commented
 from flowray_serve.workflow_answer import failed, succeeded, suspended, terminal_nodes
 from flowray_serve.workflow_stream import adapter_for, frames
 
@@ -73,7 +73,7 @@ class WorkflowRoutes:
             await self._services.may_run(caller.tenant)
             adapter = adapter_for(body, prepared)
             events = self._services.runs.stream(prepared, goes_on=not says_yes(request, CANCEL))
-            return EventStream(frames(events, adapter, prepared), headers=headers)
+            return EventStream(commented(frames(events, adapter, prepared)), headers=headers)
         return await self._answer(prepared, body, headers)
 
     async def _accept(self, prepared: RunRequest, body: WorkflowBody, wishes: Wishes, patience_s: float) -> Response:

@@ -19,12 +19,13 @@ from tests.unit.serve.service import ECHO, KEY, Held, Service, service
 class Reader:
     """An ASGI client that reads a stream until it leaves."""
 
-    def __init__(self, made: Service, path: str, query: bytes = b"") -> None:
+    def __init__(self, made: Service, path: str, query: bytes = b"", body: bytes = b"{}") -> None:
         self.left = asyncio.Event()
         self.began = asyncio.Event()
         self.reads = asyncio.Event()
         self.reads.set()
         self.heard: list[bytes] = []
+        self._body = body
         self._sent = False
         headers = [(b"x-api-key", KEY.encode())]
         self._scope = {
@@ -47,7 +48,7 @@ class Reader:
     async def _receive(self) -> MutableMapping[str, Any]:
         if not self._sent:
             self._sent = True
-            return {"type": "http.request", "body": b"{}", "more_body": False}
+            return {"type": "http.request", "body": self._body, "more_body": False}
         await self.left.wait()
         return {"type": "http.disconnect"}
 
@@ -128,6 +129,20 @@ async def test_a_reader_that_leaves_a_stream_leaves_the_run_alone() -> None:
 async def test_a_reader_may_want_its_run_stopped_when_it_leaves() -> None:
     _, held = await left_while_held(b"stream=true&cancel_on_disconnect=1")
 
+    await asyncio.wait_for(held.ended.wait(), 5)
+
+
+async def test_the_reader_of_a_stream_with_comments_may_want_its_run_stopped_too_when_it_leaves() -> None:
+    made = service()
+    asked = {"flow_id": await made.publish(ECHO), "mode": "stream"}
+    made.steps.script = held = Held()
+    reader = Reader(made, "/api/v2/workflows", b"cancel_on_disconnect=1", json.dumps(asked).encode())
+    reading = asyncio.create_task(reader.read())
+    await held.began.wait()
+
+    reader.left.set()
+
+    await asyncio.wait_for(reading, 5)
     await asyncio.wait_for(held.ended.wait(), 5)
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, MutableMapping
+from functools import partial
 from typing import Any
 
 import orjson
 import pytest
 
 from flowray.errors import StoreUnavailableError
-from flowray_serve.streams import EventStream, kept_alive, langflow_frame, sse
+from flowray_serve import streams
+from flowray_serve.streams import EventStream, commented, kept_alive, langflow_frame, sse
+from tests.unit.serve.service import ECHO, service
 
 
 def test_an_sse_frame_carries_its_seq_and_kind() -> None:
@@ -85,4 +88,61 @@ async def test_a_stream_closes_its_source_when_the_client_is_gone() -> None:
 
     with pytest.raises(OSError, match="gone"):
         await EventStream(source()).stream_response(send)
+    assert closed.is_set()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever does not come at once is a silence."""
+    monkeypatch.setattr(streams, "kept_alive", partial(kept_alive, every_s=0))
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        ("/api/v2/workflows", {"flow_id": "{}", "mode": "stream"}),
+        ("/api/v2/workflows", {"flow_id": "{}", "mode": "stream", "stream_protocol": "agui"}),
+        ("/v1/chat/completions", {"model": "{}", "messages": [{"role": "user", "content": "hello"}], "stream": True}),
+        ("/api/v1/responses", {"model": "{}", "input": "hello", "stream": True}),
+    ],
+)
+async def test_a_stream_of_server_sent_events_is_not_silent_while_its_flow_is(path: str, asked: dict[str, Any]) -> None:
+    made = service()
+    flow = await made.publish(ECHO)
+    filled = {key: value.format(flow) if isinstance(value, str) else value for key, value in asked.items()}
+
+    answer = await made.http.post(path, json=filled)
+
+    told = [one for one in answer.text.split("\n\n") if one]
+    assert ": keep-alive" in told
+    assert "data: " in told[-1]
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_langflow_s_own_stream_has_no_comments_which_its_clients_would_read_as_json() -> None:
+    made = service()
+    flow = await made.publish(ECHO)
+
+    answer = await made.http.post(f"/api/v1/run/{flow}?stream=true", json={"input_value": "hello"})
+
+    told = [orjson.loads(line) for line in answer.text.splitlines() if line]
+    assert told[-1]["event"] == "end"
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_closing_a_commented_stream_closes_its_source_also_between_two_frames() -> None:
+    closed = asyncio.Event()
+
+    async def source() -> AsyncGenerator[bytes, None]:
+        try:
+            yield b"x"
+            yield b"never"
+        finally:
+            closed.set()
+
+    stream = commented(source())
+    while await anext(stream) != b"x":
+        pass
+    await stream.aclose()
     assert closed.is_set()
