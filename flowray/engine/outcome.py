@@ -31,16 +31,18 @@ class Answer:
 class Outcome:
     """The results of a run so far, by node; of a node that ran several times (a loop's body), the last.
 
-    `paused` is what it waits for, as long as it does.
+    `accepted_at` is when it was accepted, in seconds since the epoch. `paused` is what it waits for, as long as it does.
     """
 
     results: dict[NodeId, Json] = field(default_factory=dict)
     finished: RunFinished | None = None
     paused: RunPaused | None = None
+    accepted_at: float = 0.0
 
     def add(self, recorded: Recorded) -> None:
         """Take one more event of the run."""
         event = recorded.event
+        self.accepted_at = self.accepted_at or recorded.at
         if isinstance(event, NodeFinished):
             self.results[event.node] = event.result
         elif isinstance(event, RunFinished):

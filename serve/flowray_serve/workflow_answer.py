@@ -39,24 +39,29 @@ def succeeded(request: RunRequest, outcome: Outcome, body: WorkflowBody) -> dict
     """The response of a run that came to its end."""
     outputs = {node.id: component_output(node, outcome.results.get(node.id)) for node in terminal_nodes(request.flow)}
     answer = _answer(outputs, body.output_ids)
-    return _response(request, body, status="completed", output=answer, outputs=outputs)
+    return _response(request, outcome, body, status="completed", output=answer, outputs=outputs)
 
 
-def failed(request: RunRequest, error: RunFailedError, body: WorkflowBody) -> dict[str, Any]:
+def failed(request: RunRequest, outcome: Outcome, error: RunFailedError, body: WorkflowBody) -> dict[str, Any]:
     """The response of a run that a component failed: HTTP 200 with the error inside, which is v2's contract."""
     details = {"flow_id": request.flow_id, **error.facts, "code": error.code}
     errors = [{"error": error.message, "code": "EXECUTION_ERROR", "details": details}]
     answer = {"reason": "failed", "text": None, "source": None}
-    return _response(request, body, status="failed", output=answer, errors=errors)
+    return _response(request, outcome, body, status="failed", output=answer, errors=errors)
 
 
-def suspended(request: RunRequest, pause: RunPaused, body: WorkflowBody) -> dict[str, Any]:
+def suspended(request: RunRequest, outcome: Outcome, pause: RunPaused, body: WorkflowBody) -> dict[str, Any]:
     """The response of a run that waits for a decision or a time."""
     answer = {"reason": "none", "text": None, "source": None}
-    return _response(request, body, status="suspended", output=answer) | {
+    return _response(request, outcome, body, status="suspended", output=answer) | {
         "session_id": request.session,
         "human_request": asked(pause),
     }
+
+
+def created(at: float) -> str:
+    """A run's `created_timestamp`, of the seconds since the epoch when it was accepted."""
+    return datetime.fromtimestamp(at, UTC).isoformat()
 
 
 def asked(pause: RunPaused) -> Json:
@@ -132,14 +137,16 @@ def _at(shown: Json, place: tuple[str, ...]) -> Json:
     return shown
 
 
-def _response(request: RunRequest, body: WorkflowBody, *, status: str, **facts: Any) -> dict[str, Any]:
+def _response(
+    request: RunRequest, outcome: Outcome, body: WorkflowBody, *, status: str, **facts: Any
+) -> dict[str, Any]:
     errors = facts.get("errors", [])
     return {
         "flow_id": request.flow_id,
         "session_id": request.session if status == "completed" else None,
         "job_id": request.run,
         "object": "response",
-        "created_timestamp": datetime.now(UTC).isoformat(),
+        "created_timestamp": created(outcome.accepted_at),
         "status": status,
         "output": facts["output"],
         "errors": errors,

@@ -143,7 +143,7 @@ async def _ending_of(accepted: Accepted, journal: Journal, objects: ObjectStore)
     try:
         outcome.require_success(request)
     except RunFailedError as error:
-        answer = failed(request, error, body)
+        answer = failed(request, outcome, error, body)
         status = outcome.finished.status if outcome.finished else "failed"
         return dumps({"type": f"run.{status}", "data": {**answer, "status": status}})
     return dumps({"type": "run.succeeded", "data": succeeded(request, outcome, body)})

@@ -70,7 +70,7 @@ class Acceptance:
         self._objects = objects
         self._admit = admit
         self._clock = clock
-        self._under_way: set[asyncio.Task[RunId]] = set()
+        self._under_way: set[asyncio.Task[Accepted]] = set()
         self._recall = Recall(queue, requests, journal, name="acceptance")
 
     async def accept(
@@ -80,8 +80,8 @@ class Acceptance:
         *,
         idempotency: Idempotency | None = None,
         begun: Sequence[Event] = (),
-    ) -> RunId:
-        """The id of the run that was accepted; with a known idempotency key, of the one accepted then.
+    ) -> Accepted:
+        """The run that was accepted; with a known idempotency key, the one accepted then.
 
         `begun` is what its journal begins with, when that is more than in every run's. When this raises, nothing was
         accepted, as far as could still be seen to.
@@ -94,7 +94,7 @@ class Acceptance:
         accepting.add_done_callback(self._accepted)
         return await asyncio.shield(accepting)
 
-    def _accepted(self, accepting: asyncio.Task[RunId]) -> None:
+    def _accepted(self, accepting: asyncio.Task[Accepted]) -> None:
         self._under_way.discard(accepting)
         if not accepting.cancelled():
             accepting.exception()  # told to the caller, unless nobody waits any more
@@ -105,19 +105,20 @@ class Acceptance:
         facts: Mapping[str, Json],
         idempotency: Idempotency | None,
         begun: Sequence[Event],
-    ) -> RunId:
+    ) -> Accepted:
         known: RunId | None = None
         if idempotency is not None:
             known = await self._known(request, idempotency)
-            if known is not None and await self._requests.find(request.tenant, known) is not None:
-                return known
+            if known is not None and (there := await self._requests.find(request.tenant, known)) is not None:
+                return there
             request = replace(request, run=known or request.run)
         most = await self._admit(request.tenant) if self._admit is not None else None
         at = self._clock()
+        accepted = Accepted(request=request, at=at, facts=facts)
         # A call with the same key, one at the same moment or one that was refused, may have begun the journal.
         is_begun = () if idempotency is None else (ConflictError,)
         try:
-            await self._requests.keep(Accepted(request=request, at=at, facts=facts))
+            await self._requests.keep(accepted)
             with suppress(*is_begun):
                 await self._open(request, at, begun)
             await self._queue.offer(request.tenant, request.run, at=at, most=most)
@@ -125,7 +126,7 @@ class Acceptance:
             if idempotency is None or not await self._is_accepted(request, in_doubt=known is not None):
                 await self._take_back(request)
             raise
-        return request.run
+        return accepted
 
     async def reopen(self, tenant: str, run: RunId) -> None:
         """Bring back the journal of an accepted run, if the store has forgotten it and nobody drives the run.

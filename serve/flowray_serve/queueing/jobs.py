@@ -73,14 +73,13 @@ class Jobs:
     private_hosts: Sequence[str] = ()
     sync_s: float = 30.0
 
-    async def accept(self, request: RunRequest, wishes: Wishes) -> RunRequest:
-        """The request that was accepted, see `Acceptance.accept`; a callback that could never be told is refused.
+    async def accept(self, request: RunRequest, wishes: Wishes) -> Accepted:
+        """The run that was accepted, see `Acceptance.accept`; a callback that could never be told is refused.
 
-        Under a known idempotency key it is the one of then: its flow may have been another version.
+        Under a known idempotency key its request is the one of then: its flow may have been another version.
         """
         checked_url(wishes.callback, private=self.private_hosts)
-        run = await self.acceptance.accept(request, wishes.as_facts(), idempotency=wishes.idempotency)
-        return request if run == request.run else (await self.find(request.tenant, run)).request
+        return await self.acceptance.accept(request, wishes.as_facts(), idempotency=wishes.idempotency)
 
     async def find(self, tenant: str, run: str) -> Accepted:
         """An accepted run; `NotFoundError` when this tenant has none with this id."""

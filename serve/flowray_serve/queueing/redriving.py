@@ -88,6 +88,6 @@ class Redriving:
             facts = {**accepted.facts, "redriven_from": letter.run}
             # Two may ask for it at once, and who dies before it is removed leaves it to be driven once more.
             once = Idempotency.of(f"dead letter {letter.id}", letter.id)
-            became = await self._acceptance.accept(again, facts, idempotency=once)
+            became = (await self._acceptance.accept(again, facts, idempotency=once)).request.run
         await self._letters.remove(tenant, letter.id)
         return {"id": letter.id, "run": became}

@@ -70,7 +70,7 @@ class RunRoutes:
     async def _accept(self, prepared: RunRequest, wishes: Wishes, patience_s: float) -> Response:
         """Run it in the background; answer as if it were not when it is over in time, else with where to ask."""
         jobs = self._services.jobs
-        taken = await jobs.accept(prepared, wishes)
+        taken = (await jobs.accept(prepared, wishes)).request
         headers = {RUN_HEADER: taken.run}
         within_s = min(patience_s, jobs.sync_s)
         outcome = await jobs.wait(taken.tenant, taken.run, within_s=within_s) if patience_s else None

@@ -63,7 +63,7 @@ class WebhookRoutes:
             idempotency=idempotency_of(request, "webhook", flow, content),
         )
         taken = await self._services.jobs.accept(prepared, wishes)
-        return reply(_TAKEN, status=202, headers={RUN_HEADER: taken.run})
+        return reply(_TAKEN, status=202, headers={RUN_HEADER: taken.request.run})
 
 
 def _text(content: bytes) -> str:

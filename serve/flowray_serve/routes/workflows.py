@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from http import HTTPStatus
 
 from fastapi import APIRouter
@@ -31,7 +30,7 @@ from flowray_serve.routes.wishes import callback_of, idempotency_of, respond_asy
 from flowray_serve.run_service import RunOrder
 from flowray_serve.services import Services
 from flowray_serve.streams import EventStream, commented
-from flowray_serve.workflow_answer import failed, succeeded, suspended, terminal_nodes
+from flowray_serve.workflow_answer import created, failed, succeeded, suspended, terminal_nodes
 from flowray_serve.workflow_stream import adapter_for, frames
 
 _QUERY = described(cancel_on_disconnect="Stop a streamed run when its reader goes away.")
@@ -79,14 +78,14 @@ class WorkflowRoutes:
     async def _accept(self, prepared: RunRequest, body: WorkflowBody, wishes: Wishes, patience_s: float) -> Response:
         """Run it in the background; answer with its outcome when it is over in time, else with where to ask."""
         jobs = self._services.jobs
-        taken = await jobs.accept(prepared, wishes)
+        accepted = await jobs.accept(prepared, wishes)
+        taken = accepted.request
         outcome = None
         if patience_s:
             outcome = await jobs.wait(taken.tenant, taken.run, within_s=min(patience_s, jobs.sync_s))
         if outcome is not None:
             return self._told(taken, outcome, body, {RUN_HEADER: taken.run})
-        created = datetime.now(UTC).isoformat()
-        job = job_answer(taken.run, taken.flow_id, "queued", created_timestamp=created)
+        job = job_answer(taken.run, taken.flow_id, "queued", created_timestamp=created(accepted.at))
         return reply(job, status=202, headers={RUN_HEADER: taken.run})
 
     async def _answer(self, prepared: RunRequest, body: WorkflowBody, headers: Mapping[str, str]) -> Response:
@@ -95,13 +94,13 @@ class WorkflowRoutes:
 
     def _told(self, prepared: RunRequest, outcome: Outcome, body: WorkflowBody, headers: Mapping[str, str]) -> Response:
         if outcome.paused is not None:
-            return reply(suspended(prepared, outcome.paused, body), headers=headers)
+            return reply(suspended(prepared, outcome, outcome.paused, body), headers=headers)
         try:
             outcome.require_success(prepared)
         except RunFailedError as error:
             if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
                 raise
-            return reply(failed(prepared, error, body), headers=headers)
+            return reply(failed(prepared, outcome, error, body), headers=headers)
         return reply(succeeded(prepared, outcome, body), headers=headers)
 
     async def _prepare(self, caller: Principal, body: WorkflowBody, variables: dict[str, str]) -> RunRequest:

@@ -92,7 +92,7 @@ def test_a_table_is_shown_even_by_a_node_that_is_no_output() -> None:
 
 def test_a_failed_component_is_inside_the_answer() -> None:
     error = ComponentFailedError("Node `a` failed: no key", "run-1", {"node": "a", "error_type": "ValueError"})
-    response = failed(request(flow("a")), error, body(tweaks={"a": {"x": 1}}))
+    response = failed(request(flow("a")), fold(journal()), error, body(tweaks={"a": {"x": 1}}))
     assert (response["status"], response["has_errors"], response["inputs"]) == ("failed", True, {"a": {"x": 1}})
     (said_error,) = response["errors"]
     assert said_error["code"] == "EXECUTION_ERROR"
