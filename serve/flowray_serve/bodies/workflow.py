@@ -11,9 +11,6 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from flowray_serve.bodies.run import NAME_LIMIT, SECRET_LIMIT
 
 _Name = Annotated[str, StringConstraints(min_length=1, max_length=NAME_LIMIT)]
-_Version = Annotated[
-    str, StringConstraints(pattern=r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}@[A-Za-z0-9._-]{1,64}$")
-]
 _Secret = Annotated[str, StringConstraints(max_length=SECRET_LIMIT)]
 
 
@@ -22,7 +19,10 @@ class WorkflowBody(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    flow_id: UUID | _Version = Field(description="A flow's id; with `@` and a version behind it, that version.")
+    flow_id: UUID | _Name = Field(
+        union_mode="left_to_right",  # an id may be written in several ways
+        description="A flow's id or endpoint name; with `@` and a version behind it, that version.",
+    )
     input_value: str = Field("", description="Goes to the flow's chat inputs; empty keeps what the flow has saved.")
     tweaks: Mapping[str, Any] = Field(default_factory=dict, description="Field values by node id.")
     session_id: str | None = Field(None, max_length=NAME_LIMIT)

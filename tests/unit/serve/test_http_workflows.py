@@ -56,11 +56,24 @@ async def test_a_failed_component_is_inside_a_200() -> None:
     assert (response.json()["status"], response.json()["has_errors"]) == ("failed", True)
 
 
+@pytest.mark.parametrize("version", ["", "@v1"])
+async def test_a_flow_is_run_by_its_endpoint_name(version: str) -> None:
+    made = service()
+    flow_id = await made.publish({**ECHO, "endpoint_name": "router"})
+    response = await made.http.post("/api/v2/workflows", json={"flow_id": f"router{version}"})
+    assert (response.status_code, response.json()["flow_id"]) == (200, flow_id), response.text
+
+
+async def test_a_flow_that_there_is_not_is_not_found_by_any_name() -> None:
+    response = await service().http.post("/api/v2/workflows", json={"flow_id": "router@prod"})
+    assert (response.status_code, "`router`" in response.json()["detail"]) == (404, True)
+
+
 @pytest.mark.parametrize(
     ("fields", "code"),
     [
         ({"mode": "later"}, "invalid_request"),
-        ({"flow_id": "echo"}, "invalid_request"),
+        ({"flow_id": 7}, "invalid_request"),
         ({"inputvalue": "typo"}, "invalid_request"),
         ({"globals": {"": "x"}}, "invalid_request"),
         ({"globals": {"k": "x" * 70_000}}, "invalid_request"),
