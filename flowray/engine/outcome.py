@@ -31,7 +31,8 @@ class Answer:
 class Outcome:
     """The results of a run so far, by node; of a node that ran several times (a loop's body), the last.
 
-    `accepted_at` is when it was accepted, in seconds since the epoch. `paused` is what it waits for, as long as it does.
+    `accepted_at` is when it was accepted, in seconds since the epoch.
+    `paused` is what it waits for, as long as it does.
     """
 
     results: dict[NodeId, Json] = field(default_factory=dict)

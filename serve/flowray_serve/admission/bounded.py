@@ -20,6 +20,18 @@ from flowray.stores.versions import Versions
 _MIB = 1024 * 1024
 
 
+async def stored_bytes(objects: ObjectStore, tenant: str) -> int:
+    """What the files of a tenant and all versions of its flows take together."""
+    folders = (path(tenant, "files"), path(tenant, "versions"))
+    return sum([one.size for folder in folders async for one in objects.list(folder)])
+
+
+async def kept_in(objects: ObjectStore, tenant: str) -> Mapping[str, float]:
+    """What a tenant keeps, by the quotas that it counts against."""
+    flows = [one async for one in objects.list(path(tenant, "flows"))]
+    return {"flows": len(flows), "stored_mib": round(await stored_bytes(objects, tenant) / _MIB, 3)}
+
+
 Room = Callable[[str, Mapping[str, Json] | bytes], Awaitable[None]]
 
 
@@ -72,20 +84,19 @@ class BoundedDocuments(Documents):
         await super().save_file(tenant, file_path, content)
 
     async def _require_room(self, tenant: str, more: Mapping[str, Json] | bytes) -> None:
-        """Files and all versions of flows count together."""
         most = (await self._terms_of(tenant)).quota.stored_mib
         if most is None:
             return
-        folders = (path(tenant, "files"), path(tenant, "versions"))
-        stored = sum([one.size for folder in folders async for one in self._kept.list(folder)])
+        stored = await stored_bytes(self._kept, tenant)
         size = len(more if isinstance(more, bytes) else dumps(dict(more)))
         if stored + size > most * _MIB:
             raise _too_large(tenant, most)
 
 
 def _too_many(tenant: str, most: int) -> FlowRayError:
+    flows = "1 flow" if most == 1 else f"{most} flows"
     return QuotaExceededError(
-        f"Tenant `{tenant}` has {most} flows, as many as its quota allows. Delete one, or have the quota raised."
+        f"Tenant `{tenant}` has {flows}, as many as its quota allows. Delete one, or have the quota raised."
     )
 
 

@@ -19,9 +19,10 @@ _LONGEST_DAYS = 400
 
 @dataclass(frozen=True, kw_only=True)
 class Shares:
-    """Reads the ledger, the settings and the book."""
+    """Reads the ledger, the settings, the book, and what is `kept`."""
 
     standing: Callable[[str], Awaitable[Standing]]
+    kept: Callable[[str], Awaitable[Mapping[str, float]]]
     terms: Callable[[str], Awaitable[Terms]]
     rates: Callable[[str], Awaitable[Mapping[str, Rate]]]
     budgets: Callable[[str], Awaitable[Budgets]]
@@ -45,6 +46,7 @@ class Shares:
                 "cpu": held.cpu_m / 1000,
                 "memory_mib": held.memory_mib,
                 "gpu": held.gpu_m / 1000,
+                **await self.kept(tenant),
             },
             "budgets": {
                 "day": {"most": budgets.day.most, "used": used.get("day", {})},

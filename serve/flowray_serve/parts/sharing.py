@@ -32,6 +32,7 @@ from flowray.stores.redis_ledger import RedisLedger
 from flowray.stores.redis_usage import CountedArchive, RedisUsageBook, UsageRecord
 from flowray.stores.upkeep import RedisUpkeep
 from flowray.tenancy.tenants import Tenants
+from flowray_serve.admission.bounded import kept_in
 from flowray_serve.admission.lending import Lending
 from flowray_serve.admission.queued import FairTurns
 from flowray_serve.admission.rates import RateLimiter
@@ -133,6 +134,7 @@ def build_sharing(
     budgets = BudgetKeeper(book, settled.budgets, notices.tell)
     shares = Shares(
         standing=ledger.standing,
+        kept=partial(kept_in, objects),
         terms=settled.terms,
         rates=settled.rates,
         budgets=settled.budgets,

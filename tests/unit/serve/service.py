@@ -60,6 +60,7 @@ from flowray.tenancy.tenant import Tenant
 from flowray.tenancy.tenants import MemoryTenantRecords, Tenants
 from flowray.tenancy.variable_record import MemoryVariableRecords
 from flowray.tenancy.variables import Variables
+from flowray_serve.admission.bounded import kept_in
 from flowray_serve.admission.shares import Shares
 from flowray_serve.admission.spending import BudgetKeeper
 from flowray_serve.admission.terms import Settled
@@ -391,7 +392,7 @@ def service(  # noqa: PLR0913 - what tests vary
         examine=examiner,
         chats=MemoryChats(),
         preloading=Preloading((), MemoryImportCounts()),
-        shares=(shares := shares_of(tenants)),
+        shares=(shares := shares_of(tenants, objects=objects)),
         meter=Meter(totals := MemoryTotals()),
         exposition=Exposition(totals=totals, samples=samples_of(shares, queue)),
         limits=limits or BodyLimits(),
@@ -404,13 +405,14 @@ def service(  # noqa: PLR0913 - what tests vary
     return made
 
 
-def shares_of(tenants: Tenants, book: UsageBook | None = None) -> Shares:
+def shares_of(tenants: Tenants, book: UsageBook | None = None, *, objects: ObjectStore | None = None) -> Shares:
     """The shares of tenants that run nothing."""
     settled, book = Settled(tenants, quota=Quota(), rates={}), book or MemoryUsageBook()
     keeper = BudgetKeeper(book, settled.budgets, _unheard)
     ledger = MemoryLedgers().holder("test")
     return Shares(
         standing=ledger.standing,
+        kept=partial(kept_in, objects or open_objects("memory:")),
         terms=settled.terms,
         rates=settled.rates,
         budgets=settled.budgets,

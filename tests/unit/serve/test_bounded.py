@@ -33,7 +33,7 @@ async def test_a_flow_too_many_is_refused_and_an_old_one_may_change() -> None:
     await kept.save("t", record("f1"))
 
     await kept.save("t", record("f1"))
-    with pytest.raises(QuotaExceededError, match="1 flows"):
+    with pytest.raises(QuotaExceededError, match="has 1 flow,"):
         await kept.save("t", record("f2"))
 
     assert [flow.id for flow in await kept.list("t")] == ["f1"]

@@ -12,7 +12,7 @@ from flowray.quotas.refusals import BudgetSpentError
 from flowray.quotas.settled import budgets_of
 from flowray.quotas.usage import MemoryUsageBook, Row
 from flowray_serve.admission.spending import BudgetKeeper
-from tests.unit.serve.service import OTHER_KEY, Service, service
+from tests.unit.serve.service import ECHO, OTHER_KEY, Service, service
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
@@ -68,6 +68,18 @@ async def test_a_quota_is_shown_with_what_is_taken_of_it() -> None:
     assert (shown["quota"]["runs"], shown["now"]["runs"]) == (3, 0)
     assert shown["rates"] == {"run": "100/s", "key_run": "10/min+50"}
     assert shown["budgets"]["day"] == {"most": {"tokens": 10}, "used": {"runs": 1, "tokens": 7}}
+
+
+async def test_a_quota_is_shown_with_what_is_kept() -> None:
+    made = service()
+    flow_id = await made.publish(ECHO)
+    await made.services.store.save_file("default", f"{flow_id}/a.bin", bytes(2 * 1024 * 1024))
+    await made.services.store.save_file("other", f"{flow_id}/a.bin", bytes(2 * 1024 * 1024))
+
+    now = (await made.http.get("/api/v1/quota")).json()["now"]
+
+    assert now["flows"] == 1
+    assert 2 < now["stored_mib"] < 2.1
 
 
 async def test_a_budget_warns_and_then_stops() -> None:
