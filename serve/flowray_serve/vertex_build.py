@@ -24,7 +24,7 @@ def build_data(
     following = _after(event.node, flow.edges) if valid and flow is not None else []
     return {
         "id": event.node,
-        "inactivated_vertices": list(stopped),
+        "inactivated_vertices": list(dict.fromkeys(stopped)),
         "next_vertices_ids": following,
         "top_level_vertices": following,
         "valid": valid,

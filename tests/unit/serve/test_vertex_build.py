@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from flowray_serve.vertex_build import lasting
+from flowray_serve.vertex_build import build_data, lasting
+from tests.unit.serve.flows import said
 
 
 @pytest.mark.parametrize(
@@ -18,3 +19,8 @@ from flowray_serve.vertex_build import lasting
 )
 def test_a_duration_is_rounded_before_its_unit_is_chosen(took_s: float, told: str) -> None:
     assert lasting(took_s) == told
+
+
+def test_a_node_that_was_stopped_on_several_ways_is_named_once() -> None:
+    told = build_data(said("Router-1", "hi"), None, at=0, stopped=["B", "A", "B", "A"])
+    assert told["inactivated_vertices"] == ["B", "A"]
