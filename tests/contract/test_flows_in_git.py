@@ -240,10 +240,13 @@ def test_a_migration_is_shown_then_published(client: Client, tmp_path: Path) -> 
         ("ChatOutput-1", "unknown", []),
     ]
     assert len(told("versions", "list", "echo")) == 1
-    assert flowray("migrate", "echo", "--to", release(tmp_path), "--publish").exit_code == 0
-    assert len(told("versions", "list", "echo")) == 2
+    published = flowray("migrate", "echo", "--to", release(tmp_path), "--publish")
+    newest, _ = told("versions", "list", "echo")
+    assert published.stdout.endswith(f"\necho is now version {newest['version'][:12]}.\n")
     again = told("migrate", "echo", "--to", release(tmp_path))
     assert [one["verdict"] for one in again["nodes"]] == ["same", "unknown"]
+    nothing = flowray("migrate", "echo", "--to", release(tmp_path), "--publish")
+    assert nothing.stdout.endswith("\nNothing changed: not published.\n")
 
 
 def test_a_file_is_migrated_into_a_file(tmp_path: Path) -> None:
@@ -251,6 +254,7 @@ def test_a_file_is_migrated_into_a_file(tmp_path: Path) -> None:
     path.write_text(json.dumps(saying("one")))
     result = flowray("migrate", path, "--to", release(tmp_path), "--out", out)
     assert (result.exit_code, "Nodes that change: 1; that stay behind: 1" in result.stdout) == (0, True)
+    assert result.stdout.endswith(f"\nWritten to {out}.\n")
     code = json.loads(out.read_text())["data"]["nodes"][0]["data"]["node"]["template"]["code"]["value"]
     assert code == "class ChatInput: 'new'"
 

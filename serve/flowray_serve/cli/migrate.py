@@ -69,12 +69,16 @@ def command(
         if out is not None:
             _write(out, subject, changed)
         runs = _shadowed(client, subject, changed, shadow or [])
-        if publish:
-            _publish(client, subject, changed)
+        published = _publish(client, subject, changed) if publish else None
     if as_json:
-        say_json(_report(release, upgrades, changed, runs))
+        done = {"written": out and str(out), "published": published}
+        say_json({**_report(release, upgrades, changed, runs), **done})
     else:
         _tell(release, upgrades, changed, runs)
+        if out is not None:
+            say(f"Written to {out}.")
+        if publish:
+            say(f"{subject.name} is now version {published[:12]}." if published else "Nothing changed: not published.")
     if any(not one.same for one in runs):
         raise typer.Exit(FAILED)
 
@@ -100,12 +104,15 @@ def _shadowed(client: Client | None, subject: _Subject, changed: Migrated, runs:
     return shadowed(client, subject.document, changed.document["data"], runs)
 
 
-def _publish(client: Client | None, subject: _Subject, changed: Migrated) -> None:
+def _publish(client: Client | None, subject: _Subject, changed: Migrated) -> str | None:
+    """The version that the flow is in now; None when nothing of it changed."""
     if client is None or subject.name is None:
         raise InvalidRequestError("--publish is for a published flow. A file is published by: flowray publish FILE")
-    if changed.changed:
-        token = str(subject.document["version_token"])
-        client.ask(of_versions.change(subject.document["id"], {"data": changed.document["data"]}, token=token))
+    if not changed.changed:
+        return None
+    token = str(subject.document["version_token"])
+    said = client.ask(of_versions.change(subject.document["id"], {"data": changed.document["data"]}, token=token))
+    return str(said["version"])
 
 
 def _report(
