@@ -16,7 +16,7 @@ from flowray.tenancy.permissions import Permission, require
 from flowray.tenancy.principal import Principal
 from flowray_serve.auth.auditing import Auditor
 from flowray_serve.auth.authenticator import let_in
-from flowray_serve.auth.needs import UndeclaredRouteError, declared
+from flowray_serve.auth.needs import UndeclaredRouteError, declared, only_tells
 from flowray_serve.auth.open_requests import OpenRequests
 
 PERMISSION_IN_OPENAPI = "x-flowray-permission"
@@ -45,10 +45,11 @@ class Gate:
 class Guard:
     """The application of one route, behind its check."""
 
-    def __init__(self, app: ASGIApp, permission: Permission, gate: Gate) -> None:
+    def __init__(self, app: ASGIApp, permission: Permission, gate: Gate, *, only_tells: bool = False) -> None:
         self._app = app
         self._permission = permission
         self._gate = gate
+        self._only_tells = only_tells
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check, then pass on."""
@@ -57,7 +58,7 @@ class Guard:
                 caller = await self._gate.identifies.identify(HTTPConnection(scope))
                 inside.enter_context(self._gate.open_requests.one_of(caller.tenant))
                 self._require_power(scope, caller)
-                is_due = self._gate.auditor is not None and self._gate.auditor.is_due(scope, self._permission)
+                is_due = self._is_due(scope)
             except FlowRayError as error:
                 if scope["type"] != "websocket":
                     raise
@@ -72,6 +73,11 @@ class Guard:
         except ForbiddenError:
             self._note(scope, caller, HTTPStatus.FORBIDDEN)
             raise
+
+    def _is_due(self, scope: Scope) -> bool:
+        if self._only_tells or self._gate.auditor is None:
+            return False
+        return self._gate.auditor.is_due(scope, self._permission)
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send, caller: Principal, *, is_due: bool) -> None:
         """What is refused is noted in any case: what a body asks for may take more than its route."""
@@ -101,11 +107,12 @@ def guarded(route: BaseRoute, gate: Gate) -> BaseRoute:
     """The route, with its check before it; `UndeclaredRouteError` when it says not who may use it."""
     if not isinstance(route, Route | WebSocketRoute | Mount):
         raise UndeclaredRouteError(f"{route!r} is no route that can be guarded.")
-    permission = declared(route.app if isinstance(route, Mount) else route.endpoint, route.path)
+    endpoint = route.app if isinstance(route, Mount) else route.endpoint
+    permission = declared(endpoint, route.path)
     if hasattr(route, "openapi_extra"):
         route.openapi_extra = {**(route.openapi_extra or {}), **_described(permission)}
     if permission is not None:
-        route.app = Guard(route.app, permission, gate)
+        route.app = Guard(route.app, permission, gate, only_tells=only_tells(endpoint))
     return route
 
 

@@ -10,6 +10,7 @@ from flowray.tenancy.permissions import Permission
 
 F = TypeVar("F")
 _MARK = "__flowray_needs__"
+_ONLY_TELLS = "__flowray_only_tells__"
 
 
 class UndeclaredRouteError(FlowRayError):
@@ -18,11 +19,15 @@ class UndeclaredRouteError(FlowRayError):
     code = "route_undeclared"
 
 
-def needs(permission: Permission) -> Callable[[F], F]:
-    """Let only those through to an endpoint who have this permission."""
+def needs(permission: Permission, *, only_tells: bool = False) -> Callable[[F], F]:
+    """Let only those through to an endpoint who have this permission.
+
+    One that `only_tells`, whatever its method and permission look like, changes nothing that goes on record.
+    """
 
     def mark(endpoint: F) -> F:
         setattr(endpoint, _MARK, permission)
+        setattr(endpoint, _ONLY_TELLS, only_tells)
         return endpoint
 
     return mark
@@ -42,3 +47,8 @@ def declared(endpoint: object, path: str) -> Permission | None:
         )
     permission: Permission | None = getattr(endpoint, _MARK)
     return permission
+
+
+def only_tells(endpoint: object) -> bool:
+    """Whether an endpoint has said that it changes nothing."""
+    return bool(getattr(endpoint, _ONLY_TELLS, False))

@@ -80,7 +80,7 @@ class EditingRoutes:
             return reply({"input_variables": [], "frontend_node": None})
         return reply(await self._told("prompt", body.model_dump()))
 
-    @needs(Permission.FLOWS_WRITE)
+    @needs(Permission.FLOWS_WRITE, only_tells=True)
     async def expand(self, request: Request) -> Response:
         """The whole flow that a description in lfx's compact form stands for; nothing is published."""
         body = await self._sent(request, ExpandBody)

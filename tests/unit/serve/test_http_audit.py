@@ -64,6 +64,15 @@ async def test_who_only_looks_or_runs_is_not_and_who_reads_the_record_is() -> No
     assert [one["action"] for one in await records(made)] == ["flows.write", "audit.read"]
 
 
+async def test_who_has_a_flow_drawn_that_is_published_nowhere_is_not_but_who_may_not_is() -> None:
+    made = service()
+    for role in ("editor", "viewer"):
+        await made.http.post(
+            "/api/v1/flows/expand/", json={"spec": "nodes:"}, headers={"x-api-key": KEYS_BY_ROLE[role]}
+        )
+    assert [(one["action"], one["result"]) for one in await records(made)] == [("flows.write", "refused")]
+
+
 async def test_a_secret_is_never_on_record() -> None:
     made = service()
     await made.http.post("/api/v1/variables/?x-api-key=" + KEY, json={"name": "A", "value": "sk-very-secret"})
