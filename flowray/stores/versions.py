@@ -171,9 +171,9 @@ class Versions:
             raise _stands(tagged, record)
         await self._objects.delete(version_key(tenant, flow_id, record.version))
 
-    async def _tagged(self, tenant: str, flow_id: str, record: VersionRecord) -> Sequence[str]:
+    async def _tagged(self, tenant: str, flow_id: str, record: VersionRecord) -> Mapping[str, Tag]:
         tags = await self.tags(tenant, flow_id)
-        return [name for name, tag in tags.items() if record.version in tag.versions]
+        return {name: tag for name, tag in tags.items() if record.version in tag.versions}
 
     async def forget_all(self, tenant: str, flow_id: str) -> None:
         """Forget the versions of a flow with the flow."""
@@ -182,8 +182,11 @@ class Versions:
         await self._tags.forget_all(tenant, flow_id)
 
 
-def _stands(tags: Sequence[str], record: VersionRecord) -> VersionInUseError:
-    return VersionInUseError(f"The tag `{tags[0]}` stands at version v{record.number}. Move the tag first.")
+def _stands(tags: Mapping[str, Tag], record: VersionRecord) -> VersionInUseError:
+    name, tag = next(iter(tags.items()))
+    if tag.version == record.version:
+        return VersionInUseError(f"The tag `{name}` stands at version v{record.number}. Move the tag first.")
+    return VersionInUseError(f"Version v{record.number} is the canary of the tag `{name}`. End the canary first.")
 
 
 def version_key(tenant: str, flow_id: str, version: str) -> str:

@@ -170,7 +170,7 @@ async def test_a_canary_is_told_to_those_whom_it_takes_and_to_nobody_else(
 async def test_a_canary_is_not_forgotten_while_a_tag_has_it(documents: Documents) -> None:
     two, one = await documents.versions.all(ACME, "one")
     await documents.versions.tag(ACME, "one", "prod", TWO, canary=Canary(version=ONE, share=0.5))
-    with pytest.raises(VersionInUseError):
+    with pytest.raises(VersionInUseError, match="Version v1 is the canary of the tag `prod`"):
         await documents.versions.forget(ACME, "one", one)
     await documents.versions.tag(ACME, "one", "prod", TWO)
     await documents.versions.forget(ACME, "one", one)
