@@ -41,6 +41,10 @@ def load(source: str | os.PathLike[str] | bytes | Mapping[str, Any]) -> Flow:
 
     if isinstance(source, bytes | Mapping) or (isinstance(source, str) and source.lstrip().startswith("{")):
         return read(source)
+    if not isinstance(source, str | os.PathLike):
+        raise errors.InvalidRequestError(
+            f"A flow is loaded from a path, text, bytes or a parsed document, not from {type(source).__name__}."
+        )
     path = Path(source)
     if path.suffix == ".flow":
         return read(_expanded(path))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -113,8 +113,7 @@ class Library:
         """The flow with this id or endpoint name."""
         record = await self._store.find(tenant, name)
         if record is None:
-            named = (one for one in await self._store.list(tenant) if one.name == name)
-            raise unknown_flow(name, next(named, None))
+            raise unknown_flow(name, _named(name, await self._store.list(tenant)))
         return record
 
     async def read(self, tenant: str, name: str) -> FlowRecord:
@@ -185,12 +184,18 @@ def read_kept(document: Mapping[str, Json]) -> Flow:
     return read({**document, "data": document.get("data") or {"nodes": [], "edges": []}})
 
 
+def _named(name: str, flows: Iterable[FlowRecord]) -> FlowRecord | None:
+    """The flow that has this for its mere name, or else one that has it in another case."""
+    alike = [one for one in flows if str(one.name).casefold() == name.casefold()]
+    return min(alike, key=lambda one: one.name != name, default=None)
+
+
 def unknown_flow(name: str, named: FlowRecord | None = None) -> UnknownFlowError:
-    """The error for a flow that this tenant does not have; `named` is the one that has this for its mere name."""
+    """The error for a flow that this tenant does not have; `named` is the one that may be meant."""
     said = f"There is no flow with the id or endpoint name `{name[:80]}`."
     if named is None:
         return UnknownFlowError(said)
-    known_as = f"a flow named `{name[:80]}` has the id {named.id}"
+    known_as = f"a flow named `{str(named.name)[:80]}` has the id {named.id}"
     if named.endpoint_name:
         return UnknownFlowError(
             f"{said[:-1]}, but {known_as} and the endpoint name `{named.endpoint_name}`: use those."

@@ -426,6 +426,14 @@ def test_flows_are_listed_with_what_they_are_run_by(
     assert len(rows) == len(found)
 
 
+def test_a_tenant_that_has_no_hosts_settled_is_shown_what_that_means(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FLOWRAY_KEY", KEYS_BY_ROLE["operator"])
+    assert flowray(monkeypatch, "tenant", "create", "acme") == 0
+    assert "all that the pools allow" in capsys.readouterr().out
+
+
 def test_a_tenants_times_are_for_people_to_read_and_seconds_for_programs(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

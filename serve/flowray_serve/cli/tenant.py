@@ -105,4 +105,6 @@ def _tell(tenant: Mapping[str, Any], *, as_json: bool) -> None:
 
 
 def _shown(name: str, value: Any) -> str:
+    if name == "egress" and value is None:
+        return "all that the pools allow"
     return moment(value) if name in _TIMES else str(value)

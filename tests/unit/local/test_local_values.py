@@ -98,6 +98,12 @@ def test_a_flow_is_loaded_from_a_file_its_text_or_its_document(tmp_path: Path) -
         flowray.load(tmp_path / "other.json")
 
 
+@pytest.mark.parametrize("source", [5, None, ["a"]])
+def test_what_is_no_export_at_all_is_refused_with_what_is_taken(source: Any) -> None:
+    with pytest.raises(InvalidRequestError, match="a path, text, bytes or a parsed document, not"):
+        flowray.load(source)
+
+
 def test_planning_survives_the_package_of_the_same_name() -> None:
     import flowray.plan.show
 

@@ -136,6 +136,13 @@ async def test_who_takes_a_name_for_an_id_is_told_the_id(endpoint_name: str | No
     assert says in run.json()["detail"]
 
 
+async def test_who_writes_a_name_in_another_case_is_told_how_it_is_written() -> None:
+    made = service()
+    flow_id = await made.publish({**ECHO, "name": "Router"})
+    answer = await made.http.get("/api/v1/flows/router")
+    assert f"a flow named `Router` has the id {flow_id}" in answer.json()["detail"]
+
+
 async def test_what_flows_of_others_are_named_is_not_told() -> None:
     made = service()
     await made.publish(ECHO)
