@@ -35,6 +35,23 @@ async def test_a_credential_is_never_shown_again_and_a_generic_is() -> None:
     assert listed[1]["default_fields"] == ["region"]
 
 
+@pytest.mark.parametrize("body", [{}, {"valu": "sk-newer"}])
+async def test_a_change_that_changes_nothing_is_refused(body: dict[str, str]) -> None:
+    made = service()
+    variable = await kept(made, "CRM_TOKEN", "sk-secret")
+    refused = await made.http.patch(VARIABLES + variable["id"], json=body)
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid_request")
+    assert "`value`" in refused.json()["detail"]
+
+
+async def test_what_the_editor_sends_beside_what_it_changes_is_passed_over() -> None:
+    made = service()
+    variable = await kept(made, "CRM_TOKEN", "sk-secret")
+    sent = ({"id": variable["id"], "category": "Global"}, {"value": "sk-newer", "category": "Global"})
+    answers = [await made.http.patch(VARIABLES + variable["id"], json=body) for body in sent]
+    assert [answer.status_code for answer in answers] == [200, 200]
+
+
 async def test_a_run_gets_what_its_flow_refers_to_and_no_more() -> None:
     made = service()
     await kept(made, "CRM_TOKEN", "sk-secret")
