@@ -146,7 +146,7 @@ def paused(run: RunId, pause: RunPaused, *, how: str = "") -> RunPausedError:
     what = f"for a decision: {str(prompt)[:500]}" if pause.request is not None else "for a time"
     answer = f"Answer at /api/v2/workflows/{run}/resume; ask" if pause.request is not None else "Ask"
     how = how or f"{answer} at /api/v2/workflows?job_id={run}."
-    told = f"The run waits {what}. {how}"
+    told = f"The run waits {what}{'' if what.endswith(('.', '!', '?')) else '.'} {how}"
     return RunPausedError(told, run, {name: fact for name, fact in facts.items() if fact is not None})
 
 

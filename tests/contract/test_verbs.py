@@ -153,7 +153,7 @@ async def test_who_waits_for_a_job_is_told_that_it_waits_for_an_answer(
     assert await asyncio.to_thread(flowray, monkeypatch, "submit", flow, "--wait") == 1
 
     said = capsys.readouterr()
-    assert "Send it?" in said.err
+    assert "The run waits for a decision: Send it? Answer at" in said.err
     assert said.out.startswith("cancelled")
 
 
