@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from http import HTTPStatus
 
 from flowray.client import ServiceUnreachableError
 from flowray.engine.failures import RunFailedError
@@ -19,7 +20,10 @@ def exit_code(error: FlowRayError) -> int:
     """The exit code an error stands for."""
     if isinstance(error, ServiceUnreachableError):
         return UNREACHABLE
-    return USAGE if error.fault in ("caller", "flow") and not isinstance(error, RunFailedError) else FAILED
+    # What is too much now may be asked again as it is, and would be given up by who takes it for wrong usage.
+    if isinstance(error, RunFailedError) or error.status == HTTPStatus.TOO_MANY_REQUESTS:
+        return FAILED
+    return USAGE if error.fault in ("caller", "flow") else FAILED
 
 
 def report(error: FlowRayError, *, as_json: bool) -> int:

@@ -10,9 +10,11 @@ from types import ModuleType
 
 import pytest
 
+from flowray.client.errors import error_in
 from flowray.engine.outcome import Answer
 from flowray.flow.types import Flow
 from flowray_serve.__main__ import main as command
+from flowray_serve.cli.ending import report
 from flowray_serve.cli.main import main
 from flowray_serve.cluster.ports import free_port
 from flowray_serve.home import Home, Running
@@ -269,3 +271,15 @@ def test_ctrl_c_while_verbs_are_imported_ends_them_without_a_word(monkeypatch: p
 
 def interrupted(_: str) -> None:
     raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "ends"),
+    [(429, "rate_limited", 1), (429, "budget_spent", 1), (403, "tenant_suspended", 2), (404, "not_found", 2)],
+)
+def test_who_may_ask_again_is_not_told_of_wrong_usage(
+    capsys: pytest.CaptureFixture[str], status: int, code: str, ends: int
+) -> None:
+    refused = error_in({"status": status, "code": code, "fault": "caller", "detail": "No."})
+    assert report(refused, as_json=True) == ends
+    assert json.loads(capsys.readouterr().err)["code"] == code
