@@ -106,7 +106,7 @@ def test_a_body_that_is_no_object_is_told_what_it_is(body: bytes, found: str) ->
 @pytest.mark.parametrize(
     ("model", "sent", "places"),
     [
-        (WorkflowBody, {"flow_id": "x"}, ["`flow_id`"]),
+        (WorkflowBody, {"flow_id": 5}, ["`flow_id`"]),
         (WorkflowBody, {"files": [1]}, ["`flow_id`", "`files.0`"]),
         (ChatCompletionBody, {"model": "m", "messages": [{"role": "user", "content": 5}]}, ["`messages.0.content`"]),
         (ChatCompletionBody, {"model": "m", "messages": [{}]}, ["`messages.0.role`"]),
