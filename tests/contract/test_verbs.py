@@ -153,7 +153,7 @@ async def test_who_waits_for_a_job_is_told_that_it_waits_for_an_answer(
     assert await asyncio.to_thread(flowray, monkeypatch, "submit", flow, "--wait") == 1
 
     said = capsys.readouterr()
-    assert "The run waits for a decision: Send it? Answer at" in said.err
+    assert "The run waits for a decision: Send it? Answer: flowray resume" in said.err
     assert said.out.startswith("cancelled")
 
 
@@ -185,7 +185,7 @@ def test_who_watches_a_run_that_waits_is_told_for_what_and_where_to_answer(
 
     waits = capsys.readouterr().out.splitlines()[0]
     assert "Send it?" in waits
-    assert f"/api/v2/workflows/{told[0].run}/resume" in waits
+    assert f"flowray resume {told[0].run} ANSWER" in waits
 
 
 async def test_a_failed_run_says_where_to_read_what_happened(

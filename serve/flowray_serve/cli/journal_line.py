@@ -25,12 +25,18 @@ def line(recorded: ev.Recorded) -> str:
     """What happened."""
     event = recorded.event
     if isinstance(event, ev.RunPaused):
-        return paused(recorded.run, event).message
+        return paused(recorded.run, event, how=_how_it_goes_on(recorded.run, event)).message
     if isinstance(event, _OfRun):
         return _of_run(event)
     if isinstance(event, _OfStep):
         return _of_step(event)
     return _of_node(event) if isinstance(event, _OfNode) else _did(event)
+
+
+def _how_it_goes_on(run: ev.RunId, pause: ev.RunPaused) -> str:
+    if pause.request is None:
+        return "It goes on by itself."
+    return f"Answer: flowray resume {run} ANSWER (flowray pending shows which there are)."
 
 
 def _of_run(event: _OfRun) -> str:

@@ -10,10 +10,10 @@ import typer
 from flowray.client import Client, job_calls
 from flowray.client.calls import RunOptions
 from flowray.engine.events import Event, RunFinished, RunPaused
-from flowray.engine.failures import paused
 from flowray.errors import InvalidRequestError
 from flowray_serve.cli.connection import Key, Url, connect
 from flowray_serve.cli.ending import FAILED, INTERRUPTED, journal_of
+from flowray_serve.cli.journal_line import line
 from flowray_serve.cli.pairs import pair
 from flowray_serve.cli.terminal import AsJson, complain, say, say_json
 
@@ -58,7 +58,7 @@ def _end(client: Client, run: str, *, as_json: bool) -> Event:
     try:
         for recorded in client.events(run):
             if isinstance(recorded.event, RunPaused):
-                complain(f"flowray: {paused(recorded.run, recorded.event).message}")
+                complain(f"flowray: {line(recorded)}")
     except KeyboardInterrupt:
         print(f"The run goes on; follow it: flowray watch {run}", file=sys.stderr if as_json else sys.stdout)
         raise typer.Exit(INTERRUPTED) from None

@@ -12,6 +12,7 @@ from flowray.plan.types import StepId
 from flowray_serve.cli.journal_line import line
 from tests.unit.serve.flows import RUN
 
+ANSWER = f"Answer: flowray resume {RUN} ANSWER (flowray pending shows which there are)."
 S, N = StepId("s1"), NodeId("Agent-1")
 ACCEPTED: dict[str, Any] = {"tenant": "t", "flow": "f-1", "flow_name": "Report", "version": "d", "session": "s"}
 SAID: list[tuple[ev.Event, str]] = [
@@ -19,7 +20,8 @@ SAID: list[tuple[ev.Event, str]] = [
     (ev.RunAccepted(**ACCEPTED, asked_by="r0"), "run of Report accepted, asked for by r0"),
     (ev.RunAccepted(**ACCEPTED, parent="r0", from_node="A"), "run of Report accepted, again after r0 from A"),
     (ev.RunStarted(engine="engine-1"), "run taken by engine-1"),
-    (ev.RunPaused(until=1.0), f"The run waits for a time. Ask at /api/v2/workflows?job_id={RUN}."),
+    (ev.RunPaused(until=1.0), "The run waits for a time. It goes on by itself."),
+    (ev.RunPaused(request={"prompt": "Send it"}), f"The run waits for a decision: Send it. {ANSWER}"),
     (ev.RunResumed(), "run goes on"),
     (ev.RunResumed(node=N), "run goes on at Agent-1"),
     (ev.RunTimedOut(limit_s=30.0), "run took longer than the 30 s that it may"),
