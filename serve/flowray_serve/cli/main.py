@@ -1,6 +1,7 @@
 """The `flowray` command: gathers the verbs, and turns errors into one line and an exit code.
 
-Exit codes: 0 ok, 1 the run failed (or a check found errors), 2 wrong usage, 3 the service cannot be reached.
+Exit codes: 0 ok, 1 the run failed, a check found errors, or the service refuses for now, 2 wrong usage, 3 the service
+cannot be reached.
 """
 
 from __future__ import annotations
