@@ -17,6 +17,7 @@ import pytest
 
 from flowray_serve.cluster.ports import free_port
 from flowray_serve.home import Home
+from tests.kit.settings import forget_settings
 
 FLOWRAY = (sys.executable, "-m", "flowray_serve")
 GUARD = """
@@ -33,8 +34,7 @@ DEAF_GUARD = GUARD.replace("    print", "    signal.signal(signal.SIGTERM, signa
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
-    for name in [name for name in os.environ if name.startswith("FLOWRAY_")]:
-        monkeypatch.delenv(name)
+    forget_settings(monkeypatch)
     monkeypatch.setenv("FLOWRAY_HOME", str(tmp_path / "home"))
     return Home(tmp_path / "home")
 

@@ -1,7 +1,6 @@
 """The command line: what it refuses, and with which exit code."""
 
 import json
-import os
 import socket
 import sys
 from io import BytesIO, TextIOWrapper
@@ -18,6 +17,7 @@ from flowray_serve.cli.ending import report
 from flowray_serve.cli.main import main
 from flowray_serve.cluster.ports import free_port
 from flowray_serve.home import Home, Running
+from tests.kit.settings import forget_settings
 from tests.unit.serve.service import ECHO
 
 FLOW = json.dumps(ECHO).encode()
@@ -26,8 +26,7 @@ VERBS = ("up", "down", "run", "check", "plan", "publish", "flows", "runs", "watc
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
-    for name in [name for name in os.environ if name.startswith("FLOWRAY_")]:
-        monkeypatch.delenv(name)
+    forget_settings(monkeypatch)
     monkeypatch.setenv("FLOWRAY_HOME", str(tmp_path / "home"))
     return Home(tmp_path / "home")
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
 from flowray.errors import SettingsError
 from flowray_serve.settings import read_settings
+from tests.kit.settings import forget_settings
 
 NAME = "FLOWRAY_GATEWAY__CORS_ORIGINS"
 
 
 @pytest.fixture(autouse=True)
 def no_settings_of_this_shell(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("FLOWRAY_")]:
-        monkeypatch.delenv(name)
+    forget_settings(monkeypatch)
 
 
 def origins(monkeypatch: pytest.MonkeyPatch, given: str) -> tuple[str, ...]:

@@ -6,14 +6,12 @@ import pytest
 
 from flowray.errors import SettingsError
 from flowray_serve.settings import Settings, read_settings
+from tests.kit.settings import forget_settings
 
 
 @pytest.fixture(autouse=True)
 def no_settings_of_this_shell(monkeypatch: pytest.MonkeyPatch) -> None:
-    import os
-
-    for name in [name for name in os.environ if name.startswith("FLOWRAY_")]:
-        monkeypatch.delenv(name)
+    forget_settings(monkeypatch)
 
 
 def settings(monkeypatch: pytest.MonkeyPatch, **variables: str) -> Settings:
