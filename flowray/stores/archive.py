@@ -16,6 +16,7 @@ from flowray.stores.paths import is_segment, path
 log = logging.getLogger(__name__)
 
 _READ_AT_ONCE = 64
+_SUFFIX = ".jsonl.gz"
 _GZIP = 31  # zlib's name for a window of 15 bits with gzip's frame around it
 
 
@@ -47,15 +48,14 @@ class Archive:
 
     async def has(self, tenant: str, run: RunId) -> bool:
         """Whether a journal was kept."""
-        folder = path(tenant, "journals")
-        return is_segment(run) and await self._objects.exists(f"{folder}/{run}.jsonl.gz")
+        return is_segment(run) and await self._objects.exists(_path(tenant, run))
 
     async def all(self) -> AsyncGenerator[tuple[str, RunId, bytes], None]:
         """Each journal that is kept, packed, in any order; some are read at a time, as reading one takes long."""
         async for tenant in self._objects.folders("tenants"):
             async for keys in _some(one.key async for one in self._objects.list(path(tenant, "journals"))):
                 for key, content in (await self._objects.get_all(keys)).items():
-                    yield tenant, RunId(key.rpartition("/")[2].removesuffix(".jsonl.gz")), content
+                    yield tenant, run_of(key), content
 
 
 @contextmanager
@@ -84,6 +84,11 @@ def lines_of(recorded: Iterable[Recorded]) -> Iterator[bytes]:
     return (b"[" + encode(one) + b"]" for one in recorded)
 
 
+def run_of(key: str) -> RunId:
+    """The run whose journal has this key."""
+    return RunId(key.rpartition("/")[2].removesuffix(_SUFFIX))
+
+
 def packed(lines: Iterable[bytes]) -> bytes:
     """A journal as it is kept; each line is a JSON list of events."""
     packer = zlib.compressobj(level=3, wbits=_GZIP)
@@ -101,4 +106,4 @@ def unpacked_lines(content: bytes) -> Sequence[bytes]:
 
 
 def _path(tenant: str, run: RunId) -> str:
-    return path(tenant, "journals", f"{run}.jsonl.gz")
+    return path(tenant, "journals", f"{run}{_SUFFIX}")

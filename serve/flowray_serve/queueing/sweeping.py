@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from flowray.engine.events import RunId
 from flowray.errors import FlowRayError, InvalidRequestError, StoreUnavailableError
+from flowray.stores.archive import run_of
 from flowray.stores.objects import ObjectStore
 from flowray.stores.paths import path
 from flowray.stores.requests import Requests
@@ -128,8 +128,7 @@ class Sweeper:
     async def _remove_of_ended(self, tenant: str, *, before: float) -> int:
         """A run that is open, or was until lately, keeps its values, its journal as it waited, and what it heard."""
         still = {run async for owner, run, _ in self._requests.open() if owner == tenant}
-        journals = [one.key async for one in self._objects.list(path(tenant, "journals"))]
-        still.update(RunId(key.rpartition("/")[2].removesuffix(".jsonl.gz")) for key in journals)
+        still.update([run_of(one.key) async for one in self._objects.list(path(tenant, "journals"))])
         gone = [
             one.key
             for folder in (path(tenant, name) for name in _OF_ENDED_RUNS)
