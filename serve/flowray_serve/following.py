@@ -40,8 +40,7 @@ async def followed(services: Services, tenant: str, run: str, asked: Framing) ->
     except NotFoundError:
         return await _streamed(services, tenant, RunId(run), asked)
     request, facts = accepted.request, accepted.facts
-    # A stream has no status to change once it is open, so a journal that is lost for now has to show before.
-    await anext(services.jobs.read(tenant, request.run), None)
+    await services.jobs.require_journal(tenant, request.run)
     exposed = asked.expose_graph_state
     wanted = blank_body(
         protocol=asked.protocol or facts.get("protocol") or "langflow",

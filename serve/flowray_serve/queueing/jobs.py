@@ -92,6 +92,11 @@ class Jobs:
         """A run's events, see `read_accepted`."""
         return read_accepted(self.journal, self.requests, tenant, run, after=after, follow=follow)
 
+    async def require_journal(self, tenant: str, run: RunId) -> None:
+        """Raise what reading it would: a stream has no status to change once it is open."""
+        async with aclosing(self.read(tenant, run)) as told:
+            await anext(told, None)
+
     async def told(self, tenant: str, run: RunId, *, follow: bool = False) -> AsyncGenerator[Recorded, None]:
         """A run's events with their large results; with `follow`, to its end."""
         async for one in self.read(tenant, run, follow=follow):

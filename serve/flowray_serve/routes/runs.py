@@ -81,8 +81,7 @@ class RunsRoutes:
         """The run's journal as server-sent events, followed while it runs. `id` is the event's seq."""
         caller = await self._services.authenticator(request)
         seen = after if last_event_id is None else last_event_id
-        # A stream has no status to change once it is open, so a run that is not there has to show before.
-        await anext(self._services.jobs.read(caller.tenant, RunId(run)), None)
+        await self._services.jobs.require_journal(caller.tenant, RunId(run))
         return EventStream(commented(self._frames(caller.tenant, RunId(run), seen)))
 
     @needs(Permission.RUNS_STOP)
