@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from codecs import BOM_UTF8
 from collections import Counter
@@ -20,7 +19,7 @@ from flowray_serve.cli.connection import Key, Url, address
 from flowray_serve.cli.ending import FAILED, INTERRUPTED
 from flowray_serve.cli.results_file import ResultsFile
 from flowray_serve.cli.standard_input import INPUT, read_input
-from flowray_serve.cli.terminal import AsJson, Progress, say, say_json
+from flowray_serve.cli.terminal import AsJson, Progress, complain, say, say_json
 
 _MOST_AT_ONCE = 64
 _TOLD_EVERY_S = 5.0
@@ -57,7 +56,7 @@ def command(
         asyncio.run(_run(address(url, key), flow, at_once, results, tally))
     except KeyboardInterrupt:
         then = "the same command goes on from there" if out else "with --out one can go on from there"
-        print(f"flowray: stopped; {tally.text}; the service ends what runs, and {then}", file=sys.stderr)
+        complain(f"flowray: stopped; {tally.text}; the service ends what runs, and {then}")
         raise typer.Exit(INTERRUPTED) from None
     if out is not None:
         say_json({"batch": results.name, **tally.counts}) if as_json else say(tally.text)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import select
 import signal
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
@@ -13,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from flowray_serve.cli.terminal import AsJson, say, say_json
+from flowray_serve.cli.terminal import AsJson, complain, say, say_json
 from flowray_serve.cluster.leftovers import end_leftovers
 from flowray_serve.home import Home
 
@@ -51,8 +50,7 @@ def _stop(home: Home, pids: Sequence[int], wait_s: float) -> None:
     if not left:
         return
     end_leftovers(home.run, token=home.secret_file)
-    killed = f"FlowRay (pid {pids[-1]}) did not stop and was killed. Its logs are in {home.logs}."
-    print(killed, file=sys.stderr)
+    complain(f"FlowRay (pid {pids[-1]}) did not stop and was killed. Its logs are in {home.logs}.")
 
 
 def _asked(pid: int, opened: ExitStack) -> int | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from flowray.client import PublishedFlow
 from flowray_serve.cli.connection import Key, Url, connect
-from flowray_serve.cli.terminal import AsJson, say, say_json, table
+from flowray_serve.cli.terminal import AsJson, moment_of, say, say_json, table
 
 _SAID = ("name", "endpoint_name", "id", "version", "updated_at")
 
@@ -26,4 +26,4 @@ def _said(flow: PublishedFlow) -> dict[str, Any]:
 
 
 def _row(flow: PublishedFlow) -> tuple[str, ...]:
-    return (flow.name, flow.endpoint_name or "-", flow.id, flow.updated_at.replace("T", " ")[:19])
+    return (flow.name, flow.endpoint_name or "-", flow.id, moment_of(flow.updated_at))

@@ -7,7 +7,7 @@ from typing import Any
 
 from flowray.client import job_calls
 from flowray_serve.cli.connection import Key, Url, connect
-from flowray_serve.cli.terminal import AsJson, say, say_json, table
+from flowray_serve.cli.terminal import AsJson, moment_of, say, say_json, table
 
 
 def command(*, url: Url = "", key: Key = "", as_json: AsJson = False) -> None:
@@ -21,6 +21,6 @@ def command(*, url: Url = "", key: Key = "", as_json: AsJson = False) -> None:
 
 
 def _row(asked: Mapping[str, Any]) -> tuple[str, ...]:
-    accepted = asked["created_at"].replace("T", " ")[:19]
+    accepted = moment_of(asked["created_at"])
     answers = " | ".join(map(str, asked["allowed_decisions"])) or "-"
     return asked["job_id"], asked["node"], accepted, answers, " ".join(str(asked["prompt"] or "").split())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
@@ -60,7 +59,7 @@ def _end(client: Client, run: str, *, as_json: bool) -> Event:
             if isinstance(recorded.event, RunPaused):
                 complain(f"flowray: {line(recorded)}")
     except KeyboardInterrupt:
-        print(f"The run goes on; follow it: flowray watch {run}", file=sys.stderr if as_json else sys.stdout)
+        (complain if as_json else say)(f"The run goes on; follow it: flowray watch {run}")
         raise typer.Exit(INTERRUPTED) from None
     return recorded.event
 

@@ -77,6 +77,11 @@ def moment(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
+def moment_of(text: str) -> str:
+    """The same of a time that is given as ISO 8601 in UTC."""
+    return text.replace("T", " ")[:19]
+
+
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return rows of cells below their titles, as aligned text."""
     lines = [[title.upper() for title in columns], *rows]

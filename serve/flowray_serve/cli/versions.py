@@ -13,7 +13,7 @@ from flowray.client import version_calls as calls
 from flowray.errors import InvalidRequestError
 from flowray_serve.cli.changes import lines
 from flowray_serve.cli.connection import Key, Url, connect
-from flowray_serve.cli.terminal import AsJson, say, say_json, table
+from flowray_serve.cli.terminal import AsJson, moment_of, say, say_json, table
 from flowray_serve.cli.writing import writing
 
 _SHARE = 0.1
@@ -157,7 +157,7 @@ def _row(one: Mapping[str, Any]) -> tuple[str, ...]:
     mark = "current" if one["current"] else "" if one["published"] else "kept aside"
     return (
         one["version_tag"],
-        one["created_at"].replace("T", " ")[:19],
+        moment_of(one["created_at"]),
         one["version"][:12],
         ", ".join([*one["tags"], *(f"{tag} ({share:.4g})" for tag, share in one["canary_of"].items())]),
         mark,

@@ -163,9 +163,10 @@ class Callbacks:
         if due.tries < self._persistence.tries:
             await self._owing.later(due, in_s=self._persistence.pause_s(due.tries))
             return
+        what = outgoing.what if outgoing else "callback"
         letter = DeadLetter(
             run=due.run,
-            what=(what := outgoing.what if outgoing else "callback"),
+            what=what,
             flow=outgoing.flow if outgoing else "",
             flow_name=outgoing.flow_name if outgoing else "",
             kind=what,
