@@ -19,7 +19,6 @@ from obstore.store import LocalStore, MemoryStore, S3Store
 from flowray.engine.values import Ref
 from flowray.errors import NotFoundError, OvertakenError, SettingsError, StoreUnavailableError
 from flowray.stores.folders import delete_file, exchange_file
-from flowray.stores.small_writes import SMALL_BYTES, SmallWrites
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig, S3Config
@@ -50,15 +49,11 @@ class ObjectStore:
     def __init__(self, store: _Store, *, name: str) -> None:
         self._store = store
         self._name = name
-        self._small = SmallWrites(store) if isinstance(store, LocalStore) else None
 
     async def put(self, key: str, data: bytes) -> Ref:
         """Write; whoever reads meanwhile gets the old bytes or the new ones."""
         with self._translated():
-            if self._small is not None and len(data) <= SMALL_BYTES:
-                await self._small.put(key, data)
-            else:
-                await obstore.put_async(self._store, key, data)
+            await obstore.put_async(self._store, key, data)
         return _ref(key, data)
 
     async def create(self, key: str, data: bytes) -> bool:

@@ -153,22 +153,3 @@ def test_a_folder_that_cannot_be_made_is_unavailable(tmp_path: Path) -> None:
 def test_settings_that_make_no_sense_are_refused(url: str, options: dict[str, str], complaint: str) -> None:
     with pytest.raises(SettingsError, match=complaint):
         open_objects(url, options=options)
-
-
-async def test_of_many_put_at_once_the_one_that_fails_fails_alone(tmp_path: Path) -> None:
-    store = open_objects(str(tmp_path))
-    await store.put("taken", b"a file, and so no folder")
-    keys = ("before", "taken/below", "after")
-    outcomes = await asyncio.gather(*(store.put(key, key.encode()) for key in keys), return_exceptions=True)
-    assert [isinstance(one, StoreUnavailableError) for one in outcomes] == [False, True, False]
-    assert await store.get_all(keys[::2]) == {"before": b"before", "after": b"after"}
-
-
-async def test_of_many_put_at_once_one_may_be_given_up(tmp_path: Path) -> None:
-    store = open_objects(str(tmp_path))
-    first, second = (asyncio.create_task(store.put(key, b"content")) for key in ("first", "second"))
-    await asyncio.sleep(0)
-    first.cancel()
-    assert (await second).key == "second"
-    await store.put("third", b"content")
-    assert await store.get_all(["second", "third"]) == {"second": b"content", "third": b"content"}
