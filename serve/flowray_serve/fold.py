@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from flowray.engine.outcome import Outcome, answering
 from flowray.engine.ports import RunRequest
+from flowray_serve.answers.run import RunAnswer
 
 
-def run_response(request: RunRequest, outcome: Outcome) -> dict[str, Any]:
+def run_response(request: RunRequest, outcome: Outcome) -> RunAnswer:
     """Langflow's RunResponse: one entry of `outputs` for the one input, with a ResultData for each answering node."""
     nodes = answering(request.flow, output_type=request.output_type, output_component=request.output_component)
     return {

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 from flowray.tenancy.key_record import KeyRecord
 from flowray.tenancy.key_uses import Use
+from flowray_serve.answers.tenancy import KeyList, KeyRead
 from flowray_serve.langflow_ids import tenant_uuid
 
 _HIDDEN = "*" * 38
 
 
-def key_read(record: KeyRecord, use: Use | None = None, *, key: str | None = None) -> dict[str, Any]:
+def key_read(record: KeyRecord, use: Use | None = None, *, key: str | None = None) -> KeyRead:
     """The key's record; `key` itself only when it has just been made."""
     return {
         "id": record.id,
@@ -32,7 +31,7 @@ def key_read(record: KeyRecord, use: Use | None = None, *, key: str | None = Non
     }
 
 
-def keys_read(tenant: str, records: list[dict[str, Any]]) -> Mapping[str, Any]:
+def keys_read(tenant: str, records: list[KeyRead]) -> KeyList:
     """A tenant's keys in the shape of Langflow's ApiKeysResponse."""
     return {"total_count": len(records), "user_id": tenant_uuid(tenant, "user"), "api_keys": records}
 

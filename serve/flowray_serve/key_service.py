@@ -9,6 +9,7 @@ from flowray.tenancy.key_uses import KeyUses
 from flowray.tenancy.keyring import Keyring
 from flowray.tenancy.permissions import exceeds
 from flowray.tenancy.principal import Principal, Role
+from flowray_serve.answers.tenancy import KeyRead
 from flowray_serve.bodies.tenancy import KeyBody, KeyChangeBody, RotationBody
 from flowray_serve.key_answer import key_read
 
@@ -20,12 +21,12 @@ class KeyService:
         self._keyring = keyring
         self._uses = uses
 
-    async def list(self, tenant: str) -> list[dict[str, Any]]:
+    async def list(self, tenant: str) -> list[KeyRead]:
         """The tenant's keys, the oldest first."""
         uses = await self._uses.of(tenant)
         return [key_read(record, uses.get(record.id)) for record in await self._keyring.list(tenant)]
 
-    async def create(self, tenant: str, body: KeyBody, caller: Principal) -> dict[str, Any]:
+    async def create(self, tenant: str, body: KeyBody, caller: Principal) -> KeyRead:
         """A new key; the answer is the only time it is said."""
         roles = tuple(body.roles) if body.roles is not None else _own(caller)
         if exceeds(roles, caller.roles):
@@ -35,13 +36,13 @@ class KeyService:
         )
         return key_read(issued.record, key=issued.key)
 
-    async def rotate(self, tenant: str, key_id: str, body: RotationBody, caller: Principal) -> dict[str, Any]:
+    async def rotate(self, tenant: str, key_id: str, body: RotationBody, caller: Principal) -> KeyRead:
         """A new key in place of an old one."""
         await self._require_power_over(tenant, key_id, caller)
         issued = await self._keyring.rotate(tenant, key_id, grace_s=body.grace_s, by=_said(caller))
         return key_read(issued.record, key=issued.key)
 
-    async def settle(self, tenant: str, key_id: str, body: KeyChangeBody, caller: Principal) -> dict[str, Any]:
+    async def settle(self, tenant: str, key_id: str, body: KeyChangeBody, caller: Principal) -> KeyRead:
         """The same key, from now on with these roles and this end; what the body does not name stays."""
         await self._require_power_over(tenant, key_id, caller)
         change: dict[str, Any] = {} if body.roles is None else {"roles": tuple(body.roles)}

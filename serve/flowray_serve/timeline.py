@@ -11,6 +11,7 @@ from flowray.engine import events as ev
 from flowray.engine.summary import RunSummary
 from flowray.flow.types import NodeId
 from flowray.plan.types import StepId
+from flowray_serve.answers.run import RunInShort
 
 _OfNode = ev.NodeStarted | ev.NodeFinished | ev.NodeFailed | ev.NodePaused | ev.NodeDecided
 
@@ -129,9 +130,9 @@ class Timeline:
                 node |= {"decision": event.decision, "decided_because": event.why}
 
 
-def in_short(run: RunSummary) -> dict[str, Any]:
+def in_short(run: RunSummary) -> RunInShort:
     """A run of a list, in the words of a whole story."""
-    told = {
+    told: RunInShort = {
         "id": run.run,
         "status": run.status,
         "flow": {"id": run.flow, "name": run.flow_name, "version": run.version},

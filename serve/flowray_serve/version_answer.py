@@ -10,10 +10,11 @@ from typing import Any
 from flowray.flow.changes import Changes
 from flowray.stores.records import FlowRecord, VersionRecord
 from flowray.stores.tags import Tag
+from flowray_serve.answers.flow import VersionRead
 from flowray_serve.langflow_ids import tenant_uuid, version_uuid
 
 
-def version_read(tenant: str, flow: FlowRecord, record: VersionRecord, tags: Mapping[str, Tag]) -> dict[str, Any]:
+def version_read(tenant: str, flow: FlowRecord, record: VersionRecord, tags: Mapping[str, Tag]) -> VersionRead:
     """A version. What is current or tagged is `retained`, as Langflow calls what is not removed."""
     at = datetime.fromtimestamp(int(record.at), UTC).isoformat()
     is_current = record.version == flow.version

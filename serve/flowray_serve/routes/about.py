@@ -8,8 +8,10 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from flowray_serve.answers.service import Health, HealthCheck, VersionOfService
 from flowray_serve.auth import open_to_all
 from flowray_serve.replies import reply
+from flowray_serve.routes.openapi import says, says_object
 from flowray_serve.services import Services
 
 # The Langflow whose API this service speaks: its clients decide by it what they may send.
@@ -74,11 +76,11 @@ class AboutRoutes:
     def router(self) -> APIRouter:
         """The routes."""
         router = APIRouter(tags=["about"])
-        router.add_api_route("/health", self.health, methods=["GET"])
-        router.add_api_route("/health_check", self.health_check, methods=["GET"])
+        router.add_api_route("/health", self.health, methods=["GET"], responses=says(Health))
+        router.add_api_route("/health_check", self.health_check, methods=["GET"], responses=says(HealthCheck))
         router.add_api_route("/healthz", self.health_check, methods=["GET"], include_in_schema=False)
-        router.add_api_route("/api/v1/version", self.version, methods=["GET"])
-        router.add_api_route("/api/v1/config", self.config, methods=["GET"])
+        router.add_api_route("/api/v1/version", self.version, methods=["GET"], responses=says(VersionOfService))
+        router.add_api_route("/api/v1/config", self.config, methods=["GET"], responses=says_object())
         return router
 
     @open_to_all

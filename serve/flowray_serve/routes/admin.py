@@ -14,13 +14,14 @@ from starlette.responses import Response
 from flowray.errors import ConflictError, NotFoundError
 from flowray.tenancy.permissions import Permission
 from flowray.tenancy.tenant import tenant_id
+from flowray_serve.answers.tenancy import KeyList, KeyRead, KeyRevoked, TenantList, TenantRead, TenantRemoved
 from flowray_serve.auth import needs, on_record
 from flowray_serve.bodies.reading import fit, parse_object, read_body
 from flowray_serve.bodies.tenancy import KeyBody, KeyChangeBody, RotationBody, TenantBody, TenantChange
 from flowray_serve.key_answer import keys_read
 from flowray_serve.queueing.posting import checked_url
 from flowray_serve.replies import reply
-from flowray_serve.routes.openapi import takes
+from flowray_serve.routes.openapi import says, takes
 from flowray_serve.services import Services
 
 Purge = Annotated[bool, Query(description="Remove all that it has as well, for good.")]
@@ -37,21 +38,44 @@ class AdminRoutes:
     def router(self) -> APIRouter:
         """The routes."""
         router = APIRouter(prefix="/api/v1/admin/tenants", tags=["admin"])
-        router.add_api_route("", self.list, methods=["GET"])
-        router.add_api_route("", self.create, methods=["POST"], status_code=201, openapi_extra=takes(TenantBody))
-        router.add_api_route("/{tenant}", self.read, methods=["GET"])
-        router.add_api_route("/{tenant}", self.settle, methods=["PATCH"], openapi_extra=takes(TenantChange))
-        router.add_api_route("/{tenant}", self.remove, methods=["DELETE"])
-        router.add_api_route("/{tenant}/keys", self.keys, methods=["GET"])
+        router.add_api_route("", self.list, methods=["GET"], responses=says(TenantList))
         router.add_api_route(
-            "/{tenant}/keys", self.create_key, methods=["POST"], status_code=201, openapi_extra=takes(KeyBody)
+            "",
+            self.create,
+            methods=["POST"],
+            status_code=201,
+            openapi_extra=takes(TenantBody),
+            responses=says(TenantRead, status=201),
         )
-        router.add_api_route("/{tenant}/keys/{key}", self.revoke_key, methods=["DELETE"])
+        router.add_api_route("/{tenant}", self.read, methods=["GET"], responses=says(TenantRead))
         router.add_api_route(
-            "/{tenant}/keys/{key}", self.settle_key, methods=["PATCH"], openapi_extra=takes(KeyChangeBody)
+            "/{tenant}", self.settle, methods=["PATCH"], openapi_extra=takes(TenantChange), responses=says(TenantRead)
+        )
+        router.add_api_route("/{tenant}", self.remove, methods=["DELETE"], responses=says(TenantRemoved))
+        router.add_api_route("/{tenant}/keys", self.keys, methods=["GET"], responses=says(KeyList))
+        router.add_api_route(
+            "/{tenant}/keys",
+            self.create_key,
+            methods=["POST"],
+            status_code=201,
+            openapi_extra=takes(KeyBody),
+            responses=says(KeyRead, status=201),
+        )
+        router.add_api_route("/{tenant}/keys/{key}", self.revoke_key, methods=["DELETE"], responses=says(KeyRevoked))
+        router.add_api_route(
+            "/{tenant}/keys/{key}",
+            self.settle_key,
+            methods=["PATCH"],
+            openapi_extra=takes(KeyChangeBody),
+            responses=says(KeyRead),
         )
         router.add_api_route(
-            "/{tenant}/keys/{key}/rotate", self.rotate_key, methods=["POST"], openapi_extra=takes(RotationBody)
+            "/{tenant}/keys/{key}/rotate",
+            self.rotate_key,
+            methods=["POST"],
+            status_code=201,
+            openapi_extra=takes(RotationBody),
+            responses=says(KeyRead, status=201),
         )
         return router
 

@@ -12,9 +12,10 @@ from starlette.responses import Response, StreamingResponse
 
 from flowray.tenancy.act import SERVICE
 from flowray.tenancy.permissions import Permission
+from flowray_serve.answers.past import AuditPage, AuditVerified
 from flowray_serve.auth import needs
 from flowray_serve.replies import reply
-from flowray_serve.routes.openapi import gives
+from flowray_serve.routes.openapi import gives, says
 from flowray_serve.services import Services
 
 _LISTED_LIMIT = 1_000
@@ -34,9 +35,9 @@ class AuditRoutes:
     def router(self) -> APIRouter:
         """The routes."""
         router = APIRouter(prefix="/api/v1/audit", tags=["audit"])
-        router.add_api_route("", self.list, methods=["GET"])
-        router.add_api_route("/export", self.export, methods=["GET"], responses=gives(_LINES))
-        router.add_api_route("/verify", self.verify, methods=["GET"])
+        router.add_api_route("", self.list, methods=["GET"], responses=says(AuditPage))
+        router.add_api_route("/export", self.export, methods=["GET"], response_class=Response, responses=gives(_LINES))
+        router.add_api_route("/verify", self.verify, methods=["GET"], responses=says(AuditVerified))
         return router
 
     @needs(Permission.AUDIT_READ)
@@ -83,9 +84,11 @@ class AllAuditRoutes(AuditRoutes):
     def router(self) -> APIRouter:
         """The routes."""
         router = APIRouter(prefix="/api/v1/admin/audit/{tenant}", tags=["admin"])
-        router.add_api_route("", self.list_of, methods=["GET"])
-        router.add_api_route("/export", self.export_of, methods=["GET"], responses=gives(_LINES))
-        router.add_api_route("/verify", self.verify_of, methods=["GET"])
+        router.add_api_route("", self.list_of, methods=["GET"], responses=says(AuditPage))
+        router.add_api_route(
+            "/export", self.export_of, methods=["GET"], response_class=Response, responses=gives(_LINES)
+        )
+        router.add_api_route("/verify", self.verify_of, methods=["GET"], responses=says(AuditVerified))
         return router
 
     @needs(Permission.OPERATE)

@@ -20,11 +20,12 @@ from flowray.errors import FlowRayError, NotFoundError, StoreUnavailableError
 from flowray.flow.types import Flow
 from flowray.tenancy.permissions import Permission
 from flowray.tenancy.principal import Principal
+from flowray_serve.answers.past import BuildCancelled, BuildJob
 from flowray_serve.auth import needs
 from flowray_serve.bodies.editing import BuildBody
 from flowray_serve.bodies.reading import fit, parse_object, read_body
 from flowray_serve.replies import reply
-from flowray_serve.routes.openapi import takes
+from flowray_serve.routes.openapi import says, says_object, takes
 from flowray_serve.routes.run import RUN_HEADER
 from flowray_serve.routes.variables import header_trace, header_variables
 from flowray_serve.run_service import RunOrder
@@ -53,9 +54,17 @@ class BuildRoutes:
     def router(self) -> APIRouter:
         """The routes."""
         router = APIRouter(prefix="/api/v1/build", tags=["editing"])
-        router.add_api_route("/{flow}/flow", self.start, methods=["POST"], openapi_extra=takes(BuildBody))
-        router.add_api_route("/{job}/events", self.events, methods=["GET"])
-        router.add_api_route("/{job}/cancel", self.cancel, methods=["POST"])
+        router.add_api_route(
+            "/{flow}/flow",
+            self.start,
+            methods=["POST"],
+            openapi_extra=takes(BuildBody),
+            responses=says(BuildJob, or_as=["text/event-stream"]),
+        )
+        router.add_api_route(
+            "/{job}/events", self.events, methods=["GET"], responses=says_object(or_as=["text/event-stream"])
+        )
+        router.add_api_route("/{job}/cancel", self.cancel, methods=["POST"], responses=says(BuildCancelled))
         return router
 
     @needs(Permission.RUNS_START)

@@ -17,6 +17,7 @@ from flowray.errors import NotFoundError
 from flowray.tenancy.permissions import Permission
 from flowray_serve.auth import needs
 from flowray_serve.replies import reply
+from flowray_serve.routes.openapi import says, says_object
 from flowray_serve.services import Services
 
 
@@ -29,8 +30,8 @@ class CatalogueRoutes:
     def router(self) -> APIRouter:
         """The routes."""
         router = APIRouter(prefix="/api/v1", tags=["editing"])
-        router.add_api_route("/all", self.all, methods=["GET"])
-        router.add_api_route("/starter-projects/", self.starters, methods=["GET"])
+        router.add_api_route("/all", self.all, methods=["GET"], responses=says_object())
+        router.add_api_route("/starter-projects/", self.starters, methods=["GET"], responses=says(list[dict[str, Any]]))
         return router
 
     @needs(Permission.FLOWS_READ)

@@ -19,6 +19,7 @@ from flowray.stores.chats import ChatMessage
 from flowray.stores.records import FlowRecord
 from flowray.tenancy.permissions import Permission
 from flowray_serve import openai_answer as openai
+from flowray_serve.answers.service import Model, ModelList
 from flowray_serve.auth import needs
 from flowray_serve.bodies.openai import ChatCompletionBody, ChatMessageBody
 from flowray_serve.bodies.reading import fit, parse_object, read_body
@@ -26,7 +27,7 @@ from flowray_serve.openai_error import error_of
 from flowray_serve.problems import document, incident
 from flowray_serve.replies import reply
 from flowray_serve.routes.direct import DirectRoute
-from flowray_serve.routes.openapi import takes
+from flowray_serve.routes.openapi import says, says_object, takes
 from flowray_serve.routes.queries import CANCEL, described, says_yes
 from flowray_serve.routes.run import RUN_HEADER
 from flowray_serve.routes.variables import header_trace, header_variables
@@ -49,9 +50,15 @@ class CompletionRoutes:
         """The routes."""
         router = APIRouter(prefix="/v1", tags=["openai"], route_class=DirectRoute)
         extra = _QUERY | takes(ChatCompletionBody)
-        router.add_api_route("/chat/completions", self.complete, methods=["POST"], openapi_extra=extra)
-        router.add_api_route("/models", self.models, methods=["GET"])
-        router.add_api_route("/models/{model}", self.model, methods=["GET"])
+        router.add_api_route(
+            "/chat/completions",
+            self.complete,
+            methods=["POST"],
+            openapi_extra=extra,
+            responses=says_object(or_as=["text/event-stream"]),
+        )
+        router.add_api_route("/models", self.models, methods=["GET"], responses=says(ModelList))
+        router.add_api_route("/models/{model}", self.model, methods=["GET"], responses=says(Model))
         return router
 
     @needs(Permission.RUNS_START)
@@ -153,7 +160,7 @@ def _remembered(prepared: RunRequest, messages: Sequence[ChatMessageBody]) -> It
         yield ChatMessage(id=name, flow=prepared.flow_id, session=prepared.session, at=at.timestamp(), body=body)
 
 
-def _model(tenant: str, flow: FlowRecord) -> dict[str, object]:
+def _model(tenant: str, flow: FlowRecord) -> Model:
     written = str(flow.document.get("updated_at") or "")
     try:
         created = int(datetime.fromisoformat(written).timestamp())

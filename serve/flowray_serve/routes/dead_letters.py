@@ -11,13 +11,14 @@ from starlette.responses import Response
 
 from flowray.stores.dead_letters import DeadLetter
 from flowray.tenancy.permissions import Permission
+from flowray_serve.answers.run import CallbackKey, DeadLetterList, Redriven
 from flowray_serve.auth import needs
 from flowray_serve.bodies.dead_letters import RedriveBody
 from flowray_serve.bodies.reading import fit, parse_object, read_body
 from flowray_serve.queueing.callbacks import spoken_key
 from flowray_serve.queueing.redriving import Wanted
 from flowray_serve.replies import reply
-from flowray_serve.routes.openapi import takes
+from flowray_serve.routes.openapi import says, takes
 from flowray_serve.services import Services
 
 _LISTED_LIMIT = 500
@@ -34,10 +35,16 @@ class DeadLetterRoutes:
     def router(self) -> APIRouter:
         """The routes."""
         router = APIRouter(prefix="/api/v1", tags=["dead letters"])
-        router.add_api_route("/dead-letters", self.list, methods=["GET"])
-        router.add_api_route("/dead-letters/redrive", self.redrive, methods=["POST"], openapi_extra=takes(RedriveBody))
+        router.add_api_route("/dead-letters", self.list, methods=["GET"], responses=says(DeadLetterList))
+        router.add_api_route(
+            "/dead-letters/redrive",
+            self.redrive,
+            methods=["POST"],
+            openapi_extra=takes(RedriveBody),
+            responses=says(Redriven),
+        )
         router.add_api_route("/dead-letters/{name}", self.remove, methods=["DELETE"], status_code=204)
-        router.add_api_route("/callbacks/key", self.key, methods=["GET"])
+        router.add_api_route("/callbacks/key", self.key, methods=["GET"], responses=says(CallbackKey))
         return router
 
     @needs(Permission.RUNS_READ)

@@ -20,7 +20,7 @@ from flowray_serve.auth import needs
 from flowray_serve.bodies.editing import CodeBody, ComponentBody, ComponentChange, ExpandBody, PromptBody
 from flowray_serve.bodies.reading import fit, parse_object, read_body
 from flowray_serve.replies import reply
-from flowray_serve.routes.openapi import takes
+from flowray_serve.routes.openapi import says_object, takes
 from flowray_serve.services import Services
 
 _Body = TypeVar("_Body", bound=BaseModel)
@@ -49,7 +49,7 @@ class EditingRoutes:
             ("/validate/prompt", self.prompt, PromptBody),
             ("/flows/expand/", self.expand, ExpandBody),
         ):
-            router.add_api_route(path, endpoint, methods=["POST"], openapi_extra=takes(body))
+            router.add_api_route(path, endpoint, methods=["POST"], openapi_extra=takes(body), responses=says_object())
         return router
 
     @needs(Permission.FLOWS_WRITE)

@@ -13,11 +13,13 @@ from starlette.responses import Response
 
 from flowray.errors import InvalidRequestError
 from flowray.tenancy.permissions import Permission
+from flowray_serve.answers.service import Message
+from flowray_serve.answers.stored import FlowFile, FlowFiles
 from flowray_serve.auth import needs
 from flowray_serve.bundle import attachment
 from flowray_serve.own_files import plain_name
 from flowray_serve.replies import reply
-from flowray_serve.routes.openapi import takes_file
+from flowray_serve.routes.openapi import gives, says, takes_file
 from flowray_serve.routes.uploads import form_file
 from flowray_serve.services import Services
 
@@ -35,12 +37,25 @@ class FileRoutes:
         """The routes."""
         router = APIRouter(prefix="/api/v1/files", tags=["files"])
         router.add_api_route(
-            "/upload/{flow}", self.upload, methods=["POST"], status_code=201, openapi_extra=takes_file()
+            "/upload/{flow}",
+            self.upload,
+            methods=["POST"],
+            status_code=201,
+            openapi_extra=takes_file(),
+            responses=says(FlowFile, status=201),
         )
-        router.add_api_route("/list/{flow}", self.list, methods=["GET"])
-        router.add_api_route("/download/{flow}/{file}", self.download, methods=["GET"])
-        router.add_api_route("/images/{flow}/{file}", self.image, methods=["GET"])
-        router.add_api_route("/delete/{flow}/{file}", self.delete, methods=["DELETE"])
+        router.add_api_route("/list/{flow}", self.list, methods=["GET"], responses=says(FlowFiles))
+        router.add_api_route(
+            "/download/{flow}/{file}",
+            self.download,
+            methods=["GET"],
+            response_class=Response,
+            responses=gives("application/octet-stream"),
+        )
+        router.add_api_route(
+            "/images/{flow}/{file}", self.image, methods=["GET"], response_class=Response, responses=gives("image/*")
+        )
+        router.add_api_route("/delete/{flow}/{file}", self.delete, methods=["DELETE"], responses=says(Message))
         return router
 
     @needs(Permission.FILES_WRITE)

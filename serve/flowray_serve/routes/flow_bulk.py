@@ -13,6 +13,8 @@ from starlette.responses import Response
 
 from flowray.errors import InvalidRequestError, NotFoundError
 from flowray.tenancy.permissions import Permission
+from flowray_serve.answers.flow import FlowRead, VersionState
+from flowray_serve.answers.service import Deleted
 from flowray_serve.auth import needs
 from flowray_serve.bodies.flow import FlowBody, FlowsBody
 from flowray_serve.bodies.reading import fit, parse_json, parse_object, read_body
@@ -20,7 +22,7 @@ from flowray_serve.bundle import MEDIA_TYPE, attachment, export, file_name, read
 from flowray_serve.flow_answer import flow_read, version_token
 from flowray_serve.langflow_ids import tenant_uuid
 from flowray_serve.replies import reply
-from flowray_serve.routes.openapi import takes, takes_file, takes_ids
+from flowray_serve.routes.openapi import says, says_object, takes, takes_file, takes_ids
 from flowray_serve.routes.uploads import uploaded
 from flowray_serve.services import Services
 
@@ -48,12 +50,32 @@ class FlowBulkRoutes:
     def router(self) -> APIRouter:
         """The routes."""
         router = APIRouter(prefix="/api/v1/flows", tags=["flows"])
-        router.add_api_route("/batch/", self.create, methods=["POST"], status_code=201, openapi_extra=takes(FlowsBody))
-        router.add_api_route("/upload/", self.upload, methods=["POST"], status_code=201, openapi_extra=takes_file())
-        router.add_api_route("/download/", self.download, methods=["POST"], openapi_extra=takes_ids())
-        router.add_api_route("/", self.delete, methods=["DELETE"], openapi_extra=takes_ids())
-        router.add_api_route("/basic_examples/", self.examples, methods=["GET"])
-        router.add_api_route("/{flow}/version-state", self.version_state, methods=["GET"])
+        router.add_api_route(
+            "/batch/",
+            self.create,
+            methods=["POST"],
+            status_code=201,
+            openapi_extra=takes(FlowsBody),
+            responses=says(list[FlowRead], status=201),
+        )
+        router.add_api_route(
+            "/upload/",
+            self.upload,
+            methods=["POST"],
+            status_code=201,
+            openapi_extra=takes_file(),
+            responses=says(list[FlowRead], status=201),
+        )
+        router.add_api_route(
+            "/download/",
+            self.download,
+            methods=["POST"],
+            openapi_extra=takes_ids(),
+            responses=says_object(or_as=[MEDIA_TYPE]),
+        )
+        router.add_api_route("/", self.delete, methods=["DELETE"], openapi_extra=takes_ids(), responses=says(Deleted))
+        router.add_api_route("/basic_examples/", self.examples, methods=["GET"], responses=says(list[dict[str, Any]]))
+        router.add_api_route("/{flow}/version-state", self.version_state, methods=["GET"], responses=says(VersionState))
         return router
 
     @needs(Permission.FLOWS_WRITE)

@@ -16,13 +16,15 @@ from starlette.responses import Response
 from flowray.errors import InvalidRequestError
 from flowray.stores.records import FlowRecord
 from flowray.tenancy.permissions import Permission
+from flowray_serve.answers.flow import FlowHeader, FlowPage, FlowRead
+from flowray_serve.answers.service import Message
 from flowray_serve.auth import needs
 from flowray_serve.bodies.flow import FlowBody, FlowChange
 from flowray_serve.bodies.reading import fit, parse_object, read_body
 from flowray_serve.flow_answer import flow_header, flow_read, page, project_of
 from flowray_serve.publishing import Published
 from flowray_serve.replies import reply
-from flowray_serve.routes.openapi import takes
+from flowray_serve.routes.openapi import says, takes
 from flowray_serve.services import Services
 from flowray_serve.streams import JsonStream
 
@@ -66,12 +68,27 @@ class FlowRoutes:
     def router(self) -> APIRouter:
         """The routes."""
         router = APIRouter(prefix="/api/v1/flows", tags=["flows"])
-        router.add_api_route("/", self.create, methods=["POST"], status_code=201, openapi_extra=takes(FlowBody))
-        router.add_api_route("/", self.list, methods=["GET"])
-        router.add_api_route("/{flow}", self.read, methods=["GET"])
-        router.add_api_route("/{flow}", self.change, methods=["PATCH"], openapi_extra=takes(FlowChange))
-        router.add_api_route("/{flow}", self.put, methods=["PUT"], openapi_extra=takes(FlowBody))
-        router.add_api_route("/{flow}", self.delete, methods=["DELETE"])
+        router.add_api_route(
+            "/",
+            self.create,
+            methods=["POST"],
+            status_code=201,
+            openapi_extra=takes(FlowBody),
+            responses=says(FlowRead, status=201),
+        )
+        router.add_api_route("/", self.list, methods=["GET"], responses=says(list[FlowRead | FlowHeader] | FlowPage))
+        router.add_api_route("/{flow}", self.read, methods=["GET"], responses=says(FlowRead))
+        router.add_api_route(
+            "/{flow}", self.change, methods=["PATCH"], openapi_extra=takes(FlowChange), responses=says(FlowRead)
+        )
+        router.add_api_route(
+            "/{flow}",
+            self.put,
+            methods=["PUT"],
+            openapi_extra=takes(FlowBody),
+            responses=says(FlowRead) | says(FlowRead, status=201),
+        )
+        router.add_api_route("/{flow}", self.delete, methods=["DELETE"], responses=says(Message))
         return router
 
     @needs(Permission.FLOWS_WRITE)

@@ -20,6 +20,7 @@ from flowray.engine.leasing import StoreForgotError
 from flowray.engine.outcome import Outcome
 from flowray.errors import FlowRayError, InvalidRequestError, NotFoundError
 from flowray.tenancy.permissions import Permission
+from flowray_serve.answers.run import Job, JobSaid, WorkflowAnswer
 from flowray_serve.auth import needs
 from flowray_serve.bodies.reading import fit, parse_object, read_body
 from flowray_serve.bodies.workflow import StopBody, blank_body
@@ -27,7 +28,7 @@ from flowray_serve.following import Framing, followed
 from flowray_serve.problems import document
 from flowray_serve.queueing.jobs import job_answer
 from flowray_serve.replies import reply
-from flowray_serve.routes.openapi import takes
+from flowray_serve.routes.openapi import gives, says, takes
 from flowray_serve.routes.resuming import SEQ_LIMIT, LastEventId
 from flowray_serve.services import Services
 from flowray_serve.streams import EventStream, commented
@@ -62,9 +63,21 @@ class JobRoutes:
     def router(self) -> APIRouter:
         """The routes."""
         router = APIRouter(tags=["workflows"])
-        router.add_api_route("/api/v2/workflows", self.status, methods=["GET"])
-        router.add_api_route("/api/v2/workflows/stop", self.stop, methods=["POST"], openapi_extra=takes(StopBody))
-        router.add_api_route("/api/v2/workflows/{job_id}/events", self.events, methods=["GET"])
+        router.add_api_route("/api/v2/workflows", self.status, methods=["GET"], responses=says(WorkflowAnswer | Job))
+        router.add_api_route(
+            "/api/v2/workflows/stop",
+            self.stop,
+            methods=["POST"],
+            openapi_extra=takes(StopBody),
+            responses=says(JobSaid),
+        )
+        router.add_api_route(
+            "/api/v2/workflows/{job_id}/events",
+            self.events,
+            methods=["GET"],
+            response_class=Response,
+            responses=gives("text/event-stream"),
+        )
         router.add_api_websocket_route("/api/v1/runs/{run}/ws", self.journal)
         return router
 

@@ -9,12 +9,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from flowray.tenancy.permissions import Permission
+from flowray_serve.answers.service import Detail
+from flowray_serve.answers.tenancy import KeyList, KeyRead
 from flowray_serve.auth import needs, on_record
 from flowray_serve.bodies.reading import fit, parse_object, read_body
 from flowray_serve.bodies.tenancy import KeyBody, KeyChangeBody, RotationBody
 from flowray_serve.key_answer import keys_read
 from flowray_serve.replies import reply
-from flowray_serve.routes.openapi import takes
+from flowray_serve.routes.openapi import says, takes
 from flowray_serve.services import Services
 
 _BODY_LIMIT_BYTES = 64 * 1024
@@ -29,11 +31,20 @@ class KeyRoutes:
     def router(self) -> APIRouter:
         """The routes."""
         router = APIRouter(prefix="/api/v1/api_key", tags=["keys"])
-        router.add_api_route("/", self.list, methods=["GET"])
-        router.add_api_route("/", self.create, methods=["POST"], openapi_extra=takes(KeyBody))
-        router.add_api_route("/{key}", self.revoke, methods=["DELETE"])
-        router.add_api_route("/{key}", self.settle, methods=["PATCH"], openapi_extra=takes(KeyChangeBody))
-        router.add_api_route("/{key}/rotate", self.rotate, methods=["POST"], openapi_extra=takes(RotationBody))
+        router.add_api_route("/", self.list, methods=["GET"], responses=says(KeyList))
+        router.add_api_route("/", self.create, methods=["POST"], openapi_extra=takes(KeyBody), responses=says(KeyRead))
+        router.add_api_route("/{key}", self.revoke, methods=["DELETE"], responses=says(Detail))
+        router.add_api_route(
+            "/{key}", self.settle, methods=["PATCH"], openapi_extra=takes(KeyChangeBody), responses=says(KeyRead)
+        )
+        router.add_api_route(
+            "/{key}/rotate",
+            self.rotate,
+            methods=["POST"],
+            status_code=201,
+            openapi_extra=takes(RotationBody),
+            responses=says(KeyRead, status=201),
+        )
         return router
 
     @needs(Permission.KEYS)

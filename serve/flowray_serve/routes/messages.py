@@ -20,7 +20,7 @@ from flowray_serve.auth import needs
 from flowray_serve.bodies.editing import MessageChange
 from flowray_serve.bodies.reading import fit, parse_json, parse_object, read_body
 from flowray_serve.replies import reply
-from flowray_serve.routes.openapi import takes, takes_ids, takes_names
+from flowray_serve.routes.openapi import says, says_object, takes, takes_ids, takes_names
 from flowray_serve.services import Services
 
 _IDS = TypeAdapter(list[UUID])
@@ -51,12 +51,26 @@ class MessageRoutes:
     def router(self) -> APIRouter:
         """The routes."""
         router = APIRouter(prefix="/api/v1/monitor/messages", tags=["monitor"])
-        router.add_api_route("/sessions", self.sessions, methods=["GET"])
-        router.add_api_route("/sessions", self.delete_sessions, methods=["DELETE"], openapi_extra=takes_names())
-        router.add_api_route("", self.list, methods=["GET"])
+        router.add_api_route("/sessions", self.sessions, methods=["GET"], responses=says(list[str]))
+        router.add_api_route(
+            "/sessions",
+            self.delete_sessions,
+            methods=["DELETE"],
+            openapi_extra=takes_names(),
+            responses=says_object(),
+        )
+        router.add_api_route("", self.list, methods=["GET"], responses=says(list[dict[str, Any]]))
         router.add_api_route("", self.delete, methods=["DELETE"], status_code=204, openapi_extra=takes_ids())
-        router.add_api_route("/{message}", self.change, methods=["PUT"], openapi_extra=takes(MessageChange))
-        router.add_api_route("/session/{session}", self.rename_session, methods=["PATCH"])
+        router.add_api_route(
+            "/{message}",
+            self.change,
+            methods=["PUT"],
+            openapi_extra=takes(MessageChange),
+            responses=says_object(),
+        )
+        router.add_api_route(
+            "/session/{session}", self.rename_session, methods=["PATCH"], responses=says(list[dict[str, Any]])
+        )
         router.add_api_route("/session/{session}", self.delete_session, methods=["DELETE"], status_code=204)
         return router
 

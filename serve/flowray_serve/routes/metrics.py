@@ -22,7 +22,9 @@ class MetricsRoutes:
     def router(self) -> APIRouter:
         """The route."""
         router = APIRouter(tags=["metrics"])
-        router.add_api_route("/metrics", self.metrics, methods=["GET"], responses=gives("text/plain"))
+        router.add_api_route(
+            "/metrics", self.metrics, methods=["GET"], response_class=Response, responses=gives("text/plain")
+        )
         return router
 
     @needs(Permission.METRICS_READ)

@@ -15,11 +15,13 @@ from starlette.responses import Response
 from flowray.engine.summary import RunSummary
 from flowray.errors import NotFoundError
 from flowray.tenancy.permissions import Permission
+from flowray_serve.answers.past import BuildList, JobQueue, TraceList, TraceWhole, TransactionPage
 from flowray_serve.auth import needs
 from flowray_serve.bodies.times import seconds
 from flowray_serve.flow_answer import page
 from flowray_serve.history import History, trace, transactions, vertex_builds, whole_trace
 from flowray_serve.replies import reply
+from flowray_serve.routes.openapi import says
 from flowray_serve.services import Services
 
 _BUILDS_OF_RUNS = 20
@@ -61,11 +63,11 @@ class MonitorRoutes:
     def router(self) -> APIRouter:
         """The routes."""
         router = APIRouter(prefix="/api/v1/monitor", tags=["monitor"])
-        router.add_api_route("/builds", self.builds, methods=["GET"])
-        router.add_api_route("/transactions", self.transactions, methods=["GET"])
-        router.add_api_route("/traces", self.traces, methods=["GET"])
-        router.add_api_route("/traces/{run}", self.trace, methods=["GET"])
-        router.add_api_route("/job_queue", self.job_queue, methods=["GET"])
+        router.add_api_route("/builds", self.builds, methods=["GET"], responses=says(BuildList))
+        router.add_api_route("/transactions", self.transactions, methods=["GET"], responses=says(TransactionPage))
+        router.add_api_route("/traces", self.traces, methods=["GET"], responses=says(TraceList))
+        router.add_api_route("/traces/{run}", self.trace, methods=["GET"], responses=says(TraceWhole))
+        router.add_api_route("/job_queue", self.job_queue, methods=["GET"], responses=says(JobQueue))
         return router
 
     @needs(Permission.RUNS_READ)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import models_json_schema
 
 from flowray_serve.bodies.dead_letters import RedriveBody
@@ -65,6 +65,9 @@ _BODIES: tuple[type[BaseModel], ...] = (
 )
 _OPENAI = "/v1/"
 _REFERENCE = "#/components/schemas/{model}"
+# The types of answers that routes say they give. FastAPI would make schemas of them whenever an application is built.
+_answers: dict[str, Any] = {}
+_ANSWER = "x-answer"
 _PROBLEM: Mapping[str, Any] = {
     "type": "object",
     "required": ["type", "title", "status", "detail", "code", "fault"],
@@ -110,8 +113,23 @@ def takes_names() -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
+def says(answer: Any, *, status: int = 200, or_as: Sequence[str] = ()) -> dict[int | str, dict[str, Any]]:
+    """What to give a route as `responses` when it answers with such JSON (see `flowray_serve.answers`).
+
+    `or_as` are other media types that it answers with when it is asked to.
+    """
+    _answers[repr(answer)] = answer
+    others: dict[str, Any] = {media_type: {} for media_type in or_as}
+    return {status: {"content": {"application/json": {"schema": {_ANSWER: repr(answer)}}, **others}}}
+
+
+def says_object(*, or_as: Sequence[str] = ()) -> dict[int | str, dict[str, Any]]:
+    """As `says`, for objects whose words are somebody else's: Langflow's, OpenAI's, a component's."""
+    return says(dict[str, Any], or_as=or_as)
+
+
 def gives(media_type: str) -> dict[int | str, dict[str, Any]]:
-    """What to give a route as `responses` when it answers with something else than JSON, or with that too."""
+    """What to give a route as `responses`, beside `response_class=Response`, when it answers with no JSON."""
     return {200: {"content": {media_type: {}}}}
 
 
@@ -130,7 +148,8 @@ def _description(app: FastAPI) -> dict[str, Any]:
     document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
     components = document.setdefault("components", {})
     _, bodies = models_json_schema([(model, "validation") for model in _BODIES], ref_template=_REFERENCE)
-    components.setdefault("schemas", {}).update(bodies["$defs"], Problem=_PROBLEM)
+    answers, shared = _schemas_of_answers()
+    components.setdefault("schemas", {}).update(bodies["$defs"], **shared, Problem=_PROBLEM)
     components["securitySchemes"] = {"key": {"type": "apiKey", "in": "header", "name": "x-api-key"}}
     problem = {"content": {"application/problem+json": {"schema": {"$ref": _REFERENCE.format(model="Problem")}}}}
     components["responses"] = {"Problem": {"description": "A problem document (RFC 9457).", **problem}}
@@ -143,8 +162,23 @@ def _description(app: FastAPI) -> dict[str, Any]:
     for path, operations in document["paths"].items():
         kind = "OpenAIError" if path.startswith(_OPENAI) else "Problem"
         for operation in operations.values():
+            _describe_answers(operation, answers)
             operation["responses"]["default"] = {"$ref": f"#/components/responses/{kind}"}
             operation["responses"].pop("422", None)
             # FastAPI takes the handler's name, which says little.
             operation["summary"] = operation["description"].partition(". ")[0].removesuffix(".")
     return document
+
+
+def _schemas_of_answers() -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """The schema of each answer by its name, and those that they share."""
+    adapters = [(name, "serialization", TypeAdapter(answer)) for name, answer in _answers.items()]
+    schemas, shared = TypeAdapter.json_schemas(adapters, ref_template=_REFERENCE)  # type: ignore[arg-type]  # literals
+    return {name: schema for (name, _), schema in schemas.items()}, shared["$defs"]
+
+
+def _describe_answers(operation: Mapping[str, Any], answers: Mapping[str, Any]) -> None:
+    for response in operation["responses"].values():
+        content = response.get("content", {}).get("application/json", {})
+        if _ANSWER in content.get("schema", {}):
+            content["schema"] = answers[content["schema"][_ANSWER]]

@@ -20,6 +20,8 @@ from starlette.responses import Response
 from flowray.errors import InvalidRequestError, NotFoundError, RequestTooLargeError
 from flowray.stores.records import UploadRecord
 from flowray.tenancy.permissions import Permission
+from flowray_serve.answers.service import Detail, Message
+from flowray_serve.answers.stored import FileInShort, FileRead
 from flowray_serve.auth import needs
 from flowray_serve.bodies.reading import parse_json, read_body
 from flowray_serve.bundle import MEDIA_TYPE, attachment, file_name, plain
@@ -27,7 +29,7 @@ from flowray_serve.langflow_ids import tenant_uuid
 from flowray_serve.langflow_times import iso
 from flowray_serve.own_files import OwnFiles, free_name, plain_name
 from flowray_serve.replies import reply
-from flowray_serve.routes.openapi import takes_file, takes_ids
+from flowray_serve.routes.openapi import gives, says, takes_file, takes_ids
 from flowray_serve.routes.uploads import form_file
 from flowray_serve.services import Services
 
@@ -45,14 +47,36 @@ class OwnFileRoutes:
         """The routes; those of the whole collection answer with and without a slash at the end."""
         router = APIRouter(prefix="/api/v2/files", tags=["files"])
         for path, add in (("", router.add_api_route), ("/", partial(router.add_api_route, include_in_schema=False))):
-            add(path, self.upload, methods=["POST"], status_code=201, openapi_extra=takes_file())
-            add(path, self.list, methods=["GET"])
-            add(path, self.delete_all, methods=["DELETE"])
-        router.add_api_route("/batch/", self.download_some, methods=["POST"], openapi_extra=takes_ids())
-        router.add_api_route("/batch/", self.delete_some, methods=["DELETE"], openapi_extra=takes_ids())
-        router.add_api_route("/{file}", self.download, methods=["GET"])
-        router.add_api_route("/{file}", self.rename, methods=["PUT"])
-        router.add_api_route("/{file}", self.delete, methods=["DELETE"])
+            add(
+                path,
+                self.upload,
+                methods=["POST"],
+                status_code=201,
+                openapi_extra=takes_file(),
+                responses=says(FileInShort, status=201),
+            )
+            add(path, self.list, methods=["GET"], responses=says(list[FileRead]))
+            add(path, self.delete_all, methods=["DELETE"], responses=says(Message))
+        router.add_api_route(
+            "/batch/",
+            self.download_some,
+            methods=["POST"],
+            openapi_extra=takes_ids(),
+            response_class=Response,
+            responses=gives(MEDIA_TYPE),
+        )
+        router.add_api_route(
+            "/batch/", self.delete_some, methods=["DELETE"], openapi_extra=takes_ids(), responses=says(Message)
+        )
+        router.add_api_route(
+            "/{file}",
+            self.download,
+            methods=["GET"],
+            response_class=Response,
+            responses=gives("application/octet-stream"),
+        )
+        router.add_api_route("/{file}", self.rename, methods=["PUT"], responses=says(FileInShort))
+        router.add_api_route("/{file}", self.delete, methods=["DELETE"], responses=says(Detail))
         return router
 
     @needs(Permission.FILES_WRITE)
@@ -154,7 +178,7 @@ def _download_name(record: UploadRecord) -> str:
     return plain(f"{record.name}{PurePosixPath(record.path).suffix}")
 
 
-def _in_short(record: UploadRecord) -> dict[str, Any]:
+def _in_short(record: UploadRecord) -> FileInShort:
     return {"id": record.id, "name": record.name, "path": record.path, "size": record.size, "provider": None}
 
 

@@ -12,12 +12,13 @@ from starlette.responses import Response
 
 from flowray.engine.events import RunId
 from flowray.tenancy.permissions import Permission
+from flowray_serve.answers.run import PendingPause, Resumed
 from flowray_serve.auth import needs
 from flowray_serve.bodies.reading import fit, parse_object, read_body
 from flowray_serve.bodies.workflow import ResumeBody
 from flowray_serve.queueing.answering import Asked
 from flowray_serve.replies import reply
-from flowray_serve.routes.openapi import takes
+from flowray_serve.routes.openapi import says, takes
 from flowray_serve.services import Services
 
 _SHOWN = ("request_id", "kind", "prompt")
@@ -32,8 +33,10 @@ class PauseRoutes:
     def router(self) -> APIRouter:
         """The routes."""
         router = APIRouter(prefix="/api/v2/workflows", tags=["workflows"])
-        router.add_api_route("/pending", self.pending, methods=["GET"])
-        router.add_api_route("/{job_id}/resume", self.resume, methods=["POST"], openapi_extra=takes(ResumeBody))
+        router.add_api_route("/pending", self.pending, methods=["GET"], responses=says(list[PendingPause]))
+        router.add_api_route(
+            "/{job_id}/resume", self.resume, methods=["POST"], openapi_extra=takes(ResumeBody), responses=says(Resumed)
+        )
         return router
 
     @needs(Permission.RUNS_READ)

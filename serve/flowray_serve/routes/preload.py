@@ -6,8 +6,10 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from flowray.tenancy.permissions import Permission
+from flowray_serve.answers.service import Message
 from flowray_serve.auth import needs
 from flowray_serve.replies import reply
+from flowray_serve.routes.openapi import says, says_object
 from flowray_serve.services import Services
 
 
@@ -20,8 +22,8 @@ class PreloadRoutes:
     def router(self) -> APIRouter:
         """The routes."""
         router = APIRouter(prefix="/api/v1/admin/preload", tags=["admin"])
-        router.add_api_route("", self.read, methods=["GET"])
-        router.add_api_route("", self.forget, methods=["DELETE"])
+        router.add_api_route("", self.read, methods=["GET"], responses=says_object())
+        router.add_api_route("", self.forget, methods=["DELETE"], responses=says(Message))
         return router
 
     @needs(Permission.OPERATE)

@@ -14,13 +14,15 @@ from starlette.responses import RedirectResponse, Response
 from flowray.errors import NotFoundError
 from flowray.stores.records import FlowRecord, ProjectRecord
 from flowray.tenancy.permissions import Permission
+from flowray_serve.answers.flow import FlowRead
+from flowray_serve.answers.stored import ProjectPage, ProjectRead, ProjectWhole
 from flowray_serve.auth import needs, open_to_all
 from flowray_serve.bodies.flow import FlowBody, FlowChange, ProjectBody, ProjectChange
 from flowray_serve.bodies.reading import fit, parse_object, read_body
 from flowray_serve.bundle import MEDIA_TYPE, Bundle, attachment, file_name, read_bundle, zipped
 from flowray_serve.flow_answer import flow_read, page
 from flowray_serve.replies import reply
-from flowray_serve.routes.openapi import takes, takes_file
+from flowray_serve.routes.openapi import gives, says, takes, takes_file
 from flowray_serve.routes.uploads import uploaded
 from flowray_serve.services import Services
 
@@ -37,12 +39,34 @@ class ProjectRoutes:
     def router(self) -> APIRouter:
         """The routes."""
         router = APIRouter(prefix="/api/v1/projects", tags=["projects"])
-        router.add_api_route("/", self.list, methods=["GET"])
-        router.add_api_route("/", self.create, methods=["POST"], status_code=201, openapi_extra=takes(ProjectBody))
-        router.add_api_route("/upload/", self.upload, methods=["POST"], status_code=201, openapi_extra=takes_file())
-        router.add_api_route("/download/{project}", self.download, methods=["GET"])
-        router.add_api_route("/{project}", self.read, methods=["GET"])
-        router.add_api_route("/{project}", self.change, methods=["PATCH"], openapi_extra=takes(ProjectChange))
+        router.add_api_route("/", self.list, methods=["GET"], responses=says(list[ProjectRead]))
+        router.add_api_route(
+            "/",
+            self.create,
+            methods=["POST"],
+            status_code=201,
+            openapi_extra=takes(ProjectBody),
+            responses=says(ProjectRead, status=201),
+        )
+        router.add_api_route(
+            "/upload/",
+            self.upload,
+            methods=["POST"],
+            status_code=201,
+            openapi_extra=takes_file(),
+            responses=says(list[FlowRead], status=201),
+        )
+        router.add_api_route(
+            "/download/{project}", self.download, methods=["GET"], response_class=Response, responses=gives(MEDIA_TYPE)
+        )
+        router.add_api_route("/{project}", self.read, methods=["GET"], responses=says(ProjectWhole | ProjectPage))
+        router.add_api_route(
+            "/{project}",
+            self.change,
+            methods=["PATCH"],
+            openapi_extra=takes(ProjectChange),
+            responses=says(ProjectRead),
+        )
         router.add_api_route("/{project}", self.delete, methods=["DELETE"], status_code=204)
         return router
 
@@ -166,7 +190,7 @@ class FolderRoutes:
         return RedirectResponse(request.url.path.replace("/folders/", "/projects/", 1) + query, status_code=307)
 
 
-def _shown(project: ProjectRecord) -> dict[str, Any]:
+def _shown(project: ProjectRecord) -> ProjectRead:
     return {
         "name": project.name,
         "description": project.description,

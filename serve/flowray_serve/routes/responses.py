@@ -28,7 +28,7 @@ from flowray_serve.openai_error import error_body
 from flowray_serve.problems import incident
 from flowray_serve.replies import reply
 from flowray_serve.routes.direct import DirectRoute
-from flowray_serve.routes.openapi import takes
+from flowray_serve.routes.openapi import says_object, takes
 from flowray_serve.routes.queries import CANCEL, described, says_yes
 from flowray_serve.routes.run import RUN_HEADER
 from flowray_serve.routes.variables import header_trace, header_variables
@@ -50,7 +50,13 @@ class ResponsesRoutes:
     def router(self) -> APIRouter:
         """The routes."""
         router = APIRouter(prefix="/api/v1", tags=["openai"], route_class=DirectRoute)
-        router.add_api_route("/responses", self.respond, methods=["POST"], openapi_extra=_QUERY | takes(ResponsesBody))
+        router.add_api_route(
+            "/responses",
+            self.respond,
+            methods=["POST"],
+            openapi_extra=_QUERY | takes(ResponsesBody),
+            responses=says_object(or_as=["text/event-stream"]),
+        )
         return router
 
     @needs(Permission.RUNS_START)

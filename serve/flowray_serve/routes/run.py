@@ -14,6 +14,7 @@ from flowray.engine.outcome import Outcome
 from flowray.engine.ports import RunRequest
 from flowray.errors import FlowRayError
 from flowray.tenancy.permissions import Permission
+from flowray_serve.answers.run import Job, RunAnswer
 from flowray_serve.auth import needs
 from flowray_serve.bodies.reading import read_body
 from flowray_serve.bodies.run import RunBody, sent_run
@@ -22,7 +23,7 @@ from flowray_serve.problems import document, incident
 from flowray_serve.queueing.jobs import Wishes, job_answer
 from flowray_serve.replies import reply
 from flowray_serve.routes.direct import DirectRoute
-from flowray_serve.routes.openapi import takes
+from flowray_serve.routes.openapi import says, takes
 from flowray_serve.routes.queries import CANCEL, described, says_yes
 from flowray_serve.routes.variables import header_priority, header_trace, header_variables
 from flowray_serve.routes.wishes import callback_of, idempotency_of, respond_async
@@ -44,7 +45,13 @@ class RunRoutes:
         """The routes."""
         router = APIRouter(prefix="/api/v1", tags=["run"], route_class=DirectRoute)
         for path in ("/run/{flow}", "/run/session/{flow}"):
-            router.add_api_route(path, self.run, methods=["POST"], openapi_extra=_QUERY | takes(RunBody))
+            router.add_api_route(
+                path,
+                self.run,
+                methods=["POST"],
+                openapi_extra=_QUERY | takes(RunBody),
+                responses=says(RunAnswer, or_as=["text/event-stream"]) | says(Job, status=202),
+            )
         return router
 
     @needs(Permission.RUNS_START)

@@ -15,11 +15,12 @@ from flowray.engine.ports import RunRequest
 from flowray.errors import InvalidRequestError
 from flowray.flow.types import Flow, NodeId
 from flowray.tenancy.permissions import Permission
+from flowray_serve.answers.run import AdvancedAnswer
 from flowray_serve.auth import needs
 from flowray_serve.bodies.editing import AdvancedRunBody, RunInput
 from flowray_serve.bodies.reading import fit, parse_object, read_body
 from flowray_serve.replies import reply
-from flowray_serve.routes.openapi import takes
+from flowray_serve.routes.openapi import says, takes
 from flowray_serve.routes.run import RUN_HEADER
 from flowray_serve.routes.variables import header_trace, header_variables
 from flowray_serve.run_service import RunOrder, anybody
@@ -38,7 +39,9 @@ class AdvancedRunRoutes:
         """The routes."""
         router = APIRouter(prefix="/api/v1/run", tags=["run"])
         described = takes(AdvancedRunBody)
-        router.add_api_route("/advanced/{flow}", self.run, methods=["POST"], openapi_extra=described)
+        router.add_api_route(
+            "/advanced/{flow}", self.run, methods=["POST"], openapi_extra=described, responses=says(AdvancedAnswer)
+        )
         return router
 
     @needs(Permission.RUNS_START)

@@ -16,13 +16,14 @@ from flowray.errors import ConflictError, FlowRayError, InvalidRequestError
 from flowray.flow.types import NodeId
 from flowray.plan.types import StepId
 from flowray.tenancy.permissions import Permission
+from flowray_serve.answers.run import Job, RunDifferences, RunList, RunStory
 from flowray_serve.auth import needs
 from flowray_serve.bodies.reading import fit, parse_object, read_body
 from flowray_serve.bodies.run import ReplayBody, RerunBody
 from flowray_serve.library import LoadedFlow, UnknownFlowError
 from flowray_serve.queueing.jobs import job_answer
 from flowray_serve.replies import reply
-from flowray_serve.routes.openapi import takes
+from flowray_serve.routes.openapi import gives, says, takes
 from flowray_serve.routes.resuming import SEQ_LIMIT, LastEventId
 from flowray_serve.routes.run import RUN_HEADER
 from flowray_serve.services import Services
@@ -41,13 +42,29 @@ class RunsRoutes:
     def router(self) -> APIRouter:
         """The routes."""
         router = APIRouter(prefix="/api/v1/runs", tags=["runs"])
-        router.add_api_route("", self.list, methods=["GET"])
-        router.add_api_route("/{run}", self.read, methods=["GET"])
-        router.add_api_route("/{run}/events", self.events, methods=["GET"])
-        router.add_api_route("/{run}/cancel", self.cancel, methods=["POST"])
-        router.add_api_route("/{run}/rerun", self.rerun, methods=["POST"], openapi_extra=takes(RerunBody))
-        router.add_api_route("/{run}/replay", self.replay, methods=["POST"], openapi_extra=takes(ReplayBody))
-        router.add_api_route("/{run}/differences", self.differences, methods=["GET"])
+        router.add_api_route("", self.list, methods=["GET"], responses=says(RunList))
+        router.add_api_route("/{run}", self.read, methods=["GET"], responses=says(RunStory))
+        router.add_api_route(
+            "/{run}/events", self.events, methods=["GET"], response_class=Response, responses=gives("text/event-stream")
+        )
+        router.add_api_route("/{run}/cancel", self.cancel, methods=["POST"], responses=says(RunStory))
+        router.add_api_route(
+            "/{run}/rerun",
+            self.rerun,
+            methods=["POST"],
+            status_code=202,
+            openapi_extra=takes(RerunBody),
+            responses=says(Job, status=202),
+        )
+        router.add_api_route(
+            "/{run}/replay",
+            self.replay,
+            methods=["POST"],
+            status_code=202,
+            openapi_extra=takes(ReplayBody),
+            responses=says(Job, status=202),
+        )
+        router.add_api_route("/{run}/differences", self.differences, methods=["GET"], responses=says(RunDifferences))
         return router
 
     @needs(Permission.RUNS_READ)

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from flowray.tenancy.permissions import Permission
 from flowray_serve.auth import needs
 from flowray_serve.replies import reply
+from flowray_serve.routes.openapi import says
 from flowray_serve.services import Services
 
 
@@ -20,7 +21,7 @@ class SecretRoutes:
     def router(self) -> APIRouter:
         """The routes."""
         router = APIRouter(prefix="/api/v1/admin/secrets", tags=["admin"])
-        router.add_api_route("/rewrap", self.rewrap, methods=["POST"])
+        router.add_api_route("/rewrap", self.rewrap, methods=["POST"], responses=says(dict[str, int]))
         return router
 
     @needs(Permission.OPERATE)

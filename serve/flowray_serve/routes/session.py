@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
 from flowray.errors import ForbiddenError, InvalidRequestError, UnauthorizedError
 from flowray.tenancy.permissions import Permission
+from flowray_serve.answers.service import Message, Session, Token, User
 from flowray_serve.auth import needs, open_to_all
 from flowray_serve.auth.authenticator import TooManyGuessesError
 from flowray_serve.bodies.form import sent_form
 from flowray_serve.bodies.reading import limited
 from flowray_serve.langflow_ids import tenant_uuid
 from flowray_serve.replies import reply
-from flowray_serve.routes.openapi import takes_form
+from flowray_serve.routes.openapi import says, takes_form
 from flowray_serve.services import Services
 
 _FORM_LIMIT_BYTES = 64 * 1024
@@ -46,12 +45,18 @@ class SessionRoutes:
     def router(self) -> APIRouter:
         """The routes."""
         router = APIRouter(prefix="/api/v1", tags=["session"])
-        router.add_api_route("/login", self.login, methods=["POST"], openapi_extra=takes_form("username", "password"))
+        router.add_api_route(
+            "/login",
+            self.login,
+            methods=["POST"],
+            openapi_extra=takes_form("username", "password"),
+            responses=says(Token),
+        )
         router.add_api_route("/auto_login", self.auto_login, methods=["GET"])
-        router.add_api_route("/refresh", self.refresh, methods=["POST"])
-        router.add_api_route("/logout", self.logout, methods=["POST"])
-        router.add_api_route("/session", self.session, methods=["GET"])
-        router.add_api_route("/users/whoami", self.whoami, methods=["GET"])
+        router.add_api_route("/refresh", self.refresh, methods=["POST"], responses=says(Token))
+        router.add_api_route("/logout", self.logout, methods=["POST"], responses=says(Message))
+        router.add_api_route("/session", self.session, methods=["GET"], responses=says(Session))
+        router.add_api_route("/users/whoami", self.whoami, methods=["GET"], responses=says(User))
         return router
 
     @open_to_all
@@ -125,11 +130,11 @@ def _said_key(request: Request) -> str:
     return request.headers.get("x-api-key") or request.query_params.get("x-api-key") or bearer.strip()
 
 
-def _tokens(key: str) -> dict[str, str]:
+def _tokens(key: str) -> Token:
     return {"access_token": key, "refresh_token": key, "token_type": "bearer"}
 
 
-def _user(tenant: str) -> dict[str, Any]:
+def _user(tenant: str) -> User:
     return {
         "id": tenant_uuid(tenant, "user"),
         "username": tenant,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
@@ -11,12 +9,13 @@ from starlette.responses import Response
 from flowray.errors import InvalidRequestError
 from flowray.tenancy.permissions import Permission
 from flowray.tenancy.variable_record import Variable
+from flowray_serve.answers.stored import VariableRead, VariablesNamed
 from flowray_serve.auth import needs, on_record
 from flowray_serve.bodies.reading import fit, parse_object, read_body
 from flowray_serve.bodies.variable import DetectionsBody, VariableBody, VariableChange
 from flowray_serve.detections import named_in
 from flowray_serve.replies import reply
-from flowray_serve.routes.openapi import takes
+from flowray_serve.routes.openapi import says, takes
 from flowray_serve.services import Services
 
 _BODY_LIMIT_BYTES = 1024 * 1024
@@ -32,10 +31,29 @@ class StoredVariableRoutes:
     def router(self) -> APIRouter:
         """The routes."""
         router = APIRouter(prefix="/api/v1/variables", tags=["variables"])
-        router.add_api_route("/", self.list, methods=["GET"])
-        router.add_api_route("/", self.create, methods=["POST"], status_code=201, openapi_extra=takes(VariableBody))
-        router.add_api_route("/detections", self.detect, methods=["POST"], openapi_extra=takes(DetectionsBody))
-        router.add_api_route("/{variable}", self.change, methods=["PATCH"], openapi_extra=takes(VariableChange))
+        router.add_api_route("/", self.list, methods=["GET"], responses=says(list[VariableRead]))
+        router.add_api_route(
+            "/",
+            self.create,
+            methods=["POST"],
+            status_code=201,
+            openapi_extra=takes(VariableBody),
+            responses=says(VariableRead, status=201),
+        )
+        router.add_api_route(
+            "/detections",
+            self.detect,
+            methods=["POST"],
+            openapi_extra=takes(DetectionsBody),
+            responses=says(VariablesNamed),
+        )
+        router.add_api_route(
+            "/{variable}",
+            self.change,
+            methods=["PATCH"],
+            openapi_extra=takes(VariableChange),
+            responses=says(VariableRead),
+        )
         router.add_api_route("/{variable}", self.remove, methods=["DELETE"], status_code=204)
         return router
 
@@ -91,7 +109,7 @@ class StoredVariableRoutes:
         await self._variables.remove(caller.tenant, variable)
         return Response(status_code=204)
 
-    def _read(self, tenant: str, variable: Variable) -> dict[str, Any]:
+    def _read(self, tenant: str, variable: Variable) -> VariableRead:
         return {
             "id": variable.id,
             "name": variable.name,

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from flowray.tenancy.permissions import Permission
 from flowray_serve.auth import needs
 from flowray_serve.replies import reply
+from flowray_serve.routes.openapi import says, says_object
 from flowray_serve.services import Services
 
 
@@ -22,8 +23,8 @@ class UpkeepRoutes:
     def router(self) -> APIRouter:
         """The routes."""
         router = APIRouter(prefix="/api/v1/admin", tags=["admin"])
-        router.add_api_route("/reindex", self.reindex, methods=["POST"])
-        router.add_api_route("/queue", self.queue, methods=["GET"])
+        router.add_api_route("/reindex", self.reindex, methods=["POST"], responses=says(dict[str, int]))
+        router.add_api_route("/queue", self.queue, methods=["GET"], responses=says_object())
         return router
 
     @needs(Permission.OPERATE)

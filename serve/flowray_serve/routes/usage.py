@@ -16,9 +16,10 @@ from flowray.errors import ForbiddenError
 from flowray.quotas.usage import COLUMNS
 from flowray.tenancy.permissions import Permission, allows
 from flowray.tenancy.principal import Principal
+from flowray_serve.answers.tenancy import QuotaRead, UsageRead
 from flowray_serve.auth import needs
 from flowray_serve.replies import reply
-from flowray_serve.routes.openapi import gives
+from flowray_serve.routes.openapi import says
 from flowray_serve.services import Services
 
 _ALL = "*"
@@ -33,8 +34,8 @@ class UsageRoutes:
     def router(self) -> APIRouter:
         """The routes."""
         router = APIRouter(prefix="/api/v1", tags=["usage"])
-        router.add_api_route("/usage", self.usage, methods=["GET"], responses=gives("text/csv"))
-        router.add_api_route("/quota", self.quota, methods=["GET"])
+        router.add_api_route("/usage", self.usage, methods=["GET"], responses=says(UsageRead, or_as=["text/csv"]))
+        router.add_api_route("/quota", self.quota, methods=["GET"], responses=says(QuotaRead))
         return router
 
     @needs(Permission.USAGE_READ)

@@ -18,6 +18,8 @@ from flowray.stores.records import FlowRecord, VersionRecord
 from flowray.stores.tags import Canary
 from flowray.stores.versions import UnknownVersionError
 from flowray.tenancy.permissions import Permission
+from flowray_serve.answers.flow import FlowRead, TagSet, VersionDifferences, VersionKept, VersionList, VersionWhole
+from flowray_serve.answers.service import Message
 from flowray_serve.auth import needs
 from flowray_serve.bodies.reading import fit, parse_object, read_body
 from flowray_serve.bodies.version import VERSION_NAME_LIMIT, TagBody, VersionBody
@@ -26,7 +28,7 @@ from flowray_serve.langflow_ids import version_uuid
 from flowray_serve.library import read_kept
 from flowray_serve.replies import reply
 from flowray_serve.routes.flows import expected_token
-from flowray_serve.routes.openapi import takes
+from flowray_serve.routes.openapi import says, takes
 from flowray_serve.services import Services
 from flowray_serve.version_answer import differences_read, tags_read, version_read
 
@@ -47,17 +49,26 @@ class VersionRoutes:
     def router(self) -> APIRouter:
         """The routes."""
         router = APIRouter(prefix="/api/v1/flows/{flow}", tags=["versions"])
-        router.add_api_route("/versions/", self.list, methods=["GET"])
+        router.add_api_route("/versions/", self.list, methods=["GET"], responses=says(VersionList))
         router.add_api_route(
-            "/versions/", self.keep, methods=["POST"], status_code=201, openapi_extra=takes(VersionBody)
+            "/versions/",
+            self.keep,
+            methods=["POST"],
+            status_code=201,
+            openapi_extra=takes(VersionBody),
+            responses=says(VersionKept, status=201),
         )
-        router.add_api_route("/versions/{version}", self.read, methods=["GET"])
+        router.add_api_route("/versions/{version}", self.read, methods=["GET"], responses=says(VersionWhole))
         router.add_api_route("/versions/{version}", self.forget, methods=["DELETE"], status_code=204)
-        router.add_api_route("/versions/{version}/activate", self.activate, methods=["POST"])
-        router.add_api_route("/versions/{version}/differences", self.differences, methods=["GET"])
-        router.add_api_route("/tags", self.tags, methods=["GET"])
-        router.add_api_route("/tags/{tag}", self.tag, methods=["PUT"], openapi_extra=takes(TagBody))
-        router.add_api_route("/tags/{tag}", self.untag, methods=["DELETE"])
+        router.add_api_route("/versions/{version}/activate", self.activate, methods=["POST"], responses=says(FlowRead))
+        router.add_api_route(
+            "/versions/{version}/differences", self.differences, methods=["GET"], responses=says(VersionDifferences)
+        )
+        router.add_api_route("/tags", self.tags, methods=["GET"], responses=says(dict[str, str]))
+        router.add_api_route(
+            "/tags/{tag}", self.tag, methods=["PUT"], openapi_extra=takes(TagBody), responses=says(TagSet)
+        )
+        router.add_api_route("/tags/{tag}", self.untag, methods=["DELETE"], responses=says(Message))
         return router
 
     @needs(Permission.FLOWS_READ)

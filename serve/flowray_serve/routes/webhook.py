@@ -8,11 +8,13 @@ from starlette.responses import Response
 
 from flowray.errors import InvalidRequestError
 from flowray.tenancy.permissions import Permission
+from flowray_serve.answers.run import Taken
 from flowray_serve.auth import needs
 from flowray_serve.bodies.reading import read_body
 from flowray_serve.queueing.jobs import Wishes
 from flowray_serve.replies import reply
 from flowray_serve.routes.direct import DirectRoute
+from flowray_serve.routes.openapi import says
 from flowray_serve.routes.run import RUN_HEADER
 from flowray_serve.routes.variables import header_trace, header_variables
 from flowray_serve.routes.wishes import callback_of, idempotency_of
@@ -39,7 +41,9 @@ class WebhookRoutes:
     def router(self) -> APIRouter:
         """The route."""
         router = APIRouter(prefix="/api/v1", tags=["run"], route_class=DirectRoute)
-        router.add_api_route("/webhook/{flow}", self.take, methods=["POST"], status_code=202)
+        router.add_api_route(
+            "/webhook/{flow}", self.take, methods=["POST"], status_code=202, responses=says(Taken, status=202)
+        )
         return router
 
     @needs(Permission.RUNS_START)

@@ -16,13 +16,14 @@ from flowray.engine.ports import RunRequest
 from flowray.errors import InvalidRequestError
 from flowray.tenancy.permissions import Permission
 from flowray.tenancy.principal import Principal
+from flowray_serve.answers.run import Job, WorkflowAnswer
 from flowray_serve.auth import needs
 from flowray_serve.bodies.reading import fit, parse_object, read_body
 from flowray_serve.bodies.workflow import WorkflowBody
 from flowray_serve.queueing.jobs import Wishes, job_answer
 from flowray_serve.replies import reply
 from flowray_serve.routes.direct import DirectRoute
-from flowray_serve.routes.openapi import takes
+from flowray_serve.routes.openapi import says, takes
 from flowray_serve.routes.queries import CANCEL, described, says_yes
 from flowray_serve.routes.run import RUN_HEADER
 from flowray_serve.routes.variables import header_priority, header_trace, header_variables
@@ -51,7 +52,13 @@ class WorkflowRoutes:
     def router(self) -> APIRouter:
         """The routes."""
         router = APIRouter(prefix="/api/v2", tags=["workflows"], route_class=DirectRoute)
-        router.add_api_route("/workflows", self.run, methods=["POST"], openapi_extra=_QUERY | takes(WorkflowBody))
+        router.add_api_route(
+            "/workflows",
+            self.run,
+            methods=["POST"],
+            openapi_extra=_QUERY | takes(WorkflowBody),
+            responses=says(WorkflowAnswer, or_as=["text/event-stream"]) | says(Job, status=202),
+        )
         return router
 
     @needs(Permission.RUNS_START)

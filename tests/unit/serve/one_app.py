@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from flowray_serve.routes.application import build_app
 from flowray_serve.services import Services
+from tests.unit.serve.described import held_against_description
 
 _OPTIONAL = tuple(field.name for field in fields(Services) if field.default is None)
 _asked: ContextVar[Services] = ContextVar("the services of this call")
@@ -28,7 +29,7 @@ def app_of(services: Services) -> ASGIApp:
     async def asked(scope: Scope, receive: Receive, send: Send) -> None:
         before = _asked.set(services)
         try:
-            await app(scope, receive, send)
+            await app(scope, receive, held_against_description(app, scope, send))
         finally:
             _asked.reset(before)
 

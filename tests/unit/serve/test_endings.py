@@ -62,7 +62,8 @@ async def test_a_dead_letter_that_two_drive_again_at_once_becomes_one_run() -> N
 
     driven = await asyncio.gather(*(redriving.redrive("default", wanted) for _ in range(3)))
 
-    assert len({one["run"] for each in driven for one in each}) == 1
+    # Whoever comes when it is done already is told that there is none.
+    assert len({one["run"] for each in driven for one in each if "error" not in one}) == 1
 
 
 async def test_a_dead_letter_that_cannot_be_driven_again_says_why_and_holds_up_no_other() -> None:

@@ -1,0 +1,1 @@
+"""What routes answer, as types: made as plain JSON elsewhere, described to clients from here."""
