@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from uuid import UUID
 
 import orjson
@@ -36,7 +36,8 @@ class MessageFilter(BaseModel):
     sender: str | None = Field(None, max_length=256)
     sender_name: str | None = Field(None, max_length=256)
     order_by: str = Field("timestamp", description=f"One of {', '.join(sorted(ORDERS))}.")
-    order: Literal["ASC", "DESC", "asc", "desc"] = "ASC"
+    # No `Literal`: programs that write clients make one name of both spellings, and stop at it.
+    order: str = Field("ASC", pattern="^(ASC|DESC|asc|desc)$")
     limit: int | None = Field(None, ge=0)
     offset: int | None = Field(None, ge=0, le=100_000)
 
