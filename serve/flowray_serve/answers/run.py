@@ -6,8 +6,6 @@ from typing import Any, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
-RunStatus = Literal["accepted", "queued", "running", "paused", "succeeded", "failed", "cancelled"]
-
 
 class RunOutputs(TypedDict):
     """What came of one input: a ResultData, as Langflow has it, of each node that answers."""

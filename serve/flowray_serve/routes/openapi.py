@@ -10,62 +10,10 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import models_json_schema
 
-from flowray_serve.bodies.dead_letters import RedriveBody
-from flowray_serve.bodies.editing import (
-    AdvancedRunBody,
-    BuildBody,
-    CodeBody,
-    ComponentBody,
-    ComponentChange,
-    ExpandBody,
-    MessageChange,
-    PromptBody,
-)
-from flowray_serve.bodies.flow import FlowBody, FlowChange, FlowsBody, ProjectBody, ProjectChange
-from flowray_serve.bodies.openai import ChatCompletionBody, ResponsesBody
-from flowray_serve.bodies.run import ReplayBody, RerunBody, RunBody
-from flowray_serve.bodies.tenancy import KeyBody, KeyChangeBody, RotationBody, TenantBody, TenantChange
-from flowray_serve.bodies.variable import DetectionsBody, VariableBody, VariableChange
-from flowray_serve.bodies.version import TagBody, VersionBody
-from flowray_serve.bodies.workflow import ResumeBody, StopBody, WorkflowBody
-
-_BODIES: tuple[type[BaseModel], ...] = (
-    AdvancedRunBody,
-    BuildBody,
-    CodeBody,
-    ComponentBody,
-    ComponentChange,
-    ExpandBody,
-    MessageChange,
-    PromptBody,
-    ChatCompletionBody,
-    ResponsesBody,
-    FlowBody,
-    FlowChange,
-    KeyBody,
-    RedriveBody,
-    ReplayBody,
-    RerunBody,
-    ResumeBody,
-    KeyChangeBody,
-    RotationBody,
-    RunBody,
-    StopBody,
-    TagBody,
-    VersionBody,
-    TenantBody,
-    TenantChange,
-    VariableBody,
-    VariableChange,
-    DetectionsBody,
-    FlowsBody,
-    ProjectBody,
-    ProjectChange,
-    WorkflowBody,
-)
 _OPENAI = "/v1/"
 _REFERENCE = "#/components/schemas/{model}"
-# The types of answers that routes say they give. FastAPI would make schemas of them whenever an application is built.
+# What routes say they take and answer. FastAPI would make schemas of it whenever an application is built.
+_bodies: dict[str, type[BaseModel]] = {}
 _answers: dict[str, Any] = {}
 _ANSWER = "x-answer"
 _PROBLEM: Mapping[str, Any] = {
@@ -85,6 +33,7 @@ _PROBLEM: Mapping[str, Any] = {
 
 def takes(model: type[BaseModel]) -> dict[str, Any]:
     """What to give a route as `openapi_extra` when its body is `model`."""
+    _bodies[model.__name__] = model
     schema = {"$ref": _REFERENCE.format(model=model.__name__)}
     return {"requestBody": {"content": {"application/json": {"schema": schema}}}}
 
@@ -147,7 +96,7 @@ def describe(app: FastAPI) -> None:
 def _description(app: FastAPI) -> dict[str, Any]:
     document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
     components = document.setdefault("components", {})
-    _, bodies = models_json_schema([(model, "validation") for model in _BODIES], ref_template=_REFERENCE)
+    _, bodies = models_json_schema([(model, "validation") for model in _bodies.values()], ref_template=_REFERENCE)
     answers, shared = _schemas_of_answers()
     components.setdefault("schemas", {}).update(bodies["$defs"], **shared, Problem=_PROBLEM)
     components["securitySchemes"] = {"key": {"type": "apiKey", "in": "header", "name": "x-api-key"}}
