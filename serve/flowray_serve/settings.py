@@ -6,7 +6,6 @@ variable stops the start: a misspelt limit that is silently not there is worse t
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -25,6 +24,7 @@ from flowray_serve.running_settings import (
     PoolSettings,
     SubflowSettings,
 )
+from flowray_serve.setting_problems import first_problem, nearest
 from flowray_serve.settings_group import SettingsGroup
 from flowray_serve.sharing_settings import PriceSettings, QuotaSettings, SharingSettings
 from flowray_serve.token_settings import IssuerSettings, TokenSettings
@@ -223,7 +223,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     try:
         return Settings()
     except (ValidationError, ValueError) as cause:
-        raise SettingsError(_first_problem(cause)) from cause
+        raise SettingsError(first_problem(cause, Settings, PREFIX, environment)) from cause
 
 
 def variable_names(model: type[BaseModel] = Settings, prefix: str = PREFIX) -> Iterator[str]:
@@ -239,11 +239,12 @@ def variable_names(model: type[BaseModel] = Settings, prefix: str = PREFIX) -> I
 def _refuse_unknown(environment: Mapping[str, str]) -> None:
     known = sorted({*variable_names(), *CLIENT_VARIABLES, *_groups()})
     for name in environment:
-        if not name.startswith(PREFIX) or name in known or name.startswith(f"{PREFIX}POOLS__"):
+        read = name.upper()  # as settings are read, in whatever case
+        if not read.startswith(PREFIX) or read in known or read.startswith(f"{PREFIX}POOLS__"):
             continue
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+        said = nearest(read, known)
         raise SettingsError(
-            f"The environment variable `{name}` is not a setting. Did you mean `{near[0]}`? Else unset it."
+            f"The environment variable `{name}` is not a setting. Did you mean `{said}`? Else unset it."
         )
 
 
@@ -254,12 +255,3 @@ def _groups() -> Iterator[str]:
             for part in (field.annotation, *get_args(field.annotation))
         ):
             yield f"{PREFIX}{name.upper()}"
-
-
-def _first_problem(cause: ValueError) -> str:
-    if not isinstance(cause, ValidationError):
-        return f"A setting cannot be read: {cause}. Trees and lists are given as JSON."
-    problem: Any = cause.errors(include_input=False, include_url=False)[0]
-    name = PREFIX + "__".join(str(part) for part in problem["loc"]).upper()
-    reason = problem["msg"].removeprefix("Value error, ").rstrip(".")
-    return f"The setting `{name}` is wrong: {reason}."

@@ -58,6 +58,8 @@ def test_secrets_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
         ("FLOWRAY_PROT", "FLOWRAY_PORT"),
         ("FLOWRAY_REDIS_URL", "FLOWRAY_REDIS__URL"),
         ("FLOWRAY_LIMITS__WALLS", "FLOWRAY_LIMITS__WALL_S"),
+        ("flowray_prot", "FLOWRAY_PORT"),
+        ("FLOWRAY_POOLS__DEFAULT__SPARSE", "FLOWRAY_POOLS__DEFAULT__SPARES"),
     ],
 )
 def test_an_unknown_variable_stops_the_start_and_names_the_nearest(
@@ -85,6 +87,36 @@ def test_a_value_out_of_bounds_stops_the_start(monkeypatch: pytest.MonkeyPatch, 
 def test_a_misspelt_pool_setting_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SettingsError, match="FLOWRAY_POOLS__DEFAULT__SPARSE"):
         settings(monkeypatch, FLOWRAY_POOLS='{"default": {"sparse": 2}}')
+
+
+@pytest.mark.parametrize(
+    ("name", "tree", "unknown", "nearest"),
+    [
+        ("FLOWRAY_GATEWAY", '{"sync": 2}', "FLOWRAY_GATEWAY__SYNC", "FLOWRAY_GATEWAY__SYNC_S"),
+        ("FLOWRAY_POOLS", '{"gpu": {"gpus": 1}}', "FLOWRAY_POOLS__GPU__GPUS", "FLOWRAY_POOLS__GPU__GPU"),
+        (
+            "FLOWRAY_PRICES",
+            '{"models": {"gpt": {"inputs": 1}}}',
+            "FLOWRAY_PRICES__MODELS__GPT__INPUTS",
+            "FLOWRAY_PRICES__MODELS__GPT__INPUT",
+        ),
+    ],
+)
+def test_a_misspelt_setting_in_a_tree_is_told_the_nearest(
+    monkeypatch: pytest.MonkeyPatch, name: str, tree: str, unknown: str, nearest: str
+) -> None:
+    with pytest.raises(SettingsError) as refused:
+        settings(monkeypatch, **{name: tree})
+
+    assert refused.value.message == f"There is no setting `{unknown}`. Did you mean `{nearest}`? Else leave it out."
+
+
+@pytest.mark.parametrize(
+    "name", ["FLOWRAY_POOLS", "FLOWRAY_POOLS__DEFAULT__LABELS", "FLOWRAY_CALLBACKS__PRIVATE_HOSTS"]
+)
+def test_what_is_no_json_is_refused_by_the_variable_that_holds_it(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    with pytest.raises(SettingsError, match=f"The setting `{name}` cannot be read: .*JSON"):
+        settings(monkeypatch, FLOWRAY_GATEWAY__KEEP="all", **{name: "a.test"})
 
 
 def test_settings_do_not_change(monkeypatch: pytest.MonkeyPatch) -> None:
