@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -21,6 +22,14 @@ def _readable(entry: str) -> str:
     return entry
 
 
+def _a_pool_name(name: str) -> str:
+    # Its Runners' deployment and log files are named after it.
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,59}", name):
+        raise ValueError("a pool's name has letters, digits, `_`, `.` and `-`, 60 at most, a letter or digit first")
+    return name
+
+
+PoolName = Annotated[str, AfterValidator(_a_pool_name)]
 Host = Annotated[str, Field(min_length=1, max_length=300), AfterValidator(_readable)]
 
 

@@ -9,13 +9,15 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+_OF_A_NAME = "[key]"  # pydantic's mark that a name in a tree is wrong, and not what it names
+
 
 def first_problem(cause: ValueError, settings: type[BaseModel], prefix: str, environment: Mapping[str, str]) -> str:
     """Return what the first problem is that `settings` had with the environment."""
     if not isinstance(cause, ValidationError):
         return _unreadable(cause, prefix, environment)
     problem: Any = cause.errors(include_input=False, include_url=False)[0]
-    path = [str(part) for part in problem["loc"]]
+    path = [str(part) for part in problem["loc"] if part != _OF_A_NAME]
     name = _variable(prefix, path)
     if problem["type"] == "extra_forbidden":
         known = [_variable(prefix, [*path[:-1], field]) for field in _beside(settings, path)]

@@ -21,12 +21,13 @@ from flowray_serve.running_settings import (
     EngineSettings,
     Host,
     LimitSettings,
+    PoolName,
     PoolSettings,
     SubflowSettings,
 )
 from flowray_serve.setting_problems import first_problem, nearest
 from flowray_serve.settings_group import SettingsGroup
-from flowray_serve.sharing_settings import PriceSettings, QuotaSettings, SharingSettings
+from flowray_serve.sharing_settings import PriceSettings, QuotaSettings, RateClass, RateText, SharingSettings
 from flowray_serve.token_settings import IssuerSettings, TokenSettings
 
 PREFIX = "FLOWRAY_"
@@ -198,12 +199,14 @@ class Settings(BaseSettings):
     retention: RetentionSettings = Field(RetentionSettings(), description="How long what is over is kept.")
     engines: EngineSettings = Field(EngineSettings(), description="The deployment that drives queued runs.")
     quotas: QuotaSettings = Field(QuotaSettings(), description="What a tenant may have when nothing else is settled.")
-    rates: dict[str, str] = Field(
+    rates: dict[RateClass, RateText] = Field(
         {}, description="Rates of a tenant by route class, such as `100/s` or `600/min+50`; see the page on quotas."
     )
     sharing: SharingSettings = Field(SharingSettings(), description="How tenants share the pools.")
     prices: PriceSettings = Field(PriceSettings(), description="What things cost.")
-    pools: dict[str, PoolSettings] = Field({"default": PoolSettings()}, description="The Runner pools by name.")
+    pools: dict[PoolName, PoolSettings] = Field(
+        {"default": PoolSettings()}, min_length=1, description="The Runner pools by name."
+    )
 
     @property
     def url(self) -> str:

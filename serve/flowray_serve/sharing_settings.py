@@ -2,23 +2,48 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Annotated
 
+from pydantic import AfterValidator, Field
+
+from flowray.errors import InvalidRequestError
+from flowray.flow.nearest import meant
+from flowray.quotas.rate import CLASSES, rate_of
 from flowray_serve.settings_group import SettingsGroup
+
+
+def _a_class(name: str) -> str:
+    if name not in CLASSES:
+        raise ValueError(f"there is no such class of routes; there are {', '.join(CLASSES)}.{meant(name, CLASSES)}")
+    return name
+
+
+def _a_rate(text: str) -> str:
+    try:
+        rate_of(text)
+    except InvalidRequestError as cause:
+        raise ValueError(cause.message) from cause  # what pydantic takes for a wrong value
+    return text
+
+
+RateClass = Annotated[str, AfterValidator(_a_class)]
+RateText = Annotated[str, AfterValidator(_a_rate)]
+_MOST = 2**50  # as for what is settled for one tenant
+_MOST_MONEY = 1_000_000_000
 
 
 class QuotaSettings(SettingsGroup):
     """What a tenant may have at one time when nothing else is settled for it; unset is no limit."""
 
-    runs: int | None = Field(None, ge=0, description="Runs at a time.")
-    queued: int | None = Field(None, ge=0, description="Runs that wait in the background.")
-    steps: int | None = Field(None, ge=0, description="Steps at a time.")
-    cpu: float | None = Field(None, ge=0, description="Cores of its running steps.")
-    memory_mib: int | None = Field(None, ge=0, description="MiB of its running steps.")
-    gpu: float | None = Field(None, ge=0, description="GPUs of its running steps.")
-    stored_mib: int | None = Field(None, ge=0, description="MiB of uploaded files and versions of flows.")
-    flows: int | None = Field(None, ge=0, description="Published flows.")
-    wall_s: float | None = Field(None, gt=0, description="Seconds that one run may take.")
+    runs: int | None = Field(None, ge=0, le=_MOST, description="Runs at a time.")
+    queued: int | None = Field(None, ge=0, le=_MOST, description="Runs that wait in the background.")
+    steps: int | None = Field(None, ge=0, le=_MOST, description="Steps at a time.")
+    cpu: float | None = Field(None, ge=0, le=_MOST, description="Cores of its running steps.")
+    memory_mib: int | None = Field(None, ge=0, le=_MOST, description="MiB of its running steps.")
+    gpu: float | None = Field(None, ge=0, le=_MOST, description="GPUs of its running steps.")
+    stored_mib: int | None = Field(None, ge=0, le=_MOST, description="MiB of uploaded files and versions of flows.")
+    flows: int | None = Field(None, ge=0, le=_MOST, description="Published flows.")
+    wall_s: float | None = Field(None, gt=0, le=_MOST, description="Seconds that one run may take.")
 
 
 class SharingSettings(SettingsGroup):
@@ -34,8 +59,8 @@ class SharingSettings(SettingsGroup):
 class ModelPrice(SettingsGroup):
     """A model's price for a million tokens."""
 
-    input: float = Field(0.0, ge=0, description="Per million tokens read.")
-    output: float = Field(0.0, ge=0, description="Per million tokens written.")
+    input: float = Field(0.0, ge=0, le=_MOST_MONEY, description="Per million tokens read.")
+    output: float = Field(0.0, ge=0, le=_MOST_MONEY, description="Per million tokens written.")
 
 
 class PriceSettings(SettingsGroup):
@@ -44,5 +69,5 @@ class PriceSettings(SettingsGroup):
     models: dict[str, ModelPrice] = Field(
         {}, description="By model: the longest name that a model's own begins with counts; `*` is any other."
     )
-    cpu_hour: float = Field(0.0, ge=0, description="An hour of processor time.")
-    memory_gib_hour: float = Field(0.0, ge=0, description="A GiB of memory for an hour.")
+    cpu_hour: float = Field(0.0, ge=0, le=_MOST_MONEY, description="An hour of processor time.")
+    memory_gib_hour: float = Field(0.0, ge=0, le=_MOST_MONEY, description="A GiB of memory for an hour.")

@@ -77,6 +77,10 @@ def test_an_unknown_variable_stops_the_start_and_names_the_nearest(
         ("FLOWRAY_DURABILITY", "eventual"),
         ("FLOWRAY_GATEWAY__REPLICAS", "many"),
         ("FLOWRAY_POOLS", "{not json"),
+        ("FLOWRAY_POOLS", "{}"),
+        ("FLOWRAY_QUOTAS__CPU", "inf"),
+        ("FLOWRAY_QUOTAS__RUNS", str(10**40)),
+        ("FLOWRAY_PRICES__CPU_HOUR", "inf"),
     ],
 )
 def test_a_value_out_of_bounds_stops_the_start(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
@@ -117,6 +121,21 @@ def test_a_misspelt_setting_in_a_tree_is_told_the_nearest(
 def test_what_is_no_json_is_refused_by_the_variable_that_holds_it(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     with pytest.raises(SettingsError, match=f"The setting `{name}` cannot be read: .*JSON"):
         settings(monkeypatch, FLOWRAY_GATEWAY__KEEP="all", **{name: "a.test"})
+
+
+@pytest.mark.parametrize(
+    ("name", "tree", "wrong", "why"),
+    [
+        ("FLOWRAY_RATES", '{"run": "fast"}', "FLOWRAY_RATES__RUN", "`fast` is no rate"),
+        ("FLOWRAY_RATES", '{"runs": "9/s"}', "FLOWRAY_RATES__RUNS", "Did you mean `run`"),
+        ("FLOWRAY_POOLS", '{"a b/c": {}}', "FLOWRAY_POOLS__A B/C", "a pool's name has letters"),
+    ],
+)
+def test_a_rate_or_a_pool_that_nothing_could_be_made_of_stops_the_start_before_anything_is_started(
+    monkeypatch: pytest.MonkeyPatch, name: str, tree: str, wrong: str, why: str
+) -> None:
+    with pytest.raises(SettingsError, match=f"The setting `{wrong}` is wrong: .*{why}"):
+        settings(monkeypatch, **{name: tree})
 
 
 def test_settings_do_not_change(monkeypatch: pytest.MonkeyPatch) -> None:
