@@ -126,8 +126,11 @@ def _plug(edge: Edge, target: Node, given: tuple[str, ...], hints: Hints) -> Ite
         return
     # Langflow refuses a wire whose two plugs do not fit, and one whose port no longer gives what its plug says.
     taken = fit(given, edge.target_types) if edge.target_types else fit_today(given, target.taken_types)
-    if not taken or not fit(edge.source_types, (*edge.target_types, field.type)):
-        yield _clash(edge, given, edge.target_types or (field.type,))
+    wanted = edge.target_types or (field.type,)
+    if not taken:
+        yield _clash(edge, given, wanted)
+    elif not fit(edge.source_types, (*edge.target_types, field.type)):
+        yield _misplugged(edge, wanted)
 
 
 def _feedback(edge: Edge, target: Node, given: tuple[str, ...]) -> Iterator[Finding]:
@@ -145,6 +148,15 @@ def _clash(edge: Edge, given: tuple[str, ...], wanted: tuple[str, ...]) -> Findi
     message = (
         f"`{clipped(edge.source)}` gives {_either(given)} at `{clipped(edge.output)}`, "
         f"but `{clipped(edge.field)}` takes {_either(wanted)}."
+    )
+    return _error("type_clash", message, edge.target, edge.field)
+
+
+def _misplugged(edge: Edge, wanted: tuple[str, ...]) -> Finding:
+    """The ports fit, and the wire itself says something else: it was drawn when its source gave another type."""
+    message = (
+        f"The wire from `{clipped(edge.output)}` of `{clipped(edge.source)}` says that it brings "
+        f"{_either(edge.source_types)}, but `{clipped(edge.field)}` takes {_either(wanted)}. Draw it again."
     )
     return _error("type_clash", message, edge.target, edge.field)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 import flowray
@@ -175,3 +177,15 @@ def test_a_tool_that_nobody_uses_is_a_warning() -> None:
     flow = flow_of(node("a", fields=(field("x", required=True),), tool_mode=True))
 
     assert found(flow) == [("warning", "unused_tool", "a", None)]
+
+
+def test_a_wire_that_says_another_type_than_both_its_ports_is_told_apart_from_ports_that_do_not_fit() -> None:
+    flow = flow_of(node("a"), node("b"), wires=("a.out > b.in",))
+    stale = replace(flow, edges=(replace(flow.edges[0], source_types=("Table",)),))
+
+    finding = only(stale)
+
+    assert (finding.code, finding.node, finding.field) == ("type_clash", "b", "in")
+    assert finding.message == (
+        "The wire from `out` of `a` says that it brings Table, but `in` takes Message. Draw it again."
+    )
