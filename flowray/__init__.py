@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from flowray.flow.types import Flow
     from flowray.plan.types import Plan
 
+_SHOWN_CHARS = 300
+
 __all__ = ["arun", "check", "connect", "errors", "expand", "load", "plan", "run"]
 
 
@@ -39,7 +41,7 @@ def load(source: str | os.PathLike[str] | bytes | Mapping[str, Any]) -> Flow:
     """
     from flowray.flow.langflow import read
 
-    if isinstance(source, bytes | Mapping) or (isinstance(source, str) and source.lstrip().startswith("{")):
+    if isinstance(source, bytes | Mapping) or (isinstance(source, str) and _is_document(source)):
         return read(source)
     if not isinstance(source, str | os.PathLike):
         raise errors.InvalidRequestError(
@@ -51,7 +53,12 @@ def load(source: str | os.PathLike[str] | bytes | Mapping[str, Any]) -> Flow:
     try:
         return read(path.read_bytes())
     except OSError as cause:
-        raise errors.InvalidRequestError(f"Cannot read {path}: {cause.strerror}.") from cause
+        raise errors.InvalidRequestError(f"Cannot read {str(path)[:_SHOWN_CHARS]}: {cause.strerror}.") from cause
+
+
+def _is_document(text: str) -> bool:
+    """Tell a document from a path: by its brace, also behind a byte-order mark, or by what no path has."""
+    return text.lstrip("\ufeff \t\r\n").startswith("{") or not {"\n", "\0"}.isdisjoint(text)
 
 
 def _expanded(path: Path) -> Mapping[str, Any]:
@@ -68,6 +75,7 @@ def check(flow: Flow) -> tuple[Finding, ...]:
     from flowray.component.known import known_components
     from flowray.flow.check import check_attributes
 
+    _require_flow(flow)
     return (*check_attributes(flow), *found(flow, known_components() or None))
 
 
@@ -75,6 +83,7 @@ def plan(flow: Flow, *, fusion: Literal["auto", "none"] = "auto") -> Plan:
     """Return the steps a flow would run in. With `fusion` none, every node that can be parted is a step of its own."""
     if fusion not in ("auto", "none"):
         raise errors.InvalidRequestError(f"`fusion` is auto or none, not `{fusion}`.")
+    _require_flow(flow)
     from flowray.component.known import known_components
     from flowray.plan.planner import plan as planned
 
@@ -92,6 +101,7 @@ async def arun(
     """
     from flowray.local import Local, image_for
 
+    _require_flow(flow)
     # Who names a host here also owns the network that it is on.
     local = Local(image_for(flow), private=egress, lasting=False)
     request = await local.prepare(flow, variables=variables, egress=egress, **values)
@@ -117,6 +127,15 @@ def expand(specs: Mapping[str, str]) -> Mapping[str, Mapping[str, Any]]:
             return {name: await local.expand(spec) for name, spec in specs.items()}
 
     return asyncio.run(documents())
+
+
+def _require_flow(flow: Flow) -> None:
+    from flowray.flow.types import Flow
+
+    if not isinstance(flow, Flow):
+        raise errors.InvalidRequestError(
+            f"This takes a flow, not {type(flow).__name__}; flowray.load reads one: a file, its text or its document."
+        )
 
 
 def _require_no_loop(instead: str) -> None:

@@ -43,6 +43,8 @@ TENANT = "local"
 _NUMERIC = frozenset({"int", "float", "bool", "slider"})
 _FACTS = frozenset({"input_value", "input_type", "output_type", "output_component", "session", "stream"})
 
+_TYPES = {"input_type": ("chat", "text", "any"), "output_type": ("chat", "text", "any", "debug")}
+
 
 class Local:
     """A place to run flows: `async with Local() as local: await local.run(flow, input_value="hi")`.
@@ -66,7 +68,7 @@ class Local:
         self._objects = open_objects("memory:")
         size, chat = size or PoolSize(spares=2), ChatDesk(MemoryChats())
         desk = Desk({"messages.find": chat.find}, {"messages": chat.note})
-        rules = Rules(size=size, private=tuple(private), desk=desk, lasting=lasting)
+        rules = Rules(size=size, private=_hosts(private), desk=desk, lasting=lasting)
         self._runner = Runner.on(image, objects=self._objects, rules=rules, log=log)
         self._engine = Engine(MemoryJournal(keep_runs=100), self._runner, name="local")
 
@@ -118,9 +120,10 @@ class Local:
         specs = known_components()
         flow = with_sources(flow, specs.values())
         require_runnable(check(flow, specs or None))
-        variables, egress = values.pop("variables", None) or {}, tuple(values.pop("egress", ()))
+        variables, egress = _variables(values.pop("variables", None) or {}), _hosts(values.pop("egress", ()))
         session = values.pop("session_id", None)
         facts = {name: values.pop(name) for name in _FACTS & values.keys()}
+        _require_known_types(facts)
         flow_id = flow.id or str(uuid.uuid5(uuid.NAMESPACE_URL, f"flowray:flow:{flow.name}"))
         run = RunId(str(uuid.uuid4()))
         tweaks, files = await self._uploaded(flow, run, flow_id, _tweaks(values))
@@ -170,6 +173,25 @@ def image_for(flow: Flow) -> Image:
             "pool with each: flowray publish FLOW."
         )
     return find_image(Path(names[0]) if names else None, _images())
+
+
+def _hosts(given: Sequence[str]) -> tuple[str, ...]:
+    # A text is a sequence, too: each of its letters would be a host.
+    if isinstance(given, str):
+        raise InvalidRequestError(f'Hosts come as a list: ["{given[:80]}"].')
+    return tuple(given)
+
+
+def _variables(given: Mapping[str, str]) -> Mapping[str, str]:
+    if not isinstance(given, Mapping) or not all(isinstance(value, str) for value in given.values()):
+        raise InvalidRequestError('Variables come by name, each a text: variables={"OPENAI_API_KEY": "..."}.')
+    return given
+
+
+def _require_known_types(facts: Mapping[str, Json]) -> None:
+    for name, known in _TYPES.items():
+        if name in facts and facts[name] not in known:
+            raise InvalidRequestError(f"`{name}` is one of {', '.join(known)}, not `{str(facts[name])[:80]}`.")
 
 
 def _images() -> Path | None:

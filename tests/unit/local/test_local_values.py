@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import flowray
-from flowray.errors import FlowInvalidError, InvalidRequestError, TweakRefusedError
+from flowray.errors import FlowFormatError, FlowInvalidError, InvalidRequestError, TweakRefusedError
 from flowray.flow.types import Flow
 from flowray.local import Local, image_for
 from flowray.sandbox.image import Image
@@ -102,6 +104,52 @@ def test_a_flow_is_loaded_from_a_file_its_text_or_its_document(tmp_path: Path) -
 def test_what_is_no_export_at_all_is_refused_with_what_is_taken(source: Any) -> None:
     with pytest.raises(InvalidRequestError, match="a path, text, bytes or a parsed document, not"):
         flowray.load(source)
+
+
+@pytest.mark.parametrize("text", ['\ufeff{"name": "n", "nodes": []}', '\n {"name": "n", "nodes": []}'])
+def test_text_of_a_flow_is_known_for_it_behind_a_byte_order_mark_and_line_breaks(text: str) -> None:
+    assert flowray.load(text).name == "n"
+
+
+@pytest.mark.parametrize("text", ["[\n]", "a\0b"])
+def test_text_that_can_be_no_path_is_taken_for_a_bad_document(text: str) -> None:
+    with pytest.raises(FlowFormatError):
+        flowray.load(text)
+
+
+def test_what_can_be_no_path_for_its_length_is_not_shown_whole() -> None:
+    with pytest.raises(InvalidRequestError) as refused:
+        flowray.load("[" + "1," * 100_000 + "1]")
+
+    assert len(refused.value.message) < 400
+
+
+@pytest.mark.parametrize("verb", [flowray.check, flowray.plan, lambda flow: asyncio.run(flowray.arun(flow))])
+def test_what_was_not_loaded_yet_is_no_flow(verb: Callable[[Any], object]) -> None:
+    with pytest.raises(InvalidRequestError, match="takes a flow, not str"):
+        verb("flow.json")
+
+
+@pytest.mark.parametrize(
+    ("values", "instead"),
+    [
+        ({"egress": "api.test"}, '["api.test"]'),
+        ({"variables": ["KEY"]}, 'variables={"OPENAI_API_KEY": "..."}'),
+        ({"variables": {"KEY": 1}}, 'variables={"OPENAI_API_KEY": "..."}'),
+        ({"output_type": "chart"}, "`output_type` is one of chat, text, any, debug, not `chart`"),
+        ({"input_type": 5}, "`input_type` is one of chat, text, any, not `5`"),
+    ],
+)
+async def test_values_of_the_wrong_shape_are_refused_with_the_right_one(values: dict[str, Any], instead: str) -> None:
+    with pytest.raises(InvalidRequestError) as refused:
+        await Local(NO_IMAGE).prepare(drawn(), **values)
+
+    assert instead in refused.value.message
+
+
+def test_hosts_of_ones_own_network_are_a_list_as_others_are() -> None:
+    with pytest.raises(InvalidRequestError, match=r'\["nas"\]'):
+        Local(NO_IMAGE, private="nas")
 
 
 def test_planning_survives_the_package_of_the_same_name() -> None:
