@@ -127,6 +127,8 @@ def _trim(told: traceback.TracebackException | None, lines: list[str], seen: set
     told.stack = traceback.StackSummary.from_list(_shown(told.stack, lines))
     _trim(told.__cause__, lines, seen)
     _trim(told.__context__, lines, seen)
+    for one in told.exceptions or ():  # of a group, as task groups raise it
+        _trim(one, lines, seen)
 
 
 def _shown(stack: Iterable[traceback.FrameSummary], lines: list[str]) -> list[traceback.FrameSummary]:

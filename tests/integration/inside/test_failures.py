@@ -34,6 +34,27 @@ def test_the_traceback_shows_the_components_lines_and_neither_ours_nor_lfxs(insi
     assert "lfx/" not in trace
 
 
+def test_the_traceback_of_several_errors_at_once_shows_the_components_lines_of_each(
+    inside: Inside, build: Builder
+) -> None:
+    body = """import asyncio
+from lfx.schema import Message as Lfx
+async def fails(number):
+    await asyncio.sleep(0)
+    Lfx(timestamp=number)
+async with asyncio.TaskGroup() as tasks:
+    tasks.create_task(fails([1]))
+    tasks.create_task(fails([2]))"""
+
+    heard = inside.do(spec_of(flow_of(build.node("Custom-1", component(body, kind="async def")))))
+
+    assert heard.error is not None
+    trace = heard.error["traceback"]
+    assert trace.count("in fails\n") == trace.count("Lfx(timestamp=number)") == 2
+    assert "<string>" not in trace
+    assert "lfx/" not in trace
+
+
 @pytest.mark.parametrize(
     ("body", "is_said"),
     [
