@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
-from flowray.flow.types import Flow, Json, NodeId
+from flowray.flow.types import Edge, Flow, Json, NodeId
 from flowray.plan.place import said
 from flowray.plan.types import Plan, Step
 
@@ -50,11 +50,13 @@ def as_json(plan: Plan) -> dict[str, Json]:
         "steps": [asdict(step) for step in plan.steps],
         "cuts": [asdict(cut) for cut in plan.cuts],
         "outputs": list(plan.outputs),
-        "edges": [
-            {"id": edge.id, "source": edge.source, "output": edge.output, "target": edge.target, "field": edge.field}
-            for edge in plan.edges
-        ],
+        "edges": [_edge(edge) for edge in plan.edges],
     }
+
+
+def _edge(edge: Edge) -> dict[str, Json]:
+    names = ("id", "source", "output", "target", "field", "feedback")
+    return {name: getattr(edge, name) for name in names}
 
 
 def _row(step: Step) -> Sequence[str]:

@@ -7,7 +7,7 @@ import orjson
 from flowray.flow.types import Flow
 from flowray.plan.planner import plan
 from flowray.plan.show import as_json, as_mermaid, as_table
-from tests.unit.build import flow_of, node, output
+from tests.unit.build import field, flow_of, node, output
 
 
 def small() -> Flow:
@@ -66,3 +66,17 @@ def test_json_is_json() -> None:
     assert shown["steps"][1]["resources"]["gpu"] == 1
     assert shown["cuts"][0]["reason"]
     assert shown["outputs"] == ["big"]
+
+
+def test_json_says_which_wire_closes_a_loop_as_the_diagram_does() -> None:
+    ports = (output("item", allows_loop=True), output("done"))
+    flow = flow_of(
+        node("loop", fields=(field("data"),), outputs=ports),
+        node("body"),
+        wires=("loop.item > body.in", "body.out >> loop.item"),
+    )
+
+    shown = as_json(plan(flow))
+
+    assert [(edge["source"], edge["feedback"]) for edge in shown["edges"]] == [("loop", False), ("body", True)]
+    assert "n1 -.-> n0" in as_mermaid(plan(flow), flow)
