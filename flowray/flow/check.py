@@ -82,7 +82,9 @@ def check_attributes(flow: Flow) -> Iterator[Finding]:
 
 
 def _duplicates(flow: Flow) -> Iterator[Finding]:
-    for node_id, count in Counter(node.id for node in flow.nodes).items():
+    # A wire or a tweak that names a group must not mean another one, or a node.
+    ids = [*(node.id for node in flow.nodes), *(group.id for group in flow.groups)]
+    for node_id, count in Counter(ids).items():
         if count > 1:
             yield _error("duplicate_node", f"{count} nodes have the id `{clipped(node_id)}`.", node_id)
 

@@ -70,6 +70,7 @@ def has_groups(nodes: Iterable[Raw]) -> bool:
 def flattened(nodes: list[Raw], edges: list[Raw], most: int) -> tuple[list[Raw], list[Raw], tuple[Group, ...]]:
     """Return nodes and edges without groups, and the groups' fields; more than `most` nodes are refused."""
     boxes: dict[str, _Box] = {}
+    opened: list[_Box] = []
     flat: list[Raw] = []
     wires = list(edges)
     waiting: deque[tuple[Raw, _Box | None]] = deque((node, None) for node in nodes)
@@ -80,11 +81,12 @@ def flattened(nodes: list[Raw], edges: list[Raw], most: int) -> tuple[list[Raw],
             continue
         box, inner = _opened(node, around)
         boxes[box.id] = box
+        opened.append(box)
         wires += inner
         waiting.extend((child, box) for child in box.children.values())
         if len(flat) + len(waiting) > most:
             raise FlowTooLargeError(f"The flow has more than {most:,} nodes, those in groups counted.")
-    groups = tuple(_group(box, boxes) for box in boxes.values())
+    groups = tuple(_group(box, boxes) for box in opened)
     return flat, [_rewired(wire, boxes) for wire in wires], groups
 
 

@@ -52,6 +52,15 @@ def test_a_group_inside_a_group_is_taken_apart_too() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "other", [group("G", node("y"), shows={}, gives={}), node("G"), group("O", node("G"), shows={}, gives={})]
+)
+def test_a_group_with_the_id_of_another_one_or_of_a_node_is_an_error(other: Raw) -> None:
+    flow = flow_of(group("G", node("x"), shows={}, gives={}), other)
+
+    assert [(finding.code, finding.node) for finding in check_wiring(flow)] == [("duplicate_node", "G")]
+
+
 def test_a_group_may_stand_for_what_lies_deep_inside() -> None:
     inmost = group("I", node("x"), shows={"i_in": "x.in"}, gives={})
     outmost = group("O", group("M", inmost, shows={}, gives={}), shows={"o_in": "I.i_in"}, gives={})
