@@ -17,7 +17,7 @@ def clipped(text: str) -> str:
 def misfit(wanted: str, value: Json, *place: str | int) -> FlowFormatError:
     """Return the error that says where (from the outside in), what was expected and what was found."""
     found = _KINDS.get(type(value), "null" if value is None else type(value).__name__)
-    return FlowFormatError(f"{place_text(*place)}: expected {wanted}, got {found}.")
+    return FlowFormatError(f"{place_text(*place)}: expected {wanted}, got {found if value != '' else 'an empty text'}.")
 
 
 def place_text(*place: str | int) -> str:

@@ -76,7 +76,7 @@ def _broken(path: str, value: Any) -> dict[str, Any]:
     ("path", "value", "said"),
     [
         ("nodes/0/id", 7, "Node 0, `id`: expected a name, got a number"),
-        ("nodes/0/id", "", "Node 0, `id`: expected a name"),
+        ("nodes/0/id", "", "Node 0, `id`: expected a name, got an empty text"),
         ("nodes/0/data", [], "Node `a`, `data`: expected an object, got a list"),
         ("nodes/0/data/type", None, "Node `a`, `data.type`: expected a name, got null"),
         ("nodes/0/data/node", "x", "Node `a`, `data.node`: expected an object, got text"),
