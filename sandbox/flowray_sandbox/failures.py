@@ -24,6 +24,7 @@ _COMPONENT_FILE = "<string>"  # lfx compiles component code under this name
 _NO_WAY_OUT = " (This run can reach no host at all: its pool, tenant and flow together allow none, see `egress`.)"
 # Components raise anything; a cancellation is nothing that they raised.
 RAISED = (Exception, SystemExit, KeyboardInterrupt)
+_LONGEST_CHARS = 64 << 10  # of an error, and of its traceback
 _LINES_BEFORE = DEFAULT_IMPORT_STRING.count("\n") + 1  # and puts these lines in front of it
 
 
@@ -65,18 +66,36 @@ def component_failed(cause: BaseException, *, node: str | None = None, code: str
     error = own_error(cause)
     if isinstance(error, JobFailedError):
         return error
+    _let_go(error)
     kind = "memory" if isinstance(error, MemoryError) else "component"
     text = _said(error) or ("out of memory" if kind == "memory" else _unsaid(error))
     if node is not None and troubles.has_no_way_out(cause):
         text += _NO_WAY_OUT
     return JobFailedError(
-        text,
+        _cut(text),
         kind=kind,
         error_type=type(error).__name__,
         node=node,
-        trace=trimmed(error, code),
+        trace=_cut(trimmed(error, code)),
         cause=troubles.trouble_of(cause),
     )
+
+
+def _let_go(error: BaseException) -> None:
+    """Free what filled the memory, which the error's frames hold: telling of it takes some, and orjson dies without."""
+    told: BaseException | None = error
+    seen: set[int] = set()
+    while told is not None and id(told) not in seen:
+        seen.add(id(told))
+        if isinstance(told, MemoryError):
+            traceback.clear_frames(told.__traceback__)
+        told = told.__cause__ or told.__context__
+
+
+def _cut(text: str) -> str:
+    if len(text) <= _LONGEST_CHARS:
+        return text
+    return f"{text[:_LONGEST_CHARS]}\n[{len(text)} characters; the rest is dropped]"
 
 
 def _said(error: BaseException) -> str:

@@ -206,3 +206,34 @@ def test_text_that_is_no_text_does_not_break_the_channel(inside: Inside, build: 
 
     assert heard.error is not None
     assert heard.error["error"] == "broken ? character"
+
+
+def test_what_an_error_says_at_length_is_cut(inside: Inside, build: Builder) -> None:
+    raises = component('raise ValueError("x" * 20_000_000)')
+
+    heard = inside.do(spec_of(flow_of(build.node("Custom-1", raises))))
+
+    (failed,) = heard.of("node_failed")
+    assert failed["error"].startswith("xxx")
+    assert failed["error"].endswith("[20000000 characters; the rest is dropped]")
+    assert len(failed["traceback"]) < 100_000
+
+
+def test_a_component_that_fills_the_memory_fails_in_words(inside: Inside, build: Builder) -> None:
+    fills = component("""
+        import resource
+        now = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+        resource.setrlimit(resource.RLIMIT_DATA, (now + (256 << 20),) * 2)
+        hoard = []
+        try:
+            while True:
+                hoard.append(bytearray(1 << 20))
+        except MemoryError:
+            while True:
+                hoard.append(bytearray(1 << 10))
+    """)
+
+    heard = inside.do(spec_of(flow_of(build.node("Custom-1", fills))))
+
+    assert heard.error is not None
+    assert [heard.error[name] for name in ("kind", "node", "error")] == ["memory", "Custom-1", "out of memory"]
