@@ -112,11 +112,11 @@ def table_of(plain: Mapping[str, Any]) -> Any:
 
 
 def text_of(plain: Any) -> bytes:
-    """JSON text of JSON, but for characters that are no text."""
+    """JSON text of JSON, but for characters that are no text, and numbers of more than 64 bits, which become one."""
     try:
         return orjson.dumps(plain, option=orjson.OPT_NON_STR_KEYS)
     except TypeError:
-        # A lone surrogate is no character; no JSON reader outside would take it.
+        # A lone surrogate is no character, and a number may be too long: no JSON reader outside would take either.
         return orjson.dumps(_cleaned(plain), option=orjson.OPT_NON_STR_KEYS)
 
 
@@ -129,6 +129,8 @@ def _cleaned(plain: Any) -> Any:
     match plain:
         case str():
             return clean(plain)
+        case int() if not -_LARGEST_INT <= plain < _LARGEST_INT:
+            return str(plain)
         case list():
             return [_cleaned(item) for item in plain]
         case dict():

@@ -100,3 +100,13 @@ def test_a_result_of_dictionaries_that_is_too_large_is_told_by_its_facts(monkeyp
     told = json.loads(text)
     assert (told["component_id"], told["duration"], told["results"], told["outputs"]) == ("Custom-1", "2 ms", {}, {})
     assert cuts == ["cut"]
+
+
+def test_a_number_of_more_than_64_bits_is_shown_as_text(inside: Inside, build: Builder) -> None:
+    counts = component("return Data(value=2**70)", gives="Data")
+
+    heard = inside.do(spec_of(flow_of(build.node("Custom-1", counts))))
+
+    assert heard.error is None, heard.error
+    (finished,) = heard.of("node_finished")
+    assert str(2**70) in json.dumps(finished["result"]), finished["result"]
