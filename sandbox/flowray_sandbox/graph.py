@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
 from lfx.graph.graph.base import Graph
+from lfx.graph.vertex.base import Vertex
 from lfx.graph.vertex.vertex_types import ComponentVertex
 
 from flowray_sandbox import tags, values
 from flowray_sandbox.branches import Wire, downstream, has_cycle
+from flowray_sandbox.failures import RAISED, component_failed
 from flowray_sandbox.neighbours import Absent, secrets_of
 from flowray_sandbox.payload import executable
 from flowray_sandbox.report import Report, running_node
@@ -65,7 +67,7 @@ class StepGraph(Graph):
         self.edges = list(dict.fromkeys(edges))
         self.run_manager.cycle_vertices |= self.cycle_vertices
         for vertex in self.vertices:
-            vertex.build_params()
+            _take_fields(vertex)
         self.build_graph_maps(self.edges)
         self.define_vertices_lists()
         self._know_asking_nodes()
@@ -178,3 +180,11 @@ class StepGraph(Graph):
                 stopped -= set(self.built_here)
             if stopped:
                 self._report.branch_stopped(source, output, sorted(stopped), lasting=lasting)
+
+
+def _take_fields(vertex: Vertex) -> None:
+    """Have lfx read the node's fields; it refuses some values, and names no node."""
+    try:
+        vertex.build_params()
+    except RAISED as cause:
+        raise component_failed(cause, node=vertex.id) from None

@@ -237,3 +237,14 @@ def test_a_component_that_fills_the_memory_fails_in_words(inside: Inside, build:
 
     assert heard.error is not None
     assert [heard.error[name] for name in ("kind", "node", "error")] == ["memory", "Custom-1", "out of memory"]
+
+
+def test_a_field_whose_value_lfx_refuses_fails_its_node(inside: Inside, build: Builder) -> None:
+    takes = component('return Message(text="")', inputs='StrInput(name="rows"),')
+    node = build.node("Custom-1", takes, rows={"type": "table", "value": 5})
+
+    heard = inside.do(spec_of(flow_of(node)))
+
+    assert heard.error is not None
+    assert (heard.error["kind"], heard.error["node"]) == ("component", "Custom-1")
+    assert "for table field rows" in heard.error["error"]
