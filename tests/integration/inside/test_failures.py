@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import weakref
+
 import pytest
 
+from flowray_sandbox.failures import component_failed
 from tests.integration.inside.flows import Builder, component, edge, flow_of, spec_of
 from tests.integration.inside.host import Inside
 
@@ -219,24 +222,25 @@ def test_what_an_error_says_at_length_is_cut(inside: Inside, build: Builder) -> 
     assert len(failed["traceback"]) < 100_000
 
 
-def test_a_component_that_fills_the_memory_fails_in_words(inside: Inside, build: Builder) -> None:
-    fills = component("""
-        import resource
-        now = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
-        resource.setrlimit(resource.RLIMIT_DATA, (now + (256 << 20),) * 2)
-        hoard = []
-        try:
-            while True:
-                hoard.append(bytearray(1 << 20))
-        except MemoryError:
-            while True:
-                hoard.append(bytearray(1 << 10))
-    """)
+class Hoard:
+    """Something large."""
 
-    heard = inside.do(spec_of(flow_of(build.node("Custom-1", fills))))
 
-    assert heard.error is not None
-    assert [heard.error[name] for name in ("kind", "node", "error")] == ["memory", "Custom-1", "out of memory"]
+def test_what_filled_the_memory_is_let_go_before_it_is_told() -> None:
+    seen: list[weakref.ref[Hoard]] = []
+
+    def fill() -> None:
+        hoard = Hoard()
+        seen.append(weakref.ref(hoard))
+        raise MemoryError
+
+    with pytest.raises(MemoryError) as full:
+        fill()
+
+    failure = component_failed(full.value, node="Custom-1")
+
+    assert (failure.kind, failure.error) == ("memory", "out of memory")
+    assert seen[0]() is None
 
 
 def test_a_field_whose_value_lfx_refuses_fails_its_node(inside: Inside, build: Builder) -> None:
