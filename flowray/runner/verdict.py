@@ -23,6 +23,7 @@ _CLAIMABLE: Mapping[str, FailureKind] = {
     "variable": "variable",
     "memory": "memory",
 }
+_MUCH = 0.5  # of the memory that a sandbox may have
 _LONGEST = 100_000
 
 
@@ -122,7 +123,13 @@ def _died(job: Job, end: Exit | None) -> Failure:
     if end.short_of_memory or (end.signal == signal.SIGKILL and end.short_of_memory is None):
         # Pid 1 of a namespace cannot kill itself, and the host did not: it was the kernel, short of memory.
         return Failure(kind="memory", error=f"The step ran out of memory; its limit is {job.limits.memory_mib} MiB.")
-    return Failure(kind="crashed", error=f"The sandbox was ended by signal {end.signal} ({_name_of(end.signal)}).")
+    error = f"The sandbox was ended by signal {end.signal} ({_name_of(end.signal)})."
+    if end.peak_mib > _MUCH * job.limits.memory_mib:
+        error += (
+            f" It had taken {end.peak_mib:.0f} of its {job.limits.memory_mib} MiB of memory: libraries that are "
+            "refused more often end so. Give the pool more, or the node less at once."
+        )
+    return Failure(kind="crashed", error=error)
 
 
 def _cancelled() -> Failure:

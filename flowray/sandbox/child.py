@@ -21,7 +21,8 @@ Listen = Callable[[Sequence[tuple[str, int]]], Awaitable[Sequence[socket.socket]
 class Exit:
     """How a child ended, as the kernel told its zygote: nothing the child says can change it.
 
-    `short_of_memory` is whether its control group's limit ended it; None when it had none.
+    `short_of_memory` is whether its control group's limit ended it; None when it had none. `peak_mib` is the most
+    memory of its own that one had which a signal ended, 0 without a group.
     """
 
     code: int | None
@@ -30,6 +31,7 @@ class Exit:
     max_rss_mib: float
     faults: int = 0
     short_of_memory: bool | None = None
+    peak_mib: float = 0.0
 
 
 class Child:
@@ -125,7 +127,8 @@ class Child:
         os.close(self.pidfd)
         self.pidfd = -1
         if self.group is not None:
-            end = replace(end, short_of_memory=self.group.end())
+            peak_mib = 0.0 if end.signal is None else self.peak_mib
+            end = replace(end, peak_mib=peak_mib, short_of_memory=self.group.end())
             self.group = None
         self._exit.set_result(end)
 

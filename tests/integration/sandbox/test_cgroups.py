@@ -52,6 +52,13 @@ async def test_a_bomb_of_ordinary_memory_is_still_a_memory_error(bounded: Inside
     assert (answer.error_type, answer.exit.short_of_memory) == ("MemoryError", False)
 
 
+async def test_how_much_memory_was_taken_is_known_of_one_that_crashed(bounded: Inside) -> None:
+    answer = await bounded.run("import ctypes; kept = bytearray(100 << 20); ctypes.string_at(0)")
+
+    assert answer.exit.signal == signal.SIGSEGV
+    assert 100 < answer.exit.peak_mib < 200
+
+
 async def test_what_a_job_may_take_follows_its_own_limits(bounded: Inside) -> None:
     child = await bounded.zygote.spawn()
     child.hold(Limits(memory_mib=400))

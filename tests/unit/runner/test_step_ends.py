@@ -215,3 +215,17 @@ async def test_whether_memory_ran_out_is_the_kernel_s_word_where_it_says_so(
     failed = await last_of(await runner_with(script))
 
     assert failed.kind == kind
+
+
+@pytest.mark.parametrize(("peak_mib", "is_said"), [(0.0, False), (200.0, False), (430.0, True)])
+async def test_a_crash_with_much_of_its_memory_taken_says_how_much(
+    runner_with: Started, *, peak_mib: float, is_said: bool
+) -> None:
+    async def script(peer: Peer) -> Exit:
+        await peer.spec()
+        return replace(died_of(signal.SIGSEGV), short_of_memory=False, peak_mib=peak_mib)
+
+    failed = await last_of(await runner_with(script))
+
+    assert failed.kind == "crashed"
+    assert ("430 of its 512 MiB" in failed.error) == is_said
