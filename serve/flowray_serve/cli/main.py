@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 
 import typer
+from typer.exceptions import TyperException
 
 from flowray.errors import FlowRayError, InvalidRequestError
 from flowray_serve.cli import (
@@ -75,11 +76,23 @@ app.command("replay")(replay)
 
 def main() -> None:
     """Run one verb."""
+    as_json = "--json" in sys.argv
     try:
         _require_text(sys.argv[1:])
+        if as_json:
+            raise SystemExit(_without_pictures())
         app()
     except FlowRayError as error:
-        raise SystemExit(report(error, as_json="--json" in sys.argv)) from None
+        raise SystemExit(report(error, as_json=as_json)) from None
+
+
+def _without_pictures() -> int:
+    """Run the verb; wrong usage is raised as any error is, where Typer would draw a box around it."""
+    try:
+        return app(standalone_mode=False) or 0
+    except TyperException as cause:
+        said = cause.format_message()
+        raise InvalidRequestError(said if said.endswith((".", "?")) else f"{said}.") from None
 
 
 def _require_text(words: Sequence[str]) -> None:

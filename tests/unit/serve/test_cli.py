@@ -46,6 +46,24 @@ def test_help_names_every_verb(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
 
 
 @pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("fly", "--json"), "No such command 'fly'."),
+        (("watch", "--json"), "Missing argument 'run'."),
+        (("runs", "--limit", "-1", "--json"), "Invalid value for '--limit'"),
+    ],
+)
+def test_wrong_usage_is_one_object_to_who_asked_for_json(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], says: str
+) -> None:
+    assert exit_code(monkeypatch, *words) == 2
+
+    problem = json.loads(capsys.readouterr().err)
+    assert (problem["code"], problem["fault"]) == ("invalid_request", "caller")
+    assert problem["detail"].startswith(says)
+
+
+@pytest.mark.parametrize(
     "words",
     [
         ("fly",),
