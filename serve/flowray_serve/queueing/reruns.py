@@ -17,6 +17,7 @@ from flowray.flow.types import Flow, Json, NodeId
 from flowray.stores.requests import Requests
 from flowray_serve.library import LoadedFlow
 from flowray_serve.queueing.acceptance import Acceptance
+from flowray_serve.queueing.accepted_journal import read_accepted
 
 
 class RequestNotKeptError(NotFoundError):
@@ -80,7 +81,7 @@ class Reruns:
         return request
 
     async def _kept(self, tenant: str, run: RunId) -> Accepted:
-        recorded = [one async for one in self._journal.read(tenant, run)]
+        recorded = [one async for one in read_accepted(self._journal, self._requests, tenant, run)]
         if not recorded or not isinstance(recorded[-1].event, RunFinished):
             raise RunNotOverError(f"Run `{run}` is not over; stop it, or wait for its end.")
         accepted = await self._requests.find(tenant, run)

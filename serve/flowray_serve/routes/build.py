@@ -168,7 +168,7 @@ class BuildRoutes:
 
     async def _read(self, tenant: str, run: RunId, *, follow: bool) -> AsyncGenerator[Recorded, None]:
         try:
-            async for recorded in self._services.journal.read(tenant, run, follow=follow):
+            async for recorded in self._services.jobs.read(tenant, run, follow=follow):
                 yield recorded
         except NotFoundError as cause:
             raise NotFoundError(f"Job not found: {run}") from cause

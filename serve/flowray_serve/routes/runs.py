@@ -147,7 +147,7 @@ class RunsRoutes:
     ) -> Response:
         """The nodes that came to something else in this run than in the other one, in this run's order."""
         caller = await self._services.authenticator(request)
-        read = self._services.journal.read
+        read = self._services.jobs.read
         now = [one async for one in read(caller.tenant, RunId(run))]
         accepted = now[0].event if now else None
         other = other or (accepted.parent if isinstance(accepted, RunAccepted) else "")

@@ -204,7 +204,16 @@ async def test_an_accepted_run_that_the_store_has_lost_is_stopped_once_it_is_bac
     assert (await told(made, job)).json()["status"] == "cancelled"
 
 
-@pytest.mark.parametrize("path", ["/api/v2/workflows/{}/events", "/api/v1/runs/{}/events", "/api/v1/runs/{}"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/v2/workflows/{0}/events",
+        "/api/v1/runs/{0}/events",
+        "/api/v1/runs/{0}",
+        "/api/v1/runs/{0}/differences?other={0}",
+        "/api/v1/build/{0}/events",
+    ],
+)
 async def test_an_accepted_run_that_the_store_has_lost_is_followed_once_it_is_back(path: str) -> None:
     made = service()
     job = await submitted(made, await made.publish(ECHO))

@@ -60,6 +60,15 @@ async def test_a_run_whose_request_was_not_kept_says_so() -> None:
     assert (refused.status_code, refused.json()["code"]) == (404, "request_not_kept")
 
 
+@pytest.mark.parametrize(("way", "body"), [("rerun", {"from": "ChatOutput-1"}), ("replay", {})])
+async def test_a_run_that_the_store_has_lost_is_not_run_again_until_it_is_back(way: str, body: dict[str, str]) -> None:
+    made = service()
+    job = await submitted(made, await made.publish(ECHO))
+    made.queue.empty()
+    early = await made.http.post(f"/api/v1/runs/{job['job_id']}/{way}", json=body)
+    assert (early.status_code, early.json()["code"]) == (503, "store_forgot")
+
+
 async def test_a_value_of_a_node_that_does_not_run_again_is_refused() -> None:
     made = service()
     made.steps.script = failing
