@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from flowray.engine.accepted import Accepted
 from flowray.engine.events import Event, Recorded, RunFinished, RunId
-from flowray.engine.leasing import Queue
+from flowray.engine.leasing import Queue, StoreForgotError
 from flowray.engine.outcome import Outcome
 from flowray.engine.ports import Journal, Objects, RunRequest
 from flowray.engine.whole import whole
@@ -25,6 +25,17 @@ from flowray_serve.queueing.recovery import Recovery
 from flowray_serve.queueing.redriving import Redriving
 from flowray_serve.queueing.reruns import Reruns
 from flowray_serve.queueing.stopping import Stopping
+from flowray_serve.timeline import Timeline
+
+STATUSES = {
+    "accepted": "queued",
+    "running": "in_progress",
+    "paused": "suspended",
+    "succeeded": "completed",
+    "failed": "failed",
+    "cancelled": "cancelled",
+}
+"""A run's status, as Langflow says it of a job."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +119,19 @@ class Jobs:
         async for one in self.read(tenant, run):
             last = one.event
         return last if isinstance(last, RunFinished) else None
+
+    async def job(self, taken: RunRequest, *, is_new: bool, **more: Any) -> dict[str, Any]:
+        """An accepted run as a job; one that may have been taken before is looked up for how far it is."""
+        status = "queued" if is_new else await self._status(taken.tenant, taken.run)
+        return job_answer(taken.run, taken.flow_id, status, **more)
+
+    async def _status(self, tenant: str, run: RunId) -> str:
+        timeline = Timeline()
+        # One whose journal the record will bring back is queued again with it: it waits.
+        with suppress(StoreForgotError):
+            async for one in self.read(tenant, run):
+                timeline.add(one)
+        return STATUSES[timeline.as_json()["status"]]
 
     async def wait(self, tenant: str, run: RunId, *, within_s: float) -> Outcome | None:
         """What it came to, when it is over in time."""

@@ -26,7 +26,7 @@ from flowray_serve.bodies.reading import fit, parse_object, read_body
 from flowray_serve.bodies.workflow import StopBody, blank_body
 from flowray_serve.following import Framing, followed
 from flowray_serve.problems import document
-from flowray_serve.queueing.jobs import job_answer
+from flowray_serve.queueing.jobs import STATUSES, job_answer
 from flowray_serve.replies import reply
 from flowray_serve.routes.openapi import gives, says, takes
 from flowray_serve.routes.resuming import SEQ_LIMIT, LastEventId
@@ -38,14 +38,6 @@ from flowray_serve.workflow_stream import adapter_for, frames_after
 
 _STOP_LIMIT_BYTES = 4_096
 _REASON_BYTES = 123
-_STATUSES = {
-    "accepted": "queued",
-    "running": "in_progress",
-    "paused": "suspended",
-    "succeeded": "completed",
-    "failed": "failed",
-    "cancelled": "cancelled",
-}
 
 
 class JobFailedError(RunFailedError):
@@ -105,9 +97,9 @@ class JobRoutes:
         await self._services.jobs.find(caller.tenant, run)
         finished = await self._services.jobs.finished(caller.tenant, run)
         if finished is not None:
-            return reply({"job_id": run, "message": f"Job {run} already finished ({_STATUSES[finished.status]})."})
+            return reply({"job_id": run, "message": f"Job {run} already finished ({STATUSES[finished.status]})."})
         status = await self._services.jobs.stopping.stop(caller.tenant, run)
-        said = "cancelled successfully" if status == "cancelled" else f"already finished ({_STATUSES[status]})"
+        said = "cancelled successfully" if status == "cancelled" else f"already finished ({STATUSES[status]})"
         return reply({"job_id": run, "message": f"Job {run} {said}."})
 
     @needs(Permission.RUNS_READ)
@@ -186,7 +178,7 @@ def _told(accepted: Accepted, outcome: Outcome, status: str) -> Response:
             raise _failed(accepted, outcome)
         case _:
             waits = {} if outcome.paused is None else {"human_request": asked(outcome.paused)}
-            return reply(job_answer(request.run, request.flow_id, _STATUSES[status], **waits))
+            return reply(job_answer(request.run, request.flow_id, STATUSES[status], **waits))
 
 
 def _failed(accepted: Accepted, outcome: Outcome) -> JobFailedError:

@@ -20,7 +20,7 @@ from flowray_serve.bodies.reading import read_body
 from flowray_serve.bodies.run import RunBody, sent_run
 from flowray_serve.fold import run_response
 from flowray_serve.problems import document, incident
-from flowray_serve.queueing.jobs import Wishes, job_answer
+from flowray_serve.queueing.jobs import Wishes
 from flowray_serve.replies import reply
 from flowray_serve.routes.direct import DirectRoute
 from flowray_serve.routes.openapi import says, takes
@@ -82,7 +82,8 @@ class RunRoutes:
         within_s = min(patience_s, jobs.sync_s)
         outcome = await jobs.wait(taken.tenant, taken.run, within_s=within_s) if patience_s else None
         if outcome is None:
-            return reply(job_answer(taken.run, taken.flow_id, "queued"), status=202, headers=headers)
+            job = await jobs.job(taken, is_new=taken.run == prepared.run and not patience_s)
+            return reply(job, status=202, headers=headers)
         outcome.require_success(taken)
         return reply(run_response(taken, outcome), headers=headers)
 

@@ -20,7 +20,7 @@ from flowray_serve.answers.run import Job, WorkflowAnswer
 from flowray_serve.auth import needs
 from flowray_serve.bodies.reading import fit, parse_object, read_body
 from flowray_serve.bodies.workflow import WorkflowBody
-from flowray_serve.queueing.jobs import Wishes, job_answer
+from flowray_serve.queueing.jobs import Wishes
 from flowray_serve.replies import reply
 from flowray_serve.routes.direct import DirectRoute
 from flowray_serve.routes.openapi import says, takes
@@ -92,7 +92,8 @@ class WorkflowRoutes:
             outcome = await jobs.wait(taken.tenant, taken.run, within_s=min(patience_s, jobs.sync_s))
         if outcome is not None:
             return self._told(taken, outcome, body, {RUN_HEADER: taken.run})
-        job = job_answer(taken.run, taken.flow_id, "queued", created_timestamp=created(accepted.at))
+        is_new = taken.run == prepared.run and not patience_s
+        job = await jobs.job(taken, is_new=is_new, created_timestamp=created(accepted.at))
         return reply(job, status=202, headers={RUN_HEADER: taken.run})
 
     async def _answer(self, prepared: RunRequest, body: WorkflowBody, headers: Mapping[str, str]) -> Response:

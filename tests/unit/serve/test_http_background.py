@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from flowray.engine.accepted import Accepted
+from flowray.engine.events import Recorded, RunStarted
 from flowray.errors import StoreUnavailableError
 from tests.kit.frames import frames
 from tests.unit.serve.service import ECHO, OTHER_KEY, Held, Service, canvas, drawn, service
@@ -38,6 +39,10 @@ async def ended(made: Service, job: dict[str, Any]) -> httpx.Response:
         async for _ in made.journal.read("default", job["job_id"], follow=True):
             pass
     return await told(made, job)
+
+
+def is_start(recorded: Recorded) -> bool:
+    return isinstance(recorded.event, RunStarted)
 
 
 async def numbered(made: Service, job: dict[str, Any], **headers: str) -> list[tuple[str, dict[str, Any]]]:
@@ -177,6 +182,39 @@ async def test_the_same_idempotency_key_is_the_same_run() -> None:
     assert first["job_id"] == second["job_id"]
     assert (other.status_code, other.json()["code"]) == (409, "idempotency_conflict")
     assert (await made.queue.stats()).waiting == 1
+
+
+@pytest.mark.parametrize("path", ["/api/v1/run/{}", "/api/v2/workflows"])
+async def test_a_call_that_is_repeated_is_told_how_far_its_run_is(path: str) -> None:
+    made, held = service(), Held()
+    made.steps.script = held
+    flow_id = await made.publish(ECHO)
+    body = {"flow_id": flow_id, "mode": "background"} if "workflows" in path else {}
+
+    async def status() -> str:
+        asked = {"idempotency-key": "k", "prefer": "respond-async, wait=0"}
+        answer = await made.http.post(path.format(flow_id), json=body, headers=asked)
+        assert answer.status_code == 202
+        return str(answer.json()["status"])
+
+    told = [await status(), await status()]
+    async with made.engine(), asyncio.timeout(5):
+        await held.began.wait()
+        run = made.steps.requests[0].run
+        await anext(one async for one in made.journal.read("default", run, follow=True) if is_start(one))
+        told.append(await status())
+        await made.http.post(f"/api/v1/runs/{run}/cancel")
+        told.append(await status())
+    assert told == ["queued", "queued", "in_progress", "cancelled"]
+
+
+async def test_a_run_that_is_not_over_in_time_is_told_as_running() -> None:
+    made = service(sync_s=0.2)
+    made.steps.script = Held()
+    flow_id = await made.publish(ECHO)
+    async with made.engine():
+        answer = await made.http.post(f"/api/v1/run/{flow_id}", json={}, headers={"prefer": "respond-async"})
+    assert (answer.status_code, answer.json()["status"]) == (202, "in_progress")
 
 
 async def test_a_run_was_created_when_it_was_accepted_whenever_it_is_asked_after() -> None:
