@@ -196,7 +196,7 @@ class RunService:
         try:
             told = await self._engine.execute(request)
         except asyncio.CancelledError:
-            await self._aftermath.see_to_stopped(request)
+            await self._aftermath.see_to_stopped(request, mode="sync")
             raise
         await self._aftermath.see_to(request, told[-1].event, mode="sync")
         return told
@@ -212,7 +212,7 @@ class RunService:
                         await listener.tell(await self._shown(recorded))
         except asyncio.CancelledError:
             if not isinstance(last, RunPaused | RunFinished):
-                await self._aftermath.see_to_stopped(request)
+                await self._aftermath.see_to_stopped(request, mode="stream")
             raise
         finally:
             listener.end()

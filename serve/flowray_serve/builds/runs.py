@@ -28,6 +28,7 @@ def run_service(
         tenant_of=identity.tenants.find,
         variables=identity.variables,
         aftermath=Aftermath(
+            journal=queueing.journal,
             on_pause=queueing.answering.pause,
             on_end=Keeping(queueing.requests, rule=plant.settings.gateway.keep).over,
         ),

@@ -49,6 +49,7 @@ _ENGINE_PATIENCE_S = 86_400.0
 class Queueing:
     """Where accepted runs are, and who is told to stop."""
 
+    journal: Journal
     requests: Requests
     queue: Queue
     cancels: Cancels
@@ -66,6 +67,7 @@ def build_queueing(
     queue = RedisQueue(redis, turns=turns, settles_s=sharing.settings.engines.lease_s)
     upkeep = upkeep_parts(redis, objects, requests, sharing.observing)
     return Queueing(
+        journal=journal,
         requests=requests,
         queue=queue,
         cancels=RedisCancels(redis),

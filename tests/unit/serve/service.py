@@ -338,7 +338,7 @@ def service(  # noqa: PLR0913 - what tests vary
         defaults=lambda _: defaults or TenantDefaults(),
         tenant_of=tenants.find,
         variables=variables,
-        aftermath=Aftermath(on_pause=answering.pause, on_end=Keeping(requests, rule="failed").over),
+        aftermath=Aftermath(journal=journal, on_pause=answering.pause, on_end=Keeping(requests, rule="failed").over),
     )
     acceptance = Acceptance(requests, queue, journal, objects)
     letters, owing = DeadLetters(objects), Owing(Owed(objects), MemoryDueList())

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from typing import Any
 
 import httpx
 import pytest
 
 from flowray.engine import events as ev
+from flowray_serve.run_service import RunOrder
 from tests.unit.serve.service import ECHO, Service, service
 from tests.unit.serve.test_http_background import submitted, told
 from tests.unit.serve.test_http_pauses import asking, parked, paused, pending
@@ -123,3 +125,46 @@ async def test_a_stream_that_is_stopped_just_as_it_pauses_is_stopped() -> None:
 
     assert (await asyncio.wait_for(stopping, 5)).json()["status"] == "cancelled"
     await calling
+
+
+@pytest.fixture(params=[4, 64])
+def lag(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader is waited for from its second event on; an engine that far ahead has or has not told of its pause."""
+    monkeypatch.setattr("flowray_serve.listening._AHEAD", 1)
+    monkeypatch.setattr("flowray.engine.loop._LAG", request.param)
+
+
+async def stalled(made: Service, *, goes_on: bool = True) -> tuple[AsyncGenerator[ev.Recorded, None], ev.RunId]:
+    """A run that has paused, and whose reader stands still at its first event."""
+    made.steps.script = asking
+    runs = made.services.runs
+    prepared = await runs.prepare("default", await made.publish(ECHO), RunOrder(stream=True))
+    reading = runs.stream(prepared, goes_on=goes_on)
+    await anext(reading)
+    async with asyncio.timeout(5), aclosing(made.journal.read("default", prepared.run, follow=True)) as told:
+        await anext(one async for one in told if is_pause("", [one]))
+    for _ in range(10):
+        await asyncio.sleep(0)  # the engine tells of it as far as it can
+    return reading, prepared.run
+
+
+@pytest.mark.usefixtures("lag")
+async def test_a_run_that_is_stopped_while_its_pause_waits_for_a_reader_that_stands_still_is_stopped() -> None:
+    made = service()
+    _, run = await stalled(made)
+
+    stopped = await asyncio.wait_for(made.http.post(f"/api/v1/runs/{run}/cancel"), 5)
+
+    assert (stopped.status_code, stopped.json()["status"]) == (200, "cancelled")
+
+
+@pytest.mark.usefixtures("lag")
+async def test_a_pause_that_waits_for_a_reader_counts_although_the_reader_leaves() -> None:
+    made = service()
+    reading, _ = await stalled(made, goes_on=False)
+
+    await reading.aclose()
+
+    async with asyncio.timeout(5):
+        await parked(made)
+    assert [asked["prompt"] for asked in await pending(made)] == ["Send it?"]
