@@ -87,6 +87,11 @@ class Requests:
         except NotFoundError:
             return
 
+    async def drop_if_closed(self, tenant: str, run: RunId) -> None:
+        """Forget what was kept anew of a run that is closed: it would be open once more."""
+        if await self._objects.exists(path(tenant, _OVER, run)):
+            await self.drop(tenant, run)
+
     async def keep_journal(self, tenant: str, run: RunId, recorded: Sequence[Recorded]) -> None:
         """Keep the journal of a run that waits, as it stands."""
         place = path(tenant, _PAUSED, run)

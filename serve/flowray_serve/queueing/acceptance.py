@@ -121,7 +121,9 @@ class Acceptance:
             await self._requests.keep(accepted)
             with suppress(*is_begun):
                 await self._open(request, at, begun)
-            await self._queue.offer(request.tenant, request.run, at=at, most=most)
+            if not await self._queue.offer(request.tenant, request.run, at=at, most=most):
+                # Another call with the same key was first; its run may be over by now.
+                await self._requests.drop_if_closed(request.tenant, request.run)
         except FlowRayError:
             if idempotency is None or not await self._is_accepted(request, in_doubt=known is not None):
                 await self._take_back(request)
