@@ -139,6 +139,9 @@ class Queue(Protocol):
     async def waiting(self) -> Sequence[Waiting]:
         """The queues that are not empty, the longest not served first."""
 
+    async def length(self, tenant: str) -> int:
+        """How many of the tenant's runs wait for an engine."""
+
     async def stats(self) -> QueueStats:
         """All queues at a glance."""
 

@@ -133,6 +133,10 @@ class MemoryQueue:
             if line
         ]
 
+    async def length(self, tenant: str) -> int:
+        """See `Queue`."""
+        return len(self._line(tenant))
+
     async def stats(self) -> QueueStats:
         """See `Queue`."""
         places = [one.where for one in self._runs.values()]

@@ -49,6 +49,10 @@ class Keys:
         """A tenant's runs by the time they were accepted."""
         return self._of(tenant, "runs", "all")
 
+    def queued(self, tenant: str) -> str:
+        """A tenant's runs that wait for an engine, by when they were queued."""
+        return self._of(tenant, "queue", "waiting")
+
     def flows(self, tenant: str) -> str:
         """What changes whenever one of the tenant's flows does."""
         return self._of(tenant, "flows", "generation")

@@ -144,6 +144,11 @@ class RedisQueue:
         rows = [told[at : at + 3] for at in range(0, len(told), 3)]
         return [Waiting(tenant=_text(row[0]), length=int(row[1]), oldest_at=float(row[2])) for row in rows]
 
+    async def length(self, tenant: str) -> int:
+        """See `Queue`."""
+        async with answered():
+            return int(await self._redis.zcard(self._keys.queued(tenant)))
+
     async def stats(self) -> QueueStats:
         """See `Queue`."""
         waiting, leased, parked, oldest = await self._do("stats")

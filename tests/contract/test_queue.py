@@ -101,6 +101,14 @@ async def test_tenants_take_turns(queue: Queue) -> None:
     ]
 
 
+async def test_what_waits_is_counted_by_tenant(queue: Queue) -> None:
+    for number in range(3):
+        await queue.offer(ACME, run(number), at=float(number))
+    await queue.offer(OTHER, run(9), at=50.0)
+    await queue.take("e", limit=1, for_s=LONG_S)
+    assert [await queue.length(tenant) for tenant in (ACME, OTHER, "nobody")] == [2, 1, 0]
+
+
 async def test_whose_turn_it_is_can_be_chosen(make: Callable[[Turns | None], Made]) -> None:
     class OthersFirst:
         async def next(self, waiting: Sequence[Waiting], limit: int) -> Sequence[str]:

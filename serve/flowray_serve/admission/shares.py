@@ -19,9 +19,10 @@ _LONGEST_DAYS = 400
 
 @dataclass(frozen=True, kw_only=True)
 class Shares:
-    """Reads the ledger, the settings, the book, and what is `kept`."""
+    """Reads the ledger, the queue, the settings, the book, and what is `kept`."""
 
     standing: Callable[[str], Awaitable[Standing]]
+    queued: Callable[[str], Awaitable[int]]
     kept: Callable[[str], Awaitable[Mapping[str, float]]]
     terms: Callable[[str], Awaitable[Terms]]
     rates: Callable[[str], Awaitable[Mapping[str, Rate]]]
@@ -41,6 +42,7 @@ class Shares:
             "rates": {kind: rate.text for kind, rate in (await self.rates(tenant)).items()},
             "now": {
                 "runs": standing.runs,
+                "queued": await self.queued(tenant),
                 "steps": held.steps,
                 "steps_waiting": standing.waiting,
                 "cpu": held.cpu_m / 1000,

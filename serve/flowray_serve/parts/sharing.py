@@ -29,6 +29,7 @@ from flowray.stores.places import Place, Places, RedisPlaces
 from flowray.stores.redis import connect
 from flowray.stores.redis_buckets import RedisBuckets
 from flowray.stores.redis_ledger import RedisLedger
+from flowray.stores.redis_queue import RedisQueue
 from flowray.stores.redis_usage import CountedArchive, RedisUsageBook, UsageRecord
 from flowray.stores.upkeep import RedisUpkeep
 from flowray.tenancy.tenants import Tenants
@@ -134,6 +135,7 @@ def build_sharing(
     budgets = BudgetKeeper(book, settled.budgets, notices.tell)
     shares = Shares(
         standing=ledger.standing,
+        queued=RedisQueue(redis).length,
         kept=partial(kept_in, objects),
         terms=settled.terms,
         rates=settled.rates,

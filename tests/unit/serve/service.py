@@ -392,7 +392,7 @@ def service(  # noqa: PLR0913 - what tests vary
         examine=examiner,
         chats=MemoryChats(),
         preloading=Preloading((), MemoryImportCounts()),
-        shares=(shares := shares_of(tenants, objects=objects)),
+        shares=(shares := shares_of(tenants, objects=objects, queue=queue)),
         meter=Meter(totals := MemoryTotals()),
         exposition=Exposition(totals=totals, samples=samples_of(shares, queue)),
         limits=limits or BodyLimits(),
@@ -405,13 +405,20 @@ def service(  # noqa: PLR0913 - what tests vary
     return made
 
 
-def shares_of(tenants: Tenants, book: UsageBook | None = None, *, objects: ObjectStore | None = None) -> Shares:
+def shares_of(
+    tenants: Tenants,
+    book: UsageBook | None = None,
+    *,
+    objects: ObjectStore | None = None,
+    queue: MemoryQueue | None = None,
+) -> Shares:
     """The shares of tenants that run nothing."""
     settled, book = Settled(tenants, quota=Quota(), rates={}), book or MemoryUsageBook()
     keeper = BudgetKeeper(book, settled.budgets, _unheard)
     ledger = MemoryLedgers().holder("test")
     return Shares(
         standing=ledger.standing,
+        queued=(queue or MemoryQueue(MemoryJournal())).length,
         kept=partial(kept_in, objects or open_objects("memory:")),
         terms=settled.terms,
         rates=settled.rates,

@@ -13,6 +13,7 @@ from flowray.quotas.settled import budgets_of
 from flowray.quotas.usage import MemoryUsageBook, Row
 from flowray_serve.admission.spending import BudgetKeeper
 from tests.unit.serve.service import ECHO, OTHER_KEY, Service, service
+from tests.unit.serve.test_http_background import submitted
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
@@ -80,6 +81,16 @@ async def test_a_quota_is_shown_with_what_is_kept() -> None:
 
     assert now["flows"] == 1
     assert 2 < now["stored_mib"] < 2.1
+
+
+async def test_a_quota_is_shown_with_how_many_runs_wait() -> None:
+    made = service()
+    await submitted(made, await made.publish(ECHO))
+
+    mine = (await made.http.get("/api/v1/quota")).json()["now"]
+    other = (await made.http.get("/api/v1/quota", headers={"x-api-key": OTHER_KEY})).json()["now"]
+
+    assert (mine["queued"], other["queued"]) == (1, 0)
 
 
 async def test_a_budget_warns_and_then_stops() -> None:
