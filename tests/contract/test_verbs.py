@@ -23,7 +23,7 @@ from flowray_serve.routes.application import build_app
 from tests.kit.server import serving
 from tests.unit.serve.flows import journal
 from tests.unit.serve.service import ECHO, KEY, KEYS_BY_ROLE, Held, Service, canvas, drawn, service
-from tests.unit.serve.test_http_pauses import asking
+from tests.unit.serve.test_http_pauses import answer, asking, parked, pending
 
 TENANTS = """
 tenants:
@@ -155,6 +155,39 @@ async def test_who_waits_for_a_job_is_told_that_it_waits_for_an_answer(
     said = capsys.readouterr()
     assert "The run waits for a decision: Send it? Answer: flowray resume" in said.err
     assert said.out.startswith("cancelled")
+
+
+@pytest.mark.parametrize("verb", [("run",), ("submit", "--wait")])
+async def test_who_wants_the_end_of_a_run_that_waits_for_an_answer_is_told_how_to_answer(
+    made: Service, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], verb: tuple[str, ...]
+) -> None:
+    made.steps.script = asking
+    flow = await made.publish(ECHO)
+
+    async with asyncio.timeout(20):
+        ended = [await asyncio.to_thread(flowray, monkeypatch, *verb, flow, *more) for more in ((), ("--json",))]
+
+    said = capsys.readouterr()
+    text, _, problem = said.err.strip().rpartition("\n")
+    assert (ended, said.out) == ([4, 4], "")
+    assert "The run waits for a decision: Send it? Answer: flowray resume" in text
+    assert (json.loads(problem)["code"], json.loads(problem)["human_request"]["kind"]) == ("run_paused", "node_input")
+
+
+async def test_who_waits_for_answers_too_is_told_the_end(
+    made: Service, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made.steps.script = asking
+    flow = await made.publish(ECHO)
+    waits = asyncio.create_task(asyncio.to_thread(flowray, monkeypatch, "submit", flow, "--wait-for-answers"))
+    async with asyncio.timeout(20):
+        await parked(made)
+        (asked,) = await pending(made)
+        await answer(made, asked, asked["request_id"], "approve")
+        assert await waits == 0
+    said = capsys.readouterr()
+    assert "Answer: flowray resume" in said.err
+    assert said.out == "approve\n"
 
 
 @pytest.mark.parametrize("more", [(), ("--json",)])

@@ -6,13 +6,14 @@ import json
 from http import HTTPStatus
 
 from flowray.client import ServiceUnreachableError
-from flowray.engine.failures import RunFailedError
+from flowray.engine.failures import RunFailedError, RunPausedError
 from flowray.errors import FlowRayError
 from flowray_serve.cli.terminal import complain
 
 FAILED = 1
 USAGE = 2
 UNREACHABLE = 3
+PAUSED = 4
 INTERRUPTED = 130
 
 
@@ -20,6 +21,8 @@ def exit_code(error: FlowRayError) -> int:
     """The exit code an error stands for."""
     if isinstance(error, ServiceUnreachableError):
         return UNREACHABLE
+    if isinstance(error, RunPausedError):
+        return PAUSED
     # What is too much now may be asked again as it is, and would be given up by who takes it for wrong usage.
     if isinstance(error, RunFailedError) or error.status == HTTPStatus.TOO_MANY_REQUESTS:
         return FAILED

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import assert_never
 
 from flowray.engine import events as ev
-from flowray.engine.failures import paused
+from flowray.engine.failures import RunPausedError, paused
 from flowray_serve.cli.terminal import moment
 
 _OfRun = ev.RunAccepted | ev.RunStarted | ev.RunResumed | ev.RunTimedOut | ev.CancelRequested | ev.RunFinished
@@ -25,12 +25,19 @@ def line(recorded: ev.Recorded) -> str:
     """What happened."""
     event = recorded.event
     if isinstance(event, ev.RunPaused):
-        return paused(recorded.run, event, how=_how_it_goes_on(recorded.run, event)).message
+        return waiting(recorded.run, event).message
     if isinstance(event, _OfRun):
         return _of_run(event)
     if isinstance(event, _OfStep):
         return _of_step(event)
     return _of_node(event) if isinstance(event, _OfNode) else _did(event)
+
+
+def waiting(run: ev.RunId, pause: ev.RunPaused) -> RunPausedError:
+    """What a run waits for, and which verb answers it."""
+    error = paused(run, pause, how=_how_it_goes_on(run, pause))
+    error.facts["run"] = run
+    return error
 
 
 def _how_it_goes_on(run: ev.RunId, pause: ev.RunPaused) -> str:

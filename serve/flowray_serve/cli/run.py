@@ -10,10 +10,12 @@ from typing import Annotated
 import typer
 
 from flowray.client import Client, calls
-from flowray.engine.failures import RunFailedError, RunTimeoutError
+from flowray.engine.events import RunId, RunPaused
+from flowray.engine.failures import RunFailedError, RunPausedError, RunTimeoutError
 from flowray.engine.outcome import Answer
 from flowray.errors import InvalidRequestError
 from flowray_serve.cli.connection import Key, Url, connect
+from flowray_serve.cli.journal_line import waiting
 from flowray_serve.cli.pairs import pair
 from flowray_serve.cli.standard_input import INPUT, loaded
 from flowray_serve.cli.submit import options_of
@@ -62,6 +64,9 @@ def _there(client: Client, flow: str, options: calls.RunOptions) -> Answer:
         return client.ask(calls.run(flow, options))
     except RunTimeoutError as error:
         raise RunTimeoutError(_too_long(flow), error.run, {"run": error.run}) from error
+    except RunPausedError as error:
+        pause = RunPaused(request=error.facts.get("human_request"), until=error.facts.get("until"))
+        raise waiting(RunId(error.run), pause) from error
     except RunFailedError as error:
         error.facts["run"] = error.run  # whose journal the service has
         raise

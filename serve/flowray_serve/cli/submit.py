@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
-from flowray.client import Client, job_calls
+from flowray.client import Client, calls, job_calls
 from flowray.client.calls import RunOptions
 from flowray.engine.events import Event, RunFinished, RunPaused
 from flowray.errors import InvalidRequestError
 from flowray_serve.cli.connection import Key, Url, connect
 from flowray_serve.cli.ending import FAILED, INTERRUPTED, journal_of
-from flowray_serve.cli.journal_line import line
+from flowray_serve.cli.journal_line import line, waiting
 from flowray_serve.cli.pairs import pair
 from flowray_serve.cli.terminal import AsJson, complain, say, say_json
 
@@ -26,7 +26,13 @@ def command(
         list[str] | None, typer.Argument(help="input_value=..., session=..., or NODE.FIELD=... for a field.")
     ] = None,
     *,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait for its end; exit code 1 when it failed.")] = False,
+    wait: Annotated[
+        bool,
+        typer.Option("--wait", help="Wait for its end: exit code 1 when it failed, 4 when it waits for an answer."),
+    ] = False,
+    wait_for_answers: Annotated[
+        bool, typer.Option("--wait-for-answers", help="The same, and wait also while it waits for an answer.")
+    ] = False,
     callback: Annotated[str | None, typer.Option(help="A URL that gets a signed POST at the end.")] = None,
     idempotency_key: Annotated[str | None, typer.Option(help="The same key is the same run.")] = None,
     url: Url = "",
@@ -38,10 +44,10 @@ def command(
     with connect(url, key) as client:
         flow_id = job_calls.runnable_id(client.flow(flow), flow)
         job = client.ask(job_calls.submit(flow_id, options, callback=callback, idempotency_key=idempotency_key))
-        if not wait:
+        if not (wait or wait_for_answers):
             say_json(job) if as_json else say(job["job_id"])
             return
-        last = _end(client, job["job_id"], as_json=as_json)
+        last = _end(client, job["job_id"], through_pauses=wait_for_answers, as_json=as_json)
         if isinstance(last, RunFinished) and last.status != "succeeded":
             failed = {**job, "status": last.status, "error": last.error}
             say_json(failed) if as_json else say(f"{last.status}: {last.error}\n{journal_of(job['job_id'])}")
@@ -52,16 +58,23 @@ def command(
     )
 
 
-def _end(client: Client, run: str, *, as_json: bool) -> Event:
-    """The run's last event. That it waits for somebody is said at once: who waits for it may be the one."""
+def _end(client: Client, run: str, *, through_pauses: bool, as_json: bool) -> Event:
+    """The run's last event. That it waits for an answer is said at once: who waits for it may be the one to give it."""
     try:
         for recorded in client.events(run):
             if isinstance(recorded.event, RunPaused):
+                if not through_pauses and _asks(client, run, recorded.event):
+                    raise waiting(recorded.run, recorded.event)
                 complain(f"flowray: {line(recorded)}")
     except KeyboardInterrupt:
         (complain if as_json else say)(f"The run goes on; follow it: flowray watch {run}")
         raise typer.Exit(INTERRUPTED) from None
     return recorded.event
+
+
+def _asks(client: Client, run: str, pause: RunPaused) -> bool:
+    """Whether it waits for an answer still: what is read may have been answered long ago."""
+    return pause.request is not None and client.ask(calls.run_status(run))["status"] == "paused"
 
 
 def options_of(values: list[str]) -> RunOptions:
