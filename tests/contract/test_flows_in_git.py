@@ -218,6 +218,9 @@ def test_versions_on_the_command_line(client: Client) -> None:
     assert 'input_value: "one" -> "two"' in flowray("versions", "diff", "echo", "prod").stdout
     assert told("versions", "rollback", "echo", "prod")["version_tag"] == "v3"
     assert flowray("versions", "diff", "echo", "v1").stdout.startswith("No difference")
+    exported = [json.loads(flowray("versions", "export", *named).stdout) for named in (("echo", "v2"), ("echo@v2",))]
+    assert exported[0] == exported[1] != json.loads(flowray("versions", "export", "echo").stdout)
+    assert isinstance(flowray("versions", "export", "echo@v2", "v1").exception, InvalidRequestError)
     assert flowray("versions", "tag", "echo", "prod", "--remove").exit_code == 0
     assert flowray("versions", "forget", "echo", "v2").exit_code == 0
     assert [one["version_tag"] for one in told("versions", "list", "echo")] == ["v3", "v1"]

@@ -118,7 +118,8 @@ def forget(flow: FlowName, version: Version, *, url: Url = "", key: Key = "", as
 
 @app.command()
 def export(
-    flow: Annotated[str, typer.Argument(help="FLOW@VERSION, or FLOW for what it is now.")],
+    flow: Annotated[str, typer.Argument(help="A published flow, by id or endpoint name; FLOW@VERSION as well.")],
+    version: Annotated[str, typer.Argument(help="Which version; without one, what the flow is now.")] = "",
     *,
     out: Annotated[Path | None, typer.Option(help="The file; default: standard output.")] = None,
     url: Url = "",
@@ -129,8 +130,10 @@ def export(
 
     from flowray.flow.export import exported
 
+    if version and "@" in flow:
+        raise InvalidRequestError(f"`{flow[:80]}` names a version: leave out `{version[:80]}`.")
     with connect(url, key) as client:
-        document = client.ask(calls.document(flow))
+        document = client.ask(calls.document(f"{flow}@{version}" if version else flow))
     text = orjson.dumps(exported(document), option=orjson.OPT_INDENT_2).decode()
     if out is None:
         say(text)
