@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
@@ -17,6 +16,7 @@ from flowray.runner.body import StepBody
 from flowray.runner.frames import BLOB_DOWN, SPEC, parted
 from flowray.sandbox.doors import Doors
 from flowray.sandbox.limits import Limits
+from flowray.tenancy.langflow_ids import tenant_uuid
 
 SPEC_LIMIT_BYTES = 64 * 1024 * 1024
 
@@ -51,7 +51,7 @@ def run_frames(
             "flow_id": request.flow_id,
             "flow_name": request.flow.name,
             "session_id": request.session,
-            "user_id": _user(request.tenant),
+            "user_id": tenant_uuid(request.tenant, "user"),
         },
         "build": [node for node in body.nodes if node not in start.skip | start.done | start.later],
         "later": list(start.later),
@@ -100,12 +100,6 @@ def _closed(start: StartStep, body: StepBody) -> list[NodeId]:
 @lru_cache(maxsize=64)
 def _said(limits: Limits) -> Mapping[str, Json]:
     return asdict(limits)
-
-
-@lru_cache(maxsize=1024)
-def _user(tenant: str) -> str:
-    """Lfx wants a UUID of whoever runs a flow."""
-    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"flowray:tenant:{tenant}"))
 
 
 def _spec_frames(payload: bytes) -> Iterable[bytes]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from flowray.flow.check import Finding
 from flowray.stores.records import FlowRecord
-from flowray_serve.langflow_ids import tenant_uuid
+from flowray.tenancy.langflow_ids import tenant_uuid
 
 _DEFAULTS: Mapping[str, Any] = {
     "name": "",

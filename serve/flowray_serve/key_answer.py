@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 from flowray.tenancy.key_record import KeyRecord
 from flowray.tenancy.key_uses import Use
+from flowray.tenancy.langflow_ids import tenant_uuid
 from flowray_serve.answers.tenancy import KeyList, KeyRead
-from flowray_serve.langflow_ids import tenant_uuid
 
 _HIDDEN = "*" * 38
 

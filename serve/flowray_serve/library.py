@@ -21,9 +21,9 @@ from flowray.flow.types import Field, Flow, Json
 from flowray.plan.types import Plan
 from flowray.stores.records import FlowRecord
 from flowray.stores.versions import UnknownVersionError
+from flowray.tenancy.langflow_ids import tenant_uuid
 from flowray.tenancy.permissions import Permission, require
 from flowray.tenancy.principal import Principal
-from flowray_serve.langflow_ids import tenant_uuid
 from flowray_serve.ports import FlowStore, Registry
 
 Specs = Mapping[str, ComponentSpec]

@@ -12,7 +12,7 @@ from typing import Protocol
 from flowray.engine.ports import RunRequest
 from flowray.runner.asking import Answer, Ask
 from flowray.stores.records import UploadRecord
-from flowray_serve.langflow_ids import tenant_uuid
+from flowray.tenancy.langflow_ids import tenant_uuid
 from flowray_serve.ports import Drawer
 
 _NAME_LIMIT_CHARS = 120

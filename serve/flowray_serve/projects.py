@@ -11,9 +11,9 @@ from uuid import UUID
 
 from flowray.errors import ConflictError, NotFoundError
 from flowray.stores.records import FlowRecord, ProjectRecord
+from flowray.tenancy.langflow_ids import tenant_uuid
 from flowray_serve.bodies.flow import FlowBody, FlowChange
 from flowray_serve.flow_answer import project_of
-from flowray_serve.langflow_ids import tenant_uuid
 from flowray_serve.ports import Drawer, FlowStore
 
 FIRST_NAME = "Starter Project"

@@ -10,8 +10,9 @@ from typing import Any
 from flowray.flow.changes import Changes
 from flowray.stores.records import FlowRecord, VersionRecord
 from flowray.stores.tags import Tag
+from flowray.tenancy.langflow_ids import tenant_uuid
 from flowray_serve.answers.flow import VersionRead
-from flowray_serve.langflow_ids import tenant_uuid, version_uuid
+from flowray_serve.langflow_ids import version_uuid
 
 
 def version_read(tenant: str, flow: FlowRecord, record: VersionRecord, tags: Mapping[str, Tag]) -> VersionRead:

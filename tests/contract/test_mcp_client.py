@@ -15,7 +15,7 @@ from flowray.engine import events as ev
 from flowray.engine.commands import StartStep
 from flowray.engine.ports import RunRequest
 from flowray.flow.types import NodeId
-from flowray_serve.langflow_ids import tenant_uuid
+from flowray.tenancy.langflow_ids import tenant_uuid
 from tests.unit.serve.flows import message_result
 from tests.unit.serve.service import ECHO, KEY, OTHER_KEY, Service, canvas, drawn, service
 

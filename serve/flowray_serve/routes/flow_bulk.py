@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from flowray.errors import InvalidRequestError, NotFoundError
+from flowray.tenancy.langflow_ids import tenant_uuid
 from flowray.tenancy.permissions import Permission
 from flowray_serve.answers.flow import FlowRead, VersionState
 from flowray_serve.answers.service import Deleted
@@ -20,7 +21,6 @@ from flowray_serve.bodies.flow import FlowBody, FlowsBody
 from flowray_serve.bodies.reading import fit, parse_json, parse_object, read_body
 from flowray_serve.bundle import MEDIA_TYPE, attachment, export, file_name, read_bundle, zipped
 from flowray_serve.flow_answer import flow_read, version_token
-from flowray_serve.langflow_ids import tenant_uuid
 from flowray_serve.replies import reply
 from flowray_serve.routes.openapi import says, says_object, takes, takes_file, takes_ids
 from flowray_serve.routes.uploads import uploaded

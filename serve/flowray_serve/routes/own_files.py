@@ -19,13 +19,13 @@ from starlette.responses import Response
 
 from flowray.errors import InvalidRequestError, NotFoundError, RequestTooLargeError
 from flowray.stores.records import UploadRecord
+from flowray.tenancy.langflow_ids import tenant_uuid
 from flowray.tenancy.permissions import Permission
 from flowray_serve.answers.service import Detail, Message
 from flowray_serve.answers.stored import FileInShort, FileRead
 from flowray_serve.auth import needs
 from flowray_serve.bodies.reading import parse_json, read_body
 from flowray_serve.bundle import MEDIA_TYPE, attachment, file_name, plain
-from flowray_serve.langflow_ids import tenant_uuid
 from flowray_serve.langflow_times import iso
 from flowray_serve.own_files import OwnFiles, free_name, plain_name
 from flowray_serve.replies import reply

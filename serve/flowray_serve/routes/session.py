@@ -7,13 +7,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from flowray.errors import ForbiddenError, InvalidRequestError, UnauthorizedError
+from flowray.tenancy.langflow_ids import tenant_uuid
 from flowray.tenancy.permissions import Permission
 from flowray_serve.answers.service import Message, Session, Token, User
 from flowray_serve.auth import needs, open_to_all
 from flowray_serve.auth.authenticator import TooManyGuessesError
 from flowray_serve.bodies.form import sent_form
 from flowray_serve.bodies.reading import limited
-from flowray_serve.langflow_ids import tenant_uuid
 from flowray_serve.replies import reply
 from flowray_serve.routes.openapi import says, takes_form
 from flowray_serve.services import Services

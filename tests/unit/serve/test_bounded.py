@@ -12,8 +12,8 @@ from flowray.stores.drawer import Drawer
 from flowray.stores.generations import MemoryGenerations
 from flowray.stores.objects import open_objects
 from flowray.stores.records import FlowRecord, UploadRecord
+from flowray.tenancy.langflow_ids import tenant_uuid
 from flowray_serve.admission.bounded import BoundedDocuments
-from flowray_serve.langflow_ids import tenant_uuid
 from flowray_serve.own_files import OwnFiles
 
 

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from tests.unit.serve.service import KEY, OTHER_KEY, service
+from flowray.engine.commands import StartStep
+from flowray.runner.body import Bodies
+from flowray.runner.spec import Inputs, run_frames
+from flowray.sandbox.limits import Limits
+from flowray_serve.run_service import RunOrder
+from tests.unit.serve.service import ECHO, KEY, OTHER_KEY, service
 
 SIGNED_OUT = {"x-api-key": ""}
 
@@ -28,6 +35,16 @@ async def test_a_wrong_name_or_password_is_refused_and_which_is_not_said(form: t
 @pytest.mark.parametrize("data", [{}, {"username": "default"}, {"username": "", "password": ""}])
 async def test_a_form_without_name_or_password_is_refused(data: dict[str, str]) -> None:
     assert (await service().http.post("/api/v1/login", data=data)).status_code == 422
+
+
+async def test_components_are_told_the_id_of_whoami() -> None:
+    made = service()
+    request = await made.services.runs.prepare("default", await made.publish(ECHO), RunOrder())
+    (step,) = request.plan.steps
+    inputs = Inputs(upstream={}, files={}, states={}, blobs=())
+    (said,) = run_frames(request, StartStep(step=step.id), Bodies().of(request, step.id), inputs, Limits())
+    told = json.loads(said[said.index(b"{") :])
+    assert told["run"]["user_id"] == (await made.http.get("/api/v1/users/whoami")).json()["id"]
 
 
 async def test_a_session_says_who_asks_and_that_nobody_does() -> None:
