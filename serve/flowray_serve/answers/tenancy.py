@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NotRequired
+from typing import Any
 
 from typing_extensions import TypedDict
 
@@ -79,9 +79,9 @@ class QuotaNow(TypedDict):
     cpu: float
     memory_mib: int
     gpu: float
-    queued: NotRequired[int | None]
-    flows: NotRequired[int]
-    stored_mib: NotRequired[float]
+    queued: int
+    flows: int
+    stored_mib: float
 
 
 class QuotaRead(TypedDict):
