@@ -170,7 +170,9 @@ def _either(types: tuple[str, ...]) -> str:
 
 
 def _cycle(stuck: tuple[NodeId, ...]) -> Finding:
-    names = " -> ".join(f"`{clipped(node)}`" for node in (*stuck[:5], stuck[0]))
+    shown = [f"`{clipped(node)}`" for node in stuck[:_SHOWN]]
+    more = [f"{len(stuck) - _SHOWN:,} more"] if len(stuck) > _SHOWN else []
+    names = " -> ".join((*shown, *more, shown[0]))
     message = f"{names} wait for each other. Only a Loop component may close a circle."
     return _error("cycle", message, stuck[0])
 

@@ -16,7 +16,7 @@ from flowray.errors import InvalidRequestError
 from flowray.tenancy.declared import Declared, TenantChange, changes, declared, shown
 from flowray_serve.cli.connection import Key, Url, connect
 from flowray_serve.cli.ending import FAILED
-from flowray_serve.cli.terminal import AsJson, say, say_json, table
+from flowray_serve.cli.terminal import AsJson, counted, say, say_json, table
 
 
 def command(
@@ -47,7 +47,7 @@ def _confirm(tenants: int, *, as_json: bool) -> None:
     if as_json or not sys.stdin.isatty():
         where = "with --json" if as_json else "without a terminal"
         raise InvalidRequestError(f"Nobody can be asked {where}, and nothing was changed: give --yes.")
-    if not typer.confirm(f"Change {tenants} tenant{'' if tenants == 1 else 's'}?", err=True):
+    if not typer.confirm(f"Change {counted(tenants, 'tenant')}?", err=True):
         raise typer.Exit(FAILED)
 
 
@@ -97,5 +97,7 @@ def _apply(client: Client, change: TenantChange, made: list[Mapping[str, Any]]) 
 def _text(file: Path) -> str:
     try:
         return file.read_text()
-    except (OSError, UnicodeDecodeError) as cause:
-        raise InvalidRequestError(f"Cannot read {file}: {cause}.") from cause
+    except OSError as cause:
+        raise InvalidRequestError(f"Cannot read {file}: {cause.strerror}.") from cause
+    except UnicodeDecodeError as cause:
+        raise InvalidRequestError(f"{file} is not UTF-8: {cause.reason} at byte {cause.start}.") from cause

@@ -10,7 +10,7 @@ import typer
 
 from flowray_serve.cli.ending import FAILED
 from flowray_serve.cli.standard_input import loaded
-from flowray_serve.cli.terminal import AsJson, say, say_json
+from flowray_serve.cli.terminal import AsJson, counted, say, say_json
 
 
 def command(
@@ -28,6 +28,6 @@ def command(
     else:
         for finding in findings:
             say(f"{finding.severity}: {finding.message} [{finding.code}]")
-        say(f"{len(errors)} errors, {len(findings) - len(errors)} warnings")
+        say(f"{counted(len(errors), 'error')}, {counted(len(findings) - len(errors), 'warning')}")
     if errors:
         raise typer.Exit(FAILED)

@@ -82,6 +82,11 @@ def moment_of(text: str) -> str:
     return text.replace("T", " ")[:19]
 
 
+def counted(number: int, what: str) -> str:
+    """A number of things, which are said to be several unless there is one."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return rows of cells below their titles, as aligned text."""
     lines = [[title.upper() for title in columns], *rows]

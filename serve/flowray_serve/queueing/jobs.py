@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flowray.engine.accepted import Accepted
-from flowray.engine.events import Event, Recorded, RunFinished, RunId
+from flowray.engine.events import Recorded, RunId
 from flowray.engine.leasing import Queue, StoreForgotError
 from flowray.engine.outcome import Outcome
 from flowray.engine.ports import Journal, Objects, RunRequest
@@ -112,13 +112,6 @@ class Jobs:
         """A run's events with their large results; with `follow`, to its end."""
         async for one in self.read(tenant, run, follow=follow):
             yield await whole(one, self.objects)
-
-    async def finished(self, tenant: str, run: RunId) -> RunFinished | None:
-        """How a run ended, if it has."""
-        last: Event | None = None
-        async for one in self.read(tenant, run):
-            last = one.event
-        return last if isinstance(last, RunFinished) else None
 
     async def job(self, taken: RunRequest, *, is_new: bool, **more: Any) -> dict[str, Any]:
         """An accepted run as a job; one that may have been taken before is looked up for how far it is."""

@@ -59,20 +59,19 @@ class Stopping:
         self._recall = Recall(queue, requests, journal, name=name)
 
     async def stop(self, tenant: str, run: RunId, *, reason: str = "Somebody asked the run to stop.") -> RunStatus:
-        """How the run ended: as cancelled, or as it had ended before. `NotFoundError` when there is none.
-
-        `StoreForgotError` when it cannot be stopped yet, see `read_accepted`.
-        """
-        if (over := await self._over(tenant, run)) is not None:
-            return over
+        """How a run that was not over ended: as cancelled, or by itself before it was."""
         # One that was about to wait when it was stopped waits now, and is ended as such.
-        if await self._local.cancel(tenant, run) and (over := await self._over(tenant, run)) is not None:
-            return over
+        if await self._local.cancel(tenant, run) and (ended := await self.over(tenant, run)) is not None:
+            return ended
         if await self._end_waiting(tenant, run, reason):
             return "cancelled"
         return await self._ask(tenant, run, reason)
 
-    async def _over(self, tenant: str, run: RunId) -> RunStatus | None:
+    async def over(self, tenant: str, run: RunId) -> RunStatus | None:
+        """How a run has ended, if it has. `NotFoundError` when there is none.
+
+        `StoreForgotError` when that cannot be told yet, see `read_accepted`.
+        """
         async for one in read_accepted(self._journal, self._requests, tenant, run):
             if isinstance(one.event, RunFinished):
                 return one.event.status

@@ -95,10 +95,11 @@ class JobRoutes:
         body = fit(StopBody, parse_object(await read_body(request, limit_bytes=_STOP_LIMIT_BYTES)))
         run = RunId(str(body.job_id))
         await self._services.jobs.find(caller.tenant, run)
-        finished = await self._services.jobs.finished(caller.tenant, run)
-        if finished is not None:
-            return reply({"job_id": run, "message": f"Job {run} already finished ({STATUSES[finished.status]})."})
-        status = await self._services.jobs.stopping.stop(caller.tenant, run)
+        stopping = self._services.jobs.stopping
+        over = await stopping.over(caller.tenant, run)
+        if over is not None:
+            return reply({"job_id": run, "message": f"Job {run} already finished ({STATUSES[over]})."})
+        status = await stopping.stop(caller.tenant, run)
         said = "cancelled successfully" if status == "cancelled" else f"already finished ({STATUSES[status]})"
         return reply({"job_id": run, "message": f"Job {run} {said}."})
 

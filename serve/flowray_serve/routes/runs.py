@@ -105,10 +105,11 @@ class RunsRoutes:
     async def cancel(self, request: Request, run: str) -> Response:
         """Stop a run, and answer how it ended."""
         caller = await self._services.authenticator(request)
-        finished = await self._services.jobs.finished(caller.tenant, RunId(run))
-        if finished is not None:
-            raise ConflictError(f"Run `{run}` cannot be stopped: it has {finished.status}.")
-        await self._services.jobs.stopping.stop(caller.tenant, RunId(run))
+        stopping = self._services.jobs.stopping
+        over = await stopping.over(caller.tenant, RunId(run))
+        if over is not None:
+            raise ConflictError(f"Run `{run}` cannot be stopped: it has {over}.")
+        await stopping.stop(caller.tenant, RunId(run))
         return reply(await self._story(caller.tenant, RunId(run)))
 
     @needs(Permission.RUNS_START)

@@ -126,6 +126,16 @@ def test_a_circle_without_a_loop_is_an_error() -> None:
     assert finding.message.startswith("`c` -> `b` -> `c` wait for each other")
 
 
+def test_of_a_long_circle_some_are_named_and_the_others_counted() -> None:
+    names = [f"n{number}" for number in range(8)]
+    wires = tuple(f"{one}.out > {other}.in" for one, other in zip(names, [*names[1:], names[0]], strict=True))
+
+    message = only(flow_of(*map(node, names), wires=wires)).message
+
+    assert " -> 3 more -> " in message
+    assert message.count("`") == 2 * 6
+
+
 def test_a_node_that_waits_for_itself_is_an_error() -> None:
     assert only(flow_of(node("a"), wires=("a.out > a.in",))).code == "cycle"
 
