@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Container, Coroutine, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -13,7 +13,7 @@ from flowray.component.terms import is_recorded
 from flowray.engine.events import Event, Recorded, RunFinished, RunId, RunPaused
 from flowray.engine.failures import RunCancelledError, RunTimeoutError
 from flowray.engine.outcome import Outcome, fold
-from flowray.engine.ports import Objects, RunRequest
+from flowray.engine.ports import Journal, Objects, RunRequest
 from flowray.engine.traffic import Traffic
 from flowray.engine.whole import all_whole, whole
 from flowray.errors import FlowRayError, InvalidRequestError
@@ -25,7 +25,9 @@ from flowray_serve.aftermath import Aftermath
 from flowray_serve.library import Library, LoadedFlow
 from flowray_serve.listening import Listener
 from flowray_serve.partial import entry, part
+from flowray_serve.timeline import Timeline
 
+_SHOWN = 5
 _T = TypeVar("_T")
 _INPUTS_BY_TYPE = {"chat": ("ChatInput", "Chat Input"), "text": ("TextInput", "Text Input")}
 
@@ -105,6 +107,7 @@ class RunService:
         library: Library,
         engine: Engine,
         objects: Objects,
+        journal: Journal,
         defaults: Callable[[str], TenantDefaults],
         tenant_of: TenantOf,
         variables: StoredVariables,
@@ -113,6 +116,7 @@ class RunService:
         self._library = library
         self._engine = engine
         self._objects = objects
+        self._journal = journal
         self._defaults = defaults
         self._tenant_of = tenant_of
         self._variables = variables
@@ -164,7 +168,7 @@ class RunService:
                 outcome = fold(await all_whole(await task, self._objects))
         except TimeoutError:
             await asyncio.wait({task})
-            raise _timed_out(request.run, within_s) from None
+            raise _timed_out(request.run, within_s, await self._unfinished(request)) from None
         except asyncio.CancelledError:
             if _is_being_cancelled():
                 raise
@@ -191,6 +195,14 @@ class RunService:
             listener.leave()
             if not goes_on:
                 task.cancel("The caller went away.")
+
+    async def _unfinished(self, request: RunRequest) -> Sequence[NodeId]:
+        """The nodes that had begun and not ended, as far as the journal can be read."""
+        timeline = Timeline()
+        with suppress(FlowRayError):
+            async for recorded in self._journal.read(request.tenant, request.run):
+                timeline.add(recorded)
+        return [node["node"] for node in timeline.as_json()["nodes"] if node.get("status") == "running"]
 
     async def _executed(self, request: RunRequest) -> Sequence[Recorded]:
         try:
@@ -298,9 +310,11 @@ def _cancelled(run: RunId) -> RunCancelledError:
     return RunCancelledError("The run was cancelled.", run)
 
 
-def _timed_out(run: RunId, within_s: float | None) -> RunTimeoutError:
+def _timed_out(run: RunId, within_s: float | None, unfinished: Sequence[NodeId]) -> RunTimeoutError:
+    busy = f" It was at {', '.join(f'`{node}`' for node in unfinished[:_SHOWN])}." if unfinished else ""
     return RunTimeoutError(
-        f"The run took longer than {within_s:g} s and was stopped. Ask for it in the background "
+        f"The run took longer than {within_s:g} s and was stopped.{busy} Ask for it in the background "
         "(`Prefer: respond-async`, or mode `background`), or have the operator raise FLOWRAY_GATEWAY__SYNC_S.",
         run,
+        {"node": unfinished[0]} if len(unfinished) == 1 else {},
     )

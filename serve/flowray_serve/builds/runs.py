@@ -24,6 +24,7 @@ def run_service(
         library=library,
         engine=AdmittedEngine(engine, sharing.runs),
         objects=objects_of(plant),
+        journal=queueing.journal,
         defaults=partial(defaults_of, plant.settings),
         tenant_of=identity.tenants.find,
         variables=identity.variables,

@@ -335,6 +335,7 @@ def service(  # noqa: PLR0913 - what tests vary
         library=library,
         engine=engine,
         objects=objects,
+        journal=journal,
         defaults=lambda _: defaults or TenantDefaults(),
         tenant_of=tenants.find,
         variables=variables,

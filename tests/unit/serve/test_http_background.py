@@ -367,17 +367,6 @@ async def test_an_empty_webhook_is_refused() -> None:
     assert (response.status_code, response.json()["code"]) == (400, "empty_webhook")
 
 
-async def test_a_synchronous_run_that_outlasts_its_time_is_stopped() -> None:
-    made, held = service(sync_s=0.05), Held()
-    made.steps.script = held
-    flow_id = await made.publish(ECHO)
-    response = await made.http.post(f"/api/v1/run/{flow_id}", json={})
-    assert (response.status_code, response.json()["code"]) == (504, "run_timeout")
-    assert held.ended.is_set()
-    run = response.headers["x-flowray-run"]
-    assert (await made.http.get(f"/api/v1/runs/{run}")).json()["status"] == "cancelled"
-
-
 @pytest.mark.parametrize("path", ["/api/v1/run/{}", "/api/v2/workflows"])
 async def test_a_caller_that_asks_for_it_gets_the_answer_while_it_waits(path: str) -> None:
     made = service()
