@@ -1,7 +1,7 @@
 """The `flowray` command: gathers the verbs, and turns errors into one line and an exit code.
 
 Exit codes: 0 ok, 1 the run failed, a check found errors, or the service refuses for now, 2 wrong usage, 3 the service
-cannot be reached.
+cannot be reached, 4 the run waits for an answer.
 """
 
 from __future__ import annotations

@@ -9,7 +9,8 @@ import typer
 from flowray.client import calls
 from flowray_serve.cli.connection import Key, Url, connect
 from flowray_serve.cli.ending import FAILED
-from flowray_serve.cli.terminal import AsJson, say, say_json
+from flowray_serve.cli.terminal import AsJson, counted, say, say_json
+from flowray_serve.cli.waited import end_of
 
 
 def command(
@@ -20,18 +21,17 @@ def command(
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
-    """Replay a run without reaching anybody. Exit code 1 when a node comes to something else."""
+    """Replay a run without reaching anybody. Exit code 1: a node came to something else; 4: it waits for an answer."""
     with connect(url, key) as client:
         job = client.ask(calls.replay(run, flow))
-        for _ in client.events(job["job_id"]):
-            pass
+        end_of(client, job["job_id"])
         found = client.ask(calls.differences(job["job_id"], run))
     if as_json:
         say_json({"run": job["job_id"], "differences": found})
     elif found:
         first = found[0]
         say(f"First difference at {first['node']}:\n  before: {first['before']}\n  now:    {first['now']}")
-        say(f"{len(found)} nodes differ; all with --json.")
+        say(f"{counted(len(found), 'node')} came to something else; all with --json.")
     else:
         say(f"No difference ({job['job_id']}).")
     if found:

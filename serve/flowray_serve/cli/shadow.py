@@ -8,6 +8,7 @@ from typing import Any
 
 from flowray.client import Client, calls
 from flowray.client import version_calls as of_versions
+from flowray_serve.cli.waited import end_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +47,5 @@ def _one(client: Client, run: str, mine: str, other: str) -> Shadowed:
 
 def _replayed(client: Client, run: str, flow: str) -> str:
     job = client.ask(calls.replay(run, flow))
-    for _ in client.events(job["job_id"]):
-        pass
+    end_of(client, job["job_id"])
     return str(job["job_id"])

@@ -6,15 +6,16 @@ from typing import Annotated
 
 import typer
 
-from flowray.client import Client, calls, job_calls
+from flowray.client import Client, job_calls
 from flowray.client.calls import RunOptions
-from flowray.engine.events import Event, RunFinished, RunPaused
+from flowray.engine.events import Event, RunFinished
 from flowray.errors import InvalidRequestError
 from flowray_serve.cli.connection import Key, Url, connect
 from flowray_serve.cli.ending import FAILED, INTERRUPTED, journal_of
-from flowray_serve.cli.journal_line import line, waiting
+from flowray_serve.cli.journal_line import line
 from flowray_serve.cli.pairs import pair
 from flowray_serve.cli.terminal import AsJson, complain, say, say_json
+from flowray_serve.cli.waited import end_of
 
 
 def command(
@@ -59,22 +60,14 @@ def command(
 
 
 def _end(client: Client, run: str, *, through_pauses: bool, as_json: bool) -> Event:
-    """The run's last event. That it waits for an answer is said at once: who waits for it may be the one to give it."""
+    """The run's last event. That it waits is said at once: who waits for it may be the one to give the answer."""
     try:
-        for recorded in client.events(run):
-            if isinstance(recorded.event, RunPaused):
-                if not through_pauses and _asks(client, run, recorded.event):
-                    raise waiting(recorded.run, recorded.event)
-                complain(f"flowray: {line(recorded)}")
+        return end_of(
+            client, run, through_pauses=through_pauses, on_pause=lambda pause: complain(f"flowray: {line(pause)}")
+        )
     except KeyboardInterrupt:
         (complain if as_json else say)(f"The run goes on; follow it: flowray watch {run}")
         raise typer.Exit(INTERRUPTED) from None
-    return recorded.event
-
-
-def _asks(client: Client, run: str, pause: RunPaused) -> bool:
-    """Whether it waits for an answer still: what is read may have been answered long ago."""
-    return pause.request is not None and client.ask(calls.run_status(run))["status"] == "paused"
 
 
 def options_of(values: list[str]) -> RunOptions:

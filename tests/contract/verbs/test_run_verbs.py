@@ -60,6 +60,19 @@ async def test_who_wants_the_end_of_a_run_that_waits_for_an_answer_is_told_how_t
     assert (json.loads(problem)["code"], json.loads(problem)["human_request"]["kind"]) == ("run_paused", "node_input")
 
 
+async def test_a_replay_that_waits_for_an_answer_is_not_waited_for(
+    made: Service, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flow = await made.publish({**ECHO, "data": ECHO["data"] | {"flowray": {"record": True}}})
+    run = (await made.http.post(f"/api/v1/run/{flow}", json={"input_value": "hi"})).headers["x-flowray-run"]
+    made.steps.script = asking
+
+    async with asyncio.timeout(20):
+        assert await asyncio.to_thread(flowray, monkeypatch, "replay", run) == 4
+
+    assert "Answer: flowray resume" in capsys.readouterr().err
+
+
 async def test_who_waits_for_answers_too_is_told_the_end(
     made: Service, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
