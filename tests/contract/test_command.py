@@ -6,6 +6,7 @@ import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -50,6 +51,14 @@ def guarding(home: Home, guard: str) -> Iterator[subprocess.Popen[bytes]]:
         assert waiting.stdout is not None
         waiting.stdout.readline()
         yield waiting
+
+
+def test_a_port_in_use_is_wrong_usage(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        monkeypatch.setenv("FLOWRAY_PORT", str(taken.getsockname()[1]))
+        ended = ran("up", "--detach", "--json")
+
+    assert (ended.returncode, json.loads(ended.stderr)["code"]) == (2, "port_taken")
 
 
 def test_output_to_a_full_device_is_one_line() -> None:

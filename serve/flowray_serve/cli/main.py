@@ -9,9 +9,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from functools import cache
+from typing import Any
 
 import typer
 from typer.exceptions import TyperException
+from typer.main import get_command
 
 from flowray.errors import FlowRayError, InvalidRequestError
 from flowray_serve.cli import (
@@ -81,15 +84,21 @@ def main() -> None:
         _require_text(sys.argv[1:])
         if as_json:
             raise SystemExit(_without_pictures())
-        app()
+        _command()()
     except FlowRayError as error:
         raise SystemExit(report(error, as_json=as_json)) from None
+
+
+@cache
+def _command() -> Any:
+    """Make the command once: reading what forty verbs take is longer than most of them last."""
+    return get_command(app)
 
 
 def _without_pictures() -> int:
     """Run the verb; wrong usage is raised as any error is, where Typer would draw a box around it."""
     try:
-        return app(standalone_mode=False) or 0
+        return _command()(standalone_mode=False) or 0
     except TyperException as cause:
         said = cause.format_message()
         raise InvalidRequestError(said if said.endswith((".", "?")) else f"{said}.") from None

@@ -168,15 +168,6 @@ def test_a_home_in_use_is_wrong_usage(
     assert "http://here" in capsys.readouterr().err
 
 
-def test_a_port_in_use_is_wrong_usage(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        monkeypatch.setenv("FLOWRAY_PORT", str(taken.getsockname()[1]))
-
-        assert exit_code(monkeypatch, "up", "--detach", "--json") == 2
-
-    assert json.loads(capsys.readouterr().err)["code"] == "port_taken"
-
-
 @pytest.mark.parametrize("verb", ["show", "build"])
 def test_an_image_that_nobody_knows_is_wrong_usage(monkeypatch: pytest.MonkeyPatch, verb: str) -> None:
     assert exit_code(monkeypatch, "image", verb, "nosuch") == 2
