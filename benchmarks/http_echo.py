@@ -69,6 +69,7 @@ def main() -> None:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         flow = _expanded(work)
         targets = [stack.enter_context(_lfx_serve(flow, workers)) for workers in (1, 2)]
+        targets.append(stack.enter_context(_lfx_serve(flow, 2, isolated=True)))
         targets.append(stack.enter_context(_flowray(flow, work)))
         rounds = [_one_round(targets, options.seconds, work) for _ in range(options.rounds)]
     _report(rounds)
@@ -94,14 +95,17 @@ def _with_lfx() -> dict[str, str]:
 
 
 @contextmanager
-def _lfx_serve(flow: Path, workers: int) -> Iterator[Target]:
+def _lfx_serve(flow: Path, workers: int, *, isolated: bool = False) -> Iterator[Target]:
+    """Run `lfx serve`; `isolated` is its own way to keep requests apart: a new process for each."""
     port = _free_port()
     command = [find_image().python, "-m", "lfx", "serve", flow, "-p", str(port), "-w", str(workers)]
+    command += ["--use-sync-workers", "--max-requests", "1"] if isolated else []
     with subprocess.Popen(command, env=_with_lfx(), stdout=subprocess.DEVNULL) as server:
         try:
             url = f"http://127.0.0.1:{port}"
             _wait(f"{url}/health")
-            yield Target(name=f"lfx serve, {workers} worker(s)", run=f"{url}/flows/{FLOW_ID}/run", key=KEY)
+            name = "lfx serve, a process per request" if isolated else f"lfx serve, {workers} worker(s)"
+            yield Target(name=name, run=f"{url}/flows/{FLOW_ID}/run", key=KEY)
         finally:
             server.terminate()
 
