@@ -59,10 +59,10 @@ class BuildRoutes:
             self.start,
             methods=["POST"],
             openapi_extra=takes(BuildBody),
-            responses=says(BuildJob, or_as=["text/event-stream"]),
+            responses=says(BuildJob, or_as=[BuildStream.media_type]),
         )
         router.add_api_route(
-            "/{job}/events", self.events, methods=["GET"], responses=says_object(or_as=["text/event-stream"])
+            "/{job}/events", self.events, methods=["GET"], responses=says_object(or_as=[BuildStream.media_type])
         )
         router.add_api_route("/{job}/cancel", self.cancel, methods=["POST"], responses=says(BuildCancelled))
         return router

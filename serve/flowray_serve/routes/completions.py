@@ -55,7 +55,7 @@ class CompletionRoutes:
             self.complete,
             methods=["POST"],
             openapi_extra=extra,
-            responses=says_object(or_as=["text/event-stream"]),
+            responses=says_object(or_as=[EventStream.media_type]),
         )
         router.add_api_route("/models", self.models, methods=["GET"], responses=says(ModelList))
         router.add_api_route("/models/{model}", self.model, methods=["GET"], responses=says(Model))

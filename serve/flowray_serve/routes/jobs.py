@@ -68,7 +68,7 @@ class JobRoutes:
             self.events,
             methods=["GET"],
             response_class=Response,
-            responses=gives("text/event-stream"),
+            responses=gives(EventStream.media_type),
         )
         router.add_api_websocket_route("/api/v1/runs/{run}/ws", self.journal)
         return router

@@ -23,9 +23,11 @@ from flowray_serve.bodies.reading import read_body
 from flowray_serve.bodies.version import VERSION_NAME_LIMIT
 from flowray_serve.replies import reply
 from flowray_serve.routes.direct import DirectRoute
+from flowray_serve.routes.openapi import says_object
 from flowray_serve.routes.variables import header_trace, header_variables
 from flowray_serve.run_service import RunOrder
 from flowray_serve.services import Services
+from flowray_serve.streams import EventStream
 
 _QUERY: Final = {
     "parameters": [
@@ -48,8 +50,12 @@ class McpRoutes:
     def router(self) -> APIRouter:
         """The routes. A server that begins no conversation of its own answers GET with 405."""
         router = APIRouter(prefix="/api/v1/mcp", tags=["mcp"], route_class=DirectRoute)
-        router.add_api_route("/streamable", self.tenant, methods=["POST"], openapi_extra=_QUERY)
-        router.add_api_route("/project/{project}/streamable", self.project, methods=["POST"], openapi_extra=_QUERY)
+        # Which of the two is the choice of the protocol's own library.
+        said = says_object(or_as=[EventStream.media_type])
+        router.add_api_route("/streamable", self.tenant, methods=["POST"], openapi_extra=_QUERY, responses=said)
+        router.add_api_route(
+            "/project/{project}/streamable", self.project, methods=["POST"], openapi_extra=_QUERY, responses=said
+        )
         return router
 
     @needs(Permission.RUNS_START)

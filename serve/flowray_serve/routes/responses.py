@@ -55,7 +55,7 @@ class ResponsesRoutes:
             self.respond,
             methods=["POST"],
             openapi_extra=_QUERY | takes(ResponsesBody),
-            responses=says_object(or_as=["text/event-stream"]),
+            responses=says_object(or_as=[EventStream.media_type]),
         )
         return router
 

@@ -50,7 +50,7 @@ class RunRoutes:
                 self.run,
                 methods=["POST"],
                 openapi_extra=_QUERY | takes(RunBody),
-                responses=says(RunAnswer, or_as=["text/event-stream"]) | says(Job, status=202),
+                responses=says(RunAnswer, or_as=[EventStream.media_type]) | says(Job, status=202),
             )
         return router
 

@@ -45,7 +45,11 @@ class RunsRoutes:
         router.add_api_route("", self.list, methods=["GET"], responses=says(RunList))
         router.add_api_route("/{run}", self.read, methods=["GET"], responses=says(RunStory))
         router.add_api_route(
-            "/{run}/events", self.events, methods=["GET"], response_class=Response, responses=gives("text/event-stream")
+            "/{run}/events",
+            self.events,
+            methods=["GET"],
+            response_class=Response,
+            responses=gives(EventStream.media_type),
         )
         router.add_api_route("/{run}/cancel", self.cancel, methods=["POST"], responses=says(RunStory))
         router.add_api_route(

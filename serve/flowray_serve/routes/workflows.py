@@ -57,7 +57,7 @@ class WorkflowRoutes:
             self.run,
             methods=["POST"],
             openapi_extra=_QUERY | takes(WorkflowBody),
-            responses=says(WorkflowAnswer, or_as=["text/event-stream"]) | says(Job, status=202),
+            responses=says(WorkflowAnswer, or_as=[EventStream.media_type]) | says(Job, status=202),
         )
         return router
 

@@ -11,21 +11,27 @@ from fastapi import FastAPI
 from jsonschema_rs import Validator, validator_for
 from starlette.types import Message, Scope, Send
 
-_JSON = b"application/json"
+_JSON = "application/json"
 
 
 def held_against_description(app: FastAPI, scope: Scope, send: Send) -> Send:
-    """Send on what the application sends; `AssertionError` when it is JSON and not of the shape that it says."""
-    status, is_json, content = 0, False, bytearray()
+    """Send on what the application sends; `AssertionError` when it is not of the type and the shape that it says."""
+    status, media_type, content = 0, "", bytearray()
 
     async def sending(message: Message) -> None:
-        nonlocal status, is_json
+        nonlocal status, media_type
         if message["type"] == "http.response.start":
             status = message["status"]
-            is_json = (b"content-type", _JSON) in [(name.lower(), value) for name, value in message["headers"]]
-        elif message["type"] == "http.response.body" and is_json and status < 300:
+            named = {name.lower(): value for name, value in message["headers"]}
+            media_type = named.get(b"content-type", b"").decode().partition(";")[0]
+            # A route's own; whoever asks for the description itself asks none.
+            if media_type and status < 300 and "route" in scope:
+                assert _is_described(_content(app, scope, status), media_type), (
+                    f"{scope['path']} {status}: {media_type}"
+                )
+        elif message["type"] == "http.response.body" and media_type == _JSON and status < 300 and "route" in scope:
             content.extend(message.get("body", b""))
-            if not message.get("more_body") and "route" in scope:  # which the description's own is not
+            if not message.get("more_body"):
                 _hold(app, scope, status, bytes(content))
         await send(message)
 
@@ -39,9 +45,23 @@ def _hold(app: FastAPI, scope: Scope, status: int, content: bytes) -> None:
         assert fault is None, f"{scope['method']} {scope['path']} {status}: {fault}"
 
 
+def _is_described(content: Mapping[str, Any], media_type: str) -> bool:
+    return not content or media_type in content or f"{media_type.partition('/')[0]}/*" in content
+
+
+def _content(app: FastAPI, scope: Scope, status: int) -> Mapping[str, Any]:
+    return _described(app, scope["route"].path_format, scope["method"].lower(), str(status))
+
+
 @cache
 def _validator(app: FastAPI, path: str, method: str, status: str) -> Validator | None:
-    document = app.openapi()
-    answers: Mapping[str, Any] = document["paths"].get(path, {}).get(method, {}).get("responses", {})
-    schema = answers.get(status, {}).get("content", {}).get("application/json", {}).get("schema")
-    return validator_for({**schema, "components": document["components"]}) if schema else None
+    schema = _described(app, path, method, status).get(_JSON, {}).get("schema")
+    return validator_for({**schema, "components": app.openapi()["components"]}) if schema else None
+
+
+@cache
+def _described(app: FastAPI, path: str, method: str, status: str) -> Mapping[str, Any]:
+    """What the description says that an answer holds, by media type."""
+    answers: Mapping[str, Any] = app.openapi()["paths"].get(path, {}).get(method, {}).get("responses", {})
+    content: Mapping[str, Any] = answers.get(status, {}).get("content", {})
+    return content
