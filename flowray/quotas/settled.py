@@ -15,7 +15,7 @@ from flowray.quotas.rate import CLASSES, Rate, rate_of
 
 _COUNTS = frozenset({"runs", "queued", "steps", "memory_mib", "stored_mib", "flows"})
 _QUOTA = tuple(field.name for field in fields(Quota))
-_LARGEST = 2**50
+LARGEST = 2**50
 _WEIGHTS = (0.01, 100.0)
 
 
@@ -83,7 +83,7 @@ def _amount(place: str, value: Any, *, whole: bool = False) -> Any:
 def _number(place: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise InvalidRequestError(f"{place} must be a number.")
-    if not 0 <= value <= _LARGEST:
+    if not 0 <= value <= LARGEST:
         raise InvalidRequestError(f"{place} must be 0 or more, and no larger than 2^50.")
     return float(value)
 

@@ -11,7 +11,8 @@ import threading
 import time
 from typing import Any
 
-from flowray_sandbox.report import LOG_LIMIT_CHARS, Report, running_node
+from flowray_sandbox.large import TOLD_CHARS
+from flowray_sandbox.report import Report, running_node
 
 LIMIT_CHARS = 1 << 20
 _GATHER_S = 0.05
@@ -89,9 +90,9 @@ class Printed(io.TextIOBase):
 
 def _tell(report: Report, node: str, text: str, *, stream: str) -> None:
     """Report a text in as many logs as it takes."""
-    report.log(node, text[:LOG_LIMIT_CHARS], stream=stream)
-    for at in range(LOG_LIMIT_CHARS, len(text), LOG_LIMIT_CHARS):
-        report.log(node, text[at : at + LOG_LIMIT_CHARS], stream=stream)
+    report.log(node, text[:TOLD_CHARS], stream=stream)
+    for at in range(TOLD_CHARS, len(text), TOLD_CHARS):
+        report.log(node, text[at : at + TOLD_CHARS], stream=stream)
 
 
 class _Bytes(io.RawIOBase):

@@ -16,7 +16,7 @@ from lfx.exceptions.component import ComponentBuildError
 from lfx.field_typing.constants import DEFAULT_IMPORT_STRING
 
 import flowray_sandbox
-from flowray_sandbox import troubles
+from flowray_sandbox import large, troubles
 from flowray_sandbox.channel import RefusedError
 
 _COMPONENT_FILE = "<string>"  # lfx compiles component code under this name
@@ -24,7 +24,6 @@ _COMPONENT_FILE = "<string>"  # lfx compiles component code under this name
 _NO_WAY_OUT = " (This run can reach no host at all: its pool, tenant and flow together allow none, see `egress`.)"
 # Components raise anything; a cancellation is nothing that they raised.
 RAISED = (Exception, SystemExit, KeyboardInterrupt)
-_LONGEST_CHARS = 64 << 10  # of an error, and of its traceback
 _LINES_BEFORE = DEFAULT_IMPORT_STRING.count("\n") + 1  # and puts these lines in front of it
 
 
@@ -72,11 +71,11 @@ def component_failed(cause: BaseException, *, node: str | None = None, code: str
     if node is not None and troubles.has_no_way_out(cause):
         text += _NO_WAY_OUT
     return JobFailedError(
-        _cut(text),
+        large.told(text),
         kind=kind,
         error_type=type(error).__name__,
         node=node,
-        trace=_cut(trimmed(error, code)),
+        trace=large.told(trimmed(error, code)),
         cause=troubles.trouble_of(cause),
     )
 
@@ -90,12 +89,6 @@ def _let_go(error: BaseException) -> None:
         if isinstance(told, MemoryError):
             traceback.clear_frames(told.__traceback__)
         told = told.__cause__ or told.__context__
-
-
-def _cut(text: str) -> str:
-    if len(text) <= _LONGEST_CHARS:
-        return text
-    return f"{text[:_LONGEST_CHARS]}\n[{len(text)} characters; the rest is dropped]"
 
 
 def _said(error: BaseException) -> str:

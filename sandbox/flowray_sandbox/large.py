@@ -13,6 +13,15 @@ from typing import Any
 import orjson
 
 LARGE_CHARS = 1 << 20
+# Of what people read: a log, an error, a traceback.
+TOLD_CHARS = 64 << 10
+
+
+def told(text: str) -> str:
+    """The text as far as people are told it; that the rest is dropped is said."""
+    if len(text) <= TOLD_CHARS:
+        return text
+    return f"{text[:TOLD_CHARS]}\n[{len(text)} characters; the rest is dropped]"
 
 
 def room_for(size: int) -> None:

@@ -17,7 +17,6 @@ from flowray_sandbox.failures import JobFailedError
 
 # Whose code is running: set around each node, inherited by the threads and tasks that its code starts.
 running_node: ContextVar[str] = ContextVar("running_node", default="")
-LOG_LIMIT_CHARS = 64 << 10
 
 
 class Report:
@@ -76,9 +75,7 @@ class Report:
 
     def log(self, node: str, text: str, *, stream: str = "log", name: str = "") -> None:
         """Something a node logged or printed; past the limit it is dropped, and that is said."""
-        if len(text) > LOG_LIMIT_CHARS:
-            text = f"{text[:LOG_LIMIT_CHARS]}\n[{len(text)} characters; the rest is dropped]"
-        self._event({"kind": "log", "node": node, "text": text, "stream": stream, "name": name})
+        self._event({"kind": "log", "node": node, "text": large.told(text), "stream": stream, "name": name})
 
     def branch_stopped(self, node: str, output: str, nodes: Sequence[str], *, lasting: bool) -> None:
         """The node closed what hangs on one of its outputs."""

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field
 from flowray.errors import InvalidRequestError
 from flowray.flow.nearest import meant
 from flowray.quotas.rate import CLASSES, rate_of
+from flowray.quotas.settled import LARGEST
 from flowray_serve.settings_group import SettingsGroup
 
 
@@ -28,22 +29,21 @@ def _a_rate(text: str) -> str:
 
 RateClass = Annotated[str, AfterValidator(_a_class)]
 RateText = Annotated[str, AfterValidator(_a_rate)]
-_MOST = 2**50  # as for what is settled for one tenant
 _MOST_MONEY = 1_000_000_000
 
 
 class QuotaSettings(SettingsGroup):
     """What a tenant may have at one time when nothing else is settled for it; unset is no limit."""
 
-    runs: int | None = Field(None, ge=0, le=_MOST, description="Runs at a time.")
-    queued: int | None = Field(None, ge=0, le=_MOST, description="Runs that wait in the background.")
-    steps: int | None = Field(None, ge=0, le=_MOST, description="Steps at a time.")
-    cpu: float | None = Field(None, ge=0, le=_MOST, description="Cores of its running steps.")
-    memory_mib: int | None = Field(None, ge=0, le=_MOST, description="MiB of its running steps.")
-    gpu: float | None = Field(None, ge=0, le=_MOST, description="GPUs of its running steps.")
-    stored_mib: int | None = Field(None, ge=0, le=_MOST, description="MiB of uploaded files and versions of flows.")
-    flows: int | None = Field(None, ge=0, le=_MOST, description="Published flows.")
-    wall_s: float | None = Field(None, gt=0, le=_MOST, description="Seconds that one run may take.")
+    runs: int | None = Field(None, ge=0, le=LARGEST, description="Runs at a time.")
+    queued: int | None = Field(None, ge=0, le=LARGEST, description="Runs that wait in the background.")
+    steps: int | None = Field(None, ge=0, le=LARGEST, description="Steps at a time.")
+    cpu: float | None = Field(None, ge=0, le=LARGEST, description="Cores of its running steps.")
+    memory_mib: int | None = Field(None, ge=0, le=LARGEST, description="MiB of its running steps.")
+    gpu: float | None = Field(None, ge=0, le=LARGEST, description="GPUs of its running steps.")
+    stored_mib: int | None = Field(None, ge=0, le=LARGEST, description="MiB of uploaded files and versions of flows.")
+    flows: int | None = Field(None, ge=0, le=LARGEST, description="Published flows.")
+    wall_s: float | None = Field(None, gt=0, le=LARGEST, description="Seconds that one run may take.")
 
 
 class SharingSettings(SettingsGroup):

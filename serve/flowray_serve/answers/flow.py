@@ -6,6 +6,8 @@ from typing import Any, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
+from flowray_serve.answers.page import Page
+
 
 class FlowFinding(TypedDict):
     """What was found in a flow: an error forbids running it, a warning names what a run may trip over."""
@@ -54,14 +56,10 @@ class FlowRead(FlowHeader):
     findings: NotRequired[list[FlowFinding]]
 
 
-class FlowPage(TypedDict):
+class FlowPage(Page):
     """One page of flows."""
 
     items: list[FlowRead | FlowHeader]
-    total: int
-    page: int
-    size: int
-    pages: int
 
 
 class VersionState(TypedDict):

@@ -6,6 +6,8 @@ from typing import Any
 
 from typing_extensions import TypedDict
 
+from flowray_serve.answers.page import Page
+
 
 class AuditPage(TypedDict):
     """Records of what was done, in order."""
@@ -34,14 +36,10 @@ class TransactionRead(TypedDict):
     status: str
 
 
-class TransactionPage(TypedDict):
+class TransactionPage(Page):
     """One page of transactions, newest first."""
 
     items: list[TransactionRead]
-    total: int
-    page: int
-    size: int
-    pages: int
 
 
 class TraceRead(TypedDict):
