@@ -143,7 +143,7 @@ class Pool:
         waiting: asyncio.Future[Taken] = asyncio.get_running_loop().create_future()
         self._askers[waiting] = asker
         self._waiting.add(waiting, weight=asker.weight, at_once=asker.lent)
-        self._give_when_due()
+        self._give()
         self._changed.set()
         try:
             async with asyncio.timeout(self.size.wait_s):
@@ -178,15 +178,14 @@ class Pool:
     def _kept_back(self) -> int:
         return self.size.spares // _KEPT_BACK
 
-    @property
-    def _is_for_few(self) -> bool:
+    def _is_for_few(self, due_s: float) -> bool:
         """Whether only tenants that run few steps get something now: what is left is for them, or all others wait."""
-        return self.parked <= self._kept_back or self._pace.due_s > 0
+        return self.parked <= self._kept_back or due_s > 0
 
     def _fresh(self, asker: Asker, *, is_next: bool = False) -> Taken | None:
         """Take the oldest spare that is alive, unless too many are at work, or it is kept for others."""
         may_have = asker.lent or asker.of_few or is_next
-        while self.parked and (asker.lent or self._free > 0) and (may_have or not self._is_for_few):
+        while self.parked and (asker.lent or self._free > 0) and (may_have or not self._is_for_few(self._pace.due_s)):
             taken = self._spares.popleft()
             if taken.sandbox.alive and not taken.lost.is_set():
                 if asker.lent:
@@ -196,20 +195,27 @@ class Pool:
                 taken.brood.at_work += 1
                 return taken
             taken.sandbox.close()
+            self._changed.set()  # one is missing
         return None
 
     def _give(self) -> None:
-        """Hand spares to those who wait, in their order."""
-        while (first := self._waiting.first(of_few=self._is_for_few)) is not None:
+        """Hand spares to those who wait, in their order; to those who are kept apart as soon as that is over."""
+        while self._waiting:
+            # Looked at once: time goes on, and who was put off by one look and forgotten by the next would wait on.
+            due_s = self._pace.due_s
+            first = self._waiting.first(of_few=self._is_for_few(due_s))
+            if first is None:
+                self._give_in(due_s)
+                return
             taken = self._fresh(self._askers[first], is_next=True)
             if taken is None:
                 return
             self._waiting.remove(first)
             first.set_result(taken)
-        self._give_when_due()
 
-    def _give_when_due(self) -> None:
-        if self._due is None and self._waiting and (due_s := self._pace.due_s):
+    def _give_in(self, due_s: float) -> None:
+        """Come back to those who wait; with nothing due they wait for a fork, which comes back by itself."""
+        if self._due is None and due_s > 0:
             self._due = asyncio.get_running_loop().call_later(due_s, self._give_next)
 
     def _give_next(self) -> None:

@@ -28,6 +28,17 @@ class House:
             await asyncio.sleep(0)
 
 
+class Creeping(Clock):
+    """Goes on with every look at it, once it creeps: time passes between any two lines of code."""
+
+    LOOK_S = 0.001
+    creeps = False
+
+    def __call__(self) -> float:
+        self.now += self.LOOK_S if self.creeps else 0.0
+        return self.now
+
+
 async def parked(peer: Peer) -> None:
     await peer.forever()
 
@@ -149,6 +160,24 @@ async def test_the_steps_of_a_flood_begin_one_after_the_other_and_those_of_other
     for one in (first, other, lent, await asyncio.wait_for(second, 1)):
         built.pool.done(one)
     assert built.pool.at_work == 0
+
+
+@pytest.mark.parametrize("looks", range(1, 9))
+async def test_a_step_that_is_kept_apart_is_not_forgotten_whenever_its_time_comes(looks: int, house: Any) -> None:
+    clock = Creeping()
+    pace = Pace(1, cores=2, clock=clock)
+    built = await house(spares=8, at_work=8, wait_s=5, pace=pace)
+    long = await built.pool.take(weight=3)
+    clock.now += 100.0
+    built.pool.done(long)
+    first = await built.pool.take(weight=3)
+    clock.now += pace.due_s - (looks - 0.5) * Creeping.LOOK_S
+    clock.creeps = True
+
+    second = await asyncio.wait_for(built.pool.take(weight=3), 1)
+
+    for one in (first, second):
+        built.pool.done(one)
 
 
 async def test_those_who_wait_are_served_in_order(house: Any) -> None:
