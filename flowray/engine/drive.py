@@ -140,8 +140,12 @@ class Drive:
             if self._state.verdict is not None:
                 return
             recorded, commands = self._note(events)
-            await self._ledger.settle(written=awaits_record(self._request.plan, events))
-            await self._publish(recorded)
+            try:
+                await self._ledger.settle(written=awaits_record(self._request.plan, events))
+                await self._publish(recorded)
+            except asyncio.CancelledError:
+                self._untold = [*recorded, *self._untold]  # they are on record, and come before how the time ran out
+                raise
             for command in commands:
                 self._carry_out(command)
 
@@ -159,8 +163,10 @@ class Drive:
 
     def _carry_out(self, command: Command) -> None:
         match command:
-            case StartStep() if self._hold.leaving or self._state.verdict is not None:
-                return  # it stays asked for, and whoever takes the run asks again, unless it is decided
+            case StartStep() if self._state.verdict is not None:
+                return  # it is decided, and asked for no more
+            case StartStep() if self._hold.leaving:
+                self._paused = False  # it stays asked for: whoever takes the run asks again, and waits for nobody
             case StartStep(step=step):
                 self._paused = False
                 self._running[step] = self._group.create_task(self._run_step(command), name=f"step {step}")

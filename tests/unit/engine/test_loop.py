@@ -24,6 +24,7 @@ from flowray.engine.events import (
     StepStarted,
 )
 from flowray.engine.fake import FakeSteps
+from flowray.engine.hold import Hold, RunLeftError
 from flowray.engine.ledger import Durability
 from flowray.engine.loop import Engine
 from flowray.errors import ConflictError, RunnerUnavailableError, StoreUnavailableError
@@ -266,6 +267,14 @@ async def test_a_run_that_takes_too_long_is_stopped_though_its_journal_is_away_j
     assert kinds(await journaled(journal))[-2:] == ["run_timed_out", "run_finished"]
 
 
+async def test_what_was_being_written_when_the_time_ran_out_is_told_in_its_place() -> None:
+    plan = replace(plan_of(a="", b="a"), run_wall_s=0.02)
+    journal = SlowOnFinishedNodes()
+    told = await _all(engine(FakeSteps(), journal, durability="strict").run(request(plan)))
+    assert told == await journaled(journal)
+    assert "run_timed_out" in kinds(told)
+
+
 BEGUN = (ACCEPTED, RunStarted(engine="engine-1"))
 WAITED = (*BEGUN, RunPaused(request={}), RunResumed(node=NodeId("a"), request_id="r1"))
 
@@ -364,6 +373,23 @@ async def test_a_node_that_has_waited_long_enough_runs() -> None:
     assert [command.step for command in steps.commands] == ["a", "b"]
 
 
+async def test_a_run_that_is_left_as_its_wait_ends_pauses_no_more() -> None:
+    plan = replace(plan_of(a="", b="a"), terms={NodeId("b"): Terms(wait_s=60.0)})
+    journal, steps = MemoryJournal(), FakeSteps()
+    await engine(steps, journal).execute(request(plan))
+    hold = Hold()
+    hold.leave()
+
+    leaving = Engine(journal, steps, name="engine-2", clock=lambda: 62.0)
+    with pytest.raises(RunLeftError):
+        await leaving.drive(request(plan), await journaled(journal), hold=hold)
+
+    assert kinds(await journaled(journal))[-1] == "step_queued"
+    last = Engine(journal, steps, name="engine-3", clock=lambda: 63.0)
+    told = [one async for one in last.resume(request(plan), await journaled(journal))]
+    assert end_of(told).status == "succeeded"
+
+
 class CountingJournal(MemoryJournal):
     """Knows how many events each append brought."""
 
@@ -376,6 +402,15 @@ class CountingJournal(MemoryJournal):
         self.appended.append(len(events))
         await super().append(tenant, events, lease=lease)
         self.written.set()
+
+
+class SlowOnFinishedNodes(MemoryJournal):
+    """A journal whose store takes long over what nodes gave."""
+
+    async def append(self, tenant: str, events: Sequence[Recorded], *, lease: int = 0) -> None:
+        if any(isinstance(one.event, NodeFinished) for one in events):
+            await asyncio.sleep(0.1)
+        await super().append(tenant, events, lease=lease)
 
 
 class AwayWhenTimeIsUp(MemoryJournal):
