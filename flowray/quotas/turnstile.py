@@ -11,9 +11,11 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from flowray.errors import FlowRayError, RunnerUnavailableError
+from flowray.lasting import lasting
 from flowray.quotas.ledger import Ledger, Opening
 from flowray.quotas.quota import Terms
 from flowray.quotas.ticket import Grant, Ticket
@@ -52,7 +54,7 @@ class Turnstile:
             "give back": self._give_back,
             "tell changed terms": self._tell_changes,
         }
-        self._tasks = [asyncio.create_task(self._for_ever(work), name=name) for name, work in works.items()]
+        self._tasks = [lasting(partial(self._for_ever, work), name=name) for name, work in works.items()]
 
     async def close(self) -> None:
         """Give back what is over, and renew no more."""

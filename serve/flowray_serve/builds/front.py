@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 
 from flowray.component.check import check
 from flowray.component.known import known_components
+from flowray.lasting import lasting
 from flowray.plan.packages import missing_packages
 from flowray.stores.archive import Archive
 from flowray.stores.archiver import Archiver
@@ -151,12 +152,12 @@ async def build_front(plant: Plant, name: str, runners: Mapping[str, Any]) -> Fr
     usage = sharing.usage(objects, queueing.upkeep.marks)
     counting = Refilling(queueing.upkeep.marks, USAGE, usage.rebuild, name=name)
     archiving = [
-        asyncio.create_task(queueing.ends.work(), name="record ends"),
-        asyncio.create_task(archiver.work(), name="archive journals"),
+        lasting(queueing.ends.work, name="record ends"),
+        lasting(archiver.work, name="archive journals"),
         saving_chats(redis, objects),
-        asyncio.create_task(say_alive(queueing.upkeep.open_runs, name), name="say that this gateway lives"),
-        asyncio.create_task(sharing.keep_usage(usage), name="keep usage"),
-        asyncio.create_task(counting.work(), name="count usage again"),
+        lasting(partial(say_alive, queueing.upkeep.open_runs, name), name="say that this gateway lives"),
+        lasting(partial(sharing.keep_usage, usage), name="keep usage"),
+        lasting(counting.work, name="count usage again"),
     ]
     closing = (queue.close, runs.close, steps.close, sharing.close, observing.close, identity.close)
     gateway = plant.settings.gateway

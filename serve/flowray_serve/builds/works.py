@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from functools import partial
 
@@ -10,6 +9,7 @@ from flowray.component.check import check
 from flowray.component.known import known_components
 from flowray.errors import RunnerUnavailableError
 from flowray.flow.types import Json
+from flowray.lasting import lasting
 from flowray.stores.archive import Archive
 from flowray.stores.documents import Documents
 from flowray.stores.drawer import Drawer
@@ -80,7 +80,7 @@ async def build_works(plant: Plant, name: str) -> EngineWorks:
         secret=plant.secret,
         name=name,
     )
-    recording = asyncio.create_task(queueing.ends.work(), name="record ends")
+    recording = lasting(queueing.ends.work, name="record ends")
     driver = build_driver(queueing, remembered, journal, sharing, name=name)
     closing = (runs.close, sharing.close, observing.close, identity.close)
     return EngineWorks(driver, steps, (*upkeep, recording), closing=closing)

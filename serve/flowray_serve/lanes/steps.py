@@ -11,6 +11,7 @@ from flowray.engine.commands import StartStep
 from flowray.engine.events import StepEvent, StepFailed
 from flowray.engine.ports import RunRequest
 from flowray.errors import FlowRayError, RunnerUnavailableError
+from flowray.lasting import lasting
 from flowray.runner.asking import Answers, Desk
 from flowray.stores.places import Place, Places
 from flowray_serve.lanes.berths import Berths
@@ -45,7 +46,7 @@ class LaneSteps:
 
     async def start(self) -> None:
         """Begin to look for Runners."""
-        self._looking = asyncio.create_task(self._look(), name="look for runners")
+        self._looking = lasting(self._look, name="look for runners")
 
     async def close(self) -> None:
         """End all lanes."""

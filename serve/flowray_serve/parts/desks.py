@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from flowray.lasting import lasting
 from flowray.runner.asking import Desk
 from flowray.runner.chat_desk import ChatDesk
 from flowray.runner.flow_desk import FlowDesk
@@ -43,4 +44,4 @@ def chats_in(client: Any, objects: ObjectStore) -> Chats:
 
 def saving_chats(client: Any, objects: ObjectStore) -> asyncio.Task[None]:
     """The work of carrying chats into the object store; cancel it to end it."""
-    return asyncio.create_task(ChatArchiver(client, ChatSegments(objects)).work(), name="save chats")
+    return lasting(ChatArchiver(client, ChatSegments(objects)).work, name="save chats")

@@ -7,9 +7,11 @@ import logging
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from flowray.errors import ConflictError, StoreUnavailableError
+from flowray.lasting import lasting
 from flowray.quotas.guesses import MemoryGuesses, SteadyGuesses
 from flowray.stores.audit_records import ObjectAuditRecords
 from flowray.stores.key_records import ObjectKeyRecords
@@ -87,9 +89,9 @@ def build_identity(redis: Any, objects: ObjectStore, sealer: Sealer, settings: S
         audit=audit,
         uses=uses,
         tasks=(
-            asyncio.create_task(news.follow(), name="follow the news"),
-            asyncio.create_task(_write_down(uses), name="write down uses of keys"),
-            asyncio.create_task(audit.work(), name="write down the audit log"),
+            lasting(news.follow, name="follow the news"),
+            lasting(partial(_write_down, uses), name="write down uses of keys"),
+            lasting(audit.work, name="write down the audit log"),
         ),
     )
 

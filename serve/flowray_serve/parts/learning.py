@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from flowray.lasting import lasting
 from flowray.runner.learning import Learning
 from flowray.sandbox.image import Image, find_image
 from flowray.stores.import_counts import RedisImportCounts
@@ -15,7 +16,7 @@ from flowray_serve.settings import Settings
 def learning_of(image: Image, client: Any) -> tuple[Learning, asyncio.Task[None]]:
     """Return what counts a Runner's imports, and the work of passing the counts on; cancel it to end it."""
     learning = Learning(image, RedisImportCounts(client))
-    return learning, asyncio.create_task(learning.work(), name="pass on imports")
+    return learning, lasting(learning.work, name="pass on imports")
 
 
 def pool_images(settings: Settings) -> tuple[PoolImage, ...]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from flowray.engine.events import Recorded
 from flowray.flow.types import NodeId
+from flowray.lasting import lasting
 from flowray.observe import families as of
 from flowray.observe.meter import Meter
 from flowray.observe.runs import count
@@ -27,8 +28,8 @@ class Observing:
         self.totals = RedisTotals(redis)
         self.meter = Meter(self.totals)
         self._tracing = _tracing(traces, self.meter)
-        works = [self.meter.work(), *([self._tracing.work()] if self._tracing else [])]
-        self._works = [asyncio.create_task(work, name="hand on what was observed") for work in works]
+        works = [self.meter.work, *([self._tracing.work] if self._tracing else [])]
+        self._works = [lasting(work, name="hand on what was observed") for work in works]
 
     def open(self, library: Library) -> None:
         """From now on, traces know which step ran a node."""

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from flowray.engine.journals import PatientJournal
@@ -13,7 +14,7 @@ from flowray.engine.leasing import Cancels, Queue, QueueStats, Turns
 from flowray.engine.ledger import UNHURRIED_S, Durability
 from flowray.engine.loop import Engine
 from flowray.engine.ports import Journal, Steps
-from flowray.errors import FlowRayError
+from flowray.lasting import lasting
 from flowray.stores.archive import Archive
 from flowray.stores.ended import Ends
 from flowray.stores.fresh_ends import FreshEnds
@@ -129,7 +130,7 @@ def build_gateway_queue(
         objects=objects,
         sync_s=sharing.settings.gateway.sync_s,
     )
-    return GatewayQueue(jobs=jobs, hearing=asyncio.create_task(_hear(queueing.cancels, runs), name="cancellations"))
+    return GatewayQueue(jobs=jobs, hearing=lasting(partial(_hear, queueing.cancels, runs), name="hear cancellations"))
 
 
 class EngineWorks:
@@ -156,9 +157,6 @@ class EngineWorks:
     def check(self) -> None:
         """Raise when it no longer does its work."""
         self._driver.check()
-        for task in self._upkeep:
-            if task.done():
-                raise FlowRayError(f"The engine no longer does this: {task.get_name()}.")
 
     async def stats(self) -> QueueStats:
         """The queues at a glance."""

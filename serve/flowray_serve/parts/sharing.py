@@ -12,6 +12,7 @@ from typing import Any
 
 from flowray.engine.ports import Steps
 from flowray.errors import FlowRayError
+from flowray.lasting import lasting
 from flowray.quotas.amounts import Amounts
 from flowray.quotas.buckets import MemoryBuckets, SteadyBuckets
 from flowray.quotas.fair import FairRules
@@ -154,7 +155,7 @@ def build_sharing(
         prices=prices,
         tenants=tenants,
         limiter=RateLimiter(buckets, settled.rates),
-        counting=asyncio.create_task(_count(RedisPlaces(redis), ledger, settings.pools), name="count the pools"),
+        counting=lasting(partial(_count, RedisPlaces(redis), ledger, settings.pools), name="count the pools"),
         settings=settings,
         lending=Lending(),
         observing=observing,

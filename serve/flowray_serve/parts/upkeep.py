@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from flowray.engine.accepted import Accepted
@@ -14,6 +15,7 @@ from flowray.engine.leasing import Queue
 from flowray.engine.outcome import Outcome
 from flowray.engine.ports import Journal
 from flowray.engine.whole import whole
+from flowray.lasting import lasting
 from flowray.stores.archive import Archive
 from flowray.stores.chats import Chats
 from flowray.stores.dead_letters import DeadLetters
@@ -123,15 +125,15 @@ def begin_upkeep(  # noqa: PLR0913 - each is used on its own
     sweeper = Sweeper(objects, requests, parts.runs, parts.chats, retention_of)
     forsaken = Forsaken(parts.open_runs, journal, requests, queue, parts.archive)
     listing = Refilling(parts.marks, "list", parts.runs.rebuild, name=name)
-    works = {
-        "say that this engine lives": say_alive(parts.open_runs, name),
-        "recover runs": recovery.work(),
-        "list runs again": listing.work(),
-        "end forsaken runs": forsaken.work(parts.marks, name=name),
-        "deliver callbacks": callbacks.work(),
-        "sweep": sweeper.work(parts.marks, name=name),
+    works: Mapping[str, Callable[[], Awaitable[None]]] = {
+        "say that this engine lives": partial(say_alive, parts.open_runs, name),
+        "recover runs": recovery.work,
+        "list runs again": listing.work,
+        "end forsaken runs": partial(forsaken.work, parts.marks, name=name),
+        "deliver callbacks": callbacks.work,
+        "sweep": partial(sweeper.work, parts.marks, name=name),
     }
-    return [asyncio.create_task(work, name=called) for called, work in works.items()]
+    return [lasting(work, name=called) for called, work in works.items()]
 
 
 async def _ending_of(accepted: Accepted, journal: Journal, objects: ObjectStore) -> bytes:
