@@ -149,20 +149,23 @@ class _EngineLane(asyncio.Protocol):
         match decode(payload):
             case Drawing(key=key, flow=flow, plan=plan):
                 self._drawings.put(key, (flow, plan), len(payload))
-            case Start() as start if self._server.leaving:
-                self.send(Happened(start.call, (_too_late(start),), last=True))
-            case Start() as start:
-                task = asyncio.create_task(
-                    self._carry_out(start), name=f"step {start.step.step} of {start.request.run}"
-                )
-                self.calls[start.call] = task
-                task.add_done_callback(lambda _: self.calls.pop(start.call, None))
+            case Start(drawing=key) as start:
+                # Looked up in the order of the messages, as the engine did; in the step's task, that is later or never.
+                self._begin(start, self._drawings.get(key))
             case Cancel(call=call) if call in self.calls:
                 self.calls[call].cancel()
             case Recorded(call=call) if call in self._records:
                 self._records[call].set()
             case Answered() as answered:
                 self._questions.hear(answered)
+
+    def _begin(self, start: Start, drawing: tuple[Flow, Plan] | None) -> None:
+        if self._server.leaving:
+            self.send(Happened(start.call, (_too_late(start),), last=True))
+            return
+        name = f"step {start.step.step} of {start.request.run}"
+        self.calls[start.call] = task = asyncio.create_task(self._carry_out(start, drawing), name=name)
+        task.add_done_callback(lambda _: self.calls.pop(start.call, None))
 
     def _welcome(self, payload: bytes) -> None:
         self._write(self._challenge.answer(payload))
@@ -174,10 +177,10 @@ class _EngineLane(asyncio.Protocol):
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(frame(payload))
 
-    async def _carry_out(self, start: Start) -> None:
+    async def _carry_out(self, start: Start, drawing: tuple[Flow, Plan] | None) -> None:
         try:
             otherwise = self._questions.of(start.call)
-            request = self._whole(start)
+            request = _whole(start, drawing)
             happening = self._server.steps.run(request, start.step, otherwise=otherwise)
             async with aclosing(happening):
                 async for events in happening:
@@ -198,12 +201,12 @@ class _EngineLane(asyncio.Protocol):
         finally:
             del self._records[call]
 
-    def _whole(self, start: Start) -> RunRequest:
-        drawing = self._drawings.get(start.drawing)
-        if drawing is None:
-            raise LaneError("The engine started a step of a flow that it never sent.")
-        flow, plan = drawing
-        return replace(start.request, flow=flow, plan=plan)
+
+def _whole(start: Start, drawing: tuple[Flow, Plan] | None) -> RunRequest:
+    if drawing is None:
+        raise LaneError("The engine started a step of a flow that it never sent.")
+    flow, plan = drawing
+    return replace(start.request, flow=flow, plan=plan)
 
 
 def _too_late(start: Start) -> StepFailed:
