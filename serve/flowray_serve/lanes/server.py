@@ -184,22 +184,30 @@ class _EngineLane(asyncio.Protocol):
             happening = self._server.steps.run(request, start.step, otherwise=otherwise)
             async with aclosing(happening):
                 async for events in happening:
-                    self.send(Happened(start.call, tuple(events), _is_end(events)))
-                    await self._writable.wait()
+                    happened = Happened(start.call, tuple(events), _is_end(events))
                     if awaits_record(request.plan, events):
-                        await self._record_of(start.call)
+                        await self._tell_for_record(happened)
+                    else:
+                        await self._tell(happened)
         except Exception as error:
             log.exception("Step broke its Runner", extra={"action": "step_broke_runner", "run": start.request.run})
             failure = StepFailed(step=start.step.step, kind="lost", error=f"The Runner failed: {error}")
             self.send(Happened(start.call, (failure,), last=True))
 
-    async def _record_of(self, call: int) -> None:
-        """Wait until the engine says that what it was told is on record; a lane that ends ends the call."""
-        self._records[call] = recorded = asyncio.Event()
+    async def _tell(self, happened: Happened) -> None:
+        """Tell the engine; wait until the lane has room for more."""
+        self.send(happened)
+        await self._writable.wait()
+
+    async def _tell_for_record(self, happened: Happened) -> None:
+        """Tell the engine; wait until it says that this is on record. A lane that ends ends the call."""
+        # Registered before it is told: the engine may say so while the lane is still full of what others told.
+        self._records[happened.call] = recorded = asyncio.Event()
         try:
+            await self._tell(happened)
             await recorded.wait()
         finally:
-            del self._records[call]
+            del self._records[happened.call]
 
 
 def _whole(start: Start, drawing: tuple[Flow, Plan] | None) -> RunRequest:

@@ -1,10 +1,16 @@
 """Both ends of a lane agree, whatever arrives in one read and however full the lane is."""
 
 import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
 
+from flowray.component.terms import Terms
 from flowray.engine.commands import StartStep
-from flowray.engine.events import StepEvent, StepFinished
+from flowray.engine.events import Log, NodeStarted, StepEvent, StepFinished, StepStarted
 from flowray.engine.ports import RunRequest
+from flowray.flow.types import NodeId
+from flowray.plan.types import Step, StepId
+from flowray.runner.asking import Answers
 from flowray_serve.lanes.shelf import BUDGET_BYTES
 from flowray_serve.lanes.steps import LaneSteps
 from tests.unit.serve.test_lanes import STEP, Cluster, FakeRunner, a_flow, a_request, cluster, engine_of, events_of
@@ -46,3 +52,40 @@ async def test_a_flow_is_still_known_when_its_step_is_cancelled_before_it_begins
 
     assert [*before, *after] == [StepFinished(step=STEP)] * 4
     assert len(runner.seen) == 4
+
+
+CAREFUL = StepId("careful")
+
+
+class Flooded(FakeRunner):
+    """All steps go on in one moment: one begins a node that waits for its record, the others fill the lane."""
+
+    async def run(
+        self, request: RunRequest, step: StartStep, *, otherwise: Answers | None = None
+    ) -> AsyncGenerator[Sequence[StepEvent], None]:
+        yield (StepStarted(step=step.step, attempt=1, runner=self.name),)
+        await self.go.wait()
+        if step.step == CAREFUL:
+            yield (NodeStarted(node=NodeId(CAREFUL)),)
+        else:
+            yield (Log(node=NodeId(step.step), text="x" * 4_000_000),)
+        yield (StepFinished(step=step.step),)
+
+
+async def test_a_node_that_waits_for_its_record_begins_also_when_the_lane_is_full(cluster: Cluster) -> None:
+    runner = Flooded()
+    runner.go.clear()
+    await cluster.join(runner)
+    ids = (StepId("flood"), CAREFUL, StepId("flood too"))
+    flow, plan = a_flow()
+    planned = tuple(Step(id=step, nodes=(NodeId(step),)) for step in ids)
+    request = a_request(flow, replace(plan, steps=planned, terms={NodeId(CAREFUL): Terms(effect="ask")}))
+
+    async with engine_of(cluster) as steps, asyncio.timeout(5):
+        happening = [steps.run(request, StartStep(step=step)) for step in ids]
+        for one in happening:
+            await anext(one)
+        runner.go.set()
+        events = await asyncio.gather(*(events_of(one) for one in happening))
+
+    assert [each[-1] for each in events] == [StepFinished(step=step) for step in ids]
