@@ -45,8 +45,8 @@ class Lane(asyncio.Protocol):
     """A connection to one Runner.
 
     `busy` counts the steps that hold room on it, for those who share the room out. `answers` answers what steps ask
-    and their Runner does not know. `on_leaving` is called when the Runner takes nothing more, `on_end` when the
-    connection is gone.
+    and their Runner does not know. `on_leaving` is called when the Runner takes nothing more, which is `leaving` from
+    then on; `on_end` when the connection is gone.
     """
 
     def __init__(
@@ -60,6 +60,7 @@ class Lane(asyncio.Protocol):
     ) -> None:
         self.place = place
         self.busy = 0
+        self.leaving = False
         self._secret = secret
         self._on_leaving = on_leaving
         self._on_end = on_end
@@ -150,6 +151,7 @@ class Lane(asyncio.Protocol):
             case Dropped(call=call, number=number):
                 self._replies.drop(call, number)
             case Leaving():
+                self.leaving = True
                 self._on_leaving(self)
 
     def _tell(self, number: int, event: StepEvent) -> None:

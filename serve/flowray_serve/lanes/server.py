@@ -172,6 +172,8 @@ class _EngineLane(asyncio.Protocol):
         self._proven = True
         self._unframer.limit = FRAME_LIMIT_BYTES
         self._server.lanes.add(self)
+        if self._server.leaving:
+            self.send(Leaving())
 
     def _write(self, payload: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():

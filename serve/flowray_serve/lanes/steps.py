@@ -94,7 +94,8 @@ class LaneSteps:
             log.info("Runner not reached", extra={"action": "lane_failed", "runner": place.name, "reason": str(error)})
             return
         self._lanes[place] = lane
-        self._berths.add(lane)
+        if not lane.leaving:  # a Runner that drains says so in one breath with the last word of the handshake
+            self._berths.add(lane)
 
     def _forget(self, lane: Lane) -> None:
         self._berths.remove(lane)

@@ -1,19 +1,35 @@
 """Both ends of a lane agree, whatever arrives in one read and however full the lane is."""
 
 import asyncio
+import struct
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from flowray.component.terms import Terms
 from flowray.engine.commands import StartStep
-from flowray.engine.events import Log, NodeStarted, StepEvent, StepFinished, StepStarted
+from flowray.engine.events import Log, NodeStarted, StepEvent, StepFailed, StepFinished, StepStarted
 from flowray.engine.ports import RunRequest
 from flowray.flow.types import NodeId
 from flowray.plan.types import Step, StepId
 from flowray.runner.asking import Answers
+from flowray.stores.places import Place
+from flowray_serve.lanes.frames import frame
+from flowray_serve.lanes.messages import Leaving, encode
+from flowray_serve.lanes.proof import Challenge
 from flowray_serve.lanes.shelf import BUDGET_BYTES
 from flowray_serve.lanes.steps import LaneSteps
-from tests.unit.serve.test_lanes import STEP, Cluster, FakeRunner, a_flow, a_request, cluster, engine_of, events_of
+from tests.unit.serve.test_lanes import (
+    SECRET,
+    STEP,
+    Cluster,
+    FakeRunner,
+    a_flow,
+    a_request,
+    cluster,
+    engine_of,
+    events_of,
+)
 
 __all__ = ["cluster"]
 
@@ -89,3 +105,39 @@ async def test_a_node_that_waits_for_its_record_begins_also_when_the_lane_is_ful
         events = await asyncio.gather(*(events_of(one) for one in happening))
 
     assert [each[-1] for each in events] == [StepFinished(step=step) for step in ids]
+
+
+async def test_a_runner_that_is_met_while_it_drains_gets_no_steps(cluster: Cluster) -> None:
+    server = await cluster.join(FakeRunner())
+    await server.drain(within_s=5)
+
+    async with engine_of(cluster, patience_s=0.2) as steps:
+        failure = await end_of(steps, a_request())
+
+    assert isinstance(failure, StepFailed)
+    assert "had room within" in failure.error
+
+
+async def test_a_runner_that_leaves_with_the_last_word_of_its_welcome_gets_no_steps(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    place = Place(name="r1", pool="default", address=f"unix:{tmp_path / 'r1'}", capacity=4)
+    await cluster.places.announce(place, for_s=60)
+
+    runner = await asyncio.start_unix_server(welcome_and_leave, tmp_path / "r1")
+    async with runner, engine_of(cluster, patience_s=0.2) as steps:
+        failure = await end_of(steps, a_request())
+
+    assert isinstance(failure, StepFailed)
+    assert "had room within" in failure.error
+
+
+async def welcome_and_leave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Be a Runner whose last word of the handshake comes in one read with its leaving; hang up on any step."""
+    challenge = Challenge(SECRET)
+    writer.write(frame(challenge.nonce))
+    (size,) = struct.unpack(">I", await reader.readexactly(4))
+    answer = challenge.answer(await reader.readexactly(size))
+    writer.write(frame(answer) + frame(encode(Leaving())))
+    await reader.read(1)
+    writer.close()
