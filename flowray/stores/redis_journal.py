@@ -135,7 +135,7 @@ class RedisJournal:
         self, tenant: str, run: RunId, *, after: int, follow: bool
     ) -> AsyncGenerator[Sequence[Recorded], None]:
         """The batches in Redis, until the run is over, or there are no more and nobody wants to wait."""
-        wait_s = 0.0
+        wait_s, is_open = 0.0, True
         while True:
             batch = await self._next(tenant, run, after=after, wait_s=wait_s)
             if batch:
@@ -143,10 +143,12 @@ class RedisJournal:
                 after = batch[-1].seq
                 if isinstance(batch[-1].event, RunFinished):
                     return
-            elif not follow or await self._state(tenant, run) != "open":
+            elif not follow or not is_open:
                 return
             else:
-                wait_s = BLOCK_S
+                # Its last events may have come since that look: it is over once another one finds nothing either.
+                is_open = await self._state(tenant, run) == "open"
+                wait_s = BLOCK_S if is_open else 0.0
 
     async def _next(self, tenant: str, run: RunId, *, after: int, wait_s: float) -> list[Recorded]:
         stream = self._keys.journal(tenant, run)

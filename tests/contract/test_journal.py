@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 import redis.asyncio
@@ -261,6 +261,24 @@ async def test_a_journal_is_read_from_the_archive_once_redis_has_forgotten_it(ho
     assert await _all(hot.journal, after=2, follow=follow) == events[2:]
     with pytest.raises(NotFoundError):
         await anext(aiter(hot.journal.read(OTHER, RUN, follow=follow)))
+
+
+async def test_a_follower_hears_of_an_end_that_comes_between_two_looks(
+    hot: Hot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = recorded(ACCEPTED, line(1), SUCCEEDED)
+    await hot.journal.append(ACME, events[:1])
+    read = hot.valkey.xread
+
+    async def overtaken(*args: Any, **more: Any) -> Any:
+        found = await read(*args, **more)
+        if not found:
+            monkeypatch.setattr(hot.valkey, "xread", read)
+            await hot.journal.append(ACME, events[1:])
+        return found
+
+    monkeypatch.setattr(hot.valkey, "xread", overtaken)
+    assert await _all(hot.journal, follow=True) == events
 
 
 async def test_a_follower_ends_with_a_journal_that_vanishes(hot: Hot, monkeypatch: pytest.MonkeyPatch) -> None:
