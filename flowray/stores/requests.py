@@ -87,9 +87,17 @@ class Requests:
         except NotFoundError:
             return
 
+    async def has(self, tenant: str, run: RunId) -> bool:
+        """Whether an accepted run is on record, open or closed."""
+        return await self._objects.exists(path(tenant, _ACCEPTED, run)) or await self.is_closed(tenant, run)
+
+    async def is_closed(self, tenant: str, run: RunId) -> bool:
+        """Whether an accepted run was closed, see `close`."""
+        return await self._objects.exists(path(tenant, _OVER, run))
+
     async def drop_if_closed(self, tenant: str, run: RunId) -> None:
         """Forget what was kept anew of a run that is closed: it would be open once more."""
-        if await self._objects.exists(path(tenant, _OVER, run)):
+        if await self.is_closed(tenant, run):
             await self.drop(tenant, run)
 
     async def keep_journal(self, tenant: str, run: RunId, recorded: Sequence[Recorded]) -> None:

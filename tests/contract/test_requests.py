@@ -101,10 +101,13 @@ async def test_runs_that_are_not_over_are_found_again(objects: ObjectStore) -> N
     await store.keep(accepted())
     await store.keep(replace(accepted(), request=replace(accepted().request, tenant="other", run=RunId("run-2"))))
     assert {(tenant, run) async for tenant, run, _ in store.open()} == {(ACME, RUN), ("other", "run-2")}
+    assert not await store.is_closed(ACME, RUN)
     await store.close(ACME, RUN)
     await store.close(ACME, RUN)
     await store.drop("other", RunId("run-2"))
     assert [one async for one in store.open()] == []
+    assert [await store.has(ACME, RUN), await store.is_closed(ACME, RUN)] == [True, True]
+    assert not await store.has("other", RunId("run-2"))
     assert (await store.find(ACME, RUN)) == accepted()
     assert await store.find("other", RunId("run-2")) is None
     assert await store.find(ACME, RunId("../x")) is None

@@ -25,6 +25,9 @@ from flowray_serve.queueing.recall import Recall
 
 log = logging.getLogger(__name__)
 
+# For so long after it was put on record, a run that the queue has not may be on its way into it.
+_ON_ITS_WAY_S = 10.0
+
 Admit = Callable[[str], Awaitable[int | None]]
 """Says how many runs of a tenant may wait at most, or refuses another one for other reasons."""
 
@@ -109,26 +112,68 @@ class Acceptance:
         known: RunId | None = None
         if idempotency is not None:
             known = await self._known(request, idempotency)
-            if known is not None and (there := await self._requests.find(request.tenant, known)) is not None:
+            if known is not None and (there := await self._there(request.tenant, known)) is not None:
                 return there
             request = replace(request, run=known or request.run)
         most = await self._admit(request.tenant) if self._admit is not None else None
-        at = self._clock()
-        accepted = Accepted(request=request, at=at, facts=facts)
-        # A call with the same key, one at the same moment or one that was refused, may have begun the journal.
-        is_begun = () if idempotency is None else (ConflictError,)
+        accepted = Accepted(request=request, at=self._clock(), facts=facts)
+        if idempotency is None:
+            await self._enter_alone(accepted, begun, most)
+        else:
+            await self._enter_beside_others(accepted, begun, most, in_doubt=known is not None)
+        return accepted
+
+    async def _there(self, tenant: str, run: RunId) -> Accepted | None:
+        """A run that was accepted; None as long as the call that put it on record may take it back.
+
+        One that the queue has forgotten is left to `Recovery`, which knows whether an engine still has it.
+        """
+        there = await self._requests.find(tenant, run)
+        if there is None or self._clock() - there.at > _ON_ITS_WAY_S:
+            return there
+        is_sure = await self._queue.knows(tenant, run) or await self._requests.is_closed(tenant, run)
+        return there if is_sure else None
+
+    async def _enter_alone(self, accepted: Accepted, begun: Sequence[Event], most: int | None) -> None:
         try:
             await self._requests.keep(accepted)
-            with suppress(*is_begun):
-                await self._open(request, at, begun)
-            if not await self._queue.offer(request.tenant, request.run, at=at, most=most):
-                # Another call with the same key was first; its run may be over by now.
-                await self._requests.drop_if_closed(request.tenant, request.run)
+            await self._open(accepted.request, accepted.at, begun)
+            await self._queue.offer(accepted.request.tenant, accepted.request.run, at=accepted.at, most=most)
         except FlowRayError:
-            if idempotency is None or not await self._is_accepted(request, in_doubt=known is not None):
-                await self._take_back(request)
+            await self._take_back(accepted.request)
             raise
-        return accepted
+
+    async def _enter_beside_others(
+        self, accepted: Accepted, begun: Sequence[Event], most: int | None, *, in_doubt: bool
+    ) -> None:
+        """Enter a run that other calls with the same key may enter, and take back when they are refused.
+
+        Who queues it looks whether it is on record after that, and who takes it off the record whether it is queued:
+        whichever comes last finds out, and puts it on record again. `in_doubt` is whether it counts as accepted when
+        nobody can tell.
+        """
+        request = accepted.request
+        try:
+            await self._enter(accepted, begun, most)
+            while not await self._requests.has(request.tenant, request.run):
+                # An engine that has met it without its request has let go of it: it is queued again as well.
+                await self._enter(accepted, begun, most)
+        except FlowRayError:
+            if not await self._is_accepted(request, in_doubt=in_doubt):
+                await self._take_back(request)
+                if await self._is_accepted(request, in_doubt=in_doubt):
+                    await self._requests.keep(accepted)
+                    await self._requests.drop_if_closed(request.tenant, request.run)
+            raise
+
+    async def _enter(self, accepted: Accepted, begun: Sequence[Event], most: int | None) -> None:
+        request = accepted.request
+        await self._requests.keep(accepted)
+        with suppress(ConflictError):  # another call, one at the same moment or one that was refused, has begun it
+            await self._open(request, accepted.at, begun)
+        if not await self._queue.offer(request.tenant, request.run, at=accepted.at, most=most):
+            # Another call was first; its run may be over by now.
+            await self._requests.drop_if_closed(request.tenant, request.run)
 
     async def reopen(self, tenant: str, run: RunId) -> None:
         """Bring back the journal of an accepted run, if the store has forgotten it and nobody drives the run.
