@@ -69,18 +69,18 @@ class Relay:
 
     async def run(self, client: socket.socket, server: socket.socket, early: bytes) -> str:
         """Pass bytes on until an end; `early` came from the client already. Why it was cut, or ''."""
-        await self._loop.create_connection(lambda: self.outside, sock=server)
-        await self._loop.connect_accepted_socket(lambda: self.inside, client)
-        self._watch()
         try:
+            await self._loop.create_connection(lambda: self.outside, sock=server)
+            await self._loop.connect_accepted_socket(lambda: self.inside, client)
+            self._watch()
             self.inside.begin(early)
             self.outside.begin()
             return await self.ended
         finally:
             if self._idle is not None:
                 self._idle.cancel()
-            self.inside.transport.abort()
-            self.outside.transport.abort()
+            self.inside.abort()
+            self.outside.abort()
 
     def expect_name(self, host: str, port: int) -> None:
         """Look at the client's first bytes: a TLS client must ask for this host, and on 443 it must be one."""
@@ -150,6 +150,7 @@ class _Side(asyncio.Protocol):
 
     def __init__(self, relay: Relay) -> None:
         self._relay = relay
+        self._made = self._aborted = False
         self.look: _Look | None = None
         self.remaining: int | None = None
         self._finished = self._lost = False
@@ -172,8 +173,17 @@ class _Side(asyncio.Protocol):
         if self.open:
             self.transport.resume_reading()
 
+    def abort(self) -> None:
+        """Let go of it, now or as soon as it is made: uvloop goes on making what nobody waits for any more."""
+        self._aborted = True
+        if self._made:
+            self.transport.abort()
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast("asyncio.Transport", transport)
+        self.transport, self._made = cast("asyncio.Transport", transport), True
+        if self._aborted:
+            self.transport.abort()
+            return
         self.transport.pause_reading()  # until the peer is there too
 
     def data_received(self, data: bytes) -> None:

@@ -97,3 +97,26 @@ def test_a_server_that_reset_before_the_relay_began_ends_it(loop: Loop) -> None:
         assert await relaying == ""
 
     run(loop, work())
+
+
+@pytest.mark.parametrize("turns", range(1, 9))
+def test_a_relay_that_is_left_at_any_moment_lets_go_of_both_ends(loop: Loop, turns: int) -> None:
+    async def work() -> None:
+        client, inside = ends()
+        outside, server = connected()
+        server.settimeout(0)
+        relaying = asyncio.create_task(Relay(Caps(), Spent()).run(inside, outside, b""))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+
+        relaying.cancel()
+        await asyncio.wait([relaying])
+
+        # The gate closes its own two then: nobody else may keep them open.
+        inside.close()
+        outside.close()
+        with client, server:
+            assert await everything(client) == b""
+            assert await everything(server) == b""
+
+    run(loop, work())
