@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -18,9 +19,16 @@ from flowray.sandbox.policy import Policy, is_address, is_public
 from flowray.sandbox.proxy_request import END, MOST_BYTES, BadRequestError, Target, parse
 from flowray.sandbox.relay import Caps, Relay, Spent
 
+log = logging.getLogger(__name__)
+
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 Verdict = Literal["allowed", "refused", "failed", "cut"]
 _STATUS = {"refused": "403 Forbidden", "failed": "502 Bad Gateway", "invalid": "400 Bad Request", "busy": "503 Busy"}
+_TOO_MANY = "too many connections"
+# Beyond what may be open some are heard and answered; beyond this, whoever connects and says nothing would hold the
+# host's files.
+_HEARD_PER_OPEN = 2
+_REST_S = 1.0
 _ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
 
@@ -72,7 +80,7 @@ class Lease:
     """One step's use of the gate."""
 
     def __init__(self, policy: Policy, on_connection: OnConnection, caps: Caps, resolve: Resolve) -> None:
-        self._listeners: list[socket.socket] = []
+        self._listeners: list[tuple[socket.socket, Target | None]] = []
         self._policy = policy
         self._on_connection = on_connection
         self._caps = caps
@@ -81,10 +89,11 @@ class Lease:
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         self._closed = False
+        self._rest: asyncio.TimerHandle | None = None
 
     def listen(self, listener: socket.socket, target: Target | None = None) -> None:
         """Accept here: connections to this target, or without one those that say their own."""
-        self._listeners.append(listener)
+        self._listeners.append((listener, target))
         listener.setblocking(False)  # noqa: FBT003 - the name of the method says what it means
         self._loop.add_reader(listener.fileno(), self._accept, listener, target)
 
@@ -93,7 +102,9 @@ class Lease:
         if self._closed:
             return
         self._closed = True
-        for listener in self._listeners:
+        if self._rest is not None:
+            self._rest.cancel()
+        for listener, _ in self._listeners:
             self._loop.remove_reader(listener.fileno())
             listener.close()
         for task in self._tasks:
@@ -106,18 +117,38 @@ class Lease:
             await asyncio.wait(self._tasks)
 
     def _accept(self, listener: socket.socket, target: Target | None) -> None:
-        with contextlib.suppress(BlockingIOError, ConnectionError):
+        try:
             client, _ = listener.accept()
-            client.setblocking(False)  # noqa: FBT003
-            self._spent.connections += 1
-            task = self._loop.create_task(self._serve(client, target), name="egress connection")
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-    async def _serve(self, client: socket.socket, target: Target | None) -> None:
+        except (BlockingIOError, ConnectionError):
+            return
+        except OSError as cause:
+            self._look_away(cause)
+            return
+        client.setblocking(False)  # noqa: FBT003
+        self._spent.connections += 1
         visit = _Visit(client, self._policy, self._caps, self._spent, self._resolve)
         if target is not None:
             visit.enter(target)
+        if len(self._tasks) >= _HEARD_PER_OPEN * self._caps.open:
+            visit.turn_away()
+            self._on_connection(visit.told())
+            return
+        task = self._loop.create_task(self._serve(client, visit), name="egress connection")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _look_away(self, cause: OSError) -> None:
+        """No file is left, or no memory: a loop that looked on would ask again at once, and do nothing else."""
+        log.warning("No connection can be accepted", extra={"action": "gate_rests", "cause": str(cause)})
+        for listener, _ in self._listeners:
+            self._loop.remove_reader(listener.fileno())
+        self._rest = self._loop.call_later(_REST_S, self._look)
+
+    def _look(self) -> None:
+        for listener, target in self._listeners:
+            self._loop.add_reader(listener.fileno(), self._accept, listener, target)
+
+    async def _serve(self, client: socket.socket, visit: _Visit) -> None:
         busy = len(self._tasks) > self._caps.open or self._spent.connections > self._caps.total
         try:
             await visit.serve(busy=busy)
@@ -155,12 +186,17 @@ class _Visit:
         """The client came through a door: nothing it says decides where it is led."""
         self._target, self._at_door = target, True
 
+    def turn_away(self) -> None:
+        """Close it unheard."""
+        self._client.close()
+        self._verdict, self._reason = "refused", _TOO_MANY
+
     async def serve(self, *, busy: bool) -> None:
         """Answer the client: by a connection, or by an error that says why not."""
         try:
             early = b"" if self._at_door else await self._request()
             if busy:
-                self._turn_away()
+                self._answer_busy()
             server = await self._connect(await self._addresses())
             with server:
                 await self._pass(server, early)
@@ -183,8 +219,8 @@ class _Visit:
             took_ms=(self._loop.time() - self._began_s) * 1000,
         )
 
-    def _turn_away(self) -> None:
-        raise _RefusedError("busy", "too many connections")
+    def _answer_busy(self) -> None:
+        raise _RefusedError("busy", _TOO_MANY)
 
     async def _request(self) -> bytes:
         """Read the request; return what the client sent after it."""
