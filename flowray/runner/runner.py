@@ -146,7 +146,10 @@ class Runner:
 
     async def close(self) -> None:
         """Let running steps end, then end everything."""
-        await self._pool.close()
+        try:
+            await self._pool.close()
+        finally:
+            self._means.gate.close()
 
     def run(
         self, request: RunRequest, step: StartStep, *, otherwise: Answers | None = None

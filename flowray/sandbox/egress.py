@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from flowray.sandbox.doors import Door
+from flowray.sandbox.lookups import Lookups, lookup_threads
 from flowray.sandbox.policy import Policy, is_address, is_public
 from flowray.sandbox.proxy_request import END, MOST_BYTES, BadRequestError, Target, parse
 from flowray.sandbox.relay import Caps, Relay, Spent
@@ -53,7 +54,12 @@ class Gate:
     """Serves any number of sandboxes; each with a policy and a lease of its own."""
 
     def __init__(self, *, resolve: Resolve | None = None) -> None:
-        self._resolve = resolve or _resolve
+        self._resolve = resolve
+        self._threads = lookup_threads()
+
+    def close(self) -> None:
+        """Look up nothing more; for a lookup that is under way nobody waits."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     def attach(
         self,
@@ -68,7 +74,7 @@ class Gate:
 
         The doors' sockets are the lease's from then on.
         """
-        lease = Lease(policy, on_connection, caps or Caps(), self._resolve)
+        lease = Lease(policy, on_connection, caps or Caps(), self._resolve or Lookups(self._threads).addresses)
         # A copy: the zygote's client closes its own when the child ends, and a closed one must not stay in the loop.
         lease.listen(listener.dup())
         for door, own in doors:
@@ -294,8 +300,3 @@ class _Visit:
         with contextlib.suppress(ConnectionError, TimeoutError):
             async with asyncio.timeout(self._caps.connect_s):
                 await self._loop.sock_sendall(self._client, head.encode() + b"Connection: close\r\n\r\n" + text)
-
-
-async def _resolve(host: str, port: int) -> Sequence[str]:
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(address[0]) for *_, address in found))
