@@ -12,7 +12,7 @@ from typing import Literal
 import orjson
 
 from flowray.engine.events import ConnectionEnded, MessageAdded, Token
-from flowray.errors import ChannelError
+from flowray.errors import ChannelError, SandboxUnavailableError
 from flowray.flow.types import Json, NodeId
 from flowray.plan.types import StepId
 from flowray.runner.channel import Channel
@@ -148,7 +148,14 @@ class Dialogue:
         listeners = await self._sandbox.listen([(door.address, door.port) for door in doors]) if doors else ()
         at_doors = list(zip(doors, listeners, strict=True))
         tell = partial(self._on_connection, way_out)
-        self._lease = way_out.gate.attach(self._sandbox.gate, way_out.policy, tell, caps=way_out.caps, doors=at_doors)
+        try:
+            self._lease = way_out.gate.attach(
+                self._sandbox.gate, way_out.policy, tell, caps=way_out.caps, doors=at_doors
+            )
+        except OSError as cause:  # its zygote may have ended since it was given, and closed its listener
+            for listener in listeners:
+                listener.close()
+            raise SandboxUnavailableError(f"The sandbox's way out cannot be opened: {cause}") from cause
 
     def leave(self) -> None:
         """Cut the sandbox off from all hosts."""

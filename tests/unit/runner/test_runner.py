@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 from collections.abc import Sequence
 from contextlib import aclosing
 from typing import Any, cast
@@ -190,6 +191,19 @@ async def test_a_spare_that_died_unused_costs_nothing(runner_with: Started) -> N
     nursery.script = one_node
     await nursery.spawned[0].wait()
     assert isinstance((await events_of(runner))[-1], StepFinished)
+
+
+async def test_a_spare_whose_network_is_gone_as_it_is_given_costs_nothing(
+    runner_with: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nursery = FakeNursery(one_node)
+    runner = await runner_with(one_node, nursery=nursery)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        monkeypatch.setattr(FakeSandbox, "listener", listener)
+        nursery.spawned[0].listener = closed = listener.dup()
+        closed.close()
+
+        assert isinstance((await events_of(runner, request_of(egress=("*.a.org",))))[-1], StepFinished)
 
 
 async def test_a_component_is_extracted_in_a_sandbox(runner_with: Started) -> None:
