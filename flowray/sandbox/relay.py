@@ -153,7 +153,7 @@ class _Side(asyncio.Protocol):
         self._made = self._aborted = False
         self.look: _Look | None = None
         self.remaining: int | None = None
-        self._finished = self._lost = False
+        self._finished = self._lost = self._full = False
         # What came before the peer was there. Pausing is not enough: uvloop, which Ray Serve runs on, begins to read
         # after `connection_made`, paused or not, and a server that answers at once would be heard by nobody.
         self._early: list[Callable[[], object]] | None = []
@@ -170,7 +170,7 @@ class _Side(asyncio.Protocol):
             self.data_received(data)
         for happened in early:
             happened()
-        if self.open:
+        if self.open and not self.peer._full:  # noqa: SLF001 - the same class
             self.transport.resume_reading()
 
     def abort(self) -> None:
@@ -189,6 +189,7 @@ class _Side(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._early is not None:
             self._early.append(partial(self.data_received, data))
+            self.transport.pause_reading()  # it holds now that reading has begun
             return
         if not self._relay.moved(self, len(data)):
             return
@@ -229,9 +230,11 @@ class _Side(asyncio.Protocol):
             self._relay.cut("")
 
     def pause_writing(self) -> None:
+        self._full = True
         if self.peer.open:
             self.peer.transport.pause_reading()
 
     def resume_writing(self) -> None:
+        self._full = False
         if self.peer.open:
             self.peer.transport.resume_reading()

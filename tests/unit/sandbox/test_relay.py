@@ -120,3 +120,41 @@ def test_a_relay_that_is_left_at_any_moment_lets_go_of_both_ends(loop: Loop, tur
             assert await everything(server) == b""
 
     run(loop, work())
+
+
+class Slow(asyncio.Transport):
+    """Takes what it is given, and wants no more."""
+
+    def __init__(self, side: Any) -> None:
+        super().__init__()
+        self._side = side
+        self.reads = True
+
+    def write(self, data: object) -> None:
+        self._side.pause_writing()
+
+    def pause_reading(self) -> None:
+        self.reads = False
+
+    def resume_reading(self) -> None:
+        self.reads = True
+
+    def is_closing(self) -> bool:
+        return False
+
+
+async def test_a_server_that_speaks_early_waits_until_its_client_takes_more() -> None:
+    relay = Relay(Caps(), Spent())
+    client, server = Slow(relay.inside), Slow(relay.outside)
+    relay.outside.connection_made(server)
+    server.resume_reading()  # as uvloop does
+    relay.outside.data_received(b"a lot")
+    assert not server.reads
+    relay.inside.connection_made(client)
+
+    relay.inside.begin()
+    relay.outside.begin()
+
+    assert (client.reads, server.reads) == (True, False)
+    relay.inside.resume_writing()
+    assert server.reads
