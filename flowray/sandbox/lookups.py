@@ -1,7 +1,7 @@
 """Lookups of names, on threads of the gate's own.
 
-A name whose servers do not answer holds a thread for many seconds, whoever has stopped to wait for it. On the event
-loop's own threads two such names would hold up the lookups of all tenants, and the making of sandboxes.
+A name whose servers do not answer holds a thread for many seconds, whoever has stopped to wait for it. Of the threads
+that everybody on an event loop shares, uvloop gives two to lookups, and asyncio's also make control groups.
 """
 
 from __future__ import annotations
