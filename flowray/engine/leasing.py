@@ -93,7 +93,8 @@ class Queue(Protocol):
     async def offer(self, tenant: str, run: RunId, *, at: float, most: int | None = None) -> bool:
         """Let a run wait; False when it waits already, is leased, or is over. A parked run is woken.
 
-        `QueueFullError` when `most` of the tenant's wait already.
+        `QueueFullError` when `most` of the tenant's wait already. The journal of a run that never waited is forgotten
+        then: what is not accepted is not to be seen, and nobody may take it for a run that was lost.
         """
 
     async def knows(self, tenant: str, run: RunId, *, begun: str = "") -> bool:

@@ -49,6 +49,11 @@ class MemoryJournal:
         there = self._runs.get((tenant, run), [])
         return bool(there) and isinstance(there[-1].event, RunFinished)
 
+    def forget(self, tenant: str, run: RunId) -> None:
+        """Forget a run that was not accepted after all."""
+        self._runs.pop((tenant, run), None)
+        self._fences.pop((tenant, run), None)
+
     def empty(self) -> None:
         """Forget everything, as a store does that lost its memory."""
         self._runs.clear()

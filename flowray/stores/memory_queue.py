@@ -49,6 +49,8 @@ class MemoryQueue:
             return False
         waiting = sum(1 for (owner, _), one in self._runs.items() if owner == tenant and one.where == "waiting")
         if most is not None and waiting >= most:
+            if entry is None:
+                self._journal.forget(tenant, run)
             raise QueueFullError.of(tenant, most)
         self._wait((tenant, run), replace(entry, at=at) if entry else _Entry("waiting", at))
         return True

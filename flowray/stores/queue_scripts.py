@@ -16,6 +16,12 @@ local function now()
   local t = redis.call('TIME')
   return tonumber(t[1]) + tonumber(t[2]) / 1000000
 end
+-- What was refused before it ever waited was not accepted, and its journal is that of no run.
+local function forget(tenant, run)
+  redis.call('DEL', hash(tenant, run), P..tenant..':journal:'..run)
+  redis.call('ZREM', P..tenant..':runs:all', run)
+  redis.call('ZREM', P..'open', tenant..'/'..run)
+end
 local here
 local function process()
   here = here or string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
@@ -80,7 +86,10 @@ local tenant, run, at = ARGV[2], ARGV[3], ARGV[4]
 local key = hash(tenant, run)
 local queue, finished = unpack(redis.call('HMGET', key, 'queue', 'finished'))
 if finished or (queue and queue ~= 'parked') then return 0 end
-if ARGV[5] ~= '' and redis.call('ZCARD', line(tenant)) >= tonumber(ARGV[5]) then return -1 end
+if ARGV[5] ~= '' and redis.call('ZCARD', line(tenant)) >= tonumber(ARGV[5]) then
+  if not queue then forget(tenant, run) end
+  return -1
+end
 redis.call('ZREM', PARKED, tenant..'/'..run)
 wait(tenant, run, at)
 return 1

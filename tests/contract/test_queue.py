@@ -13,9 +13,9 @@ import redis.asyncio
 
 from flowray.engine.events import Log, Recorded, RunAccepted, RunFinished, RunId
 from flowray.engine.fencing import FencedError, JournalGapError, LeaseForgottenError
-from flowray.engine.leasing import Cancels, Lease, Queue, QueueStats, Turns, Waiting
+from flowray.engine.leasing import Cancels, Lease, Queue, QueueFullError, QueueStats, Turns, Waiting
 from flowray.engine.ports import Journal
-from flowray.errors import ConflictError, InvalidRequestError
+from flowray.errors import ConflictError, InvalidRequestError, NotFoundError
 from flowray.flow.types import NodeId
 from flowray.stores.archive import Archive
 from flowray.stores.memory_journal import MemoryJournal
@@ -120,6 +120,28 @@ async def test_whose_turn_it_is_can_be_chosen(make: Callable[[Turns | None], Mad
     await queue.offer(OTHER, run(2), at=2.0)
     await queue.offer(OTHER, run(3), at=3.0)
     assert runs(await queue.take("e", limit=3, for_s=LONG_S)) == ["run-2", "run-3"]
+
+
+async def test_nothing_is_left_of_a_run_that_is_refused_for_a_full_queue(made: Made) -> None:
+    await made.queue.offer(ACME, run(1), at=1.0)
+    await made.journal.append(ACME, [Recorded(seq=1, at=2.0, run=run(2), event=ACCEPTED)])
+    with pytest.raises(QueueFullError):
+        await made.queue.offer(ACME, run(2), at=2.0, most=1)
+    with pytest.raises(NotFoundError):
+        _ = [one async for one in made.journal.read(ACME, run(2))]
+    assert not await made.queue.knows(ACME, run(2))
+
+
+async def test_a_run_that_was_parked_keeps_its_journal_when_the_queue_is_too_full_to_wake_it(made: Made) -> None:
+    await made.queue.offer(ACME, run(1), at=1.0)
+    await made.journal.append(ACME, [Recorded(seq=1, at=1.0, run=run(1), event=ACCEPTED)])
+    (lease,) = await made.queue.take("e", limit=1, for_s=LONG_S)
+    await made.queue.park(lease)
+    await made.queue.offer(ACME, run(2), at=2.0)
+    with pytest.raises(QueueFullError):
+        await made.queue.offer(ACME, run(1), at=3.0, most=1)
+    assert len([one async for one in made.journal.read(ACME, run(1))]) == 1
+    assert await made.queue.parked(ACME) == [run(1)]
 
 
 async def test_a_run_waits_only_once(queue: Queue) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from flowray.engine.accepted import Accepted, accepted_event
 from flowray.engine.codec import dumps, loads
-from flowray.engine.events import Event, Recorded, RunId
+from flowray.engine.events import Event, Recorded, RunFinished, RunId
 from flowray.engine.leasing import Queue
 from flowray.engine.ports import Journal, RunRequest
 from flowray.errors import ConflictError, FlowRayError, NotFoundError
@@ -21,7 +21,7 @@ from flowray.stores.objects import ObjectStore
 from flowray.stores.paths import path, spelled
 from flowray.stores.requests import Requests
 from flowray_serve.queueing.one_of_many import one_of_many
-from flowray_serve.queueing.recall import Recall
+from flowray_serve.queueing.recall import Recall, read_all
 
 log = logging.getLogger(__name__)
 
@@ -114,6 +114,8 @@ class Acceptance:
             known = await self._known(request, idempotency)
             if known is not None and (there := await self._there(request.tenant, known)) is not None:
                 return there
+            if known is not None and await self._was_lost(request.tenant, known):
+                known = await self._given_anew(request, idempotency, known)
             request = replace(request, run=known or request.run)
         most = await self._admit(request.tenant) if self._admit is not None else None
         accepted = Accepted(request=request, at=self._clock(), facts=facts)
@@ -133,6 +135,20 @@ class Acceptance:
             return there
         is_sure = await self._queue.knows(tenant, run) or await self._requests.is_closed(tenant, run)
         return there if is_sure else None
+
+    async def _was_lost(self, tenant: str, run: RunId) -> bool:
+        """Whether a run that is not on record has ended: when it was to be queued, a store was away for long."""
+        if await self._requests.has(tenant, run):
+            return False
+        recorded = await read_all(self._journal, tenant, run)
+        return bool(recorded) and isinstance(recorded[-1].event, RunFinished)
+
+    async def _given_anew(self, request: RunRequest, idempotency: Idempotency, lost: RunId) -> RunId:
+        """The run that the key stands for from now on instead of a lost one: this request's, or another call's."""
+        anew = dumps({"run": request.run, "digest": idempotency.digest, "at": self._clock()})
+        key = _place_of(request.tenant, idempotency)
+        kept = await self._objects.change(key, lambda there: anew if loads(there)["run"] == lost else there)
+        return request.run if kept is None else RunId(loads(kept)["run"])
 
     async def _enter_alone(self, accepted: Accepted, begun: Sequence[Event], most: int | None) -> None:
         try:
@@ -221,7 +237,7 @@ class Acceptance:
 
     async def _known(self, request: RunRequest, idempotency: Idempotency) -> RunId | None:
         """The run that this key was given for; None when the key is new, and now stands for this run."""
-        key = path(request.tenant, "idempotency", spelled(idempotency.key))
+        key = _place_of(request.tenant, idempotency)
         content = dumps({"run": request.run, "digest": idempotency.digest, "at": self._clock()})
         if await self._objects.create(key, content):
             return None
@@ -235,3 +251,7 @@ class Acceptance:
                 f"`{there['run']}`. Send the same request again, or another key."
             )
         return RunId(there["run"])
+
+
+def _place_of(tenant: str, idempotency: Idempotency) -> str:
+    return path(tenant, "idempotency", spelled(idempotency.key))

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from flowray.engine.accepted import Accepted
-from flowray.engine.events import RunId
+from flowray.engine.events import Recorded, RunFinished, RunId
 from flowray.engine.leasing import QueueFullError
+from flowray.errors import NotFoundError, StoreUnavailableError
 from flowray.stores.memory_journal import MemoryJournal
 from flowray.stores.memory_queue import MemoryQueue
 from flowray.stores.objects import open_objects
@@ -20,7 +21,7 @@ from flowray.stores.sealing import SecretSeal
 from flowray_serve.queueing.acceptance import Acceptance, Idempotency
 from tests.unit.serve.test_lanes import a_request
 
-FIRST, SECOND, OTHER = RunId("first"), RunId("second"), RunId("other")
+FIRST, SECOND, THIRD, OTHER = RunId("first"), RunId("second"), RunId("third"), RunId("other")
 
 
 class Gate:
@@ -169,3 +170,32 @@ async def test_a_run_that_is_over_is_not_queued_again_when_the_queue_has_forgott
     assert (await hall.accept(SECOND)).request.run == FIRST
     assert await hall.on_record() == []
     assert (await hall.queue.stats()).waiting == 0
+
+
+async def test_nothing_is_seen_of_a_run_that_was_refused_and_its_key_may_be_used_again(hall: Hall) -> None:
+    for key in (None, "k"):
+        with pytest.raises(QueueFullError):
+            await hall.accept(FIRST, key=key)
+        with pytest.raises(NotFoundError):
+            _ = [one async for one in hall.journal.read("t", FIRST)]
+    await hall.has_room()
+    assert (await hall.accept(SECOND)).request.run == FIRST
+    assert (await hall.queue.stats()).waiting == 1
+
+
+async def test_a_key_does_not_stand_for_a_run_that_was_lost_before_it_was_queued(
+    hall: Hall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object, **__: object) -> bool:
+        raise StoreUnavailableError("no answer")
+
+    await hall.has_room()
+    with monkeypatch.context() as patched, pytest.raises(StoreUnavailableError):
+        patched.setattr(hall.queue, "offer", away)
+        await hall.accept(FIRST)
+    lost = RunFinished(status="failed", kind="lost", error="The run was begun by nobody.")
+    await hall.journal.append("t", [Recorded(seq=2, at=1_030.0, run=FIRST, event=lost)])
+
+    assert (await hall.accept(SECOND)).request.run == SECOND
+    assert (await hall.accept(THIRD)).request.run == SECOND
+    assert (await hall.queue.stats()).waiting == 1
