@@ -190,9 +190,10 @@ async def test_a_key_does_not_stand_for_a_run_that_was_lost_before_it_was_queued
         raise StoreUnavailableError("no answer")
 
     await hall.has_room()
-    with monkeypatch.context() as patched, pytest.raises(StoreUnavailableError):
+    with monkeypatch.context() as patched:
         patched.setattr(hall.queue, "offer", away)
-        await hall.accept(FIRST)
+        with pytest.raises(StoreUnavailableError):
+            await hall.accept(FIRST)
     lost = RunFinished(status="failed", kind="lost", error="The run was begun by nobody.")
     await hall.journal.append("t", [Recorded(seq=2, at=1_030.0, run=FIRST, event=lost)])
 
