@@ -120,7 +120,7 @@ class Group:
         """The sandbox has ended: whether the kernel killed it for want of memory.
 
         Making groups and removing them costs the kernel more than a sandbox does, so another one gets this group,
-        unless its counters cannot be set back: after such a kill, and in version 2.
+        unless its counters cannot be set back: after such a kill, in version 2, and when they cannot be read.
         """
         was_short = self._was_short()
         if was_short or self._version > 1 or not self._usable:
@@ -146,7 +146,9 @@ class Group:
     def _was_short(self) -> bool:
         try:
             lines = self._read(f"{self._folders['memory']}/{_EVENTS[self._version]}").decode().splitlines()
-        except FileNotFoundError:
+        except OSError:
+            # Whoever got this group next would be told what its counters have kept of this sandbox.
+            self._usable = False
             return False
         return any(line.startswith("oom_kill ") and line != "oom_kill 0" for line in lines)
 

@@ -126,11 +126,19 @@ class Child:
         """Tell those who wait. Called by the zygote's client."""
         os.close(self.pidfd)
         self.pidfd = -1
-        if self.group is not None:
-            peak_mib = 0.0 if end.signal is None else self.peak_mib
-            end = replace(end, peak_mib=peak_mib, short_of_memory=self.group.end())
-            self.group = None
-        self._exit.set_result(end)
+        try:
+            end = self._of_group(end)
+        finally:
+            # Nobody tells of this end again: whoever waits for it would wait for ever.
+            self._exit.set_result(end)
+
+    def _of_group(self, end: Exit) -> Exit:
+        """Add what its control group says of its end, and give the group back."""
+        if self.group is None:
+            return end
+        group, peak_mib = self.group, 0.0 if end.signal is None else self.peak_mib
+        self.group = None
+        return replace(end, peak_mib=peak_mib, short_of_memory=group.end())
 
     def lost(self) -> None:
         """The zygote died, and the kernel ends the child with it: tell those who wait as soon as it has."""
