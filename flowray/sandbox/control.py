@@ -59,21 +59,23 @@ class Failed:
 
 @dataclass(frozen=True, kw_only=True)
 class Born:
-    """A child is behind its walls: its channel and its pidfd. `pid` comes from the kernel."""
+    """A child is behind its walls. `pid` comes from the kernel.
+
+    `passed` are its channel and its pidfd, or less where this process had no room for more descriptors.
+    """
 
     number: int
     pid: int
     cell: int
-    channel: int
-    pidfd: int
+    passed: tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class NewCell:
-    """A network was made for children to come: its listener."""
+    """A network was made for children to come: its listener; none where this process had no room for it."""
 
     cell: int
-    listener: int
+    listeners: tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,23 +119,22 @@ def receive(control: socket.socket) -> Report | None:
         )
     if kind == b"B":
         _, number, cell = _BORN.unpack(message)
-        channel, pidfd = _descriptors(ancillary)
-        return Born(number=number, pid=_pid(ancillary), cell=cell, channel=channel, pidfd=pidfd)
+        return Born(number=number, pid=_pid(ancillary), cell=cell, passed=_descriptors(ancillary))
     if kind in (b"C", b"L"):
         _, cell = _CELL.unpack(message)
-        listeners = tuple(_descriptors(ancillary))
-        return NewCell(cell=cell, listener=listeners[0]) if kind == b"C" else Listening(cell=cell, listeners=listeners)
+        listeners = _descriptors(ancillary)
+        return NewCell(cell=cell, listeners=listeners) if kind == b"C" else Listening(cell=cell, listeners=listeners)
     if kind == b"R":
         return Started(pid=_pid(ancillary), facts=message[1:])
     return Failed(reason=message[1:].decode(errors="replace"))
 
 
-def _descriptors(ancillary: list[tuple[int, int, bytes]]) -> list[int]:
+def _descriptors(ancillary: list[tuple[int, int, bytes]]) -> tuple[int, ...]:
     passed = array.array("i")
     for level, kind, content in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
             passed.frombytes(content)
-    return passed.tolist()
+    return tuple(passed)
 
 
 def _pid(ancillary: list[tuple[int, int, bytes]]) -> int:

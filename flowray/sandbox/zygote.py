@@ -172,8 +172,8 @@ class Zygote:
 
     def _on_report(self, report: control.Report | None) -> None:
         match report:
-            case control.NewCell(cell=cell, listener=listener):
-                self._listeners[cell] = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, listener)
+            case control.NewCell():
+                self._on_new_cell(report)
             case control.Born():
                 self._on_born(report)
             case control.Listening():
@@ -189,18 +189,36 @@ class Zygote:
                 self._fail_start("it ended")
                 self._close()
 
+    def _on_new_cell(self, report: control.NewCell) -> None:
+        for listener in report.listeners:
+            self._listeners[report.cell] = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, listener)
+
     def _on_born(self, born: control.Born) -> None:
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, born.channel)
+        listener, listen = self._listeners.get(born.cell), partial(self._listen, born.cell)
+        if listener is None or len(born.passed) < _OF_A_CHILD:
+            self._on_unreachable(born)
+            return
+        channel, pidfd = born.passed
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, channel)
         sock.settimeout(0)
         sock.recv(_READY_SIZE)
-        listener, listen = self._listeners[born.cell], partial(self._listen, born.cell)
-        child = Child(pid=born.pid, sock=sock, pidfd=born.pidfd, listener=listener, listen=listen)
+        child = Child(pid=born.pid, sock=sock, pidfd=pidfd, listener=listener, listen=listen)
         self._children[born.number] = child
         awaited, child.group = self._awaited.pop(born.number)
         if awaited.cancelled():
             child.close()
         else:
             awaited.set_result(child)
+
+    def _on_unreachable(self, born: control.Born) -> None:
+        """There was no room for what belongs to it. With its channel closed it ends, and is told of as any other."""
+        for descriptor in born.passed:
+            os.close(descriptor)
+        awaited, _ = self._awaited[born.number]
+        if not awaited.done():
+            awaited.set_exception(
+                SandboxUnavailableError("A child could not be reached: too many open files (see ulimit -n)")
+            )
 
     def _on_listening(self, report: control.Listening) -> None:
         listeners = [socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, one) for one in report.listeners]
@@ -220,7 +238,8 @@ class Zygote:
             child.ended(_exit_of(gone))
             self._rest_later()
         if child is None or child.used_network:
-            self._listeners.pop(gone.cell).close()
+            if (listener := self._listeners.pop(gone.cell, None)) is not None:
+                listener.close()
             self._orders.give(control.drop_cell(gone.cell))
         else:
             self._orders.give(control.keep_cell(gone.cell))
@@ -283,6 +302,8 @@ def _close(listeners: Sequence[socket.socket]) -> None:
 
 # What the zygote says where it could not even make a network.
 _NO_CELL = 0
+# Its channel and its pidfd.
+_OF_A_CHILD = 2
 _READY_SIZE = len(b'\0\0\0\t\x10{"pid":1}')
 
 
