@@ -130,12 +130,12 @@ class Runner:
         log: Path | None = None,
     ) -> Runner:
         """Return a Runner of this environment image, with further modules preloaded; its zygote prints to `log`."""
+        kept = rules or Rules()
+        inside = Inside(preload=preload, always=default_packages(), lowered=kept.lowered)
+        if not kept.lasting:
+            inside = replace(inside, warm=("flowray_sandbox.groundwork",), lasting=False)
 
         async def start() -> Zygote:
-            kept = rules or Rules()
-            inside = Inside(preload=preload, always=default_packages(), lowered=kept.lowered)
-            if not kept.lasting:
-                inside = replace(inside, warm=("flowray_sandbox.groundwork",), lasting=False)
             return await Zygote.start(image, inside, limits=kept.limits, log=log)
 
         return cls(start, objects=objects, name=name, rules=rules)

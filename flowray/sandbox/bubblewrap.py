@@ -74,9 +74,9 @@ class Invocation:
     def hold(self, content: bytes, name: str) -> int:
         """A descriptor to read this content from."""
         descriptor = os.memfd_create(name)
+        self._open.callback(os.close, descriptor)
         os.write(descriptor, content)
         os.lseek(descriptor, 0, os.SEEK_SET)
-        self._open.callback(os.close, descriptor)
         self.descriptors.append(descriptor)
         return descriptor
 
@@ -87,10 +87,19 @@ class Invocation:
 
 def invoke(image: Image, inside: Sequence[str], *, uid: int | None) -> Invocation:
     """The start of `inside` in the outer jail: as the unprivileged `uid` when we are root, else as we are."""
-    invocation, bwrap, folders = Invocation(), find_bubblewrap(), _folders(image)
+    invocation = Invocation()
+    try:
+        invocation.command = _command(invocation, image, inside, uid)
+    except BaseException:
+        invocation.close()
+        raise
+    return invocation
+
+
+def _command(invocation: Invocation, image: Image, inside: Sequence[str], uid: int | None) -> list[str]:
+    bwrap, folders = find_bubblewrap(), _folders(image)
     if uid is None:
-        invocation.command = [str(bwrap), *_jail(invocation, folders, image), "--", *inside]
-        return invocation
+        return [str(bwrap), *_jail(invocation, folders, image), "--", *inside]
     names = {target: f"{number}" for number, target in enumerate(folders)}
     staged = {target: Path(launch.STAGE) / name for target, name in names.items()}
     # The wheel's bwrap finds its libraries relative to itself.
@@ -107,8 +116,7 @@ def invoke(image: Image, inside: Sequence[str], *, uid: int | None) -> Invocatio
             *inside,
         ],
     }
-    invocation.command = [sys.executable, "-I", "-S", launch.__file__, json.dumps(wanted)]
-    return invocation
+    return [sys.executable, "-I", "-S", launch.__file__, json.dumps(wanted)]
 
 
 def _jail(invocation: Invocation, folders: Mapping[str, Path], image: Image) -> Iterator[str]:

@@ -6,11 +6,13 @@ import json
 import os
 import socket
 import subprocess
+import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import IO
 
-from flowray.errors import SandboxUnavailableError
 from flowray.sandbox import bubblewrap
 from flowray.sandbox.image import Image
 
@@ -40,13 +42,29 @@ class Inside:
     lowered: Sequence[str] = ()
 
 
-def launch(image: Image, inside: Inside, control: socket.socket, log: IO[bytes]) -> subprocess.Popen[bytes]:
-    """Start bubblewrap, as nobody in particular when we are root. What the zygote prints goes to `log`."""
+def launch(
+    image: Image, inside: Inside, log: Path | None, opened: ExitStack
+) -> tuple[subprocess.Popen[bytes], socket.socket, IO[bytes]]:
+    """Start a zygote whose prints go to `log`: its process, our end of its control channel, and the log, open.
+
+    `OSError` when something is missing for it. What stays open is closed with `opened`.
+    """
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        opened.enter_context(ours)
+        ours.settimeout(0)
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        said: IO[bytes] = log.open("ab+") if log else tempfile.TemporaryFile()  # noqa: SIM115 - closed with `opened`
+        opened.enter_context(said)
+        return _start(image, inside, theirs, said), ours, said
+
+
+def _start(image: Image, inside: Inside, control: socket.socket, log: IO[bytes]) -> subprocess.Popen[bytes]:
+    """Start bubblewrap, as nobody in particular when we are root."""
     wanted = {**asdict(inside), "control": control.fileno()}
     command = ["/python/bin/python3", "-I", "-S", "-B", "-c", _BOOT, json.dumps(wanted)]
     uid = _FIRST_UID + os.getpid() % _UIDS if os.geteuid() == 0 else None
-    invocation = bubblewrap.invoke(image, command, uid=uid)
-    try:
+    with closing(bubblewrap.invoke(image, command, uid=uid)) as invocation:
         return subprocess.Popen(  # noqa: S603 - our own program and arguments
             invocation.command,
             env={},
@@ -55,7 +73,3 @@ def launch(image: Image, inside: Inside, control: socket.socket, log: IO[bytes])
             stdout=log,
             stderr=log,
         )
-    except OSError as cause:
-        raise SandboxUnavailableError(f"bubblewrap could not be started: {cause}") from cause
-    finally:
-        invocation.close()

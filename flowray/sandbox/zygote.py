@@ -7,8 +7,8 @@ import json
 import os
 import socket
 import subprocess
-import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -67,12 +67,12 @@ class Zygote:
         With `limits`, each child gets a control group that holds it to them, where groups can be made. What the zygote
         prints goes to `log`.
         """
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        ours.settimeout(0)
-        ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-        errors: IO[bytes] = log.open("ab+") if log else tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop
-        with theirs:
-            zygote = cls(launch(image, inside or Inside(), theirs, errors), ours, errors)
+        try:
+            with ExitStack() as opened:
+                zygote = cls(*launch(image, inside or Inside(), log, opened))
+                opened.pop_all()  # closed by stop
+        except OSError as cause:
+            raise SandboxUnavailableError(f"The zygote could not be started: {cause}") from cause
         if limits is not None:
             zygote._groups, zygote._limits = find_cgroups(), limits
         try:

@@ -5,7 +5,7 @@ import signal
 import socket
 from collections.abc import Sequence
 from contextlib import aclosing
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import pytest
 
@@ -21,10 +21,14 @@ from flowray.engine.events import (
 )
 from flowray.engine.failures import ComponentFailedError
 from flowray.engine.values import Value
+from flowray.errors import SandboxUnavailableError
 from flowray.plan.types import StepId
 from flowray.runner import frames
 from flowray.runner.frames import frame
+from flowray.runner.runner import Runner
 from flowray.sandbox.child import Exit
+from flowray.sandbox.image import Image
+from flowray.sandbox.zygote import Zygote
 from tests.unit.runner.conftest import Started
 from tests.unit.runner.kit import FakeNursery, FakeObjects, FakeSandbox, Peer, died_of
 from tests.unit.runner.steps import STEP, A, events_of, one_node, request_of
@@ -226,3 +230,20 @@ async def test_a_component_that_cannot_be_loaded_raises_its_own_error(runner_wit
     with pytest.raises(ComponentFailedError, match="nope") as raised:
         await runner.extract("import nope", "Thing")
     assert raised.value.facts["error_type"] == "ModuleNotFoundError"
+
+
+async def test_what_a_zygote_is_to_be_is_read_once_and_not_when_the_next_one_is_due(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def refused(*_: object, **__: object) -> NoReturn:
+        raise SandboxUnavailableError("no room")
+
+    def unreadable() -> NoReturn:
+        raise OSError("too many open files")
+
+    runner = Runner.on(cast("Image", None), objects=FakeObjects())
+    monkeypatch.setattr("flowray.runner.runner.default_packages", unreadable)
+    monkeypatch.setattr(Zygote, "start", refused)
+
+    with pytest.raises(SandboxUnavailableError, match="no room"):
+        await runner.start()
