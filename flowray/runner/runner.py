@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -36,7 +37,11 @@ from flowray.sandbox.zygote import Zygote
 
 EditorJob = Literal["describe", "refresh", "validate", "prompt", "expand"]
 
+log = logging.getLogger(__name__)
+
 _JOB_S = 10
+# How long a Runner that closes waits for what cancelled steps told to be written.
+_WRITE_S = 5.0
 
 
 def _nothing_learned(_: Json) -> None:
@@ -148,8 +153,17 @@ class Runner:
         """Let running steps end, then end everything."""
         try:
             await self._pool.close()
+            await self._written()
         finally:
             self._means.gate.close()
+
+    async def _written(self) -> None:
+        """Wait until what cancelled steps told is written: their sandboxes are gone, but it has happened."""
+        if not self._retiring:
+            return
+        _, late = await asyncio.wait(self._retiring, timeout=_WRITE_S)
+        if late:
+            log.error("What cancelled steps told was cut off", extra={"action": "told_cut_off", "steps": len(late)})
 
     def run(
         self, request: RunRequest, step: StartStep, *, otherwise: Answers | None = None

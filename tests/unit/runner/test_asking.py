@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import aclosing
 from typing import Any
 
 import orjson
@@ -14,6 +15,7 @@ from flowray.errors import FlowRayError, InvalidRequestError, NotFoundError, Sto
 from flowray.runner import frames
 from flowray.runner.asking import Answer, Ask, Desk
 from flowray.runner.frames import Caps, frame
+from flowray.runner.runner import Runner
 from tests.unit.runner.conftest import Started
 from tests.unit.runner.kit import Peer
 from tests.unit.runner.steps import STEP, A, events_of, last_of, request_of
@@ -91,6 +93,55 @@ async def test_what_was_told_is_kept_before_the_step_ends(runner_with: Started) 
 
     assert isinstance(events[-1], StepFinished)
     assert notebook.lines == ["last words"]
+
+
+async def cancelled_after_telling(runner: Runner) -> None:
+    """Run a step as far as it has told something, and no further."""
+    async with aclosing(runner.run(request_of(), StartStep(step=STEP))) as batches:
+        async for _ in batches:
+            return
+
+
+async def telling(peer: Peer) -> None:
+    await peer.spec()
+    await peer.send(ask(0, "write", line="it has happened"))
+    await peer.event("node_started")
+    await peer.frame()
+    await peer.error(kind="cancelled", error="stopped")
+
+
+async def test_what_a_cancelled_step_told_is_kept_before_its_runner_is_closed(runner_with: Started) -> None:
+    notebook = Notebook()
+
+    async def slow(request: RunRequest, told: Sequence[Ask]) -> None:
+        for _ in range(1000):
+            await asyncio.sleep(0)
+        await notebook.write(request, told)
+
+    runner = await runner_with(telling, desk=Desk({}, {"write": slow}))
+    await cancelled_after_telling(runner)
+
+    await runner.close()
+
+    assert notebook.lines == ["it has happened"]
+
+
+async def test_a_runner_closes_also_when_what_was_told_cannot_be_written(
+    runner_with: Started, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = asyncio.Event()
+
+    async def stuck(_: RunRequest, __: Sequence[Ask]) -> None:
+        await store.wait()
+
+    monkeypatch.setattr("flowray.runner.runner._WRITE_S", 0.01)
+    runner = await runner_with(telling, desk=Desk({}, {"write": stuck}))
+    await cancelled_after_telling(runner)
+
+    await asyncio.wait_for(runner.close(), 5)
+
+    assert "told was cut off" in caplog.text
+    store.set()
 
 
 async def test_a_step_whose_words_cannot_be_kept_fails(runner_with: Started) -> None:
