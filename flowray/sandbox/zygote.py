@@ -15,8 +15,9 @@ from typing import IO, Any
 
 from flowray.errors import SandboxUnavailableError
 from flowray.sandbox import control
-from flowray.sandbox.cgroups import Cgroups, Group, find_cgroups
+from flowray.sandbox.cgroups import Group, find_cgroups
 from flowray.sandbox.child import Child, Exit
+from flowray.sandbox.grouping import Grouping
 from flowray.sandbox.image import Image
 from flowray.sandbox.limits import Limits
 from flowray.sandbox.orders import Orders
@@ -25,8 +26,6 @@ from flowray.sandbox.start import Inside, launch
 _START_S = 300.0
 _STOP_S = 5.0
 _LISTEN_S = 5.0
-# How long after the end of a child the control groups that nobody uses by then rest.
-_REST_S = 2.0
 _LAST_BYTES = 4000
 
 
@@ -46,9 +45,7 @@ class Zygote:
         self._awaited: dict[int, tuple[asyncio.Future[Child], Group | None]] = {}
         self._children: dict[int, Child] = {}
         self._listeners: dict[int, socket.socket] = {}
-        self._groups: Cgroups | None = None
-        self._limits = Limits()
-        self._rest: asyncio.TimerHandle | None = None
+        self._groups: Grouping | None = None
         self._listening: dict[int, asyncio.Future[Sequence[socket.socket]]] = {}
         self._started: asyncio.Future[None] = self._loop.create_future()
         self._loop.add_reader(channel.fileno(), self._on_reports)
@@ -73,8 +70,8 @@ class Zygote:
                 opened.pop_all()  # closed by stop
         except OSError as cause:
             raise SandboxUnavailableError(f"The zygote could not be started: {cause}") from cause
-        if limits is not None:
-            zygote._groups, zygote._limits = find_cgroups(), limits
+        if limits is not None and (cgroups := find_cgroups()) is not None:
+            zygote._groups = Grouping(cgroups, limits)
         try:
             async with asyncio.timeout(_START_S):
                 await zygote._started
@@ -114,24 +111,14 @@ class Zygote:
         for child in self._children.values():
             await child.wait()
         if self._groups is not None:
-            self._groups.close()
+            await self._groups.close()
         self._log.close()
 
     async def _group(self) -> Group | None:
         """A control group for a child, where groups can be made."""
         if self._groups is None:
             return None
-        group = self._groups.group()
-        try:
-            if group.is_made:
-                group.renew(self._limits)
-            else:
-                await asyncio.to_thread(group.make, self._limits)
-        except BaseException as cause:
-            group.drop()
-            if isinstance(cause, OSError):
-                raise SandboxUnavailableError(f"A child can have no control group: {cause}") from cause
-            raise
+        group = await self._groups.take()
         if self.closed.is_set():
             group.drop()
             raise self._ended()
@@ -236,22 +223,14 @@ class Zygote:
         child = self._children.pop(gone.number, None)
         if child is not None:
             child.ended(_exit_of(gone))
-            self._rest_later()
+            if self._groups is not None:
+                self._groups.rest_later()
         if child is None or child.used_network:
             if (listener := self._listeners.pop(gone.cell, None)) is not None:
                 listener.close()
             self._orders.give(control.drop_cell(gone.cell))
         else:
             self._orders.give(control.keep_cell(gone.cell))
-
-    def _rest_later(self) -> None:
-        if self._groups is not None and self._rest is None:
-            self._rest = self._loop.call_later(_REST_S, self._on_rest)
-
-    def _on_rest(self) -> None:
-        self._rest = None
-        if self._groups is not None:
-            self._groups.rest()
 
     def _on_stillborn(self, number: int) -> None:
         awaited, group = self._awaited.pop(number)
@@ -278,8 +257,6 @@ class Zygote:
         if self.closed.is_set():
             return
         self.closed.set()
-        if self._rest is not None:
-            self._rest.cancel()
         self._orders.close()
         self._loop.remove_reader(self._channel.fileno())
         spawning = [awaited for awaited, _ in self._awaited.values()]
