@@ -7,7 +7,6 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 
-from flowray.errors import FlowRayError
 from flowray.runner.brood import Brood, Taken
 
 log = logging.getLogger(__name__)
@@ -37,8 +36,8 @@ class Heir:
         made, self._making = self._making, None
         try:
             return made.result()
-        except (FlowRayError, TimeoutError):
-            # The old one serves on; what keeps the next one from starting may pass.
+        except Exception:
+            # Whatever it is, the old one serves on; what keeps the next one from starting may pass.
             log.exception("The next zygote does not start", extra={"action": "zygote_failed"})
             self._not_before = time.monotonic() + _AGAIN_S
             return None

@@ -211,6 +211,8 @@ class _Visit:
             await self._answer(refused)
         except (ConnectionError, TimeoutError) as failure:
             self._verdict, self._reason = "failed", type(failure).__name__
+        except OSError as failure:  # the way there is gone, say
+            self._verdict, self._reason = "failed", failure.strerror or "OSError"
 
     def told(self) -> Connection:
         """What came of it."""

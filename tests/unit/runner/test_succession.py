@@ -17,12 +17,12 @@ from tests.unit.runner.kit import FakeNursery, Peer
 
 @dataclass
 class House:
-    """A pool over fake nurseries; `gate` closed holds the next one back, `refuses` lets it fail."""
+    """A pool over fake nurseries; `gate` closed holds the next one back, `refuses` is how it fails."""
 
     pool: Pool
     nurseries: list[FakeNursery] = field(default_factory=list)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
-    refuses: bool = False
+    refuses: Exception | None = None
 
     async def until(self, condition: Any) -> None:
         for _ in range(1000):
@@ -47,8 +47,8 @@ async def house() -> AsyncIterator[Any]:
             async def born() -> FakeNursery:
                 if built.nurseries:
                     await built.gate.wait()
-                    if built.refuses:
-                        raise SandboxUnavailableError("no memory for another one")
+                    if built.refuses is not None:
+                        raise built.refuses
                 built.nurseries.append(FakeNursery(parked))
                 return built.nurseries[-1]
 
@@ -127,9 +127,12 @@ async def test_jobs_of_a_replaced_zygote_that_dies_are_lost_and_no_others(house:
     built.pool.done(new)
 
 
-async def test_when_the_next_zygote_does_not_start_the_old_one_serves_on(house: Any) -> None:
+@pytest.mark.parametrize(
+    "why", [SandboxUnavailableError("no memory for another one"), RuntimeError("can't start new thread")]
+)
+async def test_when_the_next_zygote_does_not_start_the_old_one_serves_on(why: Exception, house: Any) -> None:
     built = await house(forks=2)
-    built.refuses = True
+    built.refuses = why
     built.gate.set()
     await asyncio.sleep(0)
 

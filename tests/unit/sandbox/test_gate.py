@@ -21,13 +21,15 @@ POLICY = Policy(("*.example.org",))
 REST_S = 0.01
 
 
-async def asked_for(host: str, resolve: Resolve | None = None) -> tuple[bytes, Connection]:
+async def asked_for(
+    host: str, resolve: Resolve | None = None, *, port: int = 443, policy: Policy = POLICY
+) -> tuple[bytes, Connection]:
     """What a client that asked for this host was answered, and what was told of it."""
     told: list[Connection] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        lease = Gate(resolve=resolve).attach(listener, POLICY, told.append)
+        lease = Gate(resolve=resolve).attach(listener, policy, told.append)
         reader, writer = await asyncio.open_connection(*listener.getsockname())
-        writer.write(f"CONNECT {host}:443 HTTP/1.1\r\n\r\n".encode())
+        writer.write(f"CONNECT {host}:{port} HTTP/1.1\r\n\r\n".encode())
         answer = await asyncio.wait_for(reader.read(), 5)
         writer.close()
         await lease.end()
@@ -40,6 +42,19 @@ async def test_a_name_that_no_resolver_takes_is_one_that_cannot_be_resolved(host
 
     assert answer.startswith(b"HTTP/1.1 502 ")
     assert (told.verdict, told.reason) == ("failed", f"the host {host} could not be resolved")
+
+
+async def test_a_way_that_is_gone_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def gone(*_: object) -> None:
+        raise OSError(errno.EHOSTUNREACH, "No route to host")
+
+    monkeypatch.setattr(egress.Relay, "run", gone)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        host, port = server.getsockname()
+        here = Policy((f"{host}:{port}",), (f"{host}:{port}",))
+        _, told = await asked_for(host, port=port, policy=here)
+
+    assert (told.verdict, told.reason) == ("failed", "No route to host")
 
 
 async def test_a_host_for_which_no_socket_is_left_did_not_answer() -> None:
