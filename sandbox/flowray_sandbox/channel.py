@@ -203,13 +203,16 @@ class Channel:
             self._flush()
         elif self._loop is not None and now + most_s < self._flush_at:
             self._flush_at = now + most_s
-            self._plan_flush(self._loop, most_s)
+            self.later(most_s, self._flush_planned_now)
 
-    def _plan_flush(self, loop: LateLoop, within_s: float) -> None:
-        if asyncio._get_running_loop() is loop:  # noqa: SLF001 - the public one raises where there is none
-            loop.call_later(within_s, self._flush_planned_now)
+    def later(self, after_s: float, call: Callable[[], object]) -> None:
+        """Have this called on the event loop after a while, if there is one. May be asked from any thread."""
+        if self._loop is None:
+            return
+        if asyncio._get_running_loop() is self._loop:  # noqa: SLF001 - the public one raises where there is none
+            self._loop.call_later(after_s, call)
         else:
-            loop.call_soon_threadsafe(loop.call_later, within_s, self._flush_planned_now)
+            self._loop.call_soon_threadsafe(self._loop.call_later, after_s, call)
 
     def _flush_planned_now(self) -> None:
         self._flush_at = _NEVER

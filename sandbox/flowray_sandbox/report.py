@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any
 
@@ -73,9 +73,14 @@ class Report:
         """A chat message came to be or changed."""
         self._event({"kind": "message", "node": node, "message": message}, within_s=SPOKEN_S)
 
-    def log(self, node: str, text: str, *, stream: str = "log", name: str = "") -> None:
+    def log(self, node: str, text: str, *, stream: str = "log", name: str = "", within_s: float = FLUSH_S) -> None:
         """Something a node logged or printed; past the limit it is dropped, and that is said."""
-        self._event({"kind": "log", "node": node, "text": large.told(text), "stream": stream, "name": name})
+        told = {"kind": "log", "node": node, "text": large.told(text), "stream": stream, "name": name}
+        self._event(told, within_s=within_s)
+
+    def later(self, after_s: float, call: Callable[[], object]) -> None:
+        """Have this called on the event loop after a while, to report something then. May be asked from any thread."""
+        self._channel.later(after_s, call)
 
     def branch_stopped(self, node: str, output: str, nodes: Sequence[str], *, lasting: bool) -> None:
         """The node closed what hangs on one of its outputs."""

@@ -94,6 +94,42 @@ def test_what_a_component_logs_and_prints_belongs_to_its_node(inside: Inside, bu
     assert heard.events[-1]["kind"] == "node_finished"
 
 
+@pytest.mark.parametrize("kind", ["def", "async def"])
+def test_what_a_component_prints_is_told_though_its_process_ends_in_that_moment(
+    inside: Inside, build: Builder, kind: str
+) -> None:
+    dies = component(
+        """
+        import os
+        print("one")
+        print("two")
+        print("calling the driver", flush=True)
+        os._exit(1)
+        """,
+        kind=kind,
+    )
+
+    heard = inside.do(spec_of(flow_of(build.node("Custom-a", dies))))
+
+    assert "\n".join(event["text"] for event in heard.of("log", "Custom-a")) == "one\ntwo\ncalling the driver"
+
+
+@pytest.mark.timeout(60)
+def test_what_a_component_prints_is_told_while_it_waits(inside: Inside, build: Builder) -> None:
+    hangs = component(
+        'import threading\nprint("one")\nprint("calling the service")\nthreading.Event().wait()', kind="def"
+    )
+    heard = Heard()
+
+    with inside.start(spec_of(flow_of(build.node("Custom-a", hangs)))) as channel:
+        for kind, payload in frames(channel):
+            note(heard, kind, payload)
+            if "calling the service" in [event["text"] for event in heard.of("log", "Custom-a")]:
+                break
+
+    assert heard.of("node_finished") == []
+
+
 def test_a_component_that_prints_without_end_costs_a_bounded_number_of_events(inside: Inside, build: Builder) -> None:
     floods = component('for _ in range(300_000):\n    print("again and again")\nreturn Message(text="done")')
 
