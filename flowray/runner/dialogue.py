@@ -252,8 +252,8 @@ class Dialogue:
 
     def _begin(self, said: Mapping[str, Json]) -> None:
         """A cautious node asks to begin; its start, which it told before, goes out at once."""
-        number = said.get("ask")
-        if type(number) is not int or said.get("node") not in self._job.cautious:
+        number, node = said.get("ask"), said.get("node")
+        if type(number) is not int or not isinstance(node, str) or node not in self._job.cautious:
             raise ChannelError("the sandbox asked to begin a node that need not ask")
         self._begins.append(number)
         self._wake()

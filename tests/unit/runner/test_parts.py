@@ -8,12 +8,13 @@ from dataclasses import replace
 from typing import Any
 
 import orjson
+import pytest
 
 from flowray.component.terms import Terms
 from flowray.engine.commands import StartStep
 from flowray.engine.events import NodePaused, NodeStarted, StepFailed, StepFinished, StepPaused
 from flowray.engine.values import Ref, Value
-from flowray.flow.types import NodeId
+from flowray.flow.types import Json, NodeId
 from flowray.plan.types import Plan, Step
 from flowray.runner import frames
 from flowray.runner.frames import frame
@@ -149,5 +150,19 @@ async def test_a_node_that_need_not_ask_may_not(runner_with: Started) -> None:
         return None
 
     failed = (await events_of(await runner_with(asking)))[-1]
+    assert isinstance(failed, StepFailed)
+    assert (failed.kind, "need not ask" in failed.error) == ("protocol", True)
+
+
+@pytest.mark.parametrize("node", [[], {}, None, "b"])
+async def test_asking_to_begin_what_is_no_node_of_the_job_breaks_the_rules(runner_with: Started, node: Json) -> None:
+    async def asking(peer: Peer) -> Exit | None:
+        await peer.spec()
+        asked = frame(frames.ASK, orjson.dumps({"ask": 1, "what": "begin", "node": node}))
+        await peer.send(asked + frame(frames.RESULT, b"{}"))
+        return None
+
+    plan = replace(plan_of(a="", b="a"), terms={A: Terms(effect="skip")})
+    failed = (await events_of(await runner_with(asking), request_of(plan=plan)))[-1]
     assert isinstance(failed, StepFailed)
     assert (failed.kind, "need not ask" in failed.error) == ("protocol", True)
