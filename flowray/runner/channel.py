@@ -67,6 +67,18 @@ class Channel:
             self._reading = True
             self._loop.add_reader(self._descriptor, self._readable)
 
+    def unread(self) -> bool:
+        """Whether something that the sandbox has sent, be it its end, is not read yet."""
+        if self._closed:
+            return False
+        try:
+            self._sock.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except ConnectionError:
+            pass
+        return True
+
     def close(self) -> None:
         """Stop reading and writing; the socket stays its sandbox's."""
         self.pause()

@@ -21,7 +21,7 @@ from flowray.runner.frames import ASK, BLOB, CANCEL, ERROR, EVENT, REPLY, RESULT
 from flowray.runner.inquiry import Ear, Inquiry
 from flowray.runner.sandboxes import Sandbox
 from flowray.runner.verdict import Ending, Job
-from flowray.runner.walls import Walls
+from flowray.runner.walls import Limit, Walls
 from flowray.sandbox import relay
 from flowray.sandbox.child import Exit
 from flowray.sandbox.doors import Doors
@@ -75,12 +75,12 @@ class Dialogue:
         self._woken: asyncio.Future[None] | None = None
         self._flush: asyncio.Handle | None = None
         self._flush_at = 0.0
-        self._deadline: asyncio.TimerHandle | None = None
+        self._deadline: asyncio.TimerHandle | Limit | None = None
         self._said: Frame | None = None
         self._peak_mib = 0.0
         self._broken = ""
         self._stopped: Literal["", "timeout", "cancelled"] = ""
-        self._walls = Walls(job.walls, self._overrun) if job.walls else None
+        self._walls = Walls(job.walls, self._channel.unread, self._overrun) if job.walls else None
         self._overran: NodeId | None = None
         self._begins: list[int] = []
         self._told_begins: list[int] = []
@@ -92,7 +92,7 @@ class Dialogue:
         """Send the job. `ConnectionError`: the sandbox died before, and another one may have the job."""
         self._sandbox.hold(self._job.limits)
         self._channel.open(spec)
-        self._deadline = self._loop.call_later(self._job.limits.wall_s, self._stop, "timeout")
+        self._deadline = Limit(self._job.limits.wall_s, self._channel.unread, partial(self._stop, "timeout"))
 
     async def events(self) -> Sequence[Claim | ConnectionEnded]:
         """Wait for what is due, or for the end. Empty at the end, or when a node only waits to be let begin."""
