@@ -48,7 +48,7 @@ async def test_a_way_that_is_gone_is_told_of(monkeypatch: pytest.MonkeyPatch) ->
     async def gone(*_: object) -> None:
         raise OSError(errno.EHOSTUNREACH, "No route to host")
 
-    monkeypatch.setattr(egress.Relay, "run", gone)
+    monkeypatch.setattr("flowray.sandbox.relay.Relay.run", gone)
     with socket.create_server(("127.0.0.1", 0)) as server:
         host, port = server.getsockname()
         here = Policy((f"{host}:{port}",), (f"{host}:{port}",))
