@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from flowray.errors import StoreUnavailableError
 from flowray_serve.cluster.leash import on_leash
-from flowray_serve.home import Home
+from flowray_serve.home import Home, write_private
 
 _START_LIMIT_S = 30.0
 _ANSWERS_ASKED = 2
@@ -84,9 +84,8 @@ class EmbeddedValkey:
 
     def _password(self) -> str:
         path = self._folder / "password"
-        if not path.exists():
-            path.touch(mode=0o600)
-            path.write_text(secrets.token_urlsafe(32))
+        if not (path.exists() and path.read_text()):  # an empty one was begun on a full disk, by an earlier version
+            write_private(path, secrets.token_urlsafe(32))
         return path.read_text()
 
     def _configuration(self) -> Path:

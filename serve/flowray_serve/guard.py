@@ -17,6 +17,7 @@ from typing import Any
 from flowray_serve.cluster.leash import on_leash
 
 _MOST_STARTS, _WITHIN_S = 5, 600.0
+_NOT_STARTED = 1
 _PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -69,7 +70,11 @@ class Guard:
             time.sleep(self._look_s)
 
     def _run(self) -> tuple[int, bool]:
-        self._child = subprocess.Popen(self._command, preexec_fn=on_leash)  # noqa: S603, PLW1509 - our own; it takes no lock
+        try:
+            self._child = subprocess.Popen(self._command, preexec_fn=on_leash)  # noqa: S603, PLW1509 - our own; it takes no lock
+        except OSError as cause:  # what the last one died of, a lack of memory or of files, may not be over yet
+            self._say(f"The service cannot be started: {cause}")
+            return _NOT_STARTED, False
         if self._asked:  # while it was being started, which nobody could pass on
             self._child.terminate()
         was_ready = False

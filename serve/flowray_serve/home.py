@@ -216,17 +216,22 @@ class Home:
         return self.path / "default.key"
 
     def _write(self, path: Path, text: str) -> None:
-        aside = path.with_suffix(".new")
         with _writing(path, chosen_by="FLOWRAY_HOME"):
             self.path.mkdir(parents=True, exist_ok=True, mode=_PRIVATE_FOLDER)
-            aside.unlink(missing_ok=True)
-            try:
-                aside.touch(mode=_PRIVATE)
-                aside.write_text(text)
-                aside.replace(path)
-            except OSError:
-                aside.unlink(missing_ok=True)
-                raise
+            write_private(path, text)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file for its owner only, all of it or nothing; `OSError` when it cannot be."""
+    aside = path.with_suffix(".new")
+    aside.unlink(missing_ok=True)
+    try:
+        aside.touch(mode=_PRIVATE)
+        aside.write_text(text)
+        aside.replace(path)
+    except OSError:
+        aside.unlink(missing_ok=True)
+        raise
 
 
 def make_private(folder: Path, *, chosen_by: str) -> None:

@@ -41,13 +41,16 @@ class StartError(FlowRayError):
     status = 503
 
 
-class _StopAskedError(BaseException):
-    """A signal asked to stop while something was being started or waited for."""
+class _StopAskedError(KeyboardInterrupt):
+    """A signal asked to stop while something was being started or waited for.
+
+    Ray, which looks for signals while it waits, goes on waiting after all errors but a KeyboardInterrupt or SystemExit.
+    """
 
 
 def supervise(settings: Settings, home: Home, *, progress: Progress, on_ready: Callable[[str, str], None]) -> None:
     """Run a service until a signal asks to stop. `on_ready` gets its URL and its key once it answers."""
-    with _stopping_on_signals(), home.held(), contextlib.suppress(_StopAskedError), ExitStack() as stack:
+    with _stopping_on_signals(), home.held(), contextlib.suppress(KeyboardInterrupt), ExitStack() as stack:
         thread = stack.enter_context(ThreadPoolExecutor(1, "watch"))  # first: it is left when all else was stopped
         home.note_running(Running(url=settings.url, pid=os.getpid(), guard=os.getppid()))
         _clear_away(home, progress)  # first: what a killed predecessor left may hold the port

@@ -155,10 +155,12 @@ class _Watch:
         self._loss = loss
         os.kill(os.getpid(), _LOST)
         if not self.over.wait(self._notices_within_s):
-            self._progress(f"{loss.message} Nothing else goes on here; this process ends")
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(_EXIT_CODE)
+            try:
+                self._progress(f"{loss.message} Nothing else goes on here; this process ends")
+                sys.stdout.flush()
+                sys.stderr.flush()
+            finally:  # whether or not it can be said
+                os._exit(_EXIT_CODE)
 
 
 def _room_at(folder: Path) -> str:

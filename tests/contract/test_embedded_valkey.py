@@ -44,3 +44,15 @@ async def test_what_was_written_is_there_after_a_restart(embedded: EmbeddedValke
 
     async with connect(embedded.url) as client:
         assert await client.get("a") == b"1"
+
+
+async def test_a_password_that_a_full_disk_left_empty_is_made_anew(tmp_path: Path) -> None:
+    (tmp_path / "valkey").mkdir()
+    (tmp_path / "valkey" / "password").touch()
+    server = EmbeddedValkey(tmp_path / "valkey", tmp_path / "door")
+    server.start()
+    try:
+        async with connect(server.url) as client:
+            assert await client.ping()
+    finally:
+        server.stop()

@@ -32,6 +32,13 @@ def test_a_program_gets_what_there_is(verb: str, stream: str) -> None:
     assert getattr(told, stream).decode() == TEXT + "\n"
 
 
+def test_nothing_ends_for_a_line_of_progress_that_nobody_can_be_told() -> None:
+    source = "from flowray_serve.cli.terminal import Progress; Progress()('Starting Ray'); print('goes on')"
+    with open("/dev/full", "wb") as full:
+        told = subprocess.run([sys.executable, "-c", source], check=False, stdout=subprocess.PIPE, stderr=full)
+    assert told.stdout == b"goes on\n"
+
+
 def _run(verb: str, *, stdout: int | None = None, stderr: int | None = None) -> subprocess.CompletedProcess[bytes]:
     source = f"from flowray_serve.cli.terminal import {verb}; {verb}({TEXT!r})"
     return subprocess.run([sys.executable, "-X", "utf8", "-c", source], check=True, stdout=stdout, stderr=stderr)

@@ -8,6 +8,7 @@ import re
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Annotated, Any, TextIO
 
@@ -59,6 +60,12 @@ def _drop_output() -> None:
     os.close(nowhere)
 
 
+def mention(text: str) -> None:
+    """Say something on stderr that nothing depends on: a full disk, or a reader who has gone, ends no service."""
+    with suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
+
+
 class Progress:
     """Lines about slow things, with the seconds since the start, on stderr."""
 
@@ -69,7 +76,7 @@ class Progress:
     def __call__(self, text: str) -> None:
         """Say what is going on."""
         if not self._quiet:
-            print(f"{time.monotonic() - self._started:6.1f} s  {text}", file=sys.stderr, flush=True)
+            mention(f"{time.monotonic() - self._started:6.1f} s  {text}")
 
 
 def moment(at: float) -> str:

@@ -14,7 +14,7 @@ import typer
 
 from flowray.errors import FlowRayError
 from flowray_serve.cli.ending import FAILED, USAGE
-from flowray_serve.cli.terminal import AsJson, Progress, say, say_json
+from flowray_serve.cli.terminal import AsJson, Progress, mention, say, say_json
 from flowray_serve.cli.writing import writing
 from flowray_serve.home import Home
 
@@ -73,7 +73,7 @@ def _guarded(home: Home, *, as_json: bool) -> int:
         return running is not None and running.ready and running.pid == pid
 
     command = _again("--supervised", as_json=as_json)
-    return Guard(command, is_ready=is_ready, say=lambda text: print(text, file=sys.stderr, flush=True)).keep()
+    return Guard(command, is_ready=is_ready, say=mention).keep()
 
 
 def _again(*words: str, as_json: bool) -> Sequence[str]:

@@ -42,6 +42,26 @@ def test_what_dies_after_it_was_ready_is_started_again(tmp_path: Path) -> None:
     assert kept(tmp_path, body) == (0, 2)
 
 
+def test_what_cannot_even_be_started_for_a_moment_is_started_when_it_can(tmp_path: Path) -> None:
+    python, said = tmp_path / "python", list[str]()
+    python.symlink_to(sys.executable)
+    gone = "wait_until_seen(); runs.with_name('python').unlink(missing_ok=True)"
+    body = f"{gone} if runs.read_text() == 'x' else None; sys.exit(0 if runs.read_text() == 'xx' else 1)"
+
+    def is_ready(pid: int) -> bool:
+        (tmp_path / f"seen-{pid}").touch()
+        return True
+
+    def say(text: str) -> None:
+        said.append(text)
+        if "cannot be started" in text:
+            python.symlink_to(sys.executable)
+
+    command = [str(python), "-IS", "-c", _COUNT.format(body), str(tmp_path / "runs")]
+    assert Guard(command, is_ready=is_ready, say=say, look_s=0.02, pauses_s=(0.01, 0.01)).keep() == 0
+    assert [text for text in said if "cannot be started" in text]
+
+
 def test_what_never_came_up_is_not(tmp_path: Path) -> None:
     assert kept(tmp_path, "wait_until_seen(); sys.exit(2)", ready=False) == (2, 1)
 

@@ -162,8 +162,9 @@ def test_a_control_store_that_dies_now_and_then_is_started_every_time(thread: Ex
         assert daemons.revived_often.wait(10)
 
 
-def test_a_process_that_does_not_notice_is_ended() -> None:
-    deaf = """
+@pytest.mark.parametrize("said", ["", "; raise OSError(28, 'No space left on device')"])
+def test_a_process_that_does_not_notice_is_ended_whether_it_can_say_so_or_not(said: str) -> None:
+    deaf = f"""
 import signal, sys, time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -173,9 +174,12 @@ class Daemons:
     def dead(self):
         return ["raylet"]
 
+def progress(text):
+    print(text, flush=True){said}
+
 watched = Watched(daemons=Daemons(), valkey=None, ray_logs=Path("x"))
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
-with watching(watched, thread=ThreadPoolExecutor(1), progress=print, every_s=0.01, notices_within_s=0.1):
+with watching(watched, thread=ThreadPoolExecutor(1), progress=progress, every_s=0.01, notices_within_s=0.1):
     time.sleep(60)
 """
     ended = subprocess.run([sys.executable, "-c", deaf], timeout=30, capture_output=True, text=True, check=False)
