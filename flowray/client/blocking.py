@@ -92,10 +92,13 @@ class Client:
         """A run's journal from seq `after` + 1 to its end, followed while it runs; a broken connection is resumed."""
         follower = Follower(after=after)
         while not follower.over:
+            follower.begin()
             try:
                 with self._opened("GET", calls.events_path(run), headers=follower.headers) as response:
                     for frame in frames(lines(response.iter_text())):
                         yield follower.take(frame)
+                if follower.is_told_nothing:
+                    follower.settle(self.run_status(run))
             except FlowRayError as cause:
                 follower.ended(cause)
             if not follower.over:

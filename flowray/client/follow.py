@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from flowray.client.errors import AWAY, ServiceUnreachableError
 from flowray.client.sse import Frame
 from flowray.engine.codec import decode
@@ -10,6 +13,7 @@ from flowray.errors import FlowRayError
 
 _TRIES_WITHOUT_PROGRESS = 8
 _LONGEST_WAIT_S = 5.0
+_OVER = ("succeeded", "failed", "cancelled")
 
 
 class Follower:
@@ -20,17 +24,32 @@ class Follower:
         self.last_cause: FlowRayError = ServiceUnreachableError("The service closed the stream before the run's end.")
         self._last = after
         self._tries = 0
+        self._is_told = False
 
     @property
     def headers(self) -> dict[str, str]:
         """What makes the service continue after the last event taken."""
         return {"last-event-id": str(self._last), "accept": "text/event-stream"}
 
+    def begin(self) -> None:
+        """A connection is made."""
+        self._is_told = False
+
+    @property
+    def is_told_nothing(self) -> bool:
+        """Whether a stream that the service ended in order had no event: nothing follows on the last one taken."""
+        return not (self._is_told or self.over)
+
+    def settle(self, status: Mapping[str, Any]) -> None:
+        """Take what the service says of the run itself."""
+        self.over = status["status"] in _OVER
+
     def take(self, frame: Frame) -> Recorded:
         """The event in `frame`."""
         recorded = decode(frame.data.encode())
         self._last = recorded.seq
         self._tries = 0
+        self._is_told = True
         self.over = isinstance(recorded.event, RunFinished)
         return recorded
 

@@ -89,12 +89,15 @@ class AsyncClient:
         """A run's journal from seq `after` + 1 to its end, followed while it runs; a broken connection is resumed."""
         follower = Follower(after=after)
         while not follower.over:
+            follower.begin()
             try:
                 async with self._opened("GET", calls.events_path(run), headers=follower.headers) as response:
                     reader = FrameReader()
                     async for line in lines_to_come(response.aiter_text()):
                         if (frame := reader.feed(line)) is not None:
                             yield follower.take(frame)
+                if follower.is_told_nothing:
+                    follower.settle(await self.run_status(run))
             except FlowRayError as cause:
                 follower.ended(cause)
             if not follower.over:

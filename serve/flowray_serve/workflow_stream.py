@@ -109,7 +109,11 @@ def _last_words(adapter: StreamAdapter, error: Exception) -> Iterable[StreamEven
         case FlowRayError():
             return adapter.error_events(error)
         case _:
-            return adapter.error_events(FlowRayError(incident("workflow stream")["detail"]))
+            return adapter.error_events(FlowRayError(_said_of(error)))
+
+
+def _said_of(error: Exception) -> str:
+    return error.message if isinstance(error, FlowRayError) else str(incident("workflow stream")["detail"])
 
 
 def _translated(recorded: ev.Recorded, adapter: StreamAdapter, words: Words) -> Iterator[StreamEvent]:
@@ -130,6 +134,18 @@ async def plain_frames(events: AsyncGenerator[ev.Recorded, None], flow: Flow) ->
         async for recorded in events:
             for kind, said in words.say(recorded):
                 yield langflow_frame(kind, said)
+
+
+async def plain_stream(events: AsyncGenerator[ev.Recorded, None], flow: Flow) -> AsyncGenerator[bytes, None]:
+    """The same while its reader waits: a run that is stopped, or cannot be read on, is told as an error and an end."""
+    async with aclosing(plain_frames(events, flow)) as told:
+        try:
+            async for frame in told:
+                yield frame
+        except Exception as error:  # noqa: BLE001 - a stream has only its frames to say it with
+            said = _said_of(error)
+            yield langflow_frame("error", {"text": said, "category": "error", "error": said})
+            yield langflow_frame("end", {})
 
 
 class Words:

@@ -23,10 +23,13 @@ def command(
     as_json: AsJson = False,
 ) -> None:
     """Follow a run until it is over. Exit code 1 when it failed."""
-    failed = False
+    status = ""
     with connect(url, key) as client:
         for recorded in client.events(run, after=after):
             say(encode(recorded).decode() if as_json else f"{recorded.seq:5}  {line(recorded)}")
-            failed = isinstance(recorded.event, ev.RunFinished) and recorded.event.status != "succeeded"
-    if failed:
+            if isinstance(recorded.event, ev.RunFinished):
+                status = recorded.event.status
+        # With nothing left to tell, the run is asked for instead.
+        status = status or client.run_status(run)["status"]
+    if status != "succeeded":
         raise typer.Exit(FAILED)

@@ -31,7 +31,7 @@ from flowray_serve.routes.variables import header_trace, header_variables
 from flowray_serve.run_service import RunOrder
 from flowray_serve.services import Services
 from flowray_serve.streams import EventStream
-from flowray_serve.workflow_stream import plain_frames
+from flowray_serve.workflow_stream import plain_frames, plain_stream
 
 _Delivery = Literal["polling", "streaming", "direct"]
 _BEGIN_S, _ASK_AGAIN_S = 10.0, 0.005
@@ -86,7 +86,7 @@ class BuildRoutes:
         await self._services.may_run(caller.tenant)
         if event_delivery == "direct":
             events = self._services.runs.stream(prepared)
-            return BuildStream(plain_frames(events, prepared.flow), headers=headers)
+            return BuildStream(plain_stream(events, prepared.flow), headers=headers)
         await self._drive(prepared)
         return reply({"job_id": prepared.run}, headers=headers)
 
@@ -97,10 +97,10 @@ class BuildRoutes:
         run = RunId(str(job))
         flow = await self._flow_of(caller.tenant, run)
         follow = event_delivery != "polling"
-        frames = plain_frames(self._read(caller.tenant, run, follow=follow), flow)
+        recorded = self._read(caller.tenant, run, follow=follow)
         if follow:
-            return BuildStream(frames)
-        return Response(b"".join([frame async for frame in frames]), media_type=_NDJSON)
+            return BuildStream(plain_stream(recorded, flow))
+        return Response(b"".join([frame async for frame in plain_frames(recorded, flow)]), media_type=_NDJSON)
 
     @needs(Permission.RUNS_STOP)
     async def cancel(self, request: Request, job: UUID) -> Response:

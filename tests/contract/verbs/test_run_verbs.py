@@ -120,6 +120,19 @@ def test_who_watches_a_run_that_waits_is_told_for_what_and_where_to_answer(
     assert f"flowray resume {told[0].run} ANSWER" in waits
 
 
+async def test_who_watches_a_run_from_its_end_on_is_told_by_the_exit_code_how_it_ended(
+    made: Service, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flow, ended = await made.publish(ECHO), []
+    for script in (made.steps.script, failing):
+        made.steps.script = script
+        run = (await made.http.post(f"/api/v1/run/{flow}", json={})).headers["x-flowray-run"]
+        ended.append(await asyncio.to_thread(flowray, monkeypatch, "watch", run, "--after", "1000"))
+
+    assert ended == [0, 1]
+    assert capsys.readouterr().out == ""
+
+
 async def test_a_failed_run_says_where_to_read_what_happened(
     made: Service, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

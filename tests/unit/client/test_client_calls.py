@@ -99,6 +99,7 @@ async def test_a_stream_yields_frames() -> None:
         assert [frame["event"] async for frame in client.stream(flow.id, input_value="hi")] == ["end"]
 
 
+OVER = {"id": "r1", "status": "failed"}
 ENDS_OF_LINES = "one\u2028two\u2029three\x85four"
 
 
@@ -154,6 +155,27 @@ async def test_a_broken_connection_is_resumed_without_losing_or_repeating(lines:
     async with AsyncClient("http://flowray.test", KEY, transport=transport, pause=no_pause) as client:
         assert [recorded.seq async for recorded in client.events(run)] == list(range(1, 11))
     assert transport.connections > 2
+
+
+async def test_a_run_that_is_over_has_nothing_left_to_tell_after_its_last_event() -> None:
+    made = service()
+    async with client_of(made) as client:
+        run = (await client.run((await client.publish(ECHO)).id)).run
+    transport = httpx.ASGITransport(app=made.app)
+    async with AsyncClient("http://flowray.test", KEY, transport=transport, pause=no_pause) as at:
+        assert [one async for one in at.events(run, after=10)] == []
+
+
+def test_a_client_that_waits_does_not_wait_for_what_follows_on_a_last_event_either() -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        return httpx.Response(200, content=b"") if "events" in request.url.path else httpx.Response(200, json=OVER)
+
+    with Client("http://flowray.test", transport=httpx.MockTransport(answer)) as client:
+        assert list(client.events("r1", after=10)) == []
+    assert len(asked) == 2
 
 
 class Restarting(httpx.AsyncBaseTransport):
