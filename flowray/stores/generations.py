@@ -14,6 +14,18 @@ import redis.asyncio
 from flowray.stores.redis import answered
 from flowray.stores.redis_keys import Keys
 
+# ARGV: the token if there is none. To it belongs the replication ID, which names one history of what Redis holds: there
+# is a new one after each start and each failover. A Redis that has lost its last second holds an older token again, and
+# whoever remembers that one from before would take it for word that nothing has changed since.
+_CURRENT = """
+local token = redis.call('GET', KEYS[1])
+if not token then
+  token = ARGV[1]
+  redis.call('SET', KEYS[1], token)
+end
+return token..'/'..string.match(redis.call('INFO', 'replication'), 'master_replid:(%w+)')
+"""
+
 
 class Generations(Protocol):
     """One token per tenant."""
@@ -46,16 +58,12 @@ class RedisGenerations:
     def __init__(self, client: redis.asyncio.Redis, *, prefix: str = "flowray:") -> None:
         self._redis = client
         self._keys = Keys(prefix)
+        self._current = client.register_script(_CURRENT)
 
     async def current(self, tenant: str) -> str:
         """See `Generations`."""
-        key = self._keys.flows(tenant)
         async with answered():
-            found = await self._redis.get(key)
-            if found is None:
-                await self._redis.set(key, _token(), nx=True)
-                found = await self._redis.get(key)
-        return str(found)
+            return str(await self._current([self._keys.flows(tenant)], [_token()]))
 
     async def renew(self, tenant: str) -> None:
         """See `Generations`."""
