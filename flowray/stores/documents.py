@@ -69,13 +69,13 @@ class Documents:
         async with self._latches.held(tenant, record.id), self._change(tenant):
             old = await self._head(tenant, record.id)
             if follows is not None and follows != (NEW if old is None else old.revision):
-                raise OvertakenError(f"Somebody else changed the flow `{record.id}` at the same time. Try again.")
+                raise _overtaken(record.id)
             await self._names.claim(tenant, record)
             await self._objects.put(version_key(tenant, record.id, record.version), dumps(record.document))
             if old is None or old.version != record.version:
                 images = record.document.get("images") or ()
                 await self.versions.history.add(tenant, record.id, record.version, description=note, images=images)
-            await self._objects.put(head_key(tenant, record.id), dumps(asdict(record.without_canvas())))
+            await self._put_head(tenant, record, old)
             if old is not None:
                 await self._names.release(tenant, old, kept=record)
 
@@ -122,6 +122,16 @@ class Documents:
     async def _head(self, tenant: str, flow_id: str) -> FlowRecord | None:
         return await read_head(self._objects, head_key(tenant, flow_id))
 
+    async def _put_head(self, tenant: str, record: FlowRecord, old: FlowRecord | None) -> None:
+        # Over that one only which was read: a latch that is held for too long is taken over.
+        key, new = head_key(tenant, record.id), dumps(asdict(record.without_canvas()))
+        if old is None and await self._objects.create(key, new):
+            return
+        revision = NEW if old is None else old.revision
+        # Also when it could not be created: a bucket that answers late is asked twice, and what is there may be ours.
+        if await self._objects.change(key, lambda at: new if loads(at)["revision"] == revision else at) != new:
+            raise _overtaken(record.id)
+
     @asynccontextmanager
     async def _change(self, tenant: str) -> AsyncIterator[None]:
         # Renewed before as well: who dies in between leaves a generation that was read from at most one moment on.
@@ -130,3 +140,7 @@ class Documents:
             yield
         finally:
             await self._generations.renew(tenant)
+
+
+def _overtaken(flow_id: str) -> OvertakenError:
+    return OvertakenError(f"Somebody else changed the flow `{flow_id}` at the same time. Try again.")

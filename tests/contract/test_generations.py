@@ -76,7 +76,7 @@ async def publish(documents: Documents, version: str) -> None:
 async def served(documents: Documents) -> tuple[str | None, str | None]:
     """What the flow is, and what its tag stands at."""
     found = await documents.find(ACME, "one")
-    return found and found.version, await documents.versions.resolve(ACME, "one", "prod")
+    return None if found is None else found.version, await documents.versions.resolve(ACME, "one", "prod")
 
 
 async def state(client: redis.asyncio.Redis) -> dict[bytes, bytes]:

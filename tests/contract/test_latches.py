@@ -8,10 +8,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from flowray.errors import ConflictError
+from flowray.engine.values import Ref
+from flowray.errors import ConflictError, OvertakenError
+from flowray.stores.documents import Documents
+from flowray.stores.generations import MemoryGenerations
 from flowray.stores.latches import Latches
 from flowray.stores.objects import ObjectStore
 from flowray.stores.paths import path
+from tests.contract.test_documents import flow
 
 ACME = "acme"
 KEY = path(ACME, "latches", "one")
@@ -32,6 +36,18 @@ class Old(ObjectStore):
         if self._meanwhile is not None:
             await self._meanwhile()
         return datetime.now(UTC) - timedelta(minutes=2)
+
+
+class Stalls(ObjectStore):
+    """What `objects` has; `meanwhile` is done before something is put."""
+
+    def __init__(self, objects: ObjectStore, meanwhile: Callable[[], Awaitable[object]]) -> None:
+        super().__init__(objects._store, name=objects._name)
+        self._meanwhile = meanwhile
+
+    async def put(self, key: str, data: bytes) -> Ref:
+        await self._meanwhile()
+        return await super().put(key, data)
 
 
 def one(objects: ObjectStore) -> AbstractAsyncContextManager[None]:
@@ -62,3 +78,33 @@ async def test_who_holds_a_latch_for_too_long_leaves_it_to_who_took_it_over(obje
         with pytest.raises(ConflictError):
             await one(objects).__aenter__()
     assert not await objects.exists(KEY)
+
+
+@pytest.mark.parametrize("before", [None, "r1"])
+async def test_a_save_whose_latch_was_taken_over_does_not_undo_the_one_that_took_it(
+    objects: ObjectStore, before: str | None
+) -> None:
+    generations = MemoryGenerations()
+    there = Documents(Old(objects), generations)
+    here = Documents(Stalls(objects, lambda: there.save(ACME, flow("one", revision="theirs"))), generations)
+    if before is not None:
+        await Documents(objects, generations).save(ACME, flow("one", revision=before))
+
+    with pytest.raises(OvertakenError, match="at the same time"):
+        await here.save(ACME, flow("one", revision="mine"))
+
+    kept = await here.find(ACME, "one")
+    assert kept is not None
+    assert kept.revision == "theirs"
+
+
+async def test_a_save_whose_latch_was_taken_over_does_not_bring_back_what_was_deleted(objects: ObjectStore) -> None:
+    generations = MemoryGenerations()
+    there = Documents(Old(objects), generations)
+    here = Documents(Stalls(objects, lambda: there.delete(ACME, "one")), generations)
+    await Documents(objects, generations).save(ACME, flow("one"))
+
+    with pytest.raises(OvertakenError, match="at the same time"):
+        await here.save(ACME, flow("one", revision="mine"))
+
+    assert await here.find(ACME, "one") is None
