@@ -81,8 +81,10 @@ if #ids == 0 then return {'ok'} end
 return {'ok', unpack(redis.call('HMGET', KEYS[1], unpack(ids)))}
 """
 )
-# ARGV: the chat, seconds to keep, then id, time, body of each message. Somebody may have been faster.
+# ARGV: the chat, seconds to keep, then id, time, body of each message. Somebody may have been faster, or have forgotten
+# the chat since its segments were read: it is listed no more then, and must not come back.
 _WARM: Final = """
+if not redis.call('ZSCORE', KEYS[3], ARGV[1]) then return end
 if redis.call('EXISTS', KEYS[1]) == 1 then return end
 if #ARGV == 2 then redis.call('ZREM', KEYS[3], ARGV[1]) return end
 for at = 3, #ARGV, 3 do

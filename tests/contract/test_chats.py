@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
 import pytest
 import redis.asyncio
@@ -205,6 +205,34 @@ async def test_a_chat_that_redis_let_go_is_read_with_what_is_not_saved_yet(valke
         await valkey.delete(key)
 
     assert texts(await chats.find(ACME, Wanted(flow=FLOW, session="s"))) == ["saved", "waiting"]
+
+
+class InterruptedSegments(ChatSegments):
+    """Segments that somebody else gets in between with, once they are read."""
+
+    def __init__(self, objects: ObjectStore, between: Callable[[], Awaitable[object]]) -> None:
+        super().__init__(objects)
+        self._between = between
+
+    async def load(self, tenant: str, chat: Chat, *, since: Sequence[Change] = ()) -> Mapping[str, ChatMessage]:
+        found = await super().load(tenant, chat, since=since)
+        await self._between()
+        return found
+
+
+async def test_what_is_forgotten_while_it_is_being_read_from_the_object_store_stays_forgotten(
+    valkey: redis.asyncio.Redis,
+) -> None:
+    objects, wanted = open_objects("memory:"), Wanted(flow=FLOW, session="s")
+    segments = ChatSegments(objects)
+    await segments.append(ACME, (FLOW, "s"), [{"put": [said("secret").body]}])
+    other = RedisChats(valkey, segments)
+    reader = RedisChats(valkey, InterruptedSegments(objects, lambda: other.remove_session(ACME, "s")))
+
+    assert await reader.find(ACME, wanted) == ()
+
+    assert await other.find(ACME, wanted) == ()
+    assert await other.sessions(ACME) == ()
 
 
 async def test_what_is_forgotten_leaves_the_object_store_too(valkey: redis.asyncio.Redis) -> None:
