@@ -23,11 +23,11 @@ local t = redis.call('TIME')
 local now = string.format('%d.%06d', t[1], t[2])
 local function after(seconds) return string.format('%.6f', now + seconds) end
 """
-# KEYS: the turns, the tenant's times. ARGV: tenant, member.
+# KEYS: the turns, the tenant's times. ARGV: tenant, member. The answer: whether it was not there before.
 _ADD = f"""{_NOW}
-if redis.call('ZADD', KEYS[2], 'NX', now, ARGV[2]) == 1 then
-  redis.call('ZADD', KEYS[1], 'LT', now, ARGV[1])
-end
+local is_new = redis.call('ZADD', KEYS[2], 'NX', now, ARGV[2])
+if is_new == 1 then redis.call('ZADD', KEYS[1], 'LT', now, ARGV[1]) end
+return is_new
 """
 # KEYS: the turns, the tries. ARGV: what the keys of tenants' times begin with, most, the seconds for which nobody else
 # takes what is taken, and the tenants that are passed over.
@@ -75,8 +75,8 @@ class Due:
 class DueList(Protocol):
     """Runs that something has to be done for."""
 
-    async def add(self, tenant: str, run: RunId) -> None:
-        """Let it be due now, unless it is on the list already."""
+    async def add(self, tenant: str, run: RunId) -> bool:
+        """Let it be due now, unless it is on the list already; whether it was not."""
 
     async def take(self, *, limit: int, for_s: float, passing: Collection[str] = ()) -> Sequence[Due]:
         """What is due, at most one entry of each tenant but those passed over; nobody else gets it for `for_s`."""
@@ -97,9 +97,11 @@ class MemoryDueList:
         self._tries: defaultdict[tuple[str, RunId], int] = defaultdict(int)
         self._turns: defaultdict[str, int] = defaultdict(int)
 
-    async def add(self, tenant: str, run: RunId) -> None:
+    async def add(self, tenant: str, run: RunId) -> bool:
         """See `DueList`."""
+        is_new = (tenant, run) not in self._times
         self._times.setdefault((tenant, run), self._clock())
+        return is_new
 
     async def take(self, *, limit: int, for_s: float, passing: Collection[str] = ()) -> Sequence[Due]:
         """See `DueList`."""
@@ -137,10 +139,10 @@ class RedisDueList:
         self._take = client.register_script(_TAKE)
         self._later = client.register_script(_LATER)
 
-    async def add(self, tenant: str, run: RunId) -> None:
+    async def add(self, tenant: str, run: RunId) -> bool:
         """See `DueList`."""
         async with answered():
-            await self._add([self._turns, self._times_of + tenant], [tenant, member_of(tenant, run)])
+            return bool(await self._add([self._turns, self._times_of + tenant], [tenant, member_of(tenant, run)]))
 
     async def take(self, *, limit: int, for_s: float, passing: Collection[str] = ()) -> Sequence[Due]:
         """See `DueList`."""

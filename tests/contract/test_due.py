@@ -20,8 +20,8 @@ def due(request: pytest.FixtureRequest) -> DueList:
 
 
 async def test_what_is_due_is_taken_by_one(due: DueList) -> None:
-    await due.add("acme", RUN)
-    await due.add("acme", RUN)
+    assert await due.add("acme", RUN)
+    assert not await due.add("acme", RUN)
     (taken,) = await due.take(limit=9, for_s=100)
     assert (taken.tenant, taken.run, taken.tries) == ("acme", RUN, 1)
     assert list(await due.take(limit=9, for_s=100)) == []

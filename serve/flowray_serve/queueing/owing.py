@@ -21,6 +21,16 @@ class Owing:
         await self._owed.add(tenant, run)
         await self._due.add(tenant, run)
 
+    async def again(self, tenant: str, run: RunId) -> bool:
+        """Owe once more what was given up and has a dead letter; False while it is still on the list.
+
+        The list first: what is on it already may be forgotten in the next moment by whoever gives it up.
+        """
+        if not await self._due.add(tenant, run):
+            return False
+        await self._owed.add(tenant, run)
+        return True
+
     async def take(self, *, limit: int, for_s: float, passing: Collection[str] = ()) -> Sequence[Due]:
         """What is due, for this one alone for so many seconds: see `DueList.take`."""
         return await self._due.take(limit=limit, for_s=for_s, passing=passing)
@@ -30,7 +40,7 @@ class Owing:
         await self._due.later(due, in_s=in_s)
 
     async def settle(self, due: Due) -> None:
-        """It is owed no longer."""
+        """It is owed no longer. The list last: until it has left that, nobody owes it `again`."""
         await self._owed.remove(due.tenant, due.run)
         await self._due.done(due)
 

@@ -74,20 +74,23 @@ class Redriving:
 
     async def _redrive(self, tenant: str, letter: DeadLetter) -> Mapping[str, str]:
         if letter.what == "notice":
-            await self._owing.add(tenant, RunId(letter.run))
-            await self._letters.remove(tenant, letter.id)
-            return {"id": letter.id, "run": letter.run}
+            return await self._owe_again(tenant, letter)
         accepted = await self._requests.find(tenant, RunId(letter.run))
         if accepted is None:
             return {"id": letter.id, "error": "Its request is no longer kept."}
         if letter.what == "callback":
-            await self._owing.add(tenant, RunId(letter.run))
-            became = letter.run
-        else:
-            again = replace(accepted.request, run=RunId(str(uuid.uuid4())))
-            facts = {**accepted.facts, "redriven_from": letter.run}
-            # Two may ask for it at once, and who dies before it is removed leaves it to be driven once more.
-            once = Idempotency.of(f"dead letter {letter.id}", letter.id)
-            became = (await self._acceptance.accept(again, facts, idempotency=once)).request.run
+            return await self._owe_again(tenant, letter)
+        again = replace(accepted.request, run=RunId(str(uuid.uuid4())))
+        facts = {**accepted.facts, "redriven_from": letter.run}
+        # Two may ask for it at once, and who dies before it is removed leaves it to be driven once more.
+        once = Idempotency.of(f"dead letter {letter.id}", letter.id)
+        became = (await self._acceptance.accept(again, facts, idempotency=once)).request.run
         await self._letters.remove(tenant, letter.id)
         return {"id": letter.id, "run": became}
+
+    async def _owe_again(self, tenant: str, letter: DeadLetter) -> Mapping[str, str]:
+        if not await self._owing.again(tenant, RunId(letter.run)):
+            # Whoever is giving it up is about to forget that it is owed: without its letter it would be lost.
+            return {"id": letter.id, "error": "It is still being tried. Try again in a moment."}
+        await self._letters.remove(tenant, letter.id)
+        return {"id": letter.id, "run": letter.run}

@@ -12,6 +12,7 @@ import pytest
 
 from flowray.engine.events import RunId
 from flowray.stores.dead_letters import DeadLetter
+from flowray.stores.due import Due
 from flowray.stores.notices import Notice
 from flowray_serve.queueing.callbacks import spoken_key
 from flowray_serve.queueing.posting import CallbackUrlError, checked_url
@@ -206,6 +207,31 @@ async def test_a_notice_is_signed_tried_again_and_driven_again_like_a_callback()
     assert json.loads(body) == said
     assert headers["webhook-signature"].startswith("v1,")
     assert await ends.letters.list("default") == []
+
+
+@pytest.mark.parametrize("what", ["callback", "notice"])
+async def test_what_is_driven_again_as_it_is_being_given_up_is_not_lost(what: str) -> None:
+    ends, run = await accepted(service(), callback_url=URL)
+    if what == "notice":
+        await ends.notices.keep("default", Notice(name=run, url=URL, said={}))
+    settle, wanted = ends.owing.settle, Wanted(ids=[f"{what}-{run}"])
+
+    async def settled(due: Due) -> None:
+        (told,) = await ends.redriving().redrive("default", wanted)
+        assert "Try again" in told["error"]
+        await settle(due)
+
+    ends.owing.settle = settled  # type: ignore[method-assign]
+    ends.status = 500
+    await ends.endings("default", run, SUCCEEDED)
+    await ends.deliver(tries=1)
+
+    assert [letter.id for letter in await ends.letters.list("default")] == [f"{what}-{run}"]
+    assert await ends.redriving().redrive("default", wanted) == [{"id": f"{what}-{run}", "run": run}]
+    assert [owed async for owed in ends.owed.all()] == [("default", run)]
+    ends.owing.settle, ends.status = settle, 204  # type: ignore[method-assign]
+    assert (await ends.deliver(), len(ends.posts)) == (1, 2)
+    assert [owed async for owed in ends.owed.all()] == []
 
 
 async def test_notices_are_driven_again_by_a_filter() -> None:
