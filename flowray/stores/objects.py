@@ -126,11 +126,6 @@ class ObjectStore:
         async for one in self.list(folder):
             await self.delete(one.key)
 
-    async def move(self, key: str, to: str) -> None:
-        """Give an object another key; `NotFoundError` when there is none."""
-        with self._translated():
-            await obstore.rename_async(self._store, key, to)
-
     async def folders(self, prefix: str) -> AsyncGenerator[str, None]:
         """The names of the folders directly below a folder."""
         with self._translated():

@@ -21,6 +21,10 @@ class Owed:
         """A callback is owed."""
         await self._objects.put(path(tenant, _FOLDER, run), b"")
 
+    async def has(self, tenant: str, run: RunId) -> bool:
+        """Whether it is owed."""
+        return await self._objects.exists(path(tenant, _FOLDER, run))
+
     async def remove(self, tenant: str, run: RunId) -> None:
         """It was taken, or given up."""
         await self._objects.delete(path(tenant, _FOLDER, run))

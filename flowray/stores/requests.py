@@ -81,11 +81,17 @@ class Requests:
         return None
 
     async def close(self, tenant: str, run: RunId) -> None:
-        """Say that a run is over and in the archive. It may be closed already, or never have been accepted."""
+        """Say that a run is over and in the archive. It may be closed already, or never have been accepted.
+
+        Written anew: what is over is kept from its end on, and a file that is moved stays as old as it was.
+        """
+        place = path(tenant, _ACCEPTED, run)
         try:
-            await self._objects.move(path(tenant, _ACCEPTED, run), path(tenant, _OVER, run))
+            sealed = await self._objects.get(place)
         except NotFoundError:
             return
+        await self._objects.put(path(tenant, _OVER, run), sealed)
+        await self._objects.delete(place)
 
     async def has(self, tenant: str, run: RunId) -> bool:
         """Whether an accepted run is on record, open or closed."""

@@ -13,6 +13,7 @@ from flowray.engine.accepted import Accepted
 from flowray.engine.events import RunId
 from flowray.engine.ports import RunRequest
 from flowray.engine.values import Ref
+from flowray.errors import StoreUnavailableError
 from flowray.flow.langflow import read
 from flowray.flow.tweaks import tweak
 from flowray.flow.types import Flow, NodeId
@@ -24,6 +25,13 @@ from tests.unit.build import dag_of, document, field, node
 
 ACME, RUN = "acme", RunId("run-1")
 SECRET, TWEAK = "sk-very-secret", "tweaked-secret"
+
+
+class Undeleting(ObjectStore):
+    """Away when something is to be deleted."""
+
+    async def delete(self, key: str) -> None:
+        raise StoreUnavailableError(key)
 
 
 def accepted(flow: Flow | None = None, **facts: Any) -> Accepted:
@@ -111,6 +119,18 @@ async def test_runs_that_are_not_over_are_found_again(objects: ObjectStore) -> N
     assert (await store.find(ACME, RUN)) == accepted()
     assert await store.find("other", RunId("run-2")) is None
     assert await store.find(ACME, RunId("../x")) is None
+
+
+async def test_a_run_whose_closing_was_cut_short_is_closed_by_the_next_one(objects: ObjectStore) -> None:
+    await requests(objects).keep(accepted())
+    with pytest.raises(StoreUnavailableError):
+        await requests(Undeleting(objects._store, name="away")).close(ACME, RUN)
+    assert (await requests(objects).find(ACME, RUN)) == accepted()
+
+    await requests(objects).close(ACME, RUN)
+
+    assert [one async for one in requests(objects).open()] == []
+    assert (await requests(objects).find(ACME, RUN)) == accepted()
 
 
 async def test_runs_of_one_flow_share_a_drawing_and_its_identity(objects: ObjectStore) -> None:

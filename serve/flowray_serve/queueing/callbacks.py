@@ -130,11 +130,21 @@ class Callbacks:
             log.exception("A callback cannot be read", extra={"action": "callback_broken", **_facts(due)})
             await self._again(due, None, f"It cannot be read: {error}")
             return
-        reason = await self._refusal(due, outgoing) if outgoing is not None else None
-        if outgoing is not None and reason is not None:
+        if outgoing is None:
+            await self._gone(due)
+            return
+        reason = await self._refusal(due, outgoing)
+        if reason is not None:
             await self._again(due, outgoing, reason)
             return
         await self._owing.settle(due)
+
+    async def _gone(self, due: Due) -> None:
+        """Nobody knows any more what it was to say, or to whom: whoever waits for it learns that from a dead letter."""
+        if await self._owing.is_owed(due):
+            await self._give_up(due, None, "What it was to say is no longer kept.")
+        else:
+            await self._owing.settle(due)
 
     async def _refusal(self, due: Due, outgoing: Outgoing) -> str | None:
         """Why it was not taken; None when it was."""
@@ -162,7 +172,10 @@ class Callbacks:
         log.info("Callback not taken", extra={"action": "callback_not_taken", "reason": reason, **_facts(due)})
         if due.tries < self._persistence.tries:
             await self._owing.later(due, in_s=self._persistence.pause_s(due.tries))
-            return
+        else:
+            await self._give_up(due, outgoing, f"{due.tries} tries: {reason}")
+
+    async def _give_up(self, due: Due, outgoing: Outgoing | None, reason: str) -> None:
         what = outgoing.what if outgoing else "callback"
         letter = DeadLetter(
             run=due.run,
@@ -170,7 +183,7 @@ class Callbacks:
             flow=outgoing.flow if outgoing else "",
             flow_name=outgoing.flow_name if outgoing else "",
             kind=what,
-            reason=f"{due.tries} tries: {reason}",
+            reason=reason,
             at=self._clock(),
         )
         await self._letters.add(due.tenant, letter)

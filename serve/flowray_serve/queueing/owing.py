@@ -35,6 +35,10 @@ class Owing:
         """What is due, for this one alone for so many seconds: see `DueList.take`."""
         return await self._due.take(limit=limit, for_s=for_s, passing=passing)
 
+    async def is_owed(self, due: Due) -> bool:
+        """Whether the record has it; what is on the list alone is a remnant."""
+        return await self._owed.has(due.tenant, due.run)
+
     async def later(self, due: Due, *, in_s: float) -> None:
         """Try it again after a time."""
         await self._due.later(due, in_s=in_s)

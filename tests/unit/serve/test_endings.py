@@ -177,6 +177,28 @@ async def test_a_callback_whose_run_cannot_be_read_is_given_up_like_one_that_nob
     assert (await keys(made.objects, "callbacks"), await ends.deliver()) == ([], 0)
 
 
+async def test_a_callback_of_which_nobody_knows_any_more_where_it_was_to_go_is_a_dead_letter() -> None:
+    made = service()
+    ends, run = await accepted(made, callback_url=URL)
+    await ends.endings("default", run, SUCCEEDED)
+    await made.objects.delete(*await keys(made.objects, "requests"))
+
+    assert (await ends.deliver(), await ends.deliver()) == (1, 0)
+
+    (letter,) = await ends.letters.list("default")
+    assert (letter.run, letter.what, letter.reason) == (run, "callback", "What it was to say is no longer kept.")
+    assert [one async for one in ends.owed.all()] == []
+
+
+async def test_a_callback_that_is_owed_no_more_leaves_no_dead_letter() -> None:
+    ends = Ends(service())
+    await ends.due.add("default", RunId("of-a-tenant-that-was-purged"))
+
+    assert (await ends.deliver(), await ends.deliver()) == (1, 0)
+
+    assert await ends.letters.list("default") == []
+
+
 async def test_a_notice_that_cannot_be_read_keeps_no_callback_from_being_delivered() -> None:
     ends, run = await accepted(service(), callback_url=URL)
     await ends.made.objects.put("tenants/default/notices/damaged", b"no notice at all")

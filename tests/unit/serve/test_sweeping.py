@@ -17,7 +17,7 @@ from flowray.stores.requests import Requests
 from flowray.stores.sealing import SecretSeal
 from flowray.stores.tapes import Tapes
 from flowray_serve.queueing.sweeping import Retention
-from tests.unit.serve.ends import DAY_S, FAILED, SECRET, SUCCEEDED, Ends, accepted, keys
+from tests.unit.serve.ends import DAY_S, FAILED, SECRET, SUCCEEDED, URL, Ends, accepted, keys
 from tests.unit.serve.service import ECHO, service
 from tests.unit.serve.test_http_background import ended, submitted
 
@@ -68,6 +68,18 @@ async def test_a_run_that_was_open_for_long_can_be_read_for_as_long_after_its_en
     await ends.sweeper(days=30, now=lambda: time.time() + 29 * DAY_S).sweep()
 
     assert await Requests(objects, SecretSeal(SECRET)).find("default", run) is not None
+
+
+async def test_the_callback_of_a_run_that_was_open_for_long_outlives_the_sweep_at_its_end(tmp_path: Path) -> None:
+    ends, run = await accepted(service(objects=open_objects(str(tmp_path))), callback_url=URL)
+    long_ago = time.time() - 40 * DAY_S
+    os.utime(tmp_path / "tenants" / "default" / "accepted" / run, (long_ago, long_ago))
+    await ends.endings("default", run, SUCCEEDED)
+
+    await ends.sweeper(days=30, now=time.time).sweep()
+
+    assert await ends.requests.find("default", run) is not None
+    assert (await ends.deliver(), [url for url, _, _ in ends.posts]) == (1, [URL])
 
 
 async def test_what_a_run_left_behind_goes_with_its_journal(tmp_path: Path) -> None:
