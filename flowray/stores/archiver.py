@@ -11,7 +11,7 @@ import redis.asyncio
 
 from flowray.engine.codec import decode
 from flowray.engine.events import RunFinished
-from flowray.errors import FlowRayError
+from flowray.errors import FlowRayError, StoreUnavailableError
 from flowray.stores.archive import Archive
 from flowray.stores.fresh_ends import AfterRun, followed_up
 from flowray.stores.redis import answered
@@ -19,6 +19,8 @@ from flowray.stores.redis_ends import RedisEnds, Run
 from flowray.stores.redis_keys import Keys
 
 log = logging.getLogger(__name__)
+
+_BROKEN_AGAIN_S = 60.0
 
 
 class Archiver:
@@ -51,13 +53,13 @@ class Archiver:
     async def archive(self, *, limit: int = 50) -> int:
         """Archive what finished first; how many."""
         runs = await self._ends.waiting(limit=limit, before=self._clock() - self._left_s)
-        if runs:
-            for (tenant, run), lines in zip(runs, await self._journals(runs), strict=True):
-                if lines:
-                    await self._archive.keep(tenant, run, lines)
-            await self._follow_up(runs)
-            await self._ends.release(runs)
-        return len(runs)
+        if not runs:
+            return 0
+        found = zip(runs, await self._journals(runs), await self._queued_ends(runs), strict=True)
+        seen_to = [run for run, lines, end in found if await self._see_to(run, lines, end)]
+        await self._ends.release(seen_to)
+        await self._ends.put_off([run for run in runs if run not in seen_to], until=self._clock() + _BROKEN_AGAIN_S)
+        return len(seen_to)
 
     async def work(self, *, every_s: float = 1.0) -> None:
         """Archive what is finished, until cancelled, and rest twice as long as that takes: runs come first."""
@@ -77,18 +79,26 @@ class Archiver:
             streams = await pipe.execute()
         return [[fields[b"events"] for _, fields in entries] for entries in streams]
 
-    async def _follow_up(self, runs: Sequence[Run]) -> None:
-        """Do what follows from the end of those that were queued."""
-        after = self._after
-        if after is None:
-            return
+    async def _see_to(self, key: Run, lines: Sequence[bytes], end: bytes | None) -> bool:
+        """Archive one, and do what follows; whether that went well. What breaks on one holds up no other."""
+        tenant, run = key
+        try:
+            if lines:
+                await self._archive.keep(tenant, run, lines)
+            event = decode(end).event if end is not None else None
+            if self._after is not None and isinstance(event, RunFinished):
+                await followed_up(self._after, tenant, run, event)
+        except StoreUnavailableError:
+            raise
+        except Exception:
+            log.exception("End not recorded", extra={"action": "end_broken", "tenant": tenant, "run": run})
+            return False
+        return True
+
+    async def _queued_ends(self, runs: Sequence[Run]) -> list[bytes | None]:
+        """How those ended that were queued, as it is written."""
         async with answered(), self._redis.pipeline(transaction=False) as pipe:
             for tenant, run in runs:
                 pipe.hmget(self._keys.run(tenant, run), ["queued", "finished"])
             known = await pipe.execute()
-        for (tenant, run), (queued, finished) in zip(runs, known, strict=True):
-            if queued is None or finished is None:
-                continue
-            event = decode(finished).event
-            if isinstance(event, RunFinished):
-                await followed_up(after, tenant, run, event)
+        return [None if queued is None else finished for queued, finished in known]

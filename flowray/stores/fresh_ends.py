@@ -85,7 +85,8 @@ class FreshEnds:
                 log.error("End not recorded", exc_info=outcome, extra={"action": "end_broken", **facts})
             if self._fresh.get(key) is one:
                 del self._fresh[key]
-                self._recorded[key] = (sure_at, one)
+                if outcome is None:  # what broke may be on no record: not released, it is found by the archiver
+                    self._recorded[key] = (sure_at, one)
         if failures:
             raise failures[0]
         return len(ended)

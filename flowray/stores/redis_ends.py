@@ -40,6 +40,13 @@ class RedisEnds:
             found = await self._redis.zrangebyscore(self._keys.finished, "-inf", until, start=0, num=limit)
         return [of_member(member.decode()) for member in cast("list[bytes]", found)]
 
+    async def put_off(self, runs: Sequence[Run], *, until: float) -> None:
+        """Have these wait as if they had ended then, behind others; who was released meanwhile waits no more."""
+        if not runs:
+            return
+        async with answered():
+            await self._redis.zadd(self._keys.finished, {member_of(*one): until for one in runs}, xx=True)
+
     async def known(self, runs: Sequence[Run]) -> Sequence[Known]:
         """What Redis has of these runs."""
         async with answered(), self._redis.pipeline(transaction=False) as pipe:
@@ -57,6 +64,8 @@ class RedisEnds:
 
     async def release(self, runs: Sequence[Run]) -> None:
         """Their journals are on record, and what followed from their ends is done."""
+        if not runs:
+            return
         async with answered(), self._redis.pipeline(transaction=True) as pipe:
             for tenant, run in runs:
                 pipe.expire(self._keys.journal(tenant, run), self._keep_s)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 import redis.asyncio
@@ -39,17 +39,20 @@ WHOLE = told(BEGIN, LINE, RunFinished(status="succeeded"))
 
 
 class CountingArchive(Archive):
-    """Knows what was kept and counted; it may be away."""
+    """Knows what was kept and counted; it may be away, or break on some runs."""
 
     def __init__(self, objects: ObjectStore) -> None:
         super().__init__(objects)
         self.is_away = False
+        self.breaks: set[RunId] = set()
         self.kept: list[RunId] = []
         self.counted: list[RunId] = []
 
     async def keep(self, tenant: str, run: RunId, lines: Iterable[bytes]) -> None:
         if self.is_away:
             raise StoreUnavailableError("away")
+        if run in self.breaks:
+            raise RuntimeError("can't start new thread")
         self.kept.append(run)
         await super().keep(tenant, run, lines)
 
@@ -175,6 +178,35 @@ async def test_what_cannot_be_archived_now_is_later(process: Process) -> None:
         await process.ends.record()
     process.archive.is_away = False
     await process.looks()
+    assert await process.archive.find(ACME, RUN) == WHOLE
+
+
+async def test_an_end_that_breaks_is_left_to_the_archiver(process: Process) -> None:
+    await ran(process.journal)
+    process.archive.breaks = {RUN}
+    await process.looks()
+    assert await process.valkey.zcard("flowray:finished") == 1
+
+    process.archive.breaks = set()
+    later = Archiver(process.valkey, process.archive, left_s=15.0, clock=lambda: 26.0)
+
+    assert await later.archive() == 1
+    assert await process.archive.find(ACME, RUN) == WHOLE
+
+
+async def test_an_end_that_breaks_the_archiver_too_holds_up_no_other_and_is_tried_again(process: Process) -> None:
+    other, now = RunId("run-2"), [26.0]
+    await ran(process.hot)
+    await process.hot.append(ACME, [replace(one, run=other) for one in WHOLE])
+    archiver = Archiver(process.valkey, process.archive, left_s=15.0, clock=lambda: now[0])
+    process.archive.breaks = {RUN}
+
+    assert (await archiver.archive(), await archiver.archive()) == (1, 0)
+    assert process.archive.kept == [other]
+
+    process.archive.breaks = set()
+    now[0] += 80.0
+    assert await archiver.archive() == 1
     assert await process.archive.find(ACME, RUN) == WHOLE
 
 
