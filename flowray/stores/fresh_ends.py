@@ -115,6 +115,8 @@ class FreshEnds:
 
     async def _tell_again(self, one: Ended, known: Known) -> None:
         facts = {"tenant": one.tenant, "run": one.run}
+        if not known.is_counted:  # what it has used was forgotten as well, or that alone: it came after the end
+            await self._archive.count(one.tenant, one.run, one.recorded)
         if known.end is None:
             log.warning("The end of a run was forgotten", extra={"action": "run_end_restored", **facts})
             with suppress(ConflictError):  # it is an engine's again, who finds its end on record

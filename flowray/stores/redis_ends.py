@@ -19,10 +19,11 @@ Run = tuple[str, RunId]
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
-    """What Redis has of a run: the number of its last event, and its end as it is written, once it is over."""
+    """What Redis has of a run: the number of its last event, its end as it is written, and whether it was counted."""
 
     last: int
     end: bytes | None
+    is_counted: bool
 
 
 class RedisEnds:
@@ -52,8 +53,12 @@ class RedisEnds:
         async with answered(), self._redis.pipeline(transaction=False) as pipe:
             for tenant, run in runs:
                 pipe.hmget(self._keys.run(tenant, run), ["last", "finished"])
-            known = await pipe.execute()
-        return [Known(last=int(last or 0), end=finished) for last, finished in known]
+                pipe.exists(self._keys.usage(tenant, "run", run))
+            found = await pipe.execute()
+        return [
+            Known(last=int(last or 0), end=finished, is_counted=bool(mark))
+            for (last, finished), mark in zip(found[::2], found[1::2], strict=True)
+        ]
 
     async def overrule(self, tenant: str, run: RunId, end: Recorded) -> None:
         """Have a run end as it is on record, and be read from there."""

@@ -13,6 +13,8 @@ from flowray.engine.journals import LeasedJournal
 from flowray.engine.ports import Journal
 from flowray.errors import StoreUnavailableError
 from flowray.flow.types import NodeId
+from flowray.quotas.prices import Prices
+from flowray.quotas.usage import UsageBook, day_of
 from flowray.stores.archive import Archive
 from flowray.stores.archiver import Archiver
 from flowray.stores.fresh_ends import FreshEnds
@@ -23,6 +25,7 @@ from flowray.stores.redis_ends import RedisEnds
 from flowray.stores.redis_journal import RedisJournal
 from flowray.stores.redis_queue import RedisQueue
 from flowray.stores.redis_runs import RedisRuns
+from flowray.stores.redis_usage import CountedArchive, RedisUsageBook
 
 ACME, RUN = "acme", RunId("run-1")
 
@@ -41,8 +44,9 @@ WHOLE = told(BEGIN, LINE, RunFinished(status="succeeded"))
 class CountingArchive(Archive):
     """Knows what was kept and counted; it may be away, or break on some runs."""
 
-    def __init__(self, objects: ObjectStore) -> None:
+    def __init__(self, objects: ObjectStore, book: UsageBook) -> None:
         super().__init__(objects)
+        self._book = book
         self.is_away = False
         self.breaks: set[RunId] = set()
         self.kept: list[RunId] = []
@@ -57,8 +61,9 @@ class CountingArchive(Archive):
         await super().keep(tenant, run, lines)
 
     async def count(self, tenant: str, run: RunId, recorded: Iterable[Recorded]) -> None:
-        del tenant, recorded
+        del recorded
         self.counted.append(run)
+        await self._book.add(tenant, run, {})
 
 
 @dataclass
@@ -70,7 +75,7 @@ class Process:
     now: float = 100.0
 
     def __post_init__(self) -> None:
-        self.archive = CountingArchive(open_objects("memory:"))
+        self.archive = CountingArchive(open_objects("memory:"), RedisUsageBook(self.valkey))
         self.hot = RedisJournal(self.valkey, self.archive)
         self.ends = FreshEnds(RedisEnds(self.valkey), self.hot, self.archive, after=self.follow, clock=lambda: self.now)
         self.journal = HandingJournal(self.hot, self.ends)
@@ -154,6 +159,26 @@ async def test_an_end_that_redis_forgot_counts_though_others_took_the_run_for_lo
     assert await process.archive.find(ACME, RUN) == WHOLE
     assert await process.read() == WHOLE
     assert await process.status() == ["succeeded"]
+
+
+@pytest.mark.parametrize("forgotten", ["flowray:*", "flowray:{usage}:*"], ids=["all", "the use alone"])
+async def test_what_a_run_has_used_and_redis_forgot_is_counted_again(
+    valkey: redis.asyncio.Redis, forgotten: str
+) -> None:
+    book, now = RedisUsageBook(valkey), [100.0]
+    archive = CountedArchive(open_objects("memory:"), book, Prices())
+    journal = RedisJournal(valkey, archive)
+    ends = FreshEnds(RedisEnds(valkey), journal, archive, clock=lambda: now[0])
+    await ran(HandingJournal(journal, ends))
+    await ends.record()
+    before = await book.totals(ACME, [day_of(10.0)])
+    await valkey.delete(*await valkey.keys(forgotten))
+
+    now[0] += 5.0
+    await ends.release()
+
+    assert before["runs"] == 1
+    assert await book.totals(ACME, [day_of(10.0)]) == before
 
 
 async def test_a_queued_run_is_archived_once_and_followed_up_by_its_engine(process: Process) -> None:
