@@ -11,10 +11,11 @@ from flowray.errors import ConflictError, InvalidRequestError, NotFoundError
 from flowray.flow.types import Json
 from flowray.stores.generations import Generations
 from flowray.stores.history import CURRENT, History, is_taken_by_others, resolved
+from flowray.stores.latches import Latches
 from flowray.stores.objects import ObjectStore
 from flowray.stores.paths import path
-from flowray.stores.records import VersionRecord
-from flowray.stores.shelves import Shelves
+from flowray.stores.records import FlowRecord, VersionRecord
+from flowray.stores.shelves import Shelves, head_key, read_head
 from flowray.stores.tags import Canary, Tag, Tags
 
 
@@ -41,6 +42,7 @@ class Versions:
         self._generations = generations
         self._shelves = shelves
         self._tags = Tags(objects)
+        self._latches = Latches(objects)
         self._meant: OrderedDict[tuple[str, str, str], tuple[str, Tag | None]] = OrderedDict()
         self._capacity = capacity
 
@@ -127,19 +129,25 @@ class Versions:
         self, tenant: str, flow_id: str, version: str, document: Mapping[str, Json], *, description: str | None = None
     ) -> VersionRecord:
         """Keep a version without making it the flow."""
-        key = version_key(tenant, flow_id, version)
-        await self._objects.create(key, dumps(dict(document)))
-        images = document.get("images") or ()
-        record = await self.history.add(tenant, flow_id, version, description=description, images=images, current=False)
+        async with self._latches.held(tenant, flow_id):
+            if await self._head(tenant, flow_id) is None:
+                raise NotFoundError(f"There is no flow `{flow_id}` any more.")
+            await self._objects.create(version_key(tenant, flow_id, version), dumps(dict(document)))
+            images = document.get("images") or ()
+            record = await self.history.add(
+                tenant, flow_id, version, description=description, images=images, current=False
+            )
         await self._generations.renew(tenant)
         return record
 
     async def describe(
         self, tenant: str, flow_id: str, record: VersionRecord, description: str | None
     ) -> VersionRecord:
-        """Say something about a version."""
-        changed = replace(record, description=description)
-        await self.history.change(tenant, flow_id, changed)
+        """Say something about a version; `UnknownVersionError` when it was forgotten."""
+        async with self._latches.held(tenant, flow_id):
+            _require_listed(record, await self.all(tenant, flow_id))
+            changed = replace(record, description=description)
+            await self.history.change(tenant, flow_id, changed)
         return changed
 
     async def forget(self, tenant: str, flow_id: str, record: VersionRecord) -> None:
@@ -147,22 +155,28 @@ class Versions:
 
         What was only kept aside may go whatever it is called, as long as another number has the same content.
         """
-        others = [one for one in await self.all(tenant, flow_id) if one.number != record.number]
-        is_spare = not record.current and any(one.version == record.version for one in others)
-        head = (await self._shelves.of(tenant)).flows.get(flow_id)
-        tagged = await self._tagged(tenant, flow_id, record)
-        if head is not None and head.version == record.version and not is_spare:
+        # Whoever makes the flow what it was writes the content before the number: in between, nothing holds it.
+        async with self._latches.held(tenant, flow_id):
+            await self._require_unused(tenant, flow_id, record)
+            try:
+                await self.history.forget(tenant, flow_id, record.number)
+                if all(one.version != record.version for one in await self.all(tenant, flow_id)):
+                    await self._forget_content(tenant, flow_id, record)
+            finally:
+                await self._generations.renew(tenant)
+
+    async def _require_unused(self, tenant: str, flow_id: str, record: VersionRecord) -> None:
+        listed = await self.all(tenant, flow_id)
+        _require_listed(record, listed)
+        if not record.current and any(_is_twin(one, record) for one in listed):
+            return
+        head = await self._head(tenant, flow_id)
+        if head is not None and head.version == record.version:
             raise VersionInUseError(
                 f"Version v{record.number} is what the flow is now. Publish or activate another one."
             )
-        if tagged and not is_spare:
+        if tagged := await self._tagged(tenant, flow_id, record):
             raise _stands(tagged, record)
-        try:
-            await self.history.forget(tenant, flow_id, record.number)
-            if all(one.version != record.version for one in await self.all(tenant, flow_id)):
-                await self._forget_content(tenant, flow_id, record)
-        finally:
-            await self._generations.renew(tenant)
 
     async def _forget_content(self, tenant: str, flow_id: str, record: VersionRecord) -> None:
         # Who tags reads the history once the tag is set, and this the tags once the history is: one of both sees it.
@@ -170,6 +184,9 @@ class Versions:
             await self.history.change(tenant, flow_id, record)
             raise _stands(tagged, record)
         await self._objects.delete(version_key(tenant, flow_id, record.version))
+
+    async def _head(self, tenant: str, flow_id: str) -> FlowRecord | None:
+        return await read_head(self._objects, head_key(tenant, flow_id))
 
     async def _tagged(self, tenant: str, flow_id: str, record: VersionRecord) -> Mapping[str, Tag]:
         tags = await self.tags(tenant, flow_id)
@@ -180,6 +197,16 @@ class Versions:
         await self._objects.clear(path(tenant, "versions", flow_id))
         await self.history.forget_all(tenant, flow_id)
         await self._tags.forget_all(tenant, flow_id)
+
+
+def _is_twin(one: VersionRecord, other: VersionRecord) -> bool:
+    return one.version == other.version and one.number != other.number
+
+
+def _require_listed(record: VersionRecord, listed: Sequence[VersionRecord]) -> None:
+    # The number alone may be that of another flow, which has the id since.
+    if all((one.number, one.version) != (record.number, record.version) for one in listed):
+        raise UnknownVersionError(f"Version v{record.number} was forgotten.")
 
 
 def _stands(tags: Mapping[str, Tag], record: VersionRecord) -> VersionInUseError:

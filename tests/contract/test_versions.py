@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
+from typing import Any
 
 import pytest
 import redis.asyncio
 
 from flowray.engine.codec import dumps
-from flowray.errors import InvalidRequestError, NotFoundError
+from flowray.errors import ConflictError, InvalidRequestError, NotFoundError
 from flowray.stores.documents import Documents
 from flowray.stores.generations import Generations, MemoryGenerations, RedisGenerations
+from flowray.stores.latches import Latches
 from flowray.stores.objects import ObjectStore
 from flowray.stores.paths import path
+from flowray.stores.records import VersionRecord
 from flowray.stores.tags import Canary, Tag
-from flowray.stores.versions import UnknownVersionError, VersionInUseError
+from flowray.stores.versions import UnknownVersionError, VersionInUseError, Versions
 from tests.contract.test_documents import ACME, OTHER, flow
 
 ONE, TWO, THREE = "1" * 64, "2" * 64, "3" * 64
@@ -225,3 +229,66 @@ async def test_a_version_that_is_tagged_while_it_is_forgotten_stays(
     assert await there.all(ACME, "one") == (two, one)
     assert await there.resolve(ACME, "one", "race") == ONE
     assert await documents.read(ACME, "one", version=ONE) is not None
+
+
+@pytest.fixture
+def hasty(objects: ObjectStore, generations: Generations) -> Versions:
+    """The same versions, for whoever does not wait for others."""
+    versions = Documents(objects, generations).versions
+    versions._latches = Latches(objects, patience_s=0)
+    return versions
+
+
+def forget_before_adding(history: Any, hasty: Versions, record: VersionRecord, patch: pytest.MonkeyPatch) -> None:
+    """Have somebody else try to forget a version before `history` takes a number for another one."""
+    add = history.add
+
+    async def forgotten_first(*what: Any, **facts: Any) -> VersionRecord:
+        with suppress(ConflictError):
+            await hasty.forget(ACME, "one", record)
+        added: VersionRecord = await add(*what, **facts)
+        return added
+
+    patch.setattr(history, "add", forgotten_first)
+
+
+async def test_a_version_that_is_forgotten_while_the_flow_becomes_it_again_stays(
+    documents: Documents, hasty: Versions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    oldest = (await documents.versions.all(ACME, "one"))[-1]
+    forget_before_adding(documents.versions.history, hasty, oldest, monkeypatch)
+
+    await documents.save(ACME, flow("one", version=ONE, revision="r3"), follows="r2")
+
+    assert await documents.read(ACME, "one") == flow("one", version=ONE, revision="r3")
+    await documents.save(ACME, flow("one", version=THREE, revision="r4"), follows="r3")
+
+
+async def test_a_version_that_is_forgotten_while_it_is_kept_aside_stays(
+    documents: Documents, hasty: Versions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    oldest = (await documents.versions.all(ACME, "one"))[-1]
+    forget_before_adding(documents.versions.history, hasty, oldest, monkeypatch)
+
+    await documents.versions.keep(ACME, "one", ONE, {"data": {}})
+
+    assert await documents.read(ACME, "one", version=ONE) is not None
+
+
+async def test_nothing_is_kept_aside_of_a_flow_that_is_gone(documents: Documents, objects: ObjectStore) -> None:
+    await documents.delete(ACME, "one")
+    with pytest.raises(NotFoundError):
+        await documents.versions.keep(ACME, "one", THREE, {"data": {}})
+    assert [one.key async for one in objects.list("tenants")] == []
+
+
+async def test_what_was_forgotten_is_neither_described_nor_forgotten_again(documents: Documents) -> None:
+    two, one = await documents.versions.all(ACME, "one")
+    await documents.versions.forget(ACME, "one", one)
+
+    with pytest.raises(UnknownVersionError):
+        await documents.versions.describe(ACME, "one", one, "late")
+    with pytest.raises(UnknownVersionError):
+        await documents.versions.forget(ACME, "one", one)
+
+    assert await documents.versions.all(ACME, "one") == (two,)
