@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import redis.asyncio
 
+from flowray.stores.documents import Documents
+from flowray.stores.generations import Generations, MemoryGenerations, RedisGenerations
 from flowray.stores.objects import ObjectStore, open_objects
 from flowray.stores.redis import connect
 from flowray.tenancy.news import MemoryNews, News
@@ -54,6 +56,20 @@ def objects(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
     endpoint: str = request.getfixturevalue("s3_endpoint")
     options = {"endpoint": endpoint, "access_key_id": KEY, "secret_access_key": SECRET, "region": "us-east-1"}
     return open_objects(f"s3://flowray/{uuid.uuid4().hex}", options=options)
+
+
+@pytest.fixture(params=["memory", "redis"])
+def generations(request: pytest.FixtureRequest) -> Generations:
+    """What tells replicas of changes, of each kind."""
+    if request.param == "memory":
+        return MemoryGenerations()
+    return RedisGenerations(request.getfixturevalue("valkey"))
+
+
+@pytest.fixture
+def documents(objects: ObjectStore, generations: Generations) -> Documents:
+    """No flows yet."""
+    return Documents(objects, generations)
 
 
 @pytest.fixture(params=["memory", "redis"])

@@ -17,18 +17,6 @@ from flowray.stores.records import NEW, FlowRecord
 ACME, OTHER = "acme", "other"
 
 
-@pytest.fixture(params=["memory", "redis"])
-def generations(request: pytest.FixtureRequest) -> Generations:
-    if request.param == "memory":
-        return MemoryGenerations()
-    return RedisGenerations(request.getfixturevalue("valkey"))
-
-
-@pytest.fixture
-def documents(objects: ObjectStore, generations: Generations) -> Documents:
-    return Documents(objects, generations)
-
-
 def flow(flow_id: str, *, version: str = "v1", revision: str = "r1", **document: Any) -> FlowRecord:
     fields = {"id": flow_id, "name": flow_id, "data": {"nodes": [], "made_for": version}}
     return FlowRecord(id=flow_id, version=version, revision=revision, document=fields | document)

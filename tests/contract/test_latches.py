@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -15,27 +13,11 @@ from flowray.stores.generations import MemoryGenerations
 from flowray.stores.latches import Latches
 from flowray.stores.objects import ObjectStore
 from flowray.stores.paths import path
+from tests.contract.overtaken import Old
 from tests.contract.test_documents import flow
 
 ACME = "acme"
 KEY = path(ACME, "latches", "one")
-
-
-class Old(ObjectStore):
-    """What `objects` has, and the first object asked for is two minutes old; `meanwhile` is done before it says so."""
-
-    def __init__(self, objects: ObjectStore, meanwhile: Callable[[], Awaitable[object]] | None = None) -> None:
-        super().__init__(objects._store, name=objects._name)
-        self._meanwhile = meanwhile
-        self._is_old = True
-
-    async def modified(self, key: str) -> datetime | None:
-        if not self._is_old:
-            return await super().modified(key)
-        self._is_old = False
-        if self._meanwhile is not None:
-            await self._meanwhile()
-        return datetime.now(UTC) - timedelta(minutes=2)
 
 
 class Stalls(ObjectStore):

@@ -12,7 +12,7 @@ import redis.asyncio
 from flowray.engine.codec import dumps
 from flowray.errors import ConflictError, InvalidRequestError, NotFoundError
 from flowray.stores.documents import Documents
-from flowray.stores.generations import Generations, MemoryGenerations, RedisGenerations
+from flowray.stores.generations import Generations, RedisGenerations
 from flowray.stores.latches import Latches
 from flowray.stores.objects import ObjectStore
 from flowray.stores.paths import path
@@ -22,13 +22,6 @@ from flowray.stores.versions import UnknownVersionError, VersionInUseError, Vers
 from tests.contract.test_documents import ACME, OTHER, flow
 
 ONE, TWO, THREE = "1" * 64, "2" * 64, "3" * 64
-
-
-@pytest.fixture(params=["memory", "redis"])
-def generations(request: pytest.FixtureRequest) -> Generations:
-    if request.param == "memory":
-        return MemoryGenerations()
-    return RedisGenerations(request.getfixturevalue("valkey"))
 
 
 @pytest.fixture
