@@ -49,7 +49,7 @@ class Documents:
         """The flow with its canvas, in an older version when one is named."""
         shelf = await self._shelves.of(tenant)
         head = shelf.flows.get(flow_id)
-        if head is None or not is_segment(version or head.version):
+        if head is None or head.is_deleted or not is_segment(version or head.version):
             return None
         if version is not None and version != head.version:
             head = replace(head, version=version, revision=version)
@@ -67,7 +67,7 @@ class Documents:
         `follows` is the revision that it was made from, or `NEW`: `OvertakenError` when the flow is another one by now.
         """
         async with self._latches.held(tenant, record.id), self._change(tenant):
-            old = await self._head(tenant, record.id)
+            old = await self._living(tenant, record.id)
             if follows is not None and follows != (NEW if old is None else old.revision):
                 raise _overtaken(record.id)
             await self._names.claim(tenant, record)
@@ -84,12 +84,26 @@ class Documents:
         if not is_segment(flow_id):
             return
         async with self._latches.held(tenant, flow_id), self._change(tenant):
-            old = await self._head(tenant, flow_id)
-            await self._objects.delete(head_key(tenant, flow_id))
-            if old is not None:
-                await self._names.release(tenant, old)
-            await self.versions.forget_all(tenant, flow_id)
-            await self._files.forget(tenant, flow_id)
+            await self._remove(tenant, flow_id, await self._head(tenant, flow_id))
+
+    async def _remove(self, tenant: str, flow_id: str, head: FlowRecord | None) -> None:
+        # The head goes last, so that the flow is found, and deleted again, should this break off. Until then it says
+        # that the rest may be gone: what others remember of the flow, they remember of its last revision.
+        if head is not None:
+            await self._objects.put(head_key(tenant, flow_id), dumps(asdict(head.deleted())))
+        await self.versions.forget_all(tenant, flow_id)
+        await self._files.forget(tenant, flow_id)
+        await self._objects.delete(head_key(tenant, flow_id))
+        if head is not None:
+            await self._names.release(tenant, head)
+
+    async def _living(self, tenant: str, flow_id: str) -> FlowRecord | None:
+        """The flow's head; what a deletion has left that broke off goes first: the next flow would inherit it."""
+        head = await self._head(tenant, flow_id)
+        if head is None or not head.is_deleted:
+            return head
+        await self._remove(tenant, flow_id, head)
+        return None
 
     async def rebuild(self, tenant: str) -> None:
         """Have every replica read the tenant's flows anew, after the record was changed behind its back."""

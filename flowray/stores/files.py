@@ -69,6 +69,7 @@ class Files:
     async def forget(self, tenant: str, flow_id: str) -> None:
         """Remove all files of a flow."""
         await self._objects.clear(path(tenant, "files", flow_id))
+        await self._objects.clear(path(tenant, "file-claims", flow_id))
 
 
 def _folder(tenant: str, file_path: str) -> str | None:

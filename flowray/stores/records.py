@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flowray.flow.types import Json
 
@@ -32,6 +32,15 @@ class FlowRecord:
     def endpoint_name(self) -> str | None:
         """The name the flow may be run by."""
         return self.document.get("endpoint_name")
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether its deletion has begun: nothing of it is read any more, and deleting it again ends what broke off."""
+        return not self.version
+
+    def deleted(self) -> FlowRecord:
+        """What is kept of it from the moment in which its deletion begins until that is done."""
+        return replace(self.without_canvas(), version="", revision=NEW)
 
     def without_canvas(self) -> FlowRecord:
         """The same flow as lists show it."""

@@ -78,7 +78,7 @@ class Versions:
             self._meant.move_to_end(key)
             return before[1]
         head = (await self._shelves.of(tenant)).flows.get(flow_id)
-        if head is None:
+        if head is None or head.is_deleted:
             return None
         tags = await self.tags(tenant, flow_id)
         if name in tags:
@@ -130,7 +130,8 @@ class Versions:
     ) -> VersionRecord:
         """Keep a version without making it the flow."""
         async with self._latches.held(tenant, flow_id):
-            if await self._head(tenant, flow_id) is None:
+            head = await self._head(tenant, flow_id)
+            if head is None or head.is_deleted:
                 raise NotFoundError(f"There is no flow `{flow_id}` any more.")
             await self._objects.create(version_key(tenant, flow_id, version), dumps(dict(document)))
             images = document.get("images") or ()

@@ -91,6 +91,7 @@ async def test_a_change_shows_at_once(documents: Documents) -> None:
 
 async def test_a_deleted_flow_is_gone_with_its_versions_and_files(documents: Documents, objects: ObjectStore) -> None:
     await documents.save(ACME, flow("one", endpoint_name="ask"))
+    await documents.claim_file(ACME, "one/notes.txt")
     await documents.save_file(ACME, "one/notes.txt", b"content")
     await documents.delete(ACME, "one")
     assert await documents.find(ACME, "one") is None
