@@ -68,8 +68,7 @@ class Documents:
         """
         async with self._latches.held(tenant, record.id), self._change(tenant):
             old = await self._living(tenant, record.id)
-            if follows is not None and follows != (NEW if old is None else old.revision):
-                raise _overtaken(record.id)
+            _require_unchanged(record.id, old, follows)
             await self._names.claim(tenant, record)
             await self._objects.put(version_key(tenant, record.id, record.version), dumps(record.document))
             if old is None or old.version != record.version:
@@ -79,12 +78,17 @@ class Documents:
             if old is not None:
                 await self._names.release(tenant, old, kept=record)
 
-    async def delete(self, tenant: str, flow_id: str) -> None:
-        """Forget a flow with its versions and files."""
+    async def delete(self, tenant: str, flow_id: str, *, follows: str | None = None) -> None:
+        """Forget a flow with its versions and files.
+
+        `follows` is the revision that is to be forgotten: `OvertakenError` when the flow is another one by now.
+        """
         if not is_segment(flow_id):
             return
         async with self._latches.held(tenant, flow_id), self._change(tenant):
-            await self._remove(tenant, flow_id, await self._head(tenant, flow_id))
+            head = await self._head(tenant, flow_id)
+            _require_unchanged(flow_id, head, follows)
+            await self._remove(tenant, flow_id, head)
 
     async def _remove(self, tenant: str, flow_id: str, head: FlowRecord | None) -> None:
         # The head goes last, so that the flow is found, and deleted again, should this break off. Until then it says
@@ -154,6 +158,11 @@ class Documents:
             yield
         finally:
             await self._generations.renew(tenant)
+
+
+def _require_unchanged(flow_id: str, head: FlowRecord | None, follows: str | None) -> None:
+    if follows is not None and follows != (NEW if head is None else head.revision):
+        raise _overtaken(flow_id)
 
 
 def _overtaken(flow_id: str) -> OvertakenError:

@@ -75,8 +75,8 @@ class FlowStore(Protocol):
         `OvertakenError` when the flow's revision is no longer the one that this `follows`; `NEW` is that of none.
         """
 
-    async def delete(self, tenant: str, flow_id: str) -> None:
-        """Forget a flow."""
+    async def delete(self, tenant: str, flow_id: str, *, follows: str | None = None) -> None:
+        """Forget a flow; `OvertakenError` when its revision is no longer the one that this `follows`."""
 
     async def claim_file(self, tenant: str, path: str) -> bool:
         """Have a path for a file that comes; False when somebody has it. `delete_file` gives it up."""

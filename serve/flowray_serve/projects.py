@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TypeVar
 from uuid import UUID
 
-from flowray.errors import ConflictError, NotFoundError
+from flowray.errors import ConflictError, NotFoundError, OvertakenError
 from flowray.stores.records import FlowRecord, ProjectRecord
 from flowray.tenancy.langflow_ids import tenant_uuid
 from flowray_serve.bodies.flow import FlowBody, FlowChange
@@ -19,6 +19,7 @@ from flowray_serve.ports import Drawer, FlowStore
 FIRST_NAME = "Starter Project"
 _FIRST_TEXT = "Manage your own flows. Download and upload projects."
 _NAMES_TRIED = 1_000
+_TRIES = 5
 _Body = TypeVar("_Body", FlowBody, FlowChange)
 
 
@@ -72,8 +73,20 @@ class Projects:
         """Forget it with its flows. The first project stays, empty and with the name it had at first."""
         await self.find(tenant, project)
         for flow in await self.flows(tenant, project):
-            await self._store.delete(tenant, flow.id)
+            await self._delete(tenant, project, flow)
         await self._drawer.delete(tenant, project)
+
+    async def _delete(self, tenant: str, project: str, flow: FlowRecord) -> None:
+        """Forget a flow, unless it was moved to another project while those before it were forgotten."""
+        for _ in range(_TRIES):
+            try:
+                return await self._store.delete(tenant, flow.id, follows=flow.revision)
+            except OvertakenError:
+                there = {one.id: one for one in await self.flows(tenant, project)}
+                if flow.id not in there:
+                    return None
+                flow = there[flow.id]
+        return await self._store.delete(tenant, flow.id, follows=flow.revision)
 
     async def placed(self, tenant: str, body: _Body) -> _Body:
         """What is sent of a flow, in the project that it names if there is one, else in the first."""

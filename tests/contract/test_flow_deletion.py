@@ -1,10 +1,10 @@
-"""Deletions of flows that break off."""
+"""Deletions of flows that break off, or come too late."""
 
 from __future__ import annotations
 
 import pytest
 
-from flowray.errors import NotFoundError, StoreUnavailableError
+from flowray.errors import NotFoundError, OvertakenError, StoreUnavailableError
 from flowray.stores.documents import Documents
 from flowray.stores.generations import Generations
 from flowray.stores.objects import ObjectStore
@@ -64,3 +64,19 @@ async def test_the_next_flow_of_the_id_inherits_nothing(broken_off: Documents) -
     assert await broken_off.claim_file(ACME, "one/notes.txt")
     assert await broken_off.read(ACME, "one", version="v1") is None
     assert await broken_off.find(ACME, "ask") is None
+
+
+@pytest.mark.parametrize("follows", ["r1", NEW])
+async def test_a_flow_that_is_another_one_by_now_is_not_deleted(documents: Documents, follows: str) -> None:
+    await documents.save(ACME, flow("one", revision="r2"))
+    with pytest.raises(OvertakenError):
+        await documents.delete(ACME, "one", follows=follows)
+    assert await documents.read(ACME, "one") == flow("one", revision="r2")
+    await documents.delete(ACME, "one", follows="r2")
+    assert await documents.find(ACME, "one") is None
+
+
+async def test_a_deletion_that_broke_off_is_made_again_by_who_follows_what_is_listed(broken_off: Documents) -> None:
+    (found,) = await broken_off.list(ACME)
+    await broken_off.delete(ACME, found.id, follows=found.revision)
+    assert await broken_off.list(ACME) == ()

@@ -101,6 +101,26 @@ async def test_a_deleted_project_takes_its_flows_with_it() -> None:
     assert (await made.http.get(f"/api/v1/projects/{project}")).status_code == 404
 
 
+@pytest.mark.parametrize(("is_moved", "status"), [(True, 200), (False, 404)])
+async def test_a_flow_that_is_changed_while_its_project_is_deleted_stays_if_it_lies_elsewhere_then(
+    monkeypatch: pytest.MonkeyPatch, *, is_moved: bool, status: int
+) -> None:
+    made = service()
+    project, other = await new_project(made), await new_project(made)
+    flow = (await made.http.post("/api/v1/flows/", json={**ECHO, "folder_id": project})).json()["id"]
+    delete = made.flows.delete
+
+    async def changed_first(*what: Any, **facts: Any) -> None:
+        monkeypatch.setattr(made.flows, "delete", delete)
+        change = {"folder_id": other} if is_moved else {"description": "new"}
+        assert (await made.http.patch(f"/api/v1/flows/{flow}", json=change)).status_code == 200
+        await delete(*what, **facts)
+
+    monkeypatch.setattr(made.flows, "delete", changed_first)
+    assert (await made.http.delete(f"/api/v1/projects/{project}")).status_code == 204
+    assert (await made.http.get(f"/api/v1/flows/{flow}")).status_code == status
+
+
 async def test_a_project_travels_as_a_zip_to_another_service() -> None:
     made, other = service(), service()
     project = await new_project(made, flows_list=[await made.publish(ECHO), await made.publish(ECHO)])
