@@ -55,13 +55,10 @@ class Latches:
         taken = await self._objects.modified(key)
         if taken is None or taken >= datetime.now(UTC) - _ABANDONED:
             return False
-        return await self._exchange(key, theirs, token)
+        return await self._objects.exchange(key, theirs, token)
 
     async def _let_go(self, key: str, token: bytes) -> None:
         # Written anew before it is deleted: what is fresh nobody takes over meanwhile.
         left = token + b" left"
-        if await self._exchange(key, token, left):
+        if await self._objects.exchange(key, token, left):
             await self._objects.delete(key)
-
-    async def _exchange(self, key: str, old: bytes, new: bytes) -> bool:
-        return await self._objects.change(key, lambda there: new if there == old else there) == new

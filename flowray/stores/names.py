@@ -65,7 +65,7 @@ class Names:
             # Its own is renewed as well: a save of it that died may be long ago.
             if holder != flow_id and await self._is_under_way(key):
                 raise _belongs(field, name, holder)
-            if await self._exchange(key, claim, mine):
+            if await self._objects.exchange(key, claim, mine):
                 return True
         raise OvertakenError(f"Others want the {_WORDS[field]} `{name}` at the same time. Try again.")
 
@@ -74,11 +74,8 @@ class Names:
         if claim is None or _holder(claim) != flow_id:
             return
         # Written anew before it is deleted: what is fresh nobody takes over meanwhile.
-        if await self._exchange(key, claim, _claimed_by(flow_id)):
+        if await self._objects.exchange(key, claim, _claimed_by(flow_id)):
             await self._objects.delete(key)
-
-    async def _exchange(self, key: str, old: bytes, new: bytes) -> bool:
-        return await self._objects.change(key, lambda there: new if there == old else there) == new
 
     async def _read(self, key: str) -> bytes | None:
         try:

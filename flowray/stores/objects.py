@@ -82,6 +82,10 @@ class ObjectStore:
                     return new
         raise OvertakenError("Others change the same thing at the same time. Try again.")
 
+    async def exchange(self, key: str, old: bytes, new: bytes) -> bool:
+        """Replace these bytes by others, if they are still there; whether the others are there now. See `change`."""
+        return await self.change(key, lambda there: new if there == old else there) == new
+
     async def get(self, key: str) -> bytes:
         """The bytes; `NotFoundError` when there are none."""
         with self._translated():

@@ -145,10 +145,14 @@ class Acceptance:
 
     async def _given_anew(self, request: RunRequest, idempotency: Idempotency, lost: RunId) -> RunId:
         """The run that the key stands for from now on instead of a lost one: this request's, or another call's."""
-        anew = dumps({"run": request.run, "digest": idempotency.digest, "at": self._clock()})
+        anew = self._claim(request, idempotency)
         key = _place_of(request.tenant, idempotency)
         kept = await self._objects.change(key, lambda there: anew if loads(there)["run"] == lost else there)
         return request.run if kept is None else RunId(loads(kept)["run"])
+
+    def _claim(self, request: RunRequest, idempotency: Idempotency) -> bytes:
+        """What is kept under a key: the run that it stands for, and what was asked."""
+        return dumps({"run": request.run, "digest": idempotency.digest, "at": self._clock()})
 
     async def _enter_alone(self, accepted: Accepted, begun: Sequence[Event], most: int | None) -> None:
         try:
@@ -238,8 +242,7 @@ class Acceptance:
     async def _known(self, request: RunRequest, idempotency: Idempotency) -> RunId | None:
         """The run that this key was given for; None when the key is new, and now stands for this run."""
         key = _place_of(request.tenant, idempotency)
-        content = dumps({"run": request.run, "digest": idempotency.digest, "at": self._clock()})
-        if await self._objects.create(key, content):
+        if await self._objects.create(key, self._claim(request, idempotency)):
             return None
         try:
             there = loads(await self._objects.get(key))
