@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from flowray.client.errors import AWAY, ServiceUnreachableError
 from flowray.client.sse import Frame
 from flowray.engine.codec import decode
-from flowray.engine.events import Recorded, RunFinished
+from flowray.engine.events import Recorded, RunFinished, RunStatus
 from flowray.errors import FlowRayError
 
 _TRIES_WITHOUT_PROGRESS = 8
 _LONGEST_WAIT_S = 5.0
-_OVER = ("succeeded", "failed", "cancelled")
+_OVER = frozenset(get_args(RunStatus))
 
 
 class Follower:
