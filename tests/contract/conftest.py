@@ -14,6 +14,7 @@ from flowray.stores.generations import Generations, MemoryGenerations, RedisGene
 from flowray.stores.objects import ObjectStore, open_objects
 from flowray.stores.redis import connect
 from flowray.tenancy.news import MemoryNews, News
+from flowray_serve.embedded import EmbeddedValkey
 from flowray_serve.routes.application import build_app
 from tests.contract.replicas import followed
 from tests.contract.servers import KEY, SECRET, running_s3, running_valkey
@@ -38,6 +39,15 @@ async def valkey(valkey_url: str) -> AsyncIterator[redis.asyncio.Redis]:
     async with connect(valkey_url) as client:
         await client.flushdb()
         yield client
+
+
+@pytest.fixture
+def embedded(tmp_path: Path) -> Iterator[EmbeddedValkey]:
+    """A Valkey as FlowRay brings it, of the test's own: it may be started again."""
+    server = EmbeddedValkey(tmp_path / "valkey", tmp_path / "door")
+    server.start()
+    yield server
+    server.stop()
 
 
 @pytest.fixture(scope="session")

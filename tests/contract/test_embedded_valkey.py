@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from flowray.stores.redis import connect
 from flowray_serve.embedded import EmbeddedValkey
-
-
-@pytest.fixture
-def embedded(tmp_path: Path) -> Iterator[EmbeddedValkey]:
-    server = EmbeddedValkey(tmp_path / "valkey", tmp_path / "door")
-    server.start()
-    yield server
-    server.stop()
 
 
 def test_its_memory_is_jemalloc_s(embedded: EmbeddedValkey) -> None:

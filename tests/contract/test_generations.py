@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 import pytest
 import redis.asyncio
@@ -20,23 +19,14 @@ ONE, TWO = "1" * 64, "2" * 64
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[EmbeddedValkey]:
-    """One of its own: it is started again."""
-    server = EmbeddedValkey(tmp_path / "valkey", tmp_path / "door")
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-async def client(server: EmbeddedValkey) -> AsyncIterator[redis.asyncio.Redis]:
-    async with connect(server.url) as client:
+async def client(embedded: EmbeddedValkey) -> AsyncIterator[redis.asyncio.Redis]:
+    async with connect(embedded.url) as client:
         yield client
 
 
 @pytest.mark.parametrize("how", ["started again", "failed over"])
 async def test_a_redis_that_lost_its_last_second_hides_no_change(
-    server: EmbeddedValkey, client: redis.asyncio.Redis, how: str
+    embedded: EmbeddedValkey, client: redis.asyncio.Redis, how: str
 ) -> None:
     objects = open_objects("memory:")
     here, there = (Documents(objects, RedisGenerations(client)) for _ in range(2))
@@ -48,13 +38,13 @@ async def test_a_redis_that_lost_its_last_second_hides_no_change(
     for key, value in before.items():
         await client.restore(key, 0, value, replace=True)
     if how == "started again":
-        server.stop()
-        server.start()
+        embedded.stop()
+        embedded.start()
     else:
         await client.replicaof("127.0.0.1", "1")
         await client.replicaof("NO", "ONE")
 
-    async with connect(server.url) as anew:
+    async with connect(embedded.url) as anew:
         assert await state(anew) == before
     assert await served(there) == (TWO, TWO)
 

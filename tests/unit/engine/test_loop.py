@@ -2,7 +2,6 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from itertools import count
 
 import pytest
 
@@ -13,12 +12,9 @@ from flowray.engine.events import (
     NodePaused,
     NodeStarted,
     Recorded,
-    RunAccepted,
     RunFinished,
     RunPaused,
     RunResumed,
-    RunStarted,
-    RunTimedOut,
     StepFailed,
     StepPaused,
     StepStarted,
@@ -33,11 +29,9 @@ from flowray.plan.types import Step, StepId
 from flowray.stores.memory_journal import MemoryJournal
 from tests.unit.build import plan_of
 from tests.unit.engine.happenings import failed, finished, gave, started, text
-from tests.unit.engine.whole_runs import RUN, TENANT, end_of, engine, journaled, kinds, request
+from tests.unit.engine.whole_runs import ACCEPTED, RUN, TENANT, all_of, end_of, engine, journaled, kinds, request
 
 A, B = StepId("a"), StepId("b")
-TIMED_OUT = RunFinished(status="failed", kind="timeout", error="The run took longer than its limit of 0.05 s.")
-ACCEPTED = RunAccepted(tenant=TENANT, flow="flow-1", flow_name="Test flow", version="test", session="s")
 
 
 async def test_a_run_is_told_from_its_acceptance_to_its_end() -> None:
@@ -66,7 +60,7 @@ async def test_values_go_from_step_to_step() -> None:
 async def test_branches_run_at_the_same_time() -> None:
     steps = FakeSteps(held=["a", "b"])
     async with aclosing(engine(steps).run(request(plan_of(a="", b="", c="a b")))) as told:
-        reading = asyncio.create_task(_all(told))
+        reading = asyncio.create_task(all_of(told))
         await steps.running("a")
         await steps.running("b")
         steps.release("a")
@@ -84,7 +78,7 @@ async def test_the_journal_holds_what_was_told(durability: Durability) -> None:
 async def test_a_strict_journal_knows_of_a_step_before_it_starts() -> None:
     journal, steps = MemoryJournal(), FakeSteps(held=["a"])
     run = engine(steps, journal, durability="strict").run(request(plan_of(a="")))
-    reading = asyncio.create_task(_all(run))
+    reading = asyncio.create_task(all_of(run))
     await steps.running("a")
     assert kinds(await journaled(journal)) == ["run_accepted", "run_started", "step_queued", "step_started"]
     steps.release("a")
@@ -93,7 +87,7 @@ async def test_a_strict_journal_knows_of_a_step_before_it_starts() -> None:
 
 async def test_a_pipelined_journal_is_written_while_the_run_goes_on() -> None:
     journal, steps = CountingJournal(), FakeSteps(held=["a"])
-    reading = asyncio.create_task(_all(engine(steps, journal).run(request(plan_of(a="")))))
+    reading = asyncio.create_task(all_of(engine(steps, journal).run(request(plan_of(a="")))))
     await journal.written.wait()
     assert not reading.done()
     steps.release("a")
@@ -239,73 +233,6 @@ async def test_a_step_that_ran_when_its_engine_died_is_run_again() -> None:
     assert end_of(told).status == "succeeded"
 
 
-async def test_a_run_that_takes_too_long_fails() -> None:
-    plan = replace(plan_of(a="", b="a"), run_wall_s=0.01)
-    steps = FakeSteps(held=["a"])
-    told = await engine(steps).execute(request(plan))
-    assert (end_of(told).kind, end_of(told).error) == ("timeout", "The run took longer than its limit of 0.01 s.")
-    assert steps.cancelled == ["a"]
-
-
-async def test_a_run_that_takes_too_long_is_stopped_though_its_reader_stands_still() -> None:
-    plan = replace(plan_of(a="", b=""), run_wall_s=0.05)
-    many = [[gave("a", out=str(number))] for number in range(200)]
-    steps, journal = FakeSteps({"a": [[started("a")], *many]}, held=["b"]), MemoryJournal()
-    async with aclosing(engine(steps, journal).run(request(plan))) as told:
-        await anext(told)
-        async for one in journal.read(TENANT, RUN, follow=True):
-            last = one.event
-        assert (last, steps.cancelled) == (TIMED_OUT, ["a", "b"])
-        assert (await _all(told))[-1].event == TIMED_OUT
-
-
-async def test_a_run_that_takes_too_long_is_stopped_though_its_journal_is_away_just_then() -> None:
-    plan = replace(plan_of(a=""), run_wall_s=0.01)
-    steps, journal = FakeSteps(held=["a"]), AwayWhenTimeIsUp()
-    told = await asyncio.wait_for(engine(steps, journal, durability="strict").execute(request(plan)), 5)
-    assert (end_of(told), steps.cancelled) == (replace(TIMED_OUT, error=end_of(told).error), ["a"])
-    assert kinds(await journaled(journal))[-2:] == ["run_timed_out", "run_finished"]
-
-
-async def test_what_was_being_written_when_the_time_ran_out_is_told_in_its_place() -> None:
-    plan = replace(plan_of(a="", b="a"), run_wall_s=0.02)
-    journal = SlowOnFinishedNodes()
-    told = await _all(engine(FakeSteps(), journal, durability="strict").run(request(plan)))
-    assert told == await journaled(journal)
-    assert "run_timed_out" in kinds(told)
-
-
-BEGUN = (ACCEPTED, RunStarted(engine="engine-1"))
-WAITED = (*BEGUN, RunPaused(request={}), RunResumed(node=NodeId("a"), request_id="r1"))
-
-
-@pytest.mark.parametrize(
-    ("past", "at", "status"),
-    [
-        ((ACCEPTED,), (0.0,), "succeeded"),
-        (BEGUN, (0.0, 0.0), "failed"),
-        ((*BEGUN, BEGUN[1]), (0.0, 0.0, 99.0), "failed"),
-        (WAITED, (0.0, 0.0, 1.0, 2.0), "succeeded"),
-        ((*WAITED, BEGUN[1]), (0.0, 0.0, 1.0, 2.0, 3.0), "failed"),
-        ((*WAITED, BEGUN[1]), (0.0, 0.0, 1.0, 2.0, 99.0), "succeeded"),
-    ],
-)
-async def test_a_run_s_time_passes_while_an_engine_has_it(
-    past: Sequence[Event], at: Sequence[float], status: str
-) -> None:
-    journal, plan = MemoryJournal(), replace(plan_of(a=""), run_wall_s=60.0)
-    before = [
-        Recorded(seq=seq, at=when, run=RUN, event=one) for seq, when, one in zip(count(1), at, past, strict=False)
-    ]
-    await journal.append(TENANT, before)
-    steps = FakeSteps(held=["a"])
-    running = asyncio.create_task(_all(engine(steps, journal, now=100.0).resume(request(plan), before)))
-    await steps.running("a")
-    await asyncio.wait({running}, timeout=0.02)  # what is over its limit ends now
-    steps.release("a")
-    assert end_of(await running).status == status
-
-
 async def test_a_run_whose_nodes_all_wait_is_let_go_and_goes_on_once_answered() -> None:
     journal = MemoryJournal()
     asks = NodePaused(node=NodeId("a"), request={"request_id": "r1", "prompt": "Go on?"})
@@ -404,37 +331,12 @@ class CountingJournal(MemoryJournal):
         self.written.set()
 
 
-class SlowOnFinishedNodes(MemoryJournal):
-    """A journal whose store takes long over what nodes gave."""
-
-    async def append(self, tenant: str, events: Sequence[Recorded], *, lease: int = 0) -> None:
-        if any(isinstance(one.event, NodeFinished) for one in events):
-            await asyncio.sleep(0.1)
-        await super().append(tenant, events, lease=lease)
-
-
-class AwayWhenTimeIsUp(MemoryJournal):
-    """A journal whose store is away when it first hears that a run has taken too long."""
-
-    is_back = False
-
-    async def append(self, tenant: str, events: Sequence[Recorded], *, lease: int = 0) -> None:
-        if isinstance(events[-1].event, RunTimedOut) and not self.is_back:
-            self.is_back = True
-            raise StoreUnavailableError("no answer")
-        await super().append(tenant, events, lease=lease)
-
-
 class BrokenJournal(MemoryJournal):
     """A journal whose store is away."""
 
     async def append(self, tenant: str, events: Sequence[Recorded], *, lease: int = 0) -> None:
         del tenant, events, lease
         raise StoreUnavailableError("no answer")
-
-
-async def _all(told: object) -> list[Recorded]:
-    return [one async for one in told]  # type: ignore[attr-defined]  # any generator of events
 
 
 async def _first_events() -> list[Event]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 from flowray.engine.codec import kind_of
-from flowray.engine.events import Recorded, RunFinished, RunId
+from flowray.engine.events import Recorded, RunAccepted, RunFinished, RunId
 from flowray.engine.fake import FakeSteps
 from flowray.engine.ledger import Durability
 from flowray.engine.loop import Engine
@@ -14,6 +16,7 @@ from flowray.stores.memory_journal import MemoryJournal
 
 RUN = RunId("run-1")
 TENANT = "acme"
+ACCEPTED = RunAccepted(tenant=TENANT, flow="flow-1", flow_name="Test flow", version="test", session="s")
 
 
 def request(plan: Plan) -> RunRequest:
@@ -56,3 +59,8 @@ def end_of(recorded: list[Recorded] | tuple[Recorded, ...]) -> RunFinished:
 
 async def journaled(journal: Journal) -> list[Recorded]:
     return [one async for one in journal.read(TENANT, RUN)]
+
+
+async def all_of(told: AsyncIterator[Recorded]) -> list[Recorded]:
+    """All events of a run that is told as it goes."""
+    return [one async for one in told]

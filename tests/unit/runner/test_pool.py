@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from flowray.errors import RunnerUnavailableError, SandboxUnavailableError
-from flowray.runner.brood import Brood, hatch
+from flowray.runner.brood import Brood, Taken, hatch
 from flowray.runner.pacing import Pace
 from flowray.runner.pool import Pool, PoolSize
 from tests.kit.clock import Clock
@@ -37,6 +37,16 @@ class Creeping(Clock):
     def __call__(self) -> float:
         self.now += self.LOOK_S if self.creeps else 0.0
         return self.now
+
+
+async def kept_apart(house: Any, clock: Clock) -> tuple[House, Pace, Taken]:
+    """A pool in which steps of a flood begin apart, since they take long, and the first of them."""
+    pace = Pace(1, cores=2, clock=clock)
+    built: House = await house(spares=8, at_work=8, wait_s=5, pace=pace)
+    long = await built.pool.take(weight=3)
+    clock.now += 100.0
+    built.pool.done(long)
+    return built, pace, await built.pool.take(weight=3)
 
 
 async def parked(peer: Peer) -> None:
@@ -143,12 +153,7 @@ async def test_a_flood_leaves_spares_for_whoever_has_few_steps(house: Any) -> No
 
 async def test_the_steps_of_a_flood_begin_one_after_the_other_and_those_of_others_at_once(house: Any) -> None:
     clock = Clock()
-    pace = Pace(1, cores=2, clock=clock)
-    built = await house(spares=8, at_work=8, wait_s=5, pace=pace)
-    long = await built.pool.take(weight=3)
-    clock.now += 100.0
-    built.pool.done(long)
-    first = await built.pool.take(weight=3)
+    built, _, first = await kept_apart(house, clock)
 
     second = asyncio.create_task(built.pool.take(weight=3))
     other = await asyncio.wait_for(built.pool.take(weight=100), 1)
@@ -165,12 +170,7 @@ async def test_the_steps_of_a_flood_begin_one_after_the_other_and_those_of_other
 @pytest.mark.parametrize("looks", range(1, 9))
 async def test_a_step_that_is_kept_apart_is_not_forgotten_whenever_its_time_comes(looks: int, house: Any) -> None:
     clock = Creeping()
-    pace = Pace(1, cores=2, clock=clock)
-    built = await house(spares=8, at_work=8, wait_s=5, pace=pace)
-    long = await built.pool.take(weight=3)
-    clock.now += 100.0
-    built.pool.done(long)
-    first = await built.pool.take(weight=3)
+    built, pace, first = await kept_apart(house, clock)
     clock.now += pace.due_s - (looks - 0.5) * Creeping.LOOK_S
     clock.creeps = True
 

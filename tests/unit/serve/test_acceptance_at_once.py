@@ -62,8 +62,11 @@ class Hall:
         asked = replace(a_request(), run=run)
         return await self._acceptance.accept(asked, {}, idempotency=Idempotency.of(key, "the same"))
 
-    def accepting(self, run: RunId) -> asyncio.Task[Accepted]:
-        return asyncio.create_task(self.accept(run))
+    async def accepting(self, run: RunId, *, until: Gate) -> asyncio.Task[Accepted]:
+        """A call that has come to this gate and is held up there."""
+        call = asyncio.create_task(self.accept(run))
+        await until.reached()
+        return call
 
     async def has_room(self) -> None:
         (lease,) = await self.queue.take("engine", limit=1, for_s=60)
@@ -84,8 +87,7 @@ async def hall() -> Hall:
 
 async def test_a_call_is_not_told_of_a_run_that_another_one_takes_back(hall: Hall) -> None:
     offer = Gate(hall.queue, "offer")
-    first = hall.accepting(FIRST)
-    await offer.reached()
+    first = await hall.accepting(FIRST, until=offer)
     with pytest.raises(QueueFullError):
         await hall.accept(SECOND)
     offer.go.set()
@@ -96,8 +98,7 @@ async def test_a_call_is_not_told_of_a_run_that_another_one_takes_back(hall: Hal
 
 async def test_a_call_queues_a_run_that_another_one_is_about_to_queue(hall: Hall) -> None:
     offer = Gate(hall.queue, "offer")
-    first = hall.accepting(FIRST)
-    await offer.reached()
+    first = await hall.accepting(FIRST, until=offer)
     await hall.has_room()
     second = await hall.accept(SECOND)
     offer.go.set()
@@ -108,8 +109,7 @@ async def test_a_call_queues_a_run_that_another_one_is_about_to_queue(hall: Hall
 
 async def test_a_run_that_is_queued_while_a_refused_call_takes_it_back_stays_on_record(hall: Hall) -> None:
     drop = Gate(hall.requests, "drop")
-    first = hall.accepting(FIRST)
-    await drop.reached()
+    first = await hall.accepting(FIRST, until=drop)
     await hall.has_room()
     second = await hall.accept(SECOND)
     drop.go.set()
@@ -122,11 +122,9 @@ async def test_a_run_that_is_queued_while_a_refused_call_takes_it_back_stays_on_
 
 async def test_a_run_that_is_taken_back_before_it_is_queued_is_put_on_record_again(hall: Hall) -> None:
     drop = Gate(hall.requests, "drop")
-    first = hall.accepting(FIRST)
-    await drop.reached()
+    first = await hall.accepting(FIRST, until=drop)
     offer = Gate(hall.queue, "offer")
-    second = hall.accepting(SECOND)
-    await offer.reached()
+    second = await hall.accepting(SECOND, until=offer)
     drop.go.set()
     with pytest.raises(QueueFullError):
         await first
@@ -138,8 +136,7 @@ async def test_a_run_that_is_taken_back_before_it_is_queued_is_put_on_record_aga
 
 async def test_a_refused_call_that_is_late_opens_no_run_that_is_over_by_then(hall: Hall) -> None:
     drop = Gate(hall.requests, "drop")
-    first = hall.accepting(FIRST)
-    await drop.reached()
+    first = await hall.accepting(FIRST, until=drop)
     await hall.has_room()
     second = await hall.accept(SECOND)
     keep = Gate(hall.requests, "keep")
